@@ -1,0 +1,170 @@
+"""Estimates: the predicted ledger of a configuration or a grid, summed and put on a link and a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from costmodel.grid import Grid
+from costmodel.ledger import Term, Transfer, Work, frame
+from costmodel.link import PRESETS, Link, exchange_s, relay_exchange_s
+from costmodel.machine import Machine, UnitCost, default_machine
+from costmodel.noise import log2_failure, log2_flooding_distance
+from costmodel.parameters import Configuration
+from costmodel.protocols.registry import PROTOCOLS
+from costmodel.security import security_bits_2018, security_bits_2024
+
+LinkModel = Callable[[Any, Any, Any, Any], Any]
+LINK_MODELS: Mapping[str, LinkModel] = {"tcp": exchange_s, "relay": relay_exchange_s}
+
+
+def terms(grid: Grid) -> tuple[Term, ...]:
+    """Predicted ledger of a grid.
+
+    Raises
+    ------
+    ValueError
+        If no such protocol is modelled.
+    """
+    if grid.protocol not in PROTOCOLS:
+        raise ValueError(f"protocol is {grid.protocol!r}; it must be one of {', '.join(PROTOCOLS)}")
+    ledger: tuple[Term, ...] = PROTOCOLS[grid.protocol].terms(grid)
+    return ledger
+
+
+def seconds(work: Work, unit: UnitCost) -> Any:
+    """CPU seconds of a work entry: count * (call_s + element_s * size)."""
+    return work.count * (unit.call_s + unit.element_s * work.size)
+
+
+def evaluate(
+    grid: Grid, link: Link = PRESETS["lan"], machine: Machine | None = None, link_model: str = "tcp"
+) -> dict[str, NDArray[np.float64]]:
+    """Every figure of a grid as arrays of its shape, by the names that results use.
+
+    ``latency_s`` is the wall time from token to shares: the parties' online seconds one after the other, and an
+    exchange over the link for each round trip. ``latency_low_s`` and ``latency_high_s`` put the intervals of the
+    machine's unit costs in.
+    """
+    return summarise(grid, terms(grid), link, machine or default_machine(), link_model)
+
+
+def summarise(
+    grid: Grid, ledger: Sequence[Term], link: Link, machine: Machine, link_model: str
+) -> dict[str, NDArray[np.float64]]:
+    """The figures of a ledger that is already there; see :func:`evaluate`."""
+    figures: dict[str, Any] = dict.fromkeys(
+        ("up_bytes", "down_bytes", "setup_bytes", "client_s", "server_s", "table_s", "offline_s"), np.float64(0)
+    )
+    online, low, high = np.float64(0), np.float64(0), np.float64(0)
+    exchanges: dict[int, dict[str, Any]] = {}
+    for term in ledger:
+        if isinstance(term, Transfer):
+            if term.phase == "setup":
+                figures["setup_bytes"] = figures["setup_bytes"] + term.size_bytes
+                continue
+            direction = "up_bytes" if term.party == "client" else "down_bytes"
+            figures[direction] = figures[direction] + term.size_bytes
+            if term.phase == "online":
+                exchange = exchanges.setdefault(term.exchange, {"client": 0, "server": 0})
+                exchange[term.party] = exchange[term.party] + term.size_bytes
+            continue
+        unit = machine.unit(grid.engine, term.operation)
+        spent = seconds(term, unit)
+        if term.operation == "encode table":
+            figures["table_s"] = figures["table_s"] + spent
+        if term.phase == "setup":
+            continue
+        figures[f"{term.party}_s"] = figures[f"{term.party}_s"] + spent
+        if term.phase == "offline":
+            figures["offline_s"] = figures["offline_s"] + spent
+        else:
+            online, low, high = online + spent, low + unit.low * spent, high + unit.high * spent
+    on_link = np.float64(0)
+    for exchange in exchanges.values():
+        on_link = on_link + LINK_MODELS[link_model](
+            exchange["client"], exchange["server"], link.rate_bit_per_s, link.round_trip_s
+        )
+    figures.update(latency_s=online + on_link, latency_low_s=low + on_link, latency_high_s=high + on_link)
+    figures["security_bits_2018"] = security_bits_2018(grid.degree, grid.log2_q, grid.secret)
+    figures["security_bits_2024"] = security_bits_2024(grid.degree, grid.log2_q, grid.secret)
+    sigma = np.sqrt(PROTOCOLS[grid.protocol].noise(grid))
+    figures["noise_bits"] = np.log2(sigma)
+    figures["log2_failure"] = log2_failure(sigma, 0.5, grid.tokens * grid.coefficients)
+    figures["flooding_bits"] = grid.flooding_bits
+    figures["log2_statistical_distance"] = log2_flooding_distance(grid.flooding_bits, grid.tokens * grid.coefficients)
+    figures["security_bits"] = np.minimum(figures["security_bits_2018"], figures["security_bits_2024"])
+    return {name: np.broadcast_to(np.asarray(values, dtype=np.float64), grid.shape) for name, values in figures.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What the model says of one configuration.
+
+    ``ledger`` has a row for every transfer and every operation, each with its formula and source; the other figures
+    are its totals and what follows from them.
+    """
+
+    configuration: Configuration
+    link: Link
+    machine: str
+    figures: dict[str, float]
+    ledger: pd.DataFrame
+
+    def document(self) -> dict[str, Any]:
+        """Everything as plain values, the ledger as a data frame."""
+        return {
+            **self.figures,
+            "configuration": asdict(self.configuration),
+            "link": asdict(self.link),
+            "machine": self.machine,
+            "ledger": self.ledger,
+        }
+
+    def __getattr__(self, name: str) -> float:
+        try:
+            return self.figures[name]
+        except KeyError:
+            raise AttributeError(f"an estimate has no figure {name!r}") from None
+
+
+def estimate(
+    configuration: Configuration,
+    link: Link = PRESETS["lan"],
+    machine: Machine | None = None,
+    link_model: str = "tcp",
+) -> Estimate:
+    """Estimate one configuration: a grid of one, with its ledger as a data frame.
+
+    Raises
+    ------
+    ValueError
+        If the protocol is unknown or the machine lacks a unit cost.
+    """
+    profile = machine or default_machine()
+    grid = Grid.of(configuration)
+    ledger = terms(grid)
+    figures = summarise(grid, ledger, link, profile, link_model)
+    rows = [_row(term, profile, grid.engine) for term in ledger]
+    return Estimate(
+        configuration,
+        link,
+        profile.name,
+        {name: float(value) for name, value in figures.items()},
+        frame(rows),
+    )
+
+
+def _row(term: Term, machine: Machine, engine: str) -> dict[str, Any]:
+    common = {"phase": term.phase, "party": term.party, "formula": term.formula, "source": term.source}
+    if isinstance(term, Transfer):
+        return common | {
+            "kind": "transfer", "item": term.item, "count": int(term.count), "bytes": float(term.size_bytes),
+        }  # fmt: skip
+    spent = float(seconds(term, machine.unit(engine, term.operation)))
+    return common | {"kind": "work", "item": term.operation, "count": int(term.count), "seconds": spent}

@@ -1,0 +1,111 @@
+"""The ledger: what a protocol run sends and computes, entry by entry.
+
+A *predicted* ledger is derived from parameters by a module of :mod:`costmodel.protocols`; a *measured* one is
+written by the socket and the kernels' clocks of a run. Both have the same columns, so that a total, a table, a
+plot, a calibration or a comparison is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Phase: TypeAlias = Literal["setup", "offline", "online"]
+Party: TypeAlias = Literal["client", "server"]
+Number: TypeAlias = Any  # a scalar or an array that broadcasts with the others of its grid
+
+PHASES: tuple[Phase, ...] = ("setup", "offline", "online")
+KEY_COLUMNS = ["kind", "phase", "party", "item"]
+COLUMNS = [*KEY_COLUMNS, "count", "bytes", "seconds", "formula", "source"]
+
+
+class Transfer(NamedTuple):
+    """A message item that one party sends.
+
+    Attributes
+    ----------
+    phase, party, item
+        When it is sent, by whom, and what it is.
+    count
+        Objects sent (frames of a real run), for all tokens.
+    size_bytes
+        Bytes of all of them, for all tokens.
+    formula, source
+        How ``size_bytes`` comes about, and where the formula stands.
+    exchange
+        Index of the round trip within its phase that carries the item.
+    """
+
+    phase: Phase
+    party: Party
+    item: str
+    count: Number
+    size_bytes: Number
+    formula: str
+    source: str
+    exchange: int = 0
+
+
+class Work(NamedTuple):
+    """An operation that one party repeats.
+
+    Attributes
+    ----------
+    phase, party, operation
+        When it is done, by whom, and the name of its unit cost in a machine profile.
+    count
+        Repetitions, for all tokens.
+    size
+        Residues that one repetition handles; it costs ``call_s + element_s * size`` of its unit.
+    formula, source
+        How ``count`` comes about, and where the formula stands.
+    """
+
+    phase: Phase
+    party: Party
+    operation: str
+    count: Number
+    size: Number
+    formula: str
+    source: str
+
+
+Term: TypeAlias = Transfer | Work
+
+
+def total_bytes(terms: Iterable[Term], party: Party, phases: Sequence[Phase]) -> NDArray[np.float64]:
+    """Bytes that a party sends in the given phases, summed over the transfers of a predicted ledger."""
+    total: Any = np.float64(0)
+    for term in terms:
+        if isinstance(term, Transfer) and term.party == party and term.phase in phases:
+            total = total + term.size_bytes
+    return np.asarray(total, dtype=np.float64)
+
+
+def frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Entries as a data frame with the columns of every ledger, absent ones empty."""
+    return pd.DataFrame(list(rows)).reindex(columns=COLUMNS)
+
+
+def totals(ledger: pd.DataFrame) -> dict[str, float]:
+    """Byte and second totals of a ledger, by the names that results use.
+
+    ``up_bytes`` and ``down_bytes`` cover the offline and online phases, ``setup_bytes`` both directions of the
+    setup; ``server_s`` and ``client_s`` the offline and online work, ``offline_s`` the offline work of both.
+    """
+    transfers = ledger[ledger["kind"] == "transfer"]
+    work = ledger[ledger["kind"] == "work"]
+    query, query_work = transfers["phase"] != "setup", work["phase"] != "setup"
+    return {
+        "up_bytes": float(transfers.loc[query & (transfers["party"] == "client"), "bytes"].sum()),
+        "down_bytes": float(transfers.loc[query & (transfers["party"] == "server"), "bytes"].sum()),
+        "setup_bytes": float(transfers.loc[~query, "bytes"].sum()),
+        "server_s": float(work.loc[query_work & (work["party"] == "server"), "seconds"].sum()),
+        "client_s": float(work.loc[query_work & (work["party"] == "client"), "seconds"].sum()),
+        "offline_s": float(work.loc[work["phase"] == "offline", "seconds"].sum()),
+        "table_s": float(work.loc[work["item"] == "encode table", "seconds"].sum()),
+    }

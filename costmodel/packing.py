@@ -1,0 +1,181 @@
+"""Packing: channels into coefficients, and results into polynomials (PackLWEs).
+
+Element packing
+    Channel values of w_0, w_1, ... bits share one plaintext coefficient. A field of w bits has the modulus
+    M = 2^(w+1): one bit is reserved, so that the two additive shares of a value stay apart from it. Field i
+    has the weight M_0 * ... * M_(i-1), field 0 lies lowest, and the coefficient needs a plaintext modulus
+    of at least the product of all M_i.
+
+PackLWEs
+    The results of many ciphertexts, each at coefficient 0 of its own, are merged into the coefficients of one
+    polynomial by a binary tree of key-switched automorphisms.
+
+References
+----------
+.. [1] FastQuery, DAC 2024, section 4.2 (accumulation bit-width reduction, low bit-width aware element
+   packing).
+.. [2] H. Chen, W. Dai, M. Kim, Y. Song, "Efficient Homomorphic Conversion Between (Ring) LWE Ciphertexts",
+   ePrint 2020/015, Algorithms 2 and 3 (PackLWEs).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def field_moduli(widths: Sequence[int]) -> tuple[int, ...]:
+    """Moduli 2^(w+1) of the fields of a coefficient that holds channels of ``widths`` bits.
+
+    Raises
+    ------
+    ValueError
+        If there is no width, or one is below 1.
+    """
+    if not widths:
+        raise ValueError("packing has no channel widths: at least one, such as 4,3,3")
+    for width in widths:
+        if width < 1:
+            raise ValueError(f"packing {_spelt(widths)} has a channel of {width} bits: at least 1")
+    return tuple(2 ** (int(width) + 1) for width in widths)
+
+
+def field_weights(moduli: Sequence[int]) -> tuple[int, ...]:
+    """Weight of every field, the product of the moduli below it: (1, 32, 512) for (32, 16, 16)."""
+    return tuple(math.prod(moduli[:i]) for i in range(len(moduli)))
+
+
+def required_plaintext_modulus(moduli: Sequence[int]) -> int:
+    """Smallest plaintext modulus that holds a coefficient of these fields: the product of their moduli."""
+    return math.prod(moduli)
+
+
+def required_plaintext_bits(widths: Sequence[int]) -> int:
+    """Bits p of the smallest plaintext modulus 2^p for channel widths: sum of w + 1; 13 for (4, 3, 3)."""
+    return sum(widths) + len(widths)
+
+
+def check_packing(widths: Sequence[int], plaintext_modulus: int) -> None:
+    """Check that a coefficient of these channel widths fits a plaintext modulus.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Bits of each channel in one coefficient.
+    plaintext_modulus : int
+        t; 2^p for p bits.
+
+    Raises
+    ------
+    ValueError
+        If a width is below 1, or the plaintext modulus is smaller than the product of the field moduli.
+    """
+    required = required_plaintext_modulus(field_moduli(widths))
+    if plaintext_modulus < required:
+        bits = math.log2(plaintext_modulus) if plaintext_modulus > 0 else 0.0
+        got = f"p={bits:.0f}" if bits == int(bits) else f"t={plaintext_modulus}"
+        raise ValueError(f"packing {_spelt(widths)} needs p >= {required.bit_length() - 1} bits, got {got}")
+
+
+def packed_coefficients(n: ArrayLike, widths: Sequence[int]) -> Any:
+    """Coefficients that n channels take: ceil(n / len(widths)); 1366 for 4096 channels in threes.
+
+    Parameters
+    ----------
+    n : array_like of int
+        Channels (columns of the table).
+    widths : sequence of int
+        Bits of each channel in one coefficient.
+
+    Returns
+    -------
+    int64 array (scalar in, scalar out)
+    """
+    return (-(-np.asarray(n, dtype=np.int64) // len(widths)))[()]
+
+
+def idle_fields(n: ArrayLike, widths: Sequence[int]) -> Any:
+    """Fields of the last coefficient that no channel fills: 2 for 4096 channels in threes."""
+    return (packed_coefficients(n, widths) * len(widths) - np.asarray(n, dtype=np.int64))[()]
+
+
+def packed_channels(n: ArrayLike, widths: Sequence[int]) -> Any:
+    """Channels in each coefficient on average: n / ceil(n / len(widths)), at most len(widths)."""
+    return (np.asarray(n, dtype=np.float64) / packed_coefficients(n, widths))[()]
+
+
+def accumulation_bits(input_bits: ArrayLike, weight_bits: ArrayLike, m: ArrayLike) -> Any:
+    """Bit-width of an inner product of m terms: b_u = b_x + b_w + ceil(log2 m) + 1 [1]_.
+
+    Parameters
+    ----------
+    input_bits, weight_bits : array_like of int
+        b_x and b_w, bits of an entry of the input and of the table.
+    m : array_like of int
+        Terms that are added up.
+
+    Returns
+    -------
+    int64 array (scalar in, scalar out)
+        Bits; the last one is reserved for the additive shares.
+    """
+    terms = np.frexp(np.maximum(np.asarray(m, dtype=np.float64) - 1.0, 0.0))[1]
+    return (np.asarray(input_bits, dtype=np.int64) + np.asarray(weight_bits, dtype=np.int64) + terms + 1)[()]
+
+
+def one_hot_bits(weight_bits: ArrayLike) -> Any:
+    """Bit-width of an inner product with a one-hot input: b_w + 1, since one term alone is not zero [1]_."""
+    return (np.asarray(weight_bits, dtype=np.int64) + 1)[()]
+
+
+def packlwes_outputs(outputs: ArrayLike, N: ArrayLike) -> Any:
+    """Packed polynomials that so many results take: ceil(outputs / N)."""
+    return (-(-np.asarray(outputs, dtype=np.int64) // np.asarray(N, dtype=np.int64)))[()]
+
+
+def packlwes_depth(outputs: ArrayLike, N: ArrayLike) -> Any:
+    """Levels of the deepest tree: ceil(log2(min(outputs, N))); 11 for 1366 results."""
+    leaves = np.minimum(np.asarray(outputs, dtype=np.int64), np.asarray(N, dtype=np.int64))
+    return np.frexp(np.maximum(leaves - 1, 0).astype(np.float64))[1].astype(np.int64)[()]
+
+
+def packlwes_automorphism_keys(outputs: ArrayLike, N: ArrayLike) -> Any:
+    """Automorphism keys that the tree needs: one a level, for X -> X^(2^k + 1), k = 1, ..., depth."""
+    return packlwes_depth(outputs, N)
+
+
+def packlwes_merges(outputs: ArrayLike, N: ArrayLike) -> Any:
+    """Key-switched automorphisms of the tree over contiguous leaves.
+
+    A full polynomial of N results takes N - 1. The rest of c = outputs mod N results takes the sum over the
+    levels k = 1, ..., ceil(log2 c) of ceil(c / 2^k) nodes that are not empty: 1370 for 1366 results at N =
+    4096, 4 more than a full binary tree of as many leaves would have, since a node with one child switches
+    keys as well.
+
+    Parameters
+    ----------
+    outputs : array_like of int
+        Results to pack.
+    N : array_like of int
+        Ring degree, a power of two.
+
+    Returns
+    -------
+    int64 array (scalar in, scalar out)
+        Automorphisms with key switching; each goes with one addition and one subtraction of ciphertexts.
+    """
+    results, degree = np.broadcast_arrays(np.asarray(outputs, dtype=np.int64), np.asarray(N, dtype=np.int64))
+    full, rest = np.divmod(results, degree)
+    merges = full * (degree - 1)
+    for level in range(1, int(packlwes_depth(rest, degree).max(initial=0)) + 1):
+        occupied = -(-rest // (1 << level))
+        merges = merges + np.where(rest > 1 << (level - 1), occupied, 0)
+    return merges[()]
+
+
+def _spelt(widths: Sequence[int]) -> str:
+    return ",".join(str(width) for width in widths)

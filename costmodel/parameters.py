@@ -1,0 +1,188 @@
+"""What is asked about: table, ring, packing, wire and protocol, composed into a :class:`Configuration`.
+
+Every class is a frozen dataclass of plain scalars and tuples: it compares, hashes and travels through TOML.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from costmodel.packing import check_packing
+from costmodel.security import Secret
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TILES = ("column", "cheetah")
+OUTPUTS = ("ciphertexts", "extracted", "packlwes", "packlwes-one-polynomial")
+SIZES = ("native", "ideal", "wire", "openfhe")
+ENGINES = ("openfhe", "residue", "seal")
+SECRETS = ("ternary", "gaussian")
+
+
+def _require_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
+
+
+def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The embedding table and how many rows of it are looked up together."""
+
+    rows: int  # m, vocabulary size
+    channels: int  # n, embedding dimension
+    tokens: int = 1  # rows looked up together
+    spread: float = 1.0  # root mean square of its packed elements over that of uniform levels, for the noise
+
+    def __post_init__(self) -> None:
+        _require_range("table.rows", self.rows, 1, 2**24)
+        _require_range("table.channels", self.channels, 1, 2**20)
+        _require_range("table.tokens", self.tokens, 1, 2**16)
+        _require_range("table.spread", self.spread, 0.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Ring:
+    """The RLWE ring Z_q[X]/(X^N + 1), its plaintext modulus and its distributions."""
+
+    degree: int  # N
+    limb_bits: tuple[int, ...]  # sizes of the primes whose product is q
+    plaintext_modulus: int  # t; 2^p for a plaintext of p bits
+    sigma: float = 3.19  # standard deviation of the encryption noise
+    secret: Secret = "ternary"
+
+    def __post_init__(self) -> None:
+        _require_range("ring.N", self.degree, 16, 2**17)
+        if self.degree & (self.degree - 1):
+            raise ValueError(f"ring.N is {self.degree}; it must be a power of two")
+        if not self.limb_bits:
+            raise ValueError("ring.q is empty; it must name at least one limb size in bits")
+        for bits in self.limb_bits:
+            _require_range("ring.q (bits of a limb)", bits, 14, 61)
+        _require_range("ring.t", self.plaintext_modulus, 2, 2**60)
+        if self.plaintext_modulus.bit_length() >= sum(self.limb_bits):
+            raise ValueError(
+                f"ring.q has {sum(self.limb_bits)} bits; it must have more than the plaintext modulus, "
+                f"which has {self.plaintext_modulus.bit_length()}"
+            )
+        _require_range("ring.sigma", self.sigma, 0.5, 1e6)
+        _require_one_of("ring.secret", self.secret, SECRETS)
+
+    @property
+    def log2_q(self) -> int:
+        """Bits of q, the sum over its limbs."""
+        return sum(self.limb_bits)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Which channel lies in which bits of which coefficient, and what becomes of the answers."""
+
+    widths: tuple[int, ...] = (4, 3, 3)  # bits of the channels that share a coefficient
+    tile: str = "column"  # how the table is cut into polynomials
+    output: str = "ciphertexts"  # what is sent back of a product
+
+    def __post_init__(self) -> None:
+        _require_one_of("packing.tile", self.tile, TILES)
+        _require_one_of("packing.output", self.output, OUTPUTS)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One private lookup: what is looked up, under which parameters, by which protocol.
+
+    Raises
+    ------
+    ValueError
+        If a field is out of its bounds or two of them do not fit; the message names field, value and bound.
+    """
+
+    protocol: str
+    table: Table
+    ring: Ring
+    packing: Packing = field(default_factory=Packing)
+    engine: str = "openfhe"
+    size: str = "native"
+    flooding_bits: int = 0
+    align_bits: int = 0
+    prepared: bool = False
+
+    def __post_init__(self) -> None:
+        _require_one_of("engine", self.engine, ENGINES)
+        _require_one_of("size", self.size, SIZES)
+        _require_range("flooding_bits", self.flooding_bits, 0, 128)
+        _require_range("align_bits", self.align_bits, 0, 64)
+        check_packing(self.packing.widths, self.ring.plaintext_modulus)
+
+    def updated(self, **changes: Any) -> Configuration:
+        """A copy with some fields replaced, checked anew."""
+        return replace(self, **changes)
+
+    def to_toml(self) -> str:
+        """The configuration as a TOML document that :meth:`from_toml` reads back to an equal one."""
+        sections = asdict(self)
+        scalars = {key: value for key, value in sections.items() if not isinstance(value, dict)}
+        lines = [f"{key} = {_toml_value(value)}" for key, value in scalars.items()]
+        for name, section in sections.items():
+            if isinstance(section, dict):
+                lines += ["", f"[{name}]", *(f"{key} = {_toml_value(v)}" for key, v in section.items())]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str) -> Configuration:
+        """Read a configuration; unknown and missing fields are errors that name them."""
+        return cls.from_dict(tomllib.loads(text))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Configuration:
+        """Build a configuration from nested plain values, as TOML or JSON gives them."""
+        parts = dict(values)
+        for name, kind in (("table", Table), ("ring", Ring), ("packing", Packing)):
+            if name in parts:
+                parts[name] = _build(kind, name, parts[name])
+        built: Configuration = _build(cls, "configuration", parts)
+        return built
+
+
+def _toml_value(value: Any) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def _build(kind: type[Any], name: str, values: Any) -> Any:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{name} is {values!r}; it must be a section of fields")
+    known = {f.name: f for f in fields(kind)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"{name} has no field {unknown[0]!r}; its fields are {', '.join(known)}")
+    plain = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    for key, value in plain.items():
+        _check_type(f"{name}.{key}", str(known[key].type), value)
+    try:
+        return kind(**plain)
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _check_type(name: str, annotation: str, value: Any) -> None:
+    integer = isinstance(value, int) and not isinstance(value, bool)
+    fits = {
+        "int": integer,
+        "float": integer or isinstance(value, float),
+        "str": isinstance(value, str),
+        "bool": isinstance(value, bool),
+        "tuple[int, ...]": isinstance(value, tuple) and all(type(v) is int for v in value),
+    }
+    if not fits.get(annotation, True):
+        raise ValueError(f"{name} is {value!r}; it must be of type {annotation}")

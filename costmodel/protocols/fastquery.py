@@ -1,0 +1,65 @@
+"""FastQuery: Cheetah's product on a low-bit table, several channels a coefficient, answers packed by PackLWEs.
+
+The ablation of the paper's Table 6 is a path of configurations from Cheetah to this: the plaintext modulus shrinks to
+the bits that a one-hot product needs, n channels become n' = ceil(n / fields) packed columns, and the used
+coefficients of all answers are packed into ceil(n'/N) ciphertexts.
+
+References
+----------
+.. [1] Lin, Xu, Yang, Wang, Huang, Li. FastQuery. DAC 2024, section 4.2 and Table 6.
+.. [2] Chen, Dai, Kim, Song. Efficient Homomorphic Conversion Between (Ring) LWE Ciphertexts. ePrint 2020/015:
+   PackLWEs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Term, Transfer, Work
+from costmodel.noise import packlwes_variance
+from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
+from costmodel.protocols.cheetah import Product, product, product_noise, product_terms
+from costmodel.protocols.session import residues
+from costmodel.sizes import size_format
+
+PACKED_OUTPUTS = ("packlwes", "packlwes-one-polynomial")
+
+
+def answers(grid: Grid) -> Product:
+    """Counts of the product, its answers packed where the configuration says so."""
+    counts = product(grid)
+    if grid.output not in PACKED_OUTPUTS:
+        return counts
+    packed = packlwes_outputs(grid.coefficients, grid.degree)
+    return counts._replace(answers=packed, used=-(-grid.coefficients // packed))
+
+
+def terms(grid: Grid) -> tuple[Term, ...]:
+    """Predicted ledger of FastQuery's private lookup."""
+    ledger = product_terms(grid, answers(grid))
+    if grid.output not in PACKED_OUTPUTS:
+        return ledger
+    merges = packlwes_merges(grid.coefficients, grid.degree)
+    keys = packlwes_automorphism_keys(grid.coefficients, grid.degree)
+    return (
+        *ledger,
+        Transfer(
+            "setup", "client", "keys", keys, keys * size_format(grid).switching_key(grid), "log2 of the leaves", "[2]"
+        ),
+        Work("online", "server", "merge", grid.tokens * merges, residues(grid), "tokens (nodes of the tree)", "[2]"),
+    )
+
+
+def noise(grid: Grid) -> Number:
+    """Variance of an answer coefficient's error over (q/t)^2, the tree's key switches included.
+
+    The published system switches keys with a special prime of more bits than q; what a switch leaves is the rounding
+    by that prime, (1 + 2N/3)/12.
+    """
+    variance = product_noise(grid, answers(grid))
+    if grid.output not in PACKED_OUTPUTS:
+        return variance
+    depth = packlwes_depth(grid.coefficients, grid.degree)
+    tree = packlwes_variance((1 + 2 * grid.degree / 3) / 12, depth)
+    return variance + tree * np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))

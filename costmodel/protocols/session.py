@@ -1,0 +1,36 @@
+"""What every executed protocol has: the greeting, the public parameters, keys, and each party's own overhead."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
+from costmodel.sizes import size_format
+
+
+def setup_terms(grid: Grid) -> tuple[Term, ...]:
+    """Setup of a session: hello and parameters, the client's keys, the server's table.
+
+    The table's encoding is entered by the protocol, which knows its polynomials.
+    """
+    sizes = size_format(grid)
+    one = np.int64(1)
+    return (
+        Transfer("setup", "client", "hello", one, sizes.hello(grid), "header + 16", "frame format"),
+        Transfer("setup", "server", "parameters", one, sizes.parameters(grid), "header + 2048 + 12 n", "frame format"),
+        Work("setup", "client", "generate keys", one, residues(grid), "1", "once a session"),
+    )
+
+
+def overhead_terms(grid: Grid, phase: Phase, bytes_each: dict[Party, Number]) -> tuple[Term, ...]:
+    """A party's seconds outside of its operations: framing, checksums, copies; by the words that it handles."""
+    return tuple(
+        Work(phase, party, "session overhead", np.int64(1), size // 8, "words sent and received", "measured")
+        for party, size in bytes_each.items()
+    )
+
+
+def residues(grid: Grid) -> Number:
+    """Residues of one polynomial, N times the limbs."""
+    return grid.degree * grid.limbs

@@ -1,0 +1,1 @@
+"""Bytes of ciphertexts and keys in the formats of existing libraries."""

@@ -1,0 +1,154 @@
+"""Bytes of everything that travels, in each of the formats that a question can be asked in.
+
+``ideal``
+    the bits of the formula, no framing;
+``openfhe``
+    this project's frames around OpenFHE's own binary serialisation, which knows no seeds and no sparse polynomials;
+``seal``
+    SEAL ciphertexts compressed by zstd, as OpenCheetah sends them: the ``native`` format of the published rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from costmodel.grid import Grid
+from costmodel.serialization import openfhe, seal
+from costmodel.wire import CHANNEL_METADATA_BYTES, FRAME_HEADER_BYTES, HELLO_BYTES, METADATA_BYTES
+
+SPECIAL_LIMB_BITS = 60
+"""The special prime of SEAL's key switching."""
+
+Bytes = Any
+
+
+class SizeFormat(Protocol):
+    """What a ciphertext takes in one format; every method returns bytes of one object, framing included."""
+
+    def hello(self, grid: Grid) -> Bytes:
+        """The client's first message."""
+
+    def parameters(self, grid: Grid) -> Bytes:
+        """The server's public parameters."""
+
+    def query(self, grid: Grid) -> Bytes:
+        """One fresh ciphertext of the client."""
+
+    def answer(self, grid: Grid, used: Any) -> Bytes:
+        """One answer, ``used`` coefficients of which the client reads."""
+
+    def switching_key(self, grid: Grid) -> Bytes:
+        """One automorphism key."""
+
+
+class Ideal:
+    """Bits of the formula: seeded fresh ciphertexts, answers whole or with the used coefficients of b alone."""
+
+    def hello(self, grid: Grid) -> Bytes:
+        """Nothing: sessions are not part of the formula."""
+        return np.int64(0)
+
+    def parameters(self, grid: Grid) -> Bytes:
+        """Nothing: public parameters are not part of the formula."""
+        return np.int64(0)
+
+    def query(self, grid: Grid) -> Bytes:
+        """N log2 q / 8, the other polynomial coming from a seed."""
+        return -(-grid.degree * grid.log2_q // 8)
+
+    def answer(self, grid: Grid, used: Any) -> Bytes:
+        """2 N log2 q / 8, or (N + used) log2 q / 8 where coefficients are extracted."""
+        if grid.output == "ciphertexts":
+            used = grid.degree
+        elif grid.output == "packlwes-one-polynomial":
+            used = 0
+        return -(-(grid.degree + used) * grid.log2_q // 8)
+
+    def switching_key(self, grid: Grid) -> Bytes:
+        """L N (log2 q + special) / 8: a seeded polynomial over all limbs and the special one for each limb of q."""
+        return -(-grid.limbs * grid.degree * (grid.log2_q + SPECIAL_LIMB_BITS) // 8)
+
+
+class OpenFHE:
+    """Frames of this project with one OpenFHE object each."""
+
+    def hello(self, grid: Grid) -> Bytes:
+        """A session identifier in a frame."""
+        return np.int64(FRAME_HEADER_BYTES + HELLO_BYTES)
+
+    def parameters(self, grid: Grid) -> Bytes:
+        """A metadata block and 12 bytes a channel in a frame."""
+        return FRAME_HEADER_BYTES + METADATA_BYTES + CHANNEL_METADATA_BYTES * grid.channels
+
+    def query(self, grid: Grid) -> Bytes:
+        """A whole ciphertext, whatever it was made from."""
+        return FRAME_HEADER_BYTES + openfhe.ciphertext_bytes(grid.degree, grid.limbs, grid.log2_q)
+
+    def answer(self, grid: Grid, used: Any) -> Bytes:
+        """A whole ciphertext, whatever is read of it."""
+        return self.query(grid)
+
+    def switching_key(self, grid: Grid) -> Bytes:
+        """Not executed in this format.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        raise ValueError("size is 'openfhe'; output packing has no size in it, choose ideal or native")
+
+
+class Seal:
+    """SEAL with zstd as OpenCheetah sends it."""
+
+    def hello(self, grid: Grid) -> Bytes:
+        """Not counted by the published figures."""
+        return np.int64(0)
+
+    def parameters(self, grid: Grid) -> Bytes:
+        """Not counted by the published figures."""
+        return np.int64(0)
+
+    def query(self, grid: Grid) -> Bytes:
+        """A seeded ciphertext."""
+        return seal.seeded_ciphertext_bytes(grid.degree, grid.limb_bits)
+
+    def answer(self, grid: Grid, used: Any) -> Bytes:
+        """By output packing.
+
+        Two limbs mean OpenCheetah's own answers, switched to the first limb with their low bits dropped; FastQuery's
+        bytes are those of one limb with nothing dropped. The paper counts its packed answer as one polynomial.
+        """
+        limbs, degree = grid.limb_bits, grid.degree
+        if grid.output == "ciphertexts":
+            return seal.ciphertext_bytes(degree, limbs)
+        if grid.output == "packlwes-one-polynomial":
+            return seal.polynomial_bytes(degree, limbs)
+        if grid.limbs == 1:
+            return seal.extracted_ciphertext_bytes(degree, limbs, used)
+        dropped = seal.truncated_bits(limbs[0], grid.plaintext_modulus, degree)
+        return seal.extracted_ciphertext_bytes(degree, limbs[:1], used, dropped)
+
+    def switching_key(self, grid: Grid) -> Bytes:
+        """A seeded Galois key with a special prime of 60 bits."""
+        return seal.galois_keys_bytes(grid.degree, (*grid.limb_bits, np.int64(SPECIAL_LIMB_BITS)), 1)
+
+
+_FORMATS: dict[str, SizeFormat] = {"ideal": Ideal(), "openfhe": OpenFHE(), "seal": Seal()}
+
+
+def size_format(grid: Grid) -> SizeFormat:
+    """The format that a grid asks for; ``native`` is the one of its engine.
+
+    Raises
+    ------
+    ValueError
+        If the format does not exist.
+    """
+    name = grid.engine if grid.size == "native" else grid.size
+    if name not in _FORMATS:
+        raise ValueError(f"size is {name!r}; it must be one of {', '.join(_FORMATS)}")
+    return _FORMATS[name]

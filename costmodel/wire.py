@@ -1,0 +1,15 @@
+"""Sizes of this project's own messages; the protocol lays them out by the same numbers."""
+
+from __future__ import annotations
+
+FRAME_HEADER_BYTES = 16
+"""Magic 2, version 1, kind 1, sequence number 4, body length 4, checksum 4."""
+
+HELLO_BYTES = 16
+"""A random session identifier."""
+
+METADATA_BYTES = 2048
+"""The server's parameters: a block of space-padded JSON."""
+
+CHANNEL_METADATA_BYTES = 12
+"""Of each channel: its place in the packed order (4) and its scale (8)."""

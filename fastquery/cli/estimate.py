@@ -1,0 +1,69 @@
+"""``fastquery estimate``: one configuration, priced."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from costmodel.estimate import Estimate, estimate
+from fastquery.cli.options import add_configuration_options, configuration_of, link_of, machine_of
+from fastquery.cli.show import bytes_text, failure_text, json_text, ledger_text, pairs, seconds_text
+
+EXAMPLE = """examples:
+  fastquery estimate --table llama-7b --protocol cheetah --link 44Mbit/s,40ms
+  fastquery estimate --protocol fastquery --ablation packing --explain
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the subcommand."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "estimate",
+        help="price one configuration",
+        description="Predict bytes, seconds, latency, noise and security of one configuration.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_configuration_options(parser, default_link="lan")
+    parser.add_argument("--tokens", type=int, default=1, help="tokens looked up together (default 1)")
+    parser.add_argument("--explain", action="store_true", help="print every term of the ledger with its formula")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.set_defaults(execute=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Estimate and print."""
+    result = estimate(configuration_of(arguments, arguments.tokens), link_of(arguments), machine_of(arguments))
+    print(json_text(result.document()) if arguments.json else text(result, arguments.explain))
+    return 0
+
+
+def text(result: Estimate, explain: bool) -> str:
+    """The estimate for people."""
+    c, f = result.configuration, result.figures
+    limbs = "+".join(str(bits) for bits in c.ring.limb_bits)
+    lines = pairs(
+        {
+            "protocol": f"{c.protocol}, {c.table.tokens} token(s) of {c.table.rows} x {c.table.channels}",
+            "ring": f"N={c.ring.degree}, q={limbs} bits, t={c.ring.plaintext_modulus}",
+            "packing": f"{c.packing.widths} bits, tile {c.packing.tile}, answers as {c.packing.output}",
+            "up": bytes_text(f["up_bytes"]),
+            "down": bytes_text(f["down_bytes"]),
+            "setup": bytes_text(f["setup_bytes"]),
+            "server": seconds_text(f["server_s"]) + f" (engine {c.engine}, machine {result.machine})",
+            "client": seconds_text(f["client_s"]),
+            "latency": f"{seconds_text(f['latency_s'])} over {result.link.name} "
+            f"({seconds_text(f['latency_low_s'])} to {seconds_text(f['latency_high_s'])})",
+            "security": f"{f['security_bits_2018']:.0f} bits (2018 standard), "
+            f"{f['security_bits_2024']:.0f} bits (2024 guidelines)",
+            "failure": failure_text(f["log2_failure"]) + " for all answers",
+            "flooding": "none: the table is not protected from the client"
+            if not c.flooding_bits
+            else f"{c.flooding_bits} bits",
+        }
+    )
+    if not explain:
+        return lines
+    columns = ["phase", "party", "item", "count", "bytes", "seconds", "formula", "source"]
+    return lines + "\n\n" + ledger_text(result.ledger, columns)

@@ -1,0 +1,121 @@
+"""``fastquery run``: a query executed by two processes and compared with its prediction."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from fastquery.cli.options import add_configuration_options, configuration_of, link_of, machine_of
+from fastquery.cli.show import bytes_text, failure_text, json_text, ledger_text, pairs, seconds_text
+from fastquery.runs import Run, run
+
+EXAMPLE = """examples:
+  fastquery run --table minilm --protocol fastquery --tokens 3
+  fastquery run --table 4096x96 --protocol cheetah --json
+  fastquery run --table 4096x96 --tokens 77,512
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the subcommand."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "run",
+        help="execute queries for real and compare",
+        description="Execute a lookup by two processes over a socket and hold it against the prediction.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_configuration_options(parser, default_link="loopback")
+    parser.add_argument("--tokens", default="1", help="how many to draw (default 1), or ID,ID,... (one id: ID,)")
+    parser.add_argument("--token", type=int, action="append", help="a token id; may be repeated")
+    parser.add_argument("--seed", type=int, default=0, help="of a random table and of drawn tokens (default 0)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.set_defaults(execute=execute)
+
+
+def parse_tokens(count_or_ids: str, ids: list[int] | None) -> int | list[int]:
+    """A number of tokens to draw, or their ids.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if ids:
+        return ids
+    parts = [part for part in count_or_ids.split(",") if part]
+    if not parts or not all(part.isdigit() for part in parts):
+        raise ValueError(f"tokens is {count_or_ids!r}; it must be a number of tokens, or ids such as 77,512")
+    if "," in count_or_ids:
+        return [int(part) for part in parts]
+    count = int(parts[0])
+    if count < 1:
+        raise ValueError(f"tokens is {count}; at least 1 is looked up")
+    return count
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run, print, and fail unless the rows were right and the ledgers agree."""
+    from protocol.errors import ProtocolError
+    from protocol.openfhe_library import OpenFHEUnavailable
+
+    tokens = parse_tokens(arguments.tokens, arguments.token)
+    arguments.engine = arguments.engine or "openfhe"
+    configuration = configuration_of(arguments, tokens if isinstance(tokens, int) else len(tokens))
+    bars: dict[str, Any] = {}
+
+    def progress(what: str, done: int, total: int) -> None:
+        bar = bars.setdefault(what, tqdm(total=total, desc=what, file=sys.stderr, delay=1.0, leave=False))
+        bar.update(done - bar.n)
+
+    try:
+        result = run(
+            configuration,
+            arguments.table,
+            tokens,
+            seed=arguments.seed,
+            machine=machine_of(arguments),
+            link=link_of(arguments),
+            allow_insecure=arguments.allow_insecure,
+            progress=progress,
+        )
+    except (OpenFHEUnavailable, ProtocolError) as error:
+        print(f"fastquery run: {error}", file=sys.stderr)
+        return 1
+    finally:
+        for bar in bars.values():
+            bar.close()
+    print(json_text(result.document()) if arguments.json else text(result))
+    return 0 if result.correct and result.agrees else 1
+
+
+def text(result: Run) -> str:
+    """The run for people: totals side by side, then every entry."""
+    document = result.document()
+    right = f"all {result.channels} channels right" if result.correct else f"{result.mismatches} channels WRONG"
+    agree = "entry by entry" if result.agrees else "NOT in every entry"
+    rows = {"rows": right, "ledgers": f"predicted and measured agree in counts and bytes {agree}"}
+    for name, label in (("up_bytes", "up"), ("down_bytes", "down"), ("setup_bytes", "setup")):
+        rows[label] = f"{bytes_text(document[name])}, predicted {bytes_text(document['predicted_' + name])}"
+    for name, label in (("server_s", "server"), ("latency_s", "latency")):
+        predicted = document["predicted_" + name]
+        rows[label] = f"{seconds_text(document[name])}, predicted {seconds_text(predicted)}"
+    rows["client"] = seconds_text(document["client_s"])
+    rows["table"] = f"{seconds_text(document['table_s'])} to encode"
+    rows["memory"] = bytes_text(document["peak_memory_bytes"]) + " at most, both processes"
+    rows["security"] = f"{document['security_bits']:.0f} bits"
+    rows["failure"] = failure_text(document["log2_failure"]) + " for all answers"
+    if not document["table_protected_from_client"]:
+        rows["flooding"] = "0 bits: the table is NOT protected from the client"
+    columns = [
+        "phase", "party", "item", "count_measured", "count_predicted", "bytes_measured", "bytes_predicted",
+        "seconds_measured", "seconds_predicted",
+    ]  # fmt: skip
+    table = result.comparison[columns].rename(columns={"bytes_measured": "bytes", "seconds_measured": "seconds"})
+    table["seconds_predicted"] = [seconds_text(v) if v == v else "" for v in table["seconds_predicted"]]
+    table["bytes_predicted"] = [f"{v:,.0f}" if v == v else "" for v in table["bytes_predicted"]]
+    return pairs(rows) + "\n\n" + ledger_text(table, list(table.columns))

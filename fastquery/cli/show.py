@@ -1,0 +1,72 @@
+"""How results look in a terminal."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+
+def bytes_text(size_bytes: float) -> str:
+    """Bytes in full and in MB (10^6) where that helps: ``1,508,805 B (1.51 MB)``."""
+    exact = f"{size_bytes:,.0f} B"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= factor:
+            return f"{exact} ({size_bytes / factor:.3g} {unit})"
+    return exact
+
+
+def seconds_text(seconds: float) -> str:
+    """Seconds in a unit that reads well."""
+    for unit, factor in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= factor:
+            return f"{seconds / factor:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def failure_text(log2_failure: float) -> str:
+    """A failure probability as a power of two; below 2^-1000 the exponent says nothing more."""
+    if log2_failure >= 0:
+        return "certain: the noise does not fit"
+    return f"2^{log2_failure:.0f}" if log2_failure > -1000 else "below 2^-1000"
+
+
+def pairs(rows: Mapping[str, str]) -> str:
+    """Names and values in two columns."""
+    width = max(len(name) for name in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def ledger_text(ledger: pd.DataFrame, columns: list[str]) -> str:
+    """A ledger as text, empty cells blank."""
+    shown = ledger[columns].copy()
+    if "bytes" in shown:
+        shown["bytes"] = [f"{v:,.0f}" if pd.notna(v) else "" for v in shown["bytes"]]
+    for column in shown:
+        if str(column).endswith("seconds"):
+            shown[column] = [seconds_text(v) if pd.notna(v) else "" for v in shown[column]]
+    return shown.fillna("").to_string(index=False)
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """One JSON document; what is not a number there is null."""
+    return json.dumps(_plain(document), indent=2)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pd.DataFrame):
+        return [_plain(row) for row in value.to_dict(orient="records")]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    return value

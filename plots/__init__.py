@@ -1,0 +1,1 @@
+"""Figures from data frames; nothing else of the project imports matplotlib."""

@@ -1,0 +1,7 @@
+"""What can go wrong between the parties."""
+
+from __future__ import annotations
+
+
+class ProtocolError(Exception):
+    """A message of the peer, or its absence, that ends the session; the text says what was wrong."""

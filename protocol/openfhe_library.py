@@ -1,0 +1,34 @@
+"""OpenFHE, loaded the way this project needs it, or a clear word why it cannot be.
+
+OpenFHE parallelises over limbs with OpenMP; with the one or two limbs used here the threads only cost, fifty times
+and more, so the thread count is set to one before the library is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from typing import Any
+
+SUPPORTED = "CPython 3.10 on Ubuntu 22.04 or Debian 12, and CPython 3.12 on Ubuntu 24.04"
+
+
+class OpenFHEUnavailable(Exception):
+    """OpenFHE is not installed or does not load here."""
+
+
+def load_openfhe() -> Any:
+    """The ``openfhe`` module.
+
+    Raises
+    ------
+    OpenFHEUnavailable
+        If it cannot be imported; the message says for which interpreters a wheel exists.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        return importlib.import_module("openfhe")
+    except ImportError as error:
+        reason = "is not installed" if importlib.util.find_spec("openfhe") is None else f"does not load ({error})"
+        raise OpenFHEUnavailable(f"openfhe {reason}; its wheels exist for {SUPPORTED}") from None

@@ -1,0 +1,328 @@
+"""PackLWEs: the constant coefficients of many ciphertexts gathered into few.
+
+Leaf i of a tree of depth l lands, multiplied by 2^l, at coefficient sum_k bit_k(i) * N/2^(k+1) of its output. Level
+k = 1..l joins an even and an odd node, of phases f and g, into (f + X^(N/2^k) g) + sigma(f - X^(N/2^k) g) with
+sigma: X -> X^(2^k + 1), which keeps X^j for the even multiples j of N/2^k and negates it for the odd ones: at these
+coefficients f and X^(N/2^k) g are both doubled. Neighbours are joined first, so leaves may come one after the other,
+and a node whose sibling is missing is joined with nothing. More than N leaves fill several outputs; all have the
+depth of the first. Other coefficients of an output mean nothing.
+
+The tree acts on b linearly: at those coefficients the b of an output is 2^l times the b of the leaves plus what the key
+switches of the a contribute, which is the output of the same tree with every b zero. So all of that is done as soon
+as the a are known; and with 2^-l folded into the table that multiplies a, none is left for the one that meets b.
+
+References
+----------
+.. [1] H. Chen, W. Dai, M. Kim, Y. Song, "Efficient homomorphic conversion between (ring) LWE ciphertexts",
+   ePrint 2020/015, algorithm 2.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.residue.automorphism import evaluation_permutation
+from protocol.residue.compiled import kernel
+from protocol.residue.keyswitch import KeyTables, SwitchingKeys, add_switched, switching_noise_variance
+from protocol.residue.modular import multiply_shoup, shoup_quotients
+from protocol.residue.ring import Ring, Tables
+from protocol.residue.sampling import STANDARD_DEVIATION
+
+
+class LevelTables(NamedTuple):
+    """What a merge of every level needs, in the form that compiled kernels take.
+
+    Attributes
+    ----------
+    permutations : of sigma in evaluation form, (levels, N)
+    shifts, quotients : X^(N/2^k) in evaluation form, (levels, limbs, N), with Shoup's quotients
+    """
+
+    permutations: NDArray[np.int64]
+    shifts: NDArray[np.uint64]
+    quotients: NDArray[np.uint64]
+
+
+def packing_depth(leaves: int, ring_degree: int) -> int:
+    """Return l = ceil(log2(min(leaves, N))).
+
+    Raises
+    ------
+    ValueError
+        If there are no leaves.
+    """
+    if leaves < 1:
+        raise ValueError(f"leaves {leaves}: need at least 1")
+    return (min(leaves, ring_degree) - 1).bit_length()
+
+
+def packing_exponents(leaves: int, ring_degree: int) -> tuple[int, ...]:
+    """Return the automorphisms 2^k + 1 of the levels k = 1..l, for which keys are needed in this order."""
+    return tuple((1 << k) + 1 for k in range(1, packing_depth(leaves, ring_degree) + 1))
+
+
+def packing_factors(leaves: int, ring: Ring) -> tuple[int, ...]:
+    """Return 2^-l in every limb, by which leaves have to be multiplied for the tree's factor 2^l to cancel."""
+    depth = packing_depth(leaves, ring.ring_degree)
+    return tuple(pow(pow(2, depth, q), -1, q) for q in ring.moduli)
+
+
+def packed_polynomials(leaves: int, ring_degree: int) -> int:
+    """Return the number of outputs, ceil(leaves / N)."""
+    return -(-leaves // ring_degree)
+
+
+def packing_merges(leaves: int, ring_degree: int) -> int:
+    """Return the number of merges, each with one key switch: sum over outputs and levels k of ceil(leaves / 2^k)."""
+    depth = packing_depth(leaves, ring_degree)
+    counts = [min(ring_degree, leaves - start) for start in range(0, leaves, ring_degree)]
+    return sum(-(-count >> k) for count in counts for k in range(1, depth + 1))
+
+
+def packed_positions(leaves: int, ring_degree: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return output and coefficient of every leaf."""
+    index = np.arange(leaves, dtype=np.int64)
+    coefficient = np.zeros_like(index)
+    for k in range(packing_depth(leaves, ring_degree)):
+        coefficient += ((index % ring_degree) >> k & 1) * (ring_degree >> (k + 1))
+    return index // ring_degree, coefficient
+
+
+def packing_noise_variance(
+    ring: Ring, digit_bits: tuple[int, ...], standard_deviation: float = STANDARD_DEVIATION
+) -> float:
+    """Return the variance that packing adds to a packed coefficient of the phase.
+
+    A merge's own noise is doubled, with its message, by every later level: sum over k of V_k * 4^(l-k) for digit widths
+    by level, V * (4^l - 1)/3 if they are equal.
+    """
+    depth = len(digit_bits)
+    return sum(
+        switching_noise_variance(ring, bits, standard_deviation) * 4.0 ** (depth - level)
+        for level, bits in enumerate(digit_bits, start=1)
+    )
+
+
+class Packer:
+    """Joins leaves as they come; holds one node a level.
+
+    Parameters
+    ----------
+    keys : for the automorphisms of :func:`packing_exponents`, in that order (more do no harm)
+    leaves : how many will come
+
+    Raises
+    ------
+    ValueError
+        If there are fewer keys than levels.
+    """
+
+    def __init__(self, keys: SwitchingKeys, leaves: int) -> None:
+        ring = keys.ring
+        degree = ring.ring_degree
+        self.leaves = leaves
+        self.depth = packing_depth(leaves, degree)
+        if len(keys.tables.bits) < self.depth:
+            raise ValueError(f"{len(keys.tables.bits)} keys: {leaves} leaves need {self.depth}")
+        self._keys = keys
+        self._levels = _level_tables(ring, self.depth)
+        self._stack = np.zeros((self.depth + 1, 2, ring.limbs, degree), dtype=np.uint64)
+        self._out = np.zeros((packed_polynomials(leaves, degree), 2, ring.limbs, degree), dtype=np.uint64)
+        self._pushed = 0
+
+    def push(self, leaves: NDArray[np.uint64]) -> None:
+        """Join further leaves, (count, 2, limbs, N) in evaluation form and canonical.
+
+        Raises
+        ------
+        ValueError
+            If they are of another shape or more than announced.
+        """
+        if leaves.shape[1:] != self._stack.shape[1:]:
+            raise ValueError(f"leaves of shape {leaves.shape}: need (count, {self._stack.shape[1:]})")
+        if self._pushed + len(leaves) > self.leaves:
+            raise ValueError(f"{self._pushed + len(leaves)} leaves pushed, {self.leaves} announced")
+        _push(
+            np.ascontiguousarray(leaves),
+            self._pushed,
+            self.depth,
+            self._keys.ring.tables,
+            self._keys.tables,
+            self._levels,
+            self._stack,
+            self._out,
+        )
+        self._pushed += len(leaves)
+
+    def finish(self) -> NDArray[np.uint64]:
+        """Return the outputs, (ceil(leaves/N), 2, limbs, N) in evaluation form.
+
+        Raises
+        ------
+        ValueError
+            If leaves are missing.
+        """
+        if self._pushed != self.leaves:
+            raise ValueError(f"{self._pushed} leaves pushed, {self.leaves} announced")
+        remaining = self.leaves & ((1 << self.depth) - 1)
+        if remaining:
+            _finish(
+                remaining,
+                self.depth,
+                self._keys.ring.tables,
+                self._keys.tables,
+                self._levels,
+                self._stack,
+                self._out[-1],
+            )
+        return self._out
+
+
+def pack(leaves: NDArray[np.uint64], keys: SwitchingKeys) -> NDArray[np.uint64]:
+    """Return the outputs (ceil(leaves/N), 2, limbs, N) of leaves (count, 2, limbs, N), all in evaluation form."""
+    packer = Packer(keys, len(leaves))
+    packer.push(leaves)
+    return packer.finish()
+
+
+def pack_first_halves(a: NDArray[np.uint64], keys: SwitchingKeys) -> NDArray[np.uint64]:
+    """Return what the outputs owe to the a of the leaves: the tree over (0, a), before any b is known.
+
+    Parameters
+    ----------
+    a : (count, limbs, N) in evaluation form, multiplied by 2^-l
+
+    Returns
+    -------
+    (ceil(count/N), 2, limbs, N) in evaluation form: the a of the outputs, and the share of their b that is no b's
+    """
+    return pack(np.stack([np.zeros_like(a), a], axis=1), keys)
+
+
+def add_constants(b: NDArray[np.uint64], constants: NDArray[np.uint64], ring: Ring) -> NDArray[np.uint64]:
+    """Return the b of the outputs, in coefficient form, once the leaves' own constant coefficients are known.
+
+    Parameters
+    ----------
+    b : of :func:`pack_first_halves`, in coefficient form, (outputs, limbs, N)
+    constants : of the b of the leaves, without the factor 2^-l, (leaves, limbs)
+
+    Returns
+    -------
+    (outputs, limbs, N); coefficients at which no leaf lands are left as they are
+    """
+    output, coefficient = packed_positions(len(constants), ring.ring_degree)
+    out = b.copy()
+    for limb, q in enumerate(ring.moduli):
+        total = b[output, limb, coefficient] + constants[:, limb]
+        out[output, limb, coefficient] = np.minimum(total, total - np.uint64(q))
+    return out
+
+
+@lru_cache(maxsize=16)
+def _level_tables(ring: Ring, depth: int) -> LevelTables:
+    degree = ring.ring_degree
+    monomials = np.zeros((depth, degree), dtype=np.int64)
+    monomials[np.arange(depth), degree >> np.arange(1, depth + 1)] = 1
+    shifts = ring.forward(ring.from_signed(monomials))
+    quotients = [shoup_quotients(shifts[:, i], q) for i, q in enumerate(ring.moduli)]
+    permutations = [evaluation_permutation((1 << k) + 1, degree) for k in range(1, depth + 1)]
+    return LevelTables(
+        np.array(permutations, dtype=np.int64).reshape(depth, degree), shifts, np.stack(quotients, axis=1)
+    )
+
+
+@kernel
+def _merge(
+    even: NDArray[np.uint64],
+    odd: NDArray[np.uint64],
+    level: int,
+    ring: Tables,
+    keys: KeyTables,
+    levels: LevelTables,
+    scratch: NDArray[np.uint64],
+    rest: NDArray[np.int64],
+    out: NDArray[np.uint64],
+) -> None:
+    """Join two nodes (2, limbs, N) into a third; scratch is (2 + limbs, N)."""
+    limbs, n = even.shape[1], even.shape[2]
+    permutation = levels.permutations[level]
+    a = scratch[2:]
+    for element in range(2):
+        for limb in range(limbs):
+            q = ring.moduli[limb]
+            f, g, total, difference = even[element, limb], odd[element, limb], out[element, limb], scratch[0]
+            shift, quotients = levels.shifts[level, limb], levels.quotients[level, limb]
+            for i in range(n):
+                shifted = multiply_shoup(g[i], shift[i], quotients[i], q)
+                plus, minus = f[i] + shifted, f[i] - shifted
+                total[i] = min(plus, plus - q)
+                difference[i] = min(minus, minus + q)
+            if element == 0:
+                for i in range(n):
+                    plus = total[i] + difference[permutation[i]]
+                    total[i] = min(plus, plus - q)
+            else:
+                for i in range(n):
+                    a[limb, i] = difference[permutation[i]]
+    add_switched(a[:limbs], ring, keys, level, scratch[1], rest, out)
+
+
+@kernel
+def _push(
+    leaves: NDArray[np.uint64],
+    first: int,
+    depth: int,
+    ring: Tables,
+    keys: KeyTables,
+    levels: LevelTables,
+    stack: NDArray[np.uint64],
+    out: NDArray[np.uint64],
+) -> None:
+    limbs, n = leaves.shape[2], leaves.shape[3]
+    scratch, rest = np.empty((2 + limbs, n), np.uint64), np.empty(n, np.int64)
+    nodes = np.empty((2, 2, limbs, n), np.uint64)
+    for i in range(leaves.shape[0]):
+        index = first + i
+        node = leaves[i]
+        level = 0
+        while level < depth and (index >> level) & 1:
+            _merge(stack[level], node, level, ring, keys, levels, scratch, rest, nodes[level & 1])
+            node = nodes[level & 1]
+            level += 1
+        if level == depth:
+            out[index >> depth] = node
+        else:
+            stack[level] = node
+
+
+@kernel
+def _finish(
+    remaining: int,
+    depth: int,
+    ring: Tables,
+    keys: KeyTables,
+    levels: LevelTables,
+    stack: NDArray[np.uint64],
+    out: NDArray[np.uint64],
+) -> None:
+    limbs, n = stack.shape[2], stack.shape[3]
+    scratch, rest = np.empty((2 + limbs, n), np.uint64), np.empty(n, np.int64)
+    nodes = np.empty((2, 2, limbs, n), np.uint64)
+    nothing = np.zeros((2, limbs, n), np.uint64)
+    node = nothing
+    begun = False
+    for level in range(depth):
+        target = nodes[level & 1]
+        if (remaining >> level) & 1:
+            _merge(stack[level], node, level, ring, keys, levels, scratch, rest, target)
+            begun = True
+        elif begun:
+            _merge(node, nothing, level, ring, keys, levels, scratch, rest, target)
+        if begun:
+            node = target
+    out[:] = node

@@ -1,0 +1,184 @@
+"""Exact scaling between residues modulo Q and integers modulo t: the encoding of BFV and the switch of modulus.
+
+References
+----------
+.. [1] J. Fan, F. Vercauteren, "Somewhat practical fully homomorphic encryption", ePrint 2012/144.
+.. [2] S. Halevi, Y. Polyakov, V. Shoup, "An improved RNS variant of the BFV homomorphic encryption scheme",
+   CT-RSA 2019, section 2.2 (here with the fractions added exactly).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.residue.compiled import inlined, kernel
+from protocol.residue.modular import multiply_shoup, product_high
+from protocol.residue.ring import Ring
+
+_ONE = np.uint64(1)
+_ZERO = np.uint64(0)
+
+
+def scale_up(values: NDArray[np.uint64], ring: Ring, modulus: int) -> NDArray[np.uint64]:
+    """Return round(Q * m / t) mod Q for integers m modulo t.
+
+    Parameters
+    ----------
+    values : m in [0, t), of shape (..., N)
+    modulus : t, at least 2 and below every limb, of any parity
+
+    Returns
+    -------
+    residues of shape (..., limbs, N); for odd Q no rounding is tied
+
+    Raises
+    ------
+    ValueError
+        If t is out of range or a value is not below it.
+    """
+    _check(ring, modulus)
+    largest = int(values.max(initial=0))
+    if largest >= modulus:
+        raise ValueError(f"value {largest} is not below the modulus {modulus}")
+    flat = np.ascontiguousarray(values, dtype=np.uint64).reshape(-1)
+    factor = ring.modulus % modulus
+    limbs = []
+    for q in ring.moduli:
+        inverse = pow(modulus, -1, q)
+        out = np.empty_like(flat)
+        _scale_up(
+            flat,
+            np.uint64(factor),
+            np.uint64((factor << 64) // modulus),
+            np.uint64(modulus),
+            np.uint64(inverse),
+            np.uint64((inverse << 64) // q),
+            np.uint64(q),
+            out,
+        )
+        limbs.append(out.reshape(values.shape))
+    return np.stack(limbs, axis=-2)
+
+
+def scale_down(residues: NDArray[np.uint64], ring: Ring, modulus: int) -> NDArray[np.uint64]:
+    """Return round(t * x / Q) mod t for residues x modulo Q.
+
+    Parameters
+    ----------
+    residues : canonical, of shape (..., limbs, N)
+    modulus : t, at least 2 and below every limb, of any parity
+
+    Returns
+    -------
+    integers in [0, t), of shape (..., N)
+
+    Raises
+    ------
+    ValueError
+        If t is out of range.
+    """
+    _check(ring, modulus)
+    t = np.uint64(modulus)
+    limbs = [np.ascontiguousarray(residues[..., i, :]).reshape(-1) for i in range(ring.limbs)]
+    out = np.empty_like(limbs[0])
+    reciprocals = [np.uint64((modulus << 64) // q) for q in ring.moduli]
+    q = [np.uint64(q) for q in ring.moduli]
+    if ring.limbs == 1:
+        _scale_down_one(limbs[0], t, reciprocals[0], q[0], out)
+    else:
+        inverses = [pow(ring.modulus // m, -1, m) for m in ring.moduli]
+        quotients = [np.uint64((inverse << 64) // m) for inverse, m in zip(inverses, ring.moduli, strict=True)]
+        _scale_down_two(
+            limbs[0],
+            limbs[1],
+            t,
+            (reciprocals[0], reciprocals[1]),
+            (np.uint64(inverses[0]), np.uint64(inverses[1])),
+            (quotients[0], quotients[1]),
+            (q[0], q[1]),
+            out,
+        )
+    return out.reshape(residues.shape[:-2] + residues.shape[-1:])
+
+
+def _check(ring: Ring, modulus: int) -> None:
+    if not 2 <= modulus < min(ring.moduli):
+        raise ValueError(f"modulus {modulus}: need 2 <= t < {min(ring.moduli)}, the smallest limb")
+
+
+@kernel
+def _scale_up(
+    values: NDArray[np.uint64],
+    factor: np.uint64,
+    factor_quotient: np.uint64,
+    t: np.uint64,
+    inverse: np.uint64,
+    inverse_quotient: np.uint64,
+    q: np.uint64,
+    out: NDArray[np.uint64],
+) -> None:
+    half = t >> _ONE
+    for i in range(values.size):
+        # t * round(Q*m/t) = Q*m + half - remainder, and Q vanishes modulo q
+        remainder = multiply_shoup(values[i], factor, factor_quotient, t) + half
+        remainder = min(remainder, remainder - t)
+        difference = half - remainder
+        out[i] = multiply_shoup(min(difference, difference + q), inverse, inverse_quotient, q)
+
+
+@inlined
+def _divide(x: np.uint64, t: np.uint64, reciprocal: np.uint64, q: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Return quotient and remainder of t * x by q, for x < q and reciprocal = floor(t * 2^64 / q)."""
+    quotient = product_high(x, reciprocal)
+    remainder = x * t - quotient * q
+    above = remainder >= q
+    return (quotient + _ONE, remainder - q) if above else (quotient, remainder)
+
+
+@kernel
+def _scale_down_one(
+    x: NDArray[np.uint64], t: np.uint64, reciprocal: np.uint64, q: np.uint64, out: NDArray[np.uint64]
+) -> None:
+    for i in range(x.size):
+        quotient, remainder = _divide(x[i], t, reciprocal, q)
+        if remainder > q >> _ONE:
+            quotient += _ONE
+        out[i] = min(quotient, quotient - t)
+
+
+@kernel
+def _scale_down_two(
+    x0: NDArray[np.uint64],
+    x1: NDArray[np.uint64],
+    t: np.uint64,
+    reciprocals: tuple[np.uint64, np.uint64],
+    inverses: tuple[np.uint64, np.uint64],
+    quotients: tuple[np.uint64, np.uint64],
+    q: tuple[np.uint64, np.uint64],
+    out: NDArray[np.uint64],
+) -> None:
+    q0, q1 = q
+    half_high, half_low = product_high(q0, q1) >> _ONE, (q0 * q1) >> _ONE
+    if product_high(q0, q1) & _ONE:
+        half_low |= _ONE << np.uint64(63)
+    whole_high, whole_low = product_high(q0, q1), q0 * q1
+    for i in range(x0.size):
+        # x/Q is the fractional part of y0/q0 + y1/q1 with y = x * (Q/q)^-1 mod q
+        f0, r0 = _divide(multiply_shoup(x0[i], inverses[0], quotients[0], q0), t, reciprocals[0], q0)
+        f1, r1 = _divide(multiply_shoup(x1[i], inverses[1], quotients[1], q1), t, reciprocals[1], q1)
+        low = r0 * q1
+        high = product_high(r0, q1)
+        addend = r1 * q0
+        low += addend
+        high += product_high(r1, q0) + (_ONE if low < addend else _ZERO)
+        total = f0 + f1
+        if high > whole_high or (high == whole_high and low >= whole_low):
+            total += _ONE
+            borrow = _ONE if low < whole_low else _ZERO
+            high -= whole_high + borrow
+            low -= whole_low
+        if high > half_high or (high == half_high and low > half_low):
+            total += _ONE
+        total = min(total, total - t)
+        out[i] = min(total, total - t)

@@ -1,0 +1,82 @@
+"""The server as a process: a job on standard input, events as JSON lines on standard output.
+
+The job names the table; the process loads, quantises and encodes it itself. ``reveal_shares_to`` exists for runs
+that check both shares against the table afterwards: it is where the server's share is written, after the session.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from costmodel.parameters import Configuration
+from protocol.channel import Channel
+from protocol.errors import ProtocolError
+from protocol.jobs import emit, peak_memory_bytes, read_job
+from protocol.lookup import LookupServer
+from protocol.meter import Meter
+from quantize.packed import PackedTable
+from quantize.quantizers import quantize_table
+from quantize.tables import open_table
+
+
+def load_table(configuration: Configuration, name: str, seed: int) -> PackedTable:
+    """The named table, quantised and packed as the configuration says.
+
+    Raises
+    ------
+    ValueError
+        If the table is unknown or its shape is not the configuration's.
+    """
+    source = open_table(name, seed)
+    if (source.rows, source.channels) != (configuration.table.rows, configuration.table.channels):
+        raise ValueError(
+            f"table {name!r} is {source.rows}x{source.channels}; "
+            f"the configuration says {configuration.table.rows}x{configuration.table.channels}"
+        )
+    return quantize_table(source, configuration.packing.widths)
+
+
+def serve_one(job: dict[str, Any], listener: socket.socket) -> None:
+    """Encode the job's table, serve one client, and emit the measured ledger."""
+    configuration = Configuration.from_toml(job["configuration"])
+    table = load_table(configuration, job["table"], job["seed"])
+    meter = Meter("server")
+
+    def progress(what: str, done: int, total: int) -> None:
+        emit("progress", what=what, done=done, total=total)
+
+    server = LookupServer(configuration, table, meter, progress, job["allow_insecure"])
+    del table
+    listener.listen(1)
+    emit("listening", port=listener.getsockname()[1])
+    connection, _ = listener.accept()
+    channel = Channel(connection, meter)
+    try:
+        shares = server.session(channel, meter)
+    except ProtocolError as error:
+        channel.fail(str(error))
+        raise
+    finally:
+        channel.close()
+    np.save(Path(job["reveal_shares_to"]), shares)
+    emit("result", ledger=meter.rows(), peak_memory_bytes=peak_memory_bytes())
+
+
+def main() -> int:
+    """Run the job on standard input; exit code 0 if the session was served."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            serve_one(read_job(), listener)
+    except (ProtocolError, ValueError) as error:
+        emit("failed", reason=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

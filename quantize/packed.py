@@ -1,0 +1,109 @@
+"""A quantised table, packed into plaintext coefficients: what the server holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize._optional import require
+from quantize.packing import AnyIntegers, UnsignedArray, unsigned_dtype
+from quantize.public import PublicTable
+
+TENSOR: Final = "coefficients"
+METADATA: Final = "fastquery"
+_UNSIGNED: Final = ("uint8", "uint16", "uint32", "uint64")
+_CHECKED_ROWS: Final = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class PackedTable:
+    """Packed coefficients and their public description.
+
+    Attributes
+    ----------
+    coefficients : array of unsigned int, shape (rows, n')
+        ``0 <= coefficient < public.plaintext_modulus``, in the smallest type.
+    public : PublicTable
+    """
+
+    coefficients: UnsignedArray
+    public: PublicTable
+
+    def __post_init__(self) -> None:
+        shape = (self.public.rows, self.public.coefficients)
+        if self.coefficients.shape != shape:
+            raise ValueError(f"coefficients: shape {self.coefficients.shape} where {shape} is described")
+        dtype = unsigned_dtype(self.public.plaintext_modulus - 1)
+        if self.coefficients.dtype != dtype:
+            raise ValueError(f"coefficients: type {self.coefficients.dtype} where {dtype} is described")
+
+    def levels(self, row: int) -> NDArray[np.int32]:
+        """Signed levels of a row in the original channel order, shape (n,)."""
+        if not 0 <= row < self.public.rows:
+            raise ValueError(f"row: {row} is outside 0 to {self.public.rows - 1}")
+        return self.public.open(self.coefficients[row])
+
+    def embeddings(self, tokens: AnyIntegers | None = None) -> NDArray[np.float32]:
+        """Dequantised embeddings of tokens (all of them by default), shape (tokens, n).
+
+        Raises
+        ------
+        ValueError
+            If a token is outside the vocabulary.
+        """
+        chosen = np.arange(self.public.tokens) if tokens is None else np.asarray(tokens)
+        if chosen.size and not 0 <= chosen.min() <= chosen.max() < self.public.tokens:
+            raise ValueError(f"tokens: an id is outside 0 to {self.public.tokens - 1}")
+        if self.public.row_of_token is not None:
+            chosen = np.asarray(self.public.row_of_token)[chosen]
+        return self.public.dequantize(self.public.open(self.coefficients[chosen]))
+
+    def save(self, path: Path) -> None:
+        """Write one ``.safetensors`` file: the coefficients, and the description as metadata."""
+        require("safetensors.numpy", "saving a packed table").save_file(
+            {TENSOR: np.ascontiguousarray(self.coefficients)},
+            str(path),
+            metadata={METADATA: self.public.to_json()},
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> PackedTable:
+        """Read a file of `save`, checking everything in it.
+
+        Raises
+        ------
+        ValueError
+            If it is no such file, or a coefficient is not one that the description allows.
+        """
+        safetensors = require("safetensors", "loading a packed table")
+        if not path.is_file():
+            raise ValueError(f"packed table: there is no file {str(path)!r}")
+        try:
+            with safetensors.safe_open(path, "numpy") as file:
+                metadata = file.metadata() or {}
+                if METADATA not in metadata or list(file.keys()) != [TENSOR]:
+                    raise ValueError(f"packed table: {str(path)!r} is a safetensors file but no packed table")
+                public = PublicTable.from_json(metadata[METADATA])
+                coefficients = file.get_tensor(TENSOR)
+        except (safetensors.SafetensorError, OSError) as error:
+            raise ValueError(f"packed table: {str(path)!r} is no valid safetensors file ({error})") from error
+        if coefficients.dtype.name not in _UNSIGNED:
+            raise ValueError(f"packed table: coefficients of type {coefficients.dtype}; unsigned integers are expected")
+        table = cls(coefficients, public)
+        for start in range(0, public.rows, _CHECKED_ROWS):
+            public.open(coefficients[start : start + _CHECKED_ROWS])
+        return table
+
+
+def is_packed_table(path: Path) -> bool:
+    """Whether a file is one of `PackedTable.save`, by its metadata alone."""
+    safetensors = require("safetensors", "reading a packed table")
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            return METADATA in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError):
+        return False

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocol.residue.ring import Ring
+from protocol.residue.rounding import scale_down, scale_up
+
+RINGS = [(16, 30, 1), (16, 61, 1), (16, 30, 2), (16, 61, 2), (16, 54, 2)]
+
+
+def residues_of(integers: list[int], ring: Ring) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
+    return np.array([[x % q for x in integers] for q in ring.moduli], dtype=np.uint64)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(RINGS), st.floats(0, 1), st.lists(st.floats(0, 1), min_size=1, max_size=5), st.data())
+def test_scaling_rounds_exactly(
+    make_ring: Callable[..., Ring], size: tuple[int, int, int], where: float, places: list[float], data: st.DataObject
+) -> None:
+    ring = make_ring(*size)
+    modulus = ring.modulus
+    t = 2 + int(where**4 * (min(ring.moduli) - 3))
+    # around the points where the result steps, and anywhere
+    steps = [int(p * (t - 1)) for p in places]
+    integers = [(modulus * (2 * m + 1) // (2 * t) + d) % modulus for m in steps for d in (-1, 0, 1, 2)]
+    integers += [data.draw(st.integers(0, modulus - 1)), 0, 1, modulus - 1]
+    expected = [(2 * t * x + modulus) // (2 * modulus) % t for x in integers]
+    assert scale_down(residues_of(integers, ring), ring, t).tolist() == expected
+
+    values = [*steps, 0, t - 1]
+    scaled = scale_up(np.array(values, dtype=np.uint64), ring, t)
+    assert (scaled == residues_of([(2 * modulus * m + t) // (2 * t) for m in values], ring)).all()
+    assert scale_down(scaled, ring, t).tolist() == values or modulus < 2 * t
+
+
+def test_range_of_the_modulus_and_the_values(make_ring: Callable[..., Ring]) -> None:
+    ring = make_ring(16, 30, 2)
+    zeros = np.zeros((2, 16), dtype=np.uint64)
+    for t in (0, 1, min(ring.moduli), 1 << 40):
+        with pytest.raises(ValueError, match=f"modulus {t}"):
+            scale_down(zeros, ring, t)
+        with pytest.raises(ValueError, match=f"modulus {t}"):
+            scale_up(zeros[0], ring, t)
+    with pytest.raises(ValueError, match="value 8 is not below the modulus 8"):
+        scale_up(np.full(16, 8, dtype=np.uint64), ring, 8)
