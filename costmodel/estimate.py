@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,27 @@ from costmodel.link import PRESETS, Link, exchange_s, relay_exchange_s
 from costmodel.machine import Machine, UnitCost, default_machine
 from costmodel.noise import log2_failure, log2_flooding_distance
 from costmodel.parameters import Configuration
-from costmodel.protocols.registry import PROTOCOLS
+from costmodel.protocols import delphi
+from costmodel.protocols.alignment import alignment_terms
+from costmodel.protocols.registry import PROTOCOLS, key_log2_q
 from costmodel.security import security_bits_2018, security_bits_2024
 
 LinkModel = Callable[[Any, Any, Any, Any], Any]
 LINK_MODELS: Mapping[str, LinkModel] = {"tcp": exchange_s, "relay": relay_exchange_s}
+RESIDUE_BYTES = 8
+EXECUTED_ENGINES = ("residue", "openfhe")
+
+
+class Links(Protocol):
+    """One link, or many as arrays that broadcast with a grid."""
+
+    @property
+    def rate_bit_per_s(self) -> Any:
+        """Bit a second."""
+
+    @property
+    def round_trip_s(self) -> Any:
+        """Seconds."""
 
 
 def terms(grid: Grid) -> tuple[Term, ...]:
@@ -34,7 +50,9 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     if grid.protocol not in PROTOCOLS:
         raise ValueError(f"protocol is {grid.protocol!r}; it must be one of {', '.join(PROTOCOLS)}")
     ledger: tuple[Term, ...] = PROTOCOLS[grid.protocol].terms(grid)
-    return ledger
+    if "delphi" in grid.options:
+        ledger = delphi.offline(ledger, grid)
+    return (*ledger, *alignment_terms(grid))
 
 
 def seconds(work: Work, unit: UnitCost) -> Any:
@@ -43,23 +61,30 @@ def seconds(work: Work, unit: UnitCost) -> Any:
 
 
 def evaluate(
-    grid: Grid, link: Link = PRESETS["lan"], machine: Machine | None = None, link_model: str = "tcp"
+    grid: Grid, link: Links = PRESETS["lan"], machine: Machine | None = None, link_model: str = "tcp"
 ) -> dict[str, NDArray[np.float64]]:
-    """Every figure of a grid as arrays of its shape, by the names that results use.
+    """Every figure of a grid on a link, or on many, as arrays of the shape that grid and links broadcast to.
 
     ``latency_s`` is the wall time from token to shares: the parties' online seconds one after the other, and an
     exchange over the link for each round trip. ``latency_low_s`` and ``latency_high_s`` put the intervals of the
-    machine's unit costs in.
+    machine's unit costs in. ``noise_bits`` are those of a table of the grid's spread; ``log2_failure`` is that of all
+    answers for the worst table where this project executes the design, and of the grid's where it is published.
+    ``table_bytes`` are the residues of the encoded table, at 8 bytes.
+
+    The arrays are read-only views: a figure that does not depend on an axis is stored once along it.
     """
-    return summarise(grid, terms(grid), link, machine or default_machine(), link_model)
+    figures = summarise(grid, terms(grid), link, machine or default_machine(), link_model)
+    shape = np.broadcast_shapes(grid.shape, np.shape(link.rate_bit_per_s), np.shape(link.round_trip_s))
+    return {name: np.broadcast_to(values, shape) for name, values in figures.items()}
 
 
 def summarise(
-    grid: Grid, ledger: Sequence[Term], link: Link, machine: Machine, link_model: str
+    grid: Grid, ledger: Sequence[Term], link: Links, machine: Machine, link_model: str
 ) -> dict[str, NDArray[np.float64]]:
-    """The figures of a ledger that is already there; see :func:`evaluate`."""
+    """The figures of a ledger that is already there, each of the shape it depends on; see :func:`evaluate`."""
     figures: dict[str, Any] = dict.fromkeys(
-        ("up_bytes", "down_bytes", "setup_bytes", "client_s", "server_s", "table_s", "offline_s"), np.float64(0)
+        ("up_bytes", "down_bytes", "setup_bytes", "table_bytes", "client_s", "server_s", "table_s", "offline_s"),
+        np.float64(0),
     )
     online, low, high = np.float64(0), np.float64(0), np.float64(0)
     exchanges: dict[int, dict[str, Any]] = {}
@@ -78,6 +103,7 @@ def summarise(
         spent = seconds(term, unit)
         if term.operation == "encode table":
             figures["table_s"] = figures["table_s"] + spent
+            figures["table_bytes"] = figures["table_bytes"] + RESIDUE_BYTES * term.count * term.size
         if term.phase == "setup":
             continue
         figures[f"{term.party}_s"] = figures[f"{term.party}_s"] + spent
@@ -91,15 +117,17 @@ def summarise(
             exchange["client"], exchange["server"], link.rate_bit_per_s, link.round_trip_s
         )
     figures.update(latency_s=online + on_link, latency_low_s=low + on_link, latency_high_s=high + on_link)
-    figures["security_bits_2018"] = security_bits_2018(grid.degree, grid.log2_q, grid.secret)
-    figures["security_bits_2024"] = security_bits_2024(grid.degree, grid.log2_q, grid.secret)
+    figures["security_bits_2018"] = security_bits_2018(grid.degree, key_log2_q(grid), grid.secret)
+    figures["security_bits_2024"] = security_bits_2024(grid.degree, key_log2_q(grid), grid.secret)
     sigma = np.sqrt(PROTOCOLS[grid.protocol].noise(grid))
     figures["noise_bits"] = np.log2(sigma)
+    if grid.engine in EXECUTED_ENGINES:
+        sigma = np.sqrt(PROTOCOLS[grid.protocol].noise(grid.of_worst_table()))
     figures["log2_failure"] = log2_failure(sigma, 0.5, grid.tokens * grid.coefficients)
     figures["flooding_bits"] = grid.flooding_bits
     figures["log2_statistical_distance"] = log2_flooding_distance(grid.flooding_bits, grid.tokens * grid.coefficients)
     figures["security_bits"] = np.minimum(figures["security_bits_2018"], figures["security_bits_2024"])
-    return {name: np.broadcast_to(np.asarray(values, dtype=np.float64), grid.shape) for name, values in figures.items()}
+    return {name: np.asarray(values, dtype=np.float64) for name, values in figures.items()}
 
 
 @dataclass(frozen=True, eq=False)

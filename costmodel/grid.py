@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.packing import field_moduli, field_weights
-from costmodel.parameters import Configuration
+from costmodel.parameters import Configuration, Wire
 from costmodel.security import Secret
 
 IntArray = NDArray[np.int64]
+
+WIRE_COLUMNS = tuple(field.name for field in fields(Wire))
+"""Bits of the compact format; 0 where a library's own format is sent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +29,14 @@ class Grid:
 
     protocol: str
     widths: tuple[int, ...]
+    levels: tuple[int, ...]
     tile: str
     output: str
     engine: str
     size: str
     secret: Secret
     prepared: bool
+    options: tuple[str, ...]
     rows: IntArray
     channels: IntArray
     tokens: IntArray
@@ -42,6 +47,11 @@ class Grid:
     spread: NDArray[np.float64]
     flooding_bits: IntArray
     align_bits: IntArray
+    query_bits: IntArray
+    answer_a_bits: IntArray
+    answer_b_bits: IntArray
+    digit_bits: IntArray
+    digit_dropped_bits: IntArray
     shape: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,7 +67,8 @@ class Grid:
             Gives every field that ``columns`` leaves out.
         columns
             Arrays by field name: ``rows``, ``channels``, ``tokens``, ``degree``, ``plaintext_modulus``, ``sigma``,
-            ``spread``,             ``flooding_bits``, ``align_bits``; ``limb_bits`` is a tuple of arrays, one a limb.
+            ``spread``, ``flooding_bits``, ``align_bits`` and those of ``WIRE_COLUMNS``; ``limb_bits`` is a tuple of
+            arrays, one a limb.
         """
         table, ring, packing = configuration.table, configuration.ring, configuration.packing
         numbers: dict[str, Any] = {
@@ -65,9 +76,10 @@ class Grid:
             "channels": table.channels,
             "tokens": table.tokens,
             "degree": ring.degree,
-            "plaintext_modulus": ring.plaintext_modulus,
+            "plaintext_modulus": min(ring.plaintext_modulus, 2**62),  # int64; SPU prices its 2^64 itself
             "flooding_bits": configuration.flooding_bits,
             "align_bits": configuration.align_bits,
+            **(asdict(configuration.wire) if configuration.wire else dict.fromkeys(WIRE_COLUMNS, 0)),
         }
         limb_bits = columns.pop("limb_bits", ring.limb_bits)
         sigma, spread = columns.pop("sigma", ring.sigma), columns.pop("spread", table.spread)
@@ -80,12 +92,14 @@ class Grid:
         return cls(
             protocol=configuration.protocol,
             widths=packing.widths,
+            levels=packing.levels,
             tile=packing.tile,
             output=packing.output,
             engine=configuration.engine,
             size=configuration.size,
             secret=ring.secret,
             prepared=configuration.prepared,
+            options=configuration.options,
             limb_bits=tuple(np.asarray(bits, dtype=np.int64) for bits in limb_bits),
             sigma=np.asarray(sigma, dtype=np.float64),
             spread=np.asarray(spread, dtype=np.float64),
@@ -104,6 +118,7 @@ class Grid:
             "spread": self.spread,
             "flooding_bits": self.flooding_bits,
             "align_bits": self.align_bits,
+            **{name: getattr(self, name) for name in WIRE_COLUMNS},
         }
         named.update({f"limb_bits_{k}": bits for k, bits in enumerate(self.limb_bits)})
         return named
@@ -127,19 +142,36 @@ class Grid:
         return len(self.widths)
 
     @property
+    def field_moduli(self) -> tuple[int, ...]:
+        """M_i of the fields of a coefficient, lowest first."""
+        return field_moduli(self.widths, self.levels)
+
+    @property
     def coefficients(self) -> IntArray:
         """N' = ceil(n / fields), packed coefficients of a row."""
         return -(-self.channels // self.fields)
 
     @property
     def element_mean_square(self) -> NDArray[np.float64]:
-        """E[W^2] of centred packed elements, sum_i P_i^2 (4^w_i + 2)/12 for uniform levels, times ``spread`` squared.
+        """E[W^2] of centred packed elements, sum_i P_i^2 (L_i^2 + 2)/12 for uniform levels, times ``spread`` squared.
 
-        A channel of w bits has the levels -2^(w-1) to 2^(w-1) - 1; P_i are the fields' place values.
+        A channel of L = M/2 levels has those from -L/2 to L/2 - 1; P_i are the fields' place values.
         """
-        places = field_weights(field_moduli(self.widths))
-        squares = (float(place) ** 2 * (4.0**width + 2) / 12 for width, place in zip(self.widths, places, strict=True))
-        return np.square(self.spread) * sum(squares)
+        moduli = self.field_moduli
+        fields = zip(field_weights(moduli), moduli, strict=True)
+        return np.square(self.spread) * sum(place**2 * ((modulus / 2) ** 2 + 2) / 12 for place, modulus in fields)
+
+    @property
+    def element_worst_square(self) -> float:
+        """W^2 of the largest centred packed element, every channel at its lowest level: (sum_i P_i M_i/4)^2."""
+        moduli = self.field_moduli
+        fields = zip(field_weights(moduli), moduli, strict=True)
+        return float(sum(place * (modulus // 4) for place, modulus in fields)) ** 2
+
+    def of_worst_table(self) -> Grid:
+        """The same grid for the table whose every element is the largest: its noise bounds every table's."""
+        uniform = replace(self, spread=np.asarray(1.0)).element_mean_square
+        return replace(self, spread=np.sqrt(self.element_worst_square / uniform))
 
     @property
     def log2_plaintext_modulus(self) -> NDArray[np.float64]:

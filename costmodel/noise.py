@@ -87,10 +87,13 @@ def plaintext_product_variance(variance: ArrayLike, m: ArrayLike, mean_square: A
     return (_float(m) * _float(mean_square) * _float(variance))[()]
 
 
-def key_switch_variance(N: ArrayLike, q_bits: ArrayLike, digit_bits: ArrayLike, sigma: ArrayLike) -> Any:
-    """Variance that one key switch adds, digits of base B = 2^digit_bits centred: N sigma^2 sum_i B_i^2/12.
+def key_switch_variance(
+    N: ArrayLike, q_bits: ArrayLike, digit_bits: ArrayLike, sigma: ArrayLike, dropped_bits: ArrayLike = 0
+) -> Any:
+    """Variance that one key switch adds, digits centred: N (sigma^2 sum_i B_i^2 + 2/3 (4^D - 1)) / 12.
 
-    Of the d = ceil(q_bits/digit_bits) digits the last has the bits that are left [3]_.
+    Above D dropped bits there are d = ceil((q_bits - D)/digit_bits) digits of base B = 2^digit_bits, of which the last
+    has the bits that are left [3]_; what is dropped of a meets a ternary secret.
 
     Parameters
     ----------
@@ -102,8 +105,12 @@ def key_switch_variance(N: ArrayLike, q_bits: ArrayLike, digit_bits: ArrayLike, 
         Bits of a digit, at least 1.
     sigma : array_like of float
         Noise of the switching key.
+    dropped_bits : array_like of int
+        D, low bits of the polynomial that no digit covers; only with a single limb.
     """
-    return (_float(N) * np.square(_float(sigma)) * _digit_squares(q_bits, digit_bits) / 12.0)[()]
+    dropped = _float(dropped_bits)
+    digits = np.square(_float(sigma)) * _digit_squares(_float(q_bits) - dropped, digit_bits)
+    return (_float(N) * (digits + TERNARY_VARIANCE * (np.exp2(2.0 * dropped) - 1.0)) / 12.0)[()]
 
 
 def unsigned_key_switch_variance(N: ArrayLike, q_bits: ArrayLike, digit_bits: ArrayLike, sigma: ArrayLike) -> Any:

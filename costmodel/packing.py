@@ -2,8 +2,8 @@
 
 Element packing
     Channel values of w_0, w_1, ... bits share one plaintext coefficient. A field of w bits has the modulus
-    M = 2^(w+1): one bit is reserved, so that the two additive shares of a value stay apart from it. Field i
-    has the weight M_0 * ... * M_(i-1), field 0 lies lowest, and the coefficient needs a plaintext modulus
+    M = 2^(w+1): one bit is reserved, so that the two additive shares of a value stay apart from it. A field of
+    L levels, in mixed radix, has the modulus M = 2 L. Field i has the weight M_0 * ... * M_(i-1), field 0 lies lowest, and the coefficient needs a plaintext modulus
     of at least the product of all M_i.
 
 PackLWEs
@@ -28,20 +28,41 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
-def field_moduli(widths: Sequence[int]) -> tuple[int, ...]:
-    """Moduli 2^(w+1) of the fields of a coefficient that holds channels of ``widths`` bits.
+def field_moduli(widths: Sequence[int], levels: Sequence[int] = ()) -> tuple[int, ...]:
+    """Moduli of the fields of a coefficient: 2^(w+1) for channels of ``widths`` bits, 2 L for those of ``levels``.
 
     Raises
     ------
     ValueError
-        If there is no width, or one is below 1.
+        If there is no width, one is below 1, or ``levels`` are not of these widths.
     """
     if not widths:
         raise ValueError("packing has no channel widths: at least one, such as 4,3,3")
     for width in widths:
         if width < 1:
             raise ValueError(f"packing {_spelt(widths)} has a channel of {width} bits: at least 1")
+    if levels:
+        if widths_of_levels(levels) != tuple(widths):
+            raise ValueError(
+                f"packing.levels are {_spelt(levels)}; these take widths of {_spelt(widths_of_levels(levels))} bits, "
+                f"not {_spelt(widths)}"
+            )
+        return tuple(2 * int(count) for count in levels)
     return tuple(2 ** (int(width) + 1) for width in widths)
+
+
+def widths_of_levels(levels: Sequence[int]) -> tuple[int, ...]:
+    """Bits ceil(log2 L) of channels of L levels: (4, 4, 4) for (10, 10, 10).
+
+    Raises
+    ------
+    ValueError
+        If a channel has fewer than 2 levels.
+    """
+    for count in levels:
+        if count < 2:
+            raise ValueError(f"packing.levels are {_spelt(levels)}; a channel has at least 2")
+    return tuple((int(count) - 1).bit_length() for count in levels)
 
 
 def field_weights(moduli: Sequence[int]) -> tuple[int, ...]:
@@ -59,8 +80,8 @@ def required_plaintext_bits(widths: Sequence[int]) -> int:
     return sum(widths) + len(widths)
 
 
-def check_packing(widths: Sequence[int], plaintext_modulus: int) -> None:
-    """Check that a coefficient of these channel widths fits a plaintext modulus.
+def check_packing(widths: Sequence[int], plaintext_modulus: int, levels: Sequence[int] = ()) -> None:
+    """Check that a coefficient of these channels fits a plaintext modulus.
 
     Parameters
     ----------
@@ -68,14 +89,18 @@ def check_packing(widths: Sequence[int], plaintext_modulus: int) -> None:
         Bits of each channel in one coefficient.
     plaintext_modulus : int
         t; 2^p for p bits.
+    levels : sequence of int, optional
+        Levels of each channel in mixed radix.
 
     Raises
     ------
     ValueError
-        If a width is below 1, or the plaintext modulus is smaller than the product of the field moduli.
+        If widths or levels are out of bounds, or the plaintext modulus is smaller than the product of the field moduli.
     """
-    required = required_plaintext_modulus(field_moduli(widths))
+    required = required_plaintext_modulus(field_moduli(widths, levels))
     if plaintext_modulus < required:
+        if levels:
+            raise ValueError(f"packing of {_spelt(levels)} levels needs t >= {required}, got t={plaintext_modulus}")
         bits = math.log2(plaintext_modulus) if plaintext_modulus > 0 else 0.0
         got = f"p={bits:.0f}" if bits == int(bits) else f"t={plaintext_modulus}"
         raise ValueError(f"packing {_spelt(widths)} needs p >= {required.bit_length() - 1} bits, got {got}")
@@ -149,12 +174,12 @@ def packlwes_automorphism_keys(outputs: ArrayLike, N: ArrayLike) -> Any:
 
 
 def packlwes_merges(outputs: ArrayLike, N: ArrayLike) -> Any:
-    """Key-switched automorphisms of the tree over contiguous leaves.
+    """Key-switched automorphisms of the trees over contiguous leaves.
 
     A full polynomial of N results takes N - 1. The rest of c = outputs mod N results takes the sum over the
-    levels k = 1, ..., ceil(log2 c) of ceil(c / 2^k) nodes that are not empty: 1370 for 1366 results at N =
-    4096, 4 more than a full binary tree of as many leaves would have, since a node with one child switches
-    keys as well.
+    levels k = 1, ..., l of ceil(c / 2^k) nodes that are not empty, with the depth l of the first polynomial, since
+    all leaves carry the same factor 2^-l: 1370 for 1366 results at N = 4096, 4 more than a full binary tree of
+    as many leaves would have, since a node with one child switches keys as well.
 
     Parameters
     ----------
@@ -170,10 +195,10 @@ def packlwes_merges(outputs: ArrayLike, N: ArrayLike) -> Any:
     """
     results, degree = np.broadcast_arrays(np.asarray(outputs, dtype=np.int64), np.asarray(N, dtype=np.int64))
     full, rest = np.divmod(results, degree)
+    depth = np.asarray(packlwes_depth(results, degree))
     merges = full * (degree - 1)
-    for level in range(1, int(packlwes_depth(rest, degree).max(initial=0)) + 1):
-        occupied = -(-rest // (1 << level))
-        merges = merges + np.where(rest > 1 << (level - 1), occupied, 0)
+    for level in range(1, int(depth.max(initial=0)) + 1):
+        merges = merges + np.where((level <= depth) & (rest > 0), -(-rest // (1 << level)), 0)
     return merges[()]
 
 

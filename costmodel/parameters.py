@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from costmodel.packing import check_packing
+from costmodel.packing import check_packing, field_moduli, widths_of_levels
 from costmodel.security import Secret
 
 if sys.version_info >= (3, 11):
@@ -19,11 +19,16 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-TILES = ("column", "cheetah")
-OUTPUTS = ("ciphertexts", "extracted", "packlwes", "packlwes-one-polynomial")
+TILES = ("column", "cheetah", "system")
+OUTPUTS = ("ciphertexts", "extracted", "packlwes", "packlwes-one-polynomial", "system")
 SIZES = ("native", "ideal", "wire", "openfhe")
-ENGINES = ("openfhe", "residue", "seal")
+ENGINES = ("openfhe", "residue", "seal", "spu")
 SECRETS = ("ternary", "gaussian")
+SHARE_MODULUS = 2**64
+"""Of SPU's FM64, the only modulus above 2^60; its module prices it."""
+OPTIONS = ("delphi", "shares", "split", "sirnn-iknp", "sirnn-ferret")
+"""What a system can be asked to do besides: Delphi's offline product, SPU's shared operands and its splitting of large
+ones, SiRNN's extension of shares with either oblivious transfer."""
 
 
 def _require_range(name: str, value: float, low: float, high: float) -> None:
@@ -70,7 +75,8 @@ class Ring:
             raise ValueError("ring.q is empty; it must name at least one limb size in bits")
         for bits in self.limb_bits:
             _require_range("ring.q (bits of a limb)", bits, 14, 61)
-        _require_range("ring.t", self.plaintext_modulus, 2, 2**60)
+        if self.plaintext_modulus != SHARE_MODULUS:
+            _require_range("ring.t", self.plaintext_modulus, 2, 2**60)
         if self.plaintext_modulus.bit_length() >= sum(self.limb_bits):
             raise ValueError(
                 f"ring.q has {sum(self.limb_bits)} bits; it must have more than the plaintext modulus, "
@@ -92,10 +98,39 @@ class Packing:
     widths: tuple[int, ...] = (4, 3, 3)  # bits of the channels that share a coefficient
     tile: str = "column"  # how the table is cut into polynomials
     output: str = "ciphertexts"  # what is sent back of a product
+    levels: tuple[int, ...] = ()  # of the channels in mixed radix; none where they have 2^width each
 
     def __post_init__(self) -> None:
         _require_one_of("packing.tile", self.tile, TILES)
         _require_one_of("packing.output", self.output, OUTPUTS)
+        if self.levels and self.field_moduli == field_moduli(self.widths):
+            object.__setattr__(self, "levels", ())  # one form only, so that equal packings compare equal
+
+    @property
+    def field_moduli(self) -> tuple[int, ...]:
+        """Moduli of the fields of a coefficient, lowest first."""
+        return field_moduli(self.widths, self.levels)
+
+    def with_levels(self, levels: tuple[int, ...]) -> Packing:
+        """The same for channels of so many levels."""
+        return replace(self, widths=widths_of_levels(levels), levels=levels)
+
+
+@dataclass(frozen=True)
+class Wire:
+    """Bits of a coefficient that travel in this project's compact format, and the digits of the switching keys."""
+
+    query_bits: int  # of b of a query; its a comes from a seed
+    answer_a_bits: int
+    answer_b_bits: int
+    digit_bits: int = 0  # w of the switching keys' base 2^w; 0 where no keys are switched
+    digit_dropped_bits: int = 0  # low bits of a that no digit covers, with one limb
+
+    def __post_init__(self) -> None:
+        for name in ("query_bits", "answer_a_bits", "answer_b_bits"):
+            _require_range(f"wire.{name}", getattr(self, name), 1, 256)
+        _require_range("wire.digit_bits", self.digit_bits, 0, 60)
+        _require_range("wire.digit_dropped_bits", self.digit_dropped_bits, 0, 60)
 
 
 @dataclass(frozen=True)
@@ -112,18 +147,22 @@ class Configuration:
     table: Table
     ring: Ring
     packing: Packing = field(default_factory=Packing)
+    wire: Wire | None = None  # None where a library's own format is sent
     engine: str = "openfhe"
     size: str = "native"
     flooding_bits: int = 0
     align_bits: int = 0
     prepared: bool = False
+    options: tuple[str, ...] = ()  # of OPTIONS
 
     def __post_init__(self) -> None:
         _require_one_of("engine", self.engine, ENGINES)
         _require_one_of("size", self.size, SIZES)
         _require_range("flooding_bits", self.flooding_bits, 0, 128)
         _require_range("align_bits", self.align_bits, 0, 64)
-        check_packing(self.packing.widths, self.ring.plaintext_modulus)
+        for option in self.options:
+            _require_one_of("options", option, OPTIONS)
+        check_packing(self.packing.widths, self.ring.plaintext_modulus, self.packing.levels)
 
     def updated(self, **changes: Any) -> Configuration:
         """A copy with some fields replaced, checked anew."""
@@ -132,7 +171,7 @@ class Configuration:
     def to_toml(self) -> str:
         """The configuration as a TOML document that :meth:`from_toml` reads back to an equal one."""
         sections = asdict(self)
-        scalars = {key: value for key, value in sections.items() if not isinstance(value, dict)}
+        scalars = {key: value for key, value in sections.items() if not isinstance(value, dict) and value is not None}
         lines = [f"{key} = {_toml_value(value)}" for key, value in scalars.items()]
         for name, section in sections.items():
             if isinstance(section, dict):
@@ -148,8 +187,8 @@ class Configuration:
     def from_dict(cls, values: Mapping[str, Any]) -> Configuration:
         """Build a configuration from nested plain values, as TOML or JSON gives them."""
         parts = dict(values)
-        for name, kind in (("table", Table), ("ring", Ring), ("packing", Packing)):
-            if name in parts:
+        for name, kind in (("table", Table), ("ring", Ring), ("packing", Packing), ("wire", Wire)):
+            if parts.get(name) is not None:
                 parts[name] = _build(kind, name, parts[name])
         built: Configuration = _build(cls, "configuration", parts)
         return built

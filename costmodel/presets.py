@@ -5,35 +5,137 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from costmodel.packing import required_plaintext_bits
+import numpy as np
+
+from costmodel import noise
+from costmodel.grid import Grid
+from costmodel.packing import check_packing, required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.protocols.registry import PROTOCOLS
 from costmodel.published import PAPER_WIDTHS, published
 from costmodel.security import max_log2_q, security_bits_2018
+from costmodel.tuning import DEGREES, LOG2_FAILURE, compact_configuration, compact_wire
 
 SECURITY_FLOOR_BITS = 128
+DEFAULT_FLOODING_BITS = 40
+CHEETAH_PLAINTEXT_BITS = 37
+PAPER_PLAINTEXT_BITS = 13
+LARGEST_OPENFHE_PLAINTEXT_BITS = 31
+"""OpenFHE 1.6.1 encodes coefficients of at most 32 bits."""
+LARGEST_ONE_LIMB_PLAINTEXT = 2**25
+"""OpenFHE 1.6.1 adds a limb to one of 53 bits for larger ones, by its own bound on the noise."""
 
 
-def executable(protocol: str, table: Table, widths: tuple[int, ...] | None = None) -> Configuration:
-    """What this project executes for a protocol by default, on rings that OpenFHE makes.
+def executable(
+    protocol: str,
+    table: Table,
+    *,
+    engine: str = "residue",
+    widths: tuple[int, ...] | None = None,
+    levels: tuple[int, ...] | None = None,
+    ablation: str | None = None,
+    ring: Mapping[str, Any] | None = None,
+    flooding_bits: int | None = None,
+    prepared: bool = False,
+    align_bits: int = 0,
+    log2_failure: float = LOG2_FAILURE,
+) -> Configuration:
+    """What this project executes for a protocol, on a ring that OpenFHE makes.
 
-    FastQuery takes the smallest ring whose plaintext holds the packing; Cheetah keeps its degree, with two equal
-    limbs and the largest plaintext that OpenFHE encodes.
+    The residue engine takes the ring and the wire with the fewest bytes a query for the target failure probability;
+    the OpenFHE engine, which sends OpenFHE's own serialisation, the smallest ring that holds the product.
+
+    Parameters
+    ----------
+    protocol, table
+        ``fastquery`` or ``cheetah``; what is looked up.
+    engine
+        ``residue`` or ``openfhe``.
+    widths
+        Channel widths of a coefficient.
+    levels
+        Levels of its channels instead, which need not be powers of two.
+    ablation
+        A row of the paper's Table 6 instead of the whole of FastQuery.
+    ring
+        Fields of the ring that are not left to be chosen.
+    flooding_bits
+        Width of the flooding; 40 on the residue engine and none on OpenFHE's if left out.
+    prepared
+        Do what does not depend on the token before it is known.
+    align_bits
+        Extend every channel's share to this many bits; 0 leaves the packed shares.
+    log2_failure
+        Target failure probability of a query.
+
+    Raises
+    ------
+    ValueError
+        If the protocol or the engine is unknown, the packing does not fit the plaintext modulus, or no ring holds the
+        target.
     """
-    if protocol == "fastquery":
-        widths = widths or PAPER_WIDTHS
-        bits = required_plaintext_bits(widths)
-        return Configuration(protocol, table, _smallest_ring(bits, table.rows), Packing(widths, "column"))
-    if protocol == "cheetah":
-        return Configuration(protocol, table, Ring(4096, (53, 53), 2**31), Packing(widths or (16,), "cheetah"))
-    raise ValueError(f"protocol is {protocol!r}; it must be one of cheetah, fastquery")
+    packing, bits = _executed_packing(protocol, ablation, engine, widths)
+    if levels:
+        packing = packing.with_levels(levels)
+    given = dict(ring or {})
+    smallest = 2**bits if bits else required_plaintext_modulus(packing.field_moduli)
+    modulus = given.get("plaintext_modulus", smallest)
+    check_packing(packing.widths, modulus, packing.levels)
+    if flooding_bits is None:
+        flooding_bits = DEFAULT_FLOODING_BITS if engine == "residue" else 0
+    if engine == "openfhe" and (flooding_bits or prepared):
+        named = "prepared" if prepared else f"flooding_bits {flooding_bits}"
+        raise ValueError(f"engine is openfhe, which does not do {named}; take engine residue")
+    base = Configuration(
+        protocol,
+        table,
+        _changed(Ring(4096, (53, 53), modulus), {**given, "plaintext_modulus": modulus}),
+        packing,
+        engine=engine,
+        flooding_bits=flooding_bits,
+        prepared=prepared,
+        align_bits=align_bits,
+    )
+    if engine == "openfhe":
+        return base if "limb_bits" in given else base.updated(ring=_smallest_ring(base, given))
+    if "limb_bits" in given:
+        return base.updated(wire=compact_wire(base, log2_failure))
+    degrees = (given["degree"],) if "degree" in given else DEGREES
+    return compact_configuration(base, log2_failure, degrees)
 
 
-def _smallest_ring(plaintext_bits: int, rows: int) -> Ring:
-    noise_bits = plaintext_bits + (rows - 1).bit_length() / 2 + 7
-    for degree, limbs in ((2048, (53,)), (4096, (53, 53))):
-        if sum(limbs) > plaintext_bits + noise_bits:
-            return Ring(degree, limbs, 2**plaintext_bits)
-    raise ValueError(f"packing needs p={plaintext_bits}; no ring of up to 106 bits holds it over {rows} rows")
+def _executed_packing(
+    protocol: str, ablation: str | None, engine: str, widths: tuple[int, ...] | None
+) -> tuple[Packing, int | None]:
+    """Packing, and bits of the plaintext where it does not follow from the packing."""
+    if engine not in ("residue", "openfhe"):
+        raise ValueError(f"engine is {engine!r}; residue and openfhe execute")
+    if protocol not in ("fastquery", "cheetah"):
+        raise ValueError(f"protocol is {protocol!r}; it must be one of cheetah, fastquery")
+    full = "extracted" if engine == "residue" else "ciphertexts"
+    if protocol == "cheetah" or ablation in ("baseline", "quant"):
+        bits = min(CHEETAH_PLAINTEXT_BITS, LARGEST_OPENFHE_PLAINTEXT_BITS if engine == "openfhe" else 60)
+        return Packing(widths or ((4,) if ablation == "quant" else (16,)), "cheetah", full), bits
+    if ablation == "accumulation":
+        return Packing(widths or (4,), "cheetah", full), PAPER_PLAINTEXT_BITS
+    if ablation == "packing":
+        return Packing(widths or PAPER_WIDTHS, "cheetah", full), None
+    if engine == "openfhe":
+        return Packing(widths or PAPER_WIDTHS, "column", full), None
+    return Packing(widths or PAPER_WIDTHS, "column", "packlwes"), None
+
+
+def _smallest_ring(base: Configuration, given: Mapping[str, Any]) -> Ring:
+    modulus, fixed = base.ring.plaintext_modulus, given.get("degree")
+    one_limb_holds = modulus <= LARGEST_ONE_LIMB_PLAINTEXT
+    for degree, limbs in ((2048, (53,)), (4096, (53, 53)), (8192, (60, 60))):
+        if fixed not in (None, degree) or (len(limbs) == 1 and not one_limb_holds):
+            continue
+        ring = Ring(degree, limbs, modulus)
+        grid = Grid.of(base.updated(ring=ring)).of_worst_table()
+        if noise.log2_failure(np.sqrt(PROTOCOLS[base.protocol].noise(grid)), 0.5, grid.coefficients) <= LOG2_FAILURE:
+            return ring
+    raise ValueError(f"ring is left to be chosen, but none of N={fixed or '2048 to 8192'} holds t={modulus}")
 
 
 def configuration(
@@ -43,8 +145,13 @@ def configuration(
     ablation: str | None = None,
     ring: Mapping[str, Any] | None = None,
     widths: tuple[int, ...] | None = None,
+    levels: tuple[int, ...] | None = None,
     engine: str | None = None,
     size: str = "native",
+    flooding_bits: int | None = None,
+    prepared: bool = False,
+    align_bits: int = 0,
+    log2_failure: float = LOG2_FAILURE,
     allow_insecure: bool = False,
 ) -> Configuration:
     """A configuration from what a user names, the rest chosen for the protocol.
@@ -57,10 +164,13 @@ def configuration(
         A row of the paper's Table 6 instead of this project's own design.
     ring
         Fields of the ring to replace.
-    widths
-        Channel widths of a coefficient.
+    widths, levels
+        Channel widths of a coefficient, or levels of its channels, which need not be powers of two.
     engine, size
-        How it is executed or priced; a named engine means this project's own design.
+        How it is executed or priced. A named engine, and FastQuery without an ablation, mean this project's own
+        design; everything else is as published.
+    flooding_bits, prepared, align_bits, log2_failure
+        See :func:`executable`.
     allow_insecure
         Accept a named ring that the 2018 standard puts below 128 bits.
 
@@ -69,16 +179,34 @@ def configuration(
     ValueError
         If a value is out of its bounds, two do not fit, or a named ring is not secure.
     """
-    as_published = ablation is not None or (protocol == "cheetah" and engine is None)
     if ablation is not None and protocol != "fastquery":
         raise ValueError(f"ablation is {ablation!r}; it goes with protocol fastquery, not {protocol}")
-    base = published(protocol, table, ablation) if as_published else executable(protocol, table, widths)
+    if engine in ("residue", "openfhe") or (protocol == "fastquery" and ablation is None):
+        base = executable(
+            protocol,
+            table,
+            engine=engine or "residue",
+            widths=widths,
+            levels=levels,
+            ablation=ablation,
+            ring=ring,
+            flooding_bits=flooding_bits,
+            prepared=prepared,
+            align_bits=align_bits,
+            log2_failure=log2_failure,
+        )
+    else:
+        base = published(protocol, table, ablation)
+        base = base.updated(ring=_changed(base.ring, ring or {}))
+        if widths:
+            base = base.updated(packing=Packing(widths, base.packing.tile, base.packing.output))
+        if levels:
+            base = base.updated(packing=base.packing.with_levels(levels))
+        if flooding_bits or prepared:
+            raise ValueError(f"protocol {protocol} as published neither floods nor prepares; name an engine to add it")
     if ring:
-        base = base.updated(ring=_changed(base.ring, ring))
         check_security(base.ring, allow_insecure)
-    if widths:
-        base = base.updated(packing=Packing(widths, base.packing.tile, base.packing.output))
-    return base.updated(size=size, engine=engine or base.engine)
+    return base.updated(size=size, align_bits=align_bits)
 
 
 def _changed(ring: Ring, fields: Mapping[str, Any]) -> Ring:

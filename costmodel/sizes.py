@@ -137,7 +137,27 @@ class Seal:
         return seal.galois_keys_bytes(grid.degree, (*grid.limb_bits, np.int64(SPECIAL_LIMB_BITS)), 1)
 
 
-_FORMATS: dict[str, SizeFormat] = {"ideal": Ideal(), "openfhe": OpenFHE(), "seal": Seal()}
+class Compact(OpenFHE):
+    """This project's own messages, sized as a whole by :mod:`costmodel.protocols.compact`; a session's are as ever."""
+
+    def query(self, grid: Grid) -> Bytes:
+        """Not sized one ciphertext at a time.
+
+        Raises
+        ------
+        ValueError
+            Always: it is asked for only where the compact format does not apply.
+        """
+        raise ValueError(f"size is 'wire', which engine {grid.engine} does not send; take engine residue")
+
+
+_FORMATS: dict[str, SizeFormat] = {
+    "ideal": Ideal(),
+    "openfhe": OpenFHE(),
+    "seal": Seal(),
+    "wire": Compact(),
+    "residue": Compact(),
+}
 
 
 def size_format(grid: Grid) -> SizeFormat:

@@ -136,6 +136,31 @@ def spu_unpacked_matrix_tile(rows: ArrayLike, inner: ArrayLike, columns: ArrayLi
     return MatrixTile(*_per_shape(_spu_unpacked_matrix_tile, rows, inner, columns, N))
 
 
+def iron_matrix_tile(rows: ArrayLike, inner: ArrayLike, columns: ArrayLike, N: ArrayLike) -> MatrixTile:
+    """Iron's window (m_w, n_w, k_w), m_w n_w k_w <= N, with the fewest ciphertexts of both directions.
+
+    Minimises ceil(rows/m_w) (ceil(inner/n_w) + ceil(columns/k_w)); of equal ones the first by m_w, then by n_w. For
+    one row the ciphertexts are those of `cheetah_tile`.
+
+    Parameters
+    ----------
+    rows, inner, columns : array_like of int
+        Shape of the product; the left side is encrypted.
+    N : array_like of int
+        Ring degree.
+
+    Raises
+    ------
+    ValueError
+        If a dimension is below 1.
+
+    References
+    ----------
+    .. [1] Hao et al., "Iron: Private Inference on Transformers", NeurIPS 2022, section 3.
+    """
+    return MatrixTile(*_per_shape(_iron_matrix_tile, rows, inner, columns, N))
+
+
 def _shape(*dimensions: ArrayLike) -> list[NDArray[np.int64]]:
     arrays = [np.asarray(d, dtype=np.int64) for d in dimensions]
     for array in arrays:
@@ -169,6 +194,23 @@ def _cheetah_tile(m: int, n: int, N: int) -> tuple[int, ...]:
     best = int(np.argmin(inputs + outputs))
     a, b = int(inputs[best]), int(outputs[best])
     return int(d0[best]), -(-m // a), a, b, a * b
+
+
+@lru_cache(maxsize=1 << 16)
+def _iron_matrix_tile(rows: int, inner: int, columns: int, N: int) -> tuple[int, ...]:
+    best_cost = np.inf
+    best: tuple[int, ...] = ()
+    for m_w in range(1, min(N, rows) + 1):
+        n_w = np.arange(1, min(N // m_w, inner) + 1)
+        k_w = np.minimum(columns, N // m_w // n_w)
+        row_blocks, inner_blocks, column_blocks = -(-rows // m_w), -(-inner // n_w), -(-columns // k_w)
+        cost = row_blocks * (inner_blocks + column_blocks)
+        at = int(np.argmin(cost))
+        if cost[at] < best_cost:
+            best_cost = float(cost[at])
+            a, b = int(inner_blocks[at]), int(column_blocks[at])
+            best = (m_w, int(n_w[at]), int(k_w[at]), row_blocks * a, row_blocks * b, row_blocks * a * b)
+    return best
 
 
 @lru_cache(maxsize=1 << 16)

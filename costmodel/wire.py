@@ -13,3 +13,6 @@ METADATA_BYTES = 2048
 
 CHANNEL_METADATA_BYTES = 12
 """Of each channel: its place in the packed order (4) and its scale (8)."""
+
+SEED_BYTES = 32
+"""A seed from which uniform polynomials are expanded."""

@@ -12,7 +12,7 @@ from costmodel.machine import Machine
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import configuration as build
 from fastquery import runs
-from fastquery.tables import table_of
+from fastquery.tables import levels_of, table_of
 
 
 def estimate(
@@ -32,13 +32,14 @@ def estimate(
     configuration
         What to estimate; or leave it out and name it by keywords.
     table, protocol, tokens
-        A preset, ``MxN`` or ``FILE.safetensors:KEY``; a protocol; rows looked up together.
+        A preset, ``MxN``, ``FILE.safetensors:KEY`` or a packed ``FILE.safetensors``; a protocol; rows looked up
+        together.
     link
         A preset or ``RATE,DELAY``.
     machine
         Unit costs; the built-in profile if left out.
     options
-        ``ablation``, ``ring``, ``widths``, ``engine``, ``size``, ``allow_insecure`` as
+        ``ablation``, ``ring``, ``widths``, ``levels``, ``engine``, ``size``, ``allow_insecure`` as
         :func:`costmodel.presets.configuration` takes them.
 
     Returns
@@ -47,6 +48,8 @@ def estimate(
         Figures as attributes (``up_bytes``, ``latency_s``, ...), ``ledger`` as a data frame.
     """
     if configuration is None:
+        if isinstance(table, str):
+            options.setdefault("levels", levels_of(table, options.get("widths")))
         configuration = build(protocol, _table(table, tokens), **options)
     return estimate_configuration(configuration, _link(link), machine)
 
@@ -63,7 +66,8 @@ def run(
     """Execute a lookup by two processes and hold it against its prediction; see :func:`fastquery.runs.run`."""
     if configuration is None:
         count = tokens if isinstance(tokens, int) else len(tokens)
-        options.setdefault("engine", "openfhe")
+        options.setdefault("engine", "residue")
+        options.setdefault("levels", levels_of(table, options.get("widths")))
         configuration = build(protocol, table_of(table, count), **options)
     return runs.run(configuration, table, tokens, seed=seed)
 

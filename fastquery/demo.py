@@ -24,7 +24,7 @@ def main() -> int:
     """Look the sentence up, compare, draw; 0 only if every channel is right and the ledgers agree."""
     tokens = MiniLM.load().tokenize([SENTENCE]).ids.tolist()
     print(f"Looking up the {len(tokens)} tokens of {SENTENCE!r} privately in MiniLM's 30522 x 384 table\n")
-    asked = configuration("fastquery", table_of("minilm", len(tokens)), engine="openfhe")
+    asked = configuration("fastquery", table_of("minilm", len(tokens)), engine="residue")
     with tqdm(file=sys.stderr, delay=1.0, leave=False) as bar:
 
         def progress(what: str, done: int, total: int) -> None:

@@ -21,7 +21,8 @@ def protocols_for(table: Table) -> dict[str, Configuration]:
         "FastQuery + accumulation (published)": published("fastquery", table, "accumulation"),
         "FastQuery + packing (published)": published("fastquery", table, "packing"),
         "FastQuery (published)": published("fastquery", table),
-        "FastQuery + packing (this project, OpenFHE)": executable("fastquery", table),
+        "FastQuery (this project, no flooding)": executable("fastquery", table, flooding_bits=0),
+        "FastQuery (this project, 40 bits of flooding)": executable("fastquery", table),
     }
 
 

@@ -114,7 +114,8 @@ def run(
     protocol.errors.ProtocolError
         If a party fails.
     """
-    from protocol.execute import channel_differences, element_spread, execute
+    from protocol.elements import element_spread
+    from protocol.execute import channel_differences, execute
     from protocol.server import load_table
 
     rows = configuration.table.rows
@@ -125,9 +126,9 @@ def run(
     executed = execute(configuration, table, drawn, seed, allow_insecure, progress)
     plain = load_table(configuration, table, seed)
     spread = element_spread(plain.coefficients, plain.public.field_moduli)
-    sized = configuration.updated(size="openfhe", table=replace(configuration.table, spread=spread))
+    sized = configuration.updated(size="native", table=replace(configuration.table, spread=spread))
     prediction = estimate(sized, link, machine, link_model="relay")
-    differences = channel_differences(executed, plain, configuration.ring.plaintext_modulus, drawn)
+    differences = channel_differences(executed, configuration, plain, drawn)
     return Run(
         configuration=configuration,
         mismatches=int(np.count_nonzero(differences)),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import time
+from collections.abc import Collection
 
-from protocol.errors import ProtocolError
+from protocol.errors import PeerGone, ProtocolError
 from protocol.frames import (
     HEADER,
     MAX_ERROR_BYTES,
@@ -17,8 +19,16 @@ from protocol.frames import (
 )
 from protocol.meter import Meter
 
+_REPORT = "peer reports: "
 FRAME_TIMEOUT_S = 120.0
-"""Longest wait for a whole frame, the peer's computation before it included."""
+"""Longest wait for a frame, the peer's computation before it included."""
+STALL_TIMEOUT_S = 10.0
+"""Longest time that a frame takes once its first byte is there; longer for long ones, see below."""
+SLOWEST_BYTE_PER_S = 65536.0
+"""Rate at which long frames have to arrive at least."""
+LINGER_S = 1.0
+"""How long a failed session's socket is kept open, so that the peer can read why."""
+_DISCARD_BYTES = 65536
 
 
 class Channel:
@@ -31,13 +41,31 @@ class Channel:
     meter
         Counts every frame that is sent, header included.
     timeout_s
-        Bound on the time from asking for a frame to having all of it, however slowly its bytes come.
+        Bound on the wait for a frame, and on sending one.
+    stall_s
+        Bound on the time from a frame's first byte to its last, besides one second for every 64 KiB.
+    patience_s
+        Bound on all waiting for the peer, over the whole session.
+    received
+        What was already read from the socket.
     """
 
-    def __init__(self, connection: socket.socket, meter: Meter, timeout_s: float = FRAME_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        meter: Meter,
+        timeout_s: float = FRAME_TIMEOUT_S,
+        *,
+        stall_s: float = STALL_TIMEOUT_S,
+        patience_s: float = math.inf,
+        received: bytes = b"",
+    ) -> None:
         self._connection = connection
         self._meter = meter
         self._timeout_s = timeout_s
+        self._stall_s = stall_s
+        self._patience_s = patience_s
+        self._ahead = memoryview(received)
         self._sent = 0
         self._received = 0
         if connection.family in (socket.AF_INET, socket.AF_INET6):
@@ -46,11 +74,16 @@ class Channel:
     def send(self, kind: Kind, body: bytes | memoryview) -> None:
         """Send one frame and count it."""
         framed = encode_frame(kind, self._sent, body)
-        self._connection.settimeout(self._timeout_s)
+        started = time.monotonic()
+        self._connection.settimeout(max(1e-3, min(self._timeout_s + len(body) / SLOWEST_BYTE_PER_S, self._patience_s)))
         try:
             self._connection.sendall(framed)
         except OSError as error:
+            # A peer that ended the session has said why before it closed.
+            self.receive_error()
             raise ProtocolError(f"peer does not take the {kind.item} frame: {error}") from None
+        finally:
+            self._patience_s -= time.monotonic() - started
         self._sent += 1
         self._meter.sent(kind.item, len(framed))
 
@@ -62,50 +95,114 @@ class Channel:
         ProtocolError
             If it is anything else, is damaged, does not come in time, or reports the peer's error.
         """
-        deadline = time.monotonic() + self._timeout_s
-        header = bytes(self._read(HEADER.size, deadline, f"header of the {kind.item} frame"))
-        found, sequence, announced, checksum = decode_header(header)
-        if found is Kind.ERROR and announced <= MAX_ERROR_BYTES:
-            text = self._read(announced, deadline, "error frame")
-            check_body(header, text, checksum)
-            raise ProtocolError(f"peer reports: {text.decode('utf-8', 'replace')}")
-        if found is not kind:
-            raise ProtocolError(f"expected a frame of kind {kind.item!r}, got {found.item!r}")
-        if sequence != self._received:
-            raise ProtocolError(f"frame has sequence number {sequence}, expected {self._received}")
-        if announced != length:
-            raise ProtocolError(f"{kind.item} frame announces {announced} bytes, expected {length}")
-        body = self._read(announced, deadline, f"body of the {kind.item} frame")
-        check_body(header, body, checksum)
-        self._received += 1
-        return bytes(body)
+        return self.receive_sized(kind, range(length, length + 1))
+
+    def receive_sized(self, kind: Kind, lengths: range) -> bytes:
+        """The body of the next frame, which must be of this kind and have one of these lengths.
+
+        Raises
+        ------
+        ProtocolError
+            As :meth:`receive`.
+        """
+        _, body = self._receive(f"{kind.item} frame", (kind,), lengths)
+        return body
+
+    def receive_request(self, kinds: Collection[Kind]) -> Kind | None:
+        """Kind of the next frame, which must be one of these and empty; none if the peer has left instead.
+
+        Raises
+        ------
+        ProtocolError
+            As :meth:`receive`.
+        """
+        try:
+            kind, _ = self._receive("request", kinds, range(1))
+        except PeerGone:
+            return None
+        return kind
+
+    def receive_error(self) -> None:
+        """Raise what the peer reported, if it reported anything; see :meth:`receive`."""
+        try:
+            self.receive(Kind.ERROR, 0)
+        except ProtocolError as error:
+            if str(error).startswith(_REPORT):
+                raise
 
     def fail(self, text: str) -> None:
-        """Tell the peer why the session ends; a peer that is gone is not an error."""
+        """Tell the peer why the session ends; a peer that is gone is not an error.
+
+        What the peer is still sending is read and dropped for a while: a socket that is closed with unread bytes takes
+        the error back.
+        """
         body = text.encode("utf-8")[:MAX_ERROR_BYTES]
+        deadline = time.monotonic() + LINGER_S
         with contextlib.suppress(OSError):
-            self._connection.settimeout(1.0)
+            self._connection.settimeout(LINGER_S)
             self._connection.sendall(encode_frame(Kind.ERROR, self._sent, body))
+            self._connection.shutdown(socket.SHUT_WR)
+            while (remaining := deadline - time.monotonic()) > 0:
+                self._connection.settimeout(remaining)
+                if not self._connection.recv(_DISCARD_BYTES):
+                    break
 
     def close(self) -> None:
         """Close the socket."""
         self._connection.close()
 
+    def _receive(self, what: str, kinds: Collection[Kind], lengths: range) -> tuple[Kind, bytes]:
+        deadline = time.monotonic() + self._timeout_s
+        header = self._read(1, deadline, f"header of the {what}")
+        deadline = min(deadline, time.monotonic() + self._stall_s)
+        header += self._read(HEADER.size - 1, deadline, f"header of the {what}")
+        found, sequence, announced, checksum = decode_header(bytes(header))
+        if found is Kind.ERROR and announced <= MAX_ERROR_BYTES:
+            text = self._read(announced, deadline, "error frame")
+            check_body(bytes(header), text, checksum)
+            raise ProtocolError(f"{_REPORT}{_printable(text)}")
+        if found not in kinds:
+            expected = " or ".join(repr(kind.item) for kind in kinds)
+            raise ProtocolError(f"expected a frame of kind {expected}, got {found.item!r}")
+        if sequence != self._received:
+            raise ProtocolError(f"frame has sequence number {sequence}, expected {self._received}")
+        if announced not in lengths:
+            raise ProtocolError(f"{found.item} frame announces {announced} bytes, expected {_spelt(lengths)}")
+        body = self._read(announced, deadline + announced / SLOWEST_BYTE_PER_S, f"body of the {what}")
+        check_body(bytes(header), body, checksum)
+        self._received += 1
+        return found, bytes(body)
+
     def _read(self, length: int, deadline: float, what: str) -> bytearray:
         body = bytearray(length)
-        view, filled = memoryview(body), 0
-        while filled < length:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise ProtocolError(f"{what} did not arrive within {self._timeout_s:.0f} s")
-            self._connection.settimeout(remaining)
-            try:
-                got = self._connection.recv_into(view[filled:])
-            except TimeoutError:
-                continue
-            except OSError as error:
-                raise ProtocolError(f"connection lost in the {what}: {error}") from None
-            if got == 0:
-                raise ProtocolError(f"peer closed the connection in the {what}")
-            filled += got
+        view, filled = memoryview(body), min(length, len(self._ahead))
+        view[:filled], self._ahead = self._ahead[:filled], self._ahead[filled:]
+        started = time.monotonic()
+        deadline = min(deadline, started + self._patience_s)
+        try:
+            while filled < length:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise ProtocolError(f"{what} did not arrive within the time allowed: {filled} of {length} bytes came")
+                self._connection.settimeout(remaining)
+                try:
+                    got = self._connection.recv_into(view[filled:])
+                except TimeoutError:
+                    continue
+                except OSError as error:
+                    raise PeerGone(f"connection lost in the {what}: {error}") from None
+                if got == 0:
+                    raise PeerGone(f"peer closed the connection in the {what}")
+                filled += got
+        finally:
+            self._patience_s -= time.monotonic() - started
         return body
+
+
+def _printable(text: bytes | bytearray) -> str:
+    """A peer's text, fit for a log or a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text.decode("utf-8", "replace"))
+
+
+def _spelt(lengths: range) -> str:
+    return str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]} in steps of {lengths.step}"

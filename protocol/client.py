@@ -19,6 +19,7 @@ from protocol.errors import ProtocolError
 from protocol.jobs import emit, peak_memory_bytes, read_job
 from protocol.lookup import ClientSession
 from protocol.meter import Meter
+from protocol.seeds import SeedRecord
 
 
 def query_once(job: dict[str, Any]) -> None:
@@ -31,7 +32,8 @@ def query_once(job: dict[str, Any]) -> None:
         raise ProtocolError(f"no server at {job['host']}:{job['port']}: {error}") from None
     channel = Channel(connection, meter)
     try:
-        session = ClientSession.open(channel, meter, job["channels"], len(tokens), job["allow_insecure"])
+        seeds = SeedRecord(Path(job["seed_record"]))
+        session = ClientSession.open(channel, meter, job["channels"], len(tokens), job["allow_insecure"], seeds)
         start = time.perf_counter()
         shares = session.lookup(tokens)
         latency_s = time.perf_counter() - start
@@ -45,7 +47,7 @@ def query_once(job: dict[str, Any]) -> None:
         "result",
         ledger=meter.rows(),
         latency_s=latency_s,
-        noise_bits=session.noise_bits(),
+        noise_bits=session.engine.noise_bits(),
         peak_memory_bytes=peak_memory_bytes(),
     )
 

@@ -23,14 +23,19 @@ from numpy.typing import NDArray
 
 from costmodel.ledger import frame
 from costmodel.parameters import Configuration
-from protocol.engines.openfhe import check_ring
+from protocol.aligning import ChannelShares
+from protocol.engines.base import Shares
 from protocol.errors import ProtocolError
-from protocol.lookup import middle_element
+from protocol.openfhe_context import check_ring
 from protocol.openfhe_library import load_openfhe
+from protocol.seeds import default_record
 from quantize.packed import PackedTable
-from quantize.packing import UnsignedArray, place_values
+from quantize.packing import place_values, unpack
 
 Progress = Callable[[str, int, int], None]
+
+MAX_LEVEL = 2**32
+"""Beyond every level of a table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +45,8 @@ class Execution:
     ledger: pd.DataFrame
     latency_s: float
     noise_bits: float
-    client_shares: NDArray[np.int64]
-    server_shares: NDArray[np.int64]
+    client_shares: Shares | ChannelShares
+    server_shares: Shares | ChannelShares
     peak_memory_bytes: int
 
 
@@ -89,8 +94,14 @@ def execute(
             port = _until(server, "listening", "server", progress)["port"]
             request = {"host": "127.0.0.1", "port": port, "channels": configuration.table.channels}
             request |= {"tokens": list(tokens), "reveal_shares_to": str(paths["client"]), **common}
+            request["seed_record"] = str(default_record())
             with _party("client", request) as client:
-                of_client = _until(client, "result", "client", progress)
+                try:
+                    of_client = _until(client, "result", "client", progress)
+                except ProtocolError as error:
+                    # Where one party fails the other loses the connection: the server's reason says more.
+                    _until(server, "result", f"{error}; server", progress)
+                    raise
             of_server = _until(server, "result", "server", progress)
         shares = {party: np.load(path, allow_pickle=False) for party, path in paths.items()}
     return Execution(
@@ -104,34 +115,29 @@ def execute(
 
 
 def channel_differences(
-    execution: Execution, plain: PackedTable, plaintext_modulus: int, tokens: Sequence[int]
+    execution: Execution, configuration: Configuration, plain: PackedTable, tokens: Sequence[int]
 ) -> NDArray[np.int64]:
     """Opened minus plaintext levels of every channel, packed order, shape (tokens, n); zero everywhere if all is right.
 
-    The plaintext table is loaded apart. A coefficient that opens to something no row holds differs by a field's whole
-    modulus in every channel that it carries.
+    The plaintext table is loaded apart. Channels that open to what no row holds differ by ``MAX_LEVEL``.
     """
-    opened = (execution.client_shares + execution.server_shares) % plaintext_modulus
-    expected = np.asarray(plain.coefficients[list(tokens)], dtype=np.int64)
-    moduli = plain.public.field_moduli
+    expected = unpack(plain.coefficients[list(tokens)], plain.public.field_moduli, plain.public.channels)
+    if configuration.align_bits:
+        modulus = np.uint64((1 << configuration.align_bits) - 1)
+        aligned = (execution.client_shares + execution.server_shares) & modulus
+        return np.where(aligned > MAX_LEVEL, MAX_LEVEL, aligned).astype(np.int64) - expected.astype(np.int64)
+    opened = (execution.client_shares + execution.server_shares) % configuration.ring.plaintext_modulus
     impossible = opened >= plain.public.plaintext_modulus
-    differences = np.empty((*opened.shape, len(moduli)), dtype=np.int64)
-    for k, (modulus, place) in enumerate(zip(moduli, place_values(moduli), strict=True)):
-        found = opened // place % modulus - expected // place % modulus
-        differences[..., k] = np.where(impossible, modulus, found)
-    return differences.reshape(len(tokens), -1)[:, : plain.public.channels]
+    levels = _levels(np.where(impossible, 0, opened), plain.public.field_moduli)
+    differences = levels[:, : plain.public.channels] - expected.astype(np.int64)
+    carried = np.repeat(impossible, len(plain.public.field_moduli), axis=1)[:, : plain.public.channels]
+    return np.where(carried, MAX_LEVEL, differences)
 
 
-def element_spread(coefficients: UnsignedArray, field_moduli: Sequence[int]) -> float:
-    """Root mean square of a table's centred packed elements over that of uniform levels, from up to 4096 rows.
-
-    Uniform levels of a field of L have the mean square (L^2 + 2)/12 about their middle.
-    """
-    step = max(1, coefficients.shape[0] // 4096)
-    centred = coefficients[::step].astype(np.float64) - middle_element(field_moduli)
-    places = place_values(field_moduli)
-    uniform = sum(p * p * ((modulus / 2) ** 2 + 2) / 12 for p, modulus in zip(places, field_moduli, strict=True))
-    return float(np.sqrt(np.mean(np.square(centred)) / uniform))
+def _levels(opened: NDArray[np.int64], field_moduli: Sequence[int]) -> NDArray[np.int64]:
+    places = zip(field_moduli, place_values(field_moduli), strict=True)
+    fields = np.stack([opened // place % modulus for modulus, place in places], axis=-1)
+    return fields.reshape(len(opened), -1)
 
 
 @contextmanager

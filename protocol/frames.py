@@ -27,8 +27,17 @@ class Kind(enum.IntEnum):
     HELLO = 1
     PARAMETERS = 2
     KEYS = 3
-    QUERY = 4
-    ANSWER = 5
+    ANNOUNCEMENT = 4
+    FIRST_HALVES = 5
+    QUERY = 6
+    ANSWER = 7
+    BASE_OT_POINT = 8
+    BASE_OT_CHOICES = 9
+    SEED_TREE_SUMS = 10
+    OT_EXTENSION = 11
+    CARRY_CORRECTIONS = 12
+    REPORT = 32
+    SHARES = 33
     ERROR = 255
 
     @property

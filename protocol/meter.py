@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,10 +16,14 @@ OVERHEAD = "session overhead"
 
 @dataclass
 class Meter:
-    """Counters of one party; ``phase`` is advanced by the protocol's state machine."""
+    """Counters of one party; ``phase`` is advanced by the protocol's state machine.
+
+    ``clock`` gives CPU seconds: those of the process, or of the thread where sessions run side by side.
+    """
 
     party: Party
     phase: Phase = "setup"
+    clock: Callable[[], float] = time.process_time
     transfers: dict[tuple[Phase, str], list[int]] = field(default_factory=dict)
     operations: dict[tuple[Phase, str], list[float]] = field(default_factory=dict)
 
@@ -31,25 +35,25 @@ class Meter:
 
     @contextmanager
     def work(self, operation: str, count: int = 1) -> Iterator[None]:
-        """Time ``count`` repetitions of an operation in CPU seconds of this process."""
+        """Time ``count`` repetitions of an operation in CPU seconds."""
         entry = self.operations.setdefault((self.phase, operation), [0, 0.0])
-        start = time.process_time()
+        start = self.clock()
         try:
             yield
         finally:
             entry[0] += count
-            entry[1] += time.process_time() - start
+            entry[1] += self.clock() - start
 
     @contextmanager
     def phase_of(self, phase: Phase) -> Iterator[None]:
         """Enter a phase; on leaving it, what no operation covered is entered as overhead."""
         previous, self.phase = self.phase, phase
         before = self._seconds(phase)
-        start = time.process_time()
+        start = self.clock()
         try:
             yield
         finally:
-            uncovered = time.process_time() - start - (self._seconds(phase) - before)
+            uncovered = self.clock() - start - (self._seconds(phase) - before)
             entry = self.operations.setdefault((phase, OVERHEAD), [0, 0.0])
             entry[0] += 1
             entry[1] += max(0.0, uncovered)

@@ -61,6 +61,7 @@ def decode_parameters(message: bytes, channels: int) -> tuple[Configuration, Pub
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ProtocolError(f"server's parameters are malformed: {error}") from None
     stated = configuration.table
-    if (stated.rows, stated.channels, configuration.packing.widths) != (public.rows, public.channels, public.widths):
+    shape = (stated.rows, stated.channels, configuration.packing.field_moduli)
+    if shape != (public.rows, public.channels, public.field_moduli):
         raise ProtocolError("server's parameters contradict each other: configuration and table differ in shape")
     return configuration, public

@@ -20,25 +20,41 @@ from protocol.jobs import emit, peak_memory_bytes, read_job
 from protocol.lookup import LookupServer
 from protocol.meter import Meter
 from quantize.packed import PackedTable
-from quantize.quantizers import quantize_table
+from quantize.quantizers import Quantizer, quantize, quantize_table
 from quantize.tables import open_table
 
 
 def load_table(configuration: Configuration, name: str, seed: int) -> PackedTable:
-    """The named table, quantised and packed as the configuration says.
+    """The named table, quantised and packed as the configuration says, or a file of one that already is.
 
     Raises
     ------
     ValueError
-        If the table is unknown or its shape is not the configuration's.
+        If the table is unknown, or its shape or packing is not the configuration's.
     """
+    packing = configuration.packing
+    if name.endswith(".safetensors"):
+        table = PackedTable.load(Path(name))
+        _check_shape(configuration, name, table.public.rows, table.public.channels)
+        if table.public.field_moduli != packing.field_moduli:
+            raise ValueError(
+                f"table {name!r} is packed in fields of {table.public.field_moduli}; "
+                f"the configuration says {packing.field_moduli}"
+            )
+        return table
     source = open_table(name, seed)
-    if (source.rows, source.channels) != (configuration.table.rows, configuration.table.channels):
+    _check_shape(configuration, name, source.rows, source.channels)
+    if packing.levels:
+        return quantize(source, Quantizer(packing.levels), "rtn-levels-" + "-".join(map(str, packing.levels)))
+    return quantize_table(source, packing.widths)
+
+
+def _check_shape(configuration: Configuration, name: str, rows: int, channels: int) -> None:
+    expected = configuration.table
+    if (rows, channels) != (expected.rows, expected.channels):
         raise ValueError(
-            f"table {name!r} is {source.rows}x{source.channels}; "
-            f"the configuration says {configuration.table.rows}x{configuration.table.channels}"
+            f"table {name!r} is {rows}x{channels}; the configuration says {expected.rows}x{expected.channels}"
         )
-    return quantize_table(source, configuration.packing.widths)
 
 
 def serve_one(job: dict[str, Any], listener: socket.socket) -> None:

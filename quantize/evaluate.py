@@ -79,5 +79,5 @@ class SentenceBenchmark:
 
 def _squares(rows: Matrix, metric: Matrix | None) -> Floats:
     if metric is None:
-        return np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+        return np.asarray(np.einsum("ij,ij->i", rows, rows), np.float64)
     return row_losses(rows, metric)

@@ -30,12 +30,13 @@ def fibonacci_levels(largest: int) -> NDArray[np.int32]:
 def quantize_fibonacci(source: TableSource, largest: int, fields: int, recipe: str, frequencies: Floats) -> PackedTable:
     """Round each channel to ``scale * level`` with Fibonacci levels, scales by least weighted squared error.
 
-    A field has to hold the range ``-largest ... largest`` although only some of it is used: the sum of two shares
-    knows no code book.
+    A field has to hold the range ``-largest ... largest`` although only some of it is used: the sum of two
+    shares knows no code book.
 
     References
     ----------
-    .. [1] Fiandaca, Gomony, "Fibbinary-Based Compression and Quantization for Efficient Neural Radio Receivers":
+    .. [1] Fiandaca, Gomony, "Fibbinary-Based Compression and Quantization for Efficient Neural Radio
+           Receivers":
        Fibonacci code word quantisation.
     """
     levels = fibonacci_levels(largest)

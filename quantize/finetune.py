@@ -32,7 +32,7 @@ RowSolver = Callable[[Matrix, Levels, Floats], Levels]
 _CHUNK_BYTES: Final = 32 << 20
 _PATIENCE: Final = 8
 _BLOCK: Final = 64  # columns whose corrections are applied together
-_SWEEPS: Final = 20
+_SWEEPS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -149,13 +149,13 @@ def integer_least_squares(
         del weights
         low, high = _bounds(table.public)
         target = (rows / scales).astype(np.float32) - np.float32(0.5 * table.public.half_integer)
-        candidates = [levels, _nearest_plane(target, feedback, low, high)]
-        losses = []
-        for candidate in candidates:
-            gradient = (candidate - target) @ scaled
-            _coordinate_descent(candidate, gradient, scaled, low, high, _SWEEPS)
-            losses.append(row_losses(candidate - target, scaled))
-        return np.where((losses[1] < losses[0])[:, None], candidates[1], candidates[0])
+        nearest = _nearest_plane(target, feedback, low, high)
+        gradient, other = (levels - target) @ scaled, (nearest - target) @ scaled
+        losses = (np.einsum("ij,ij->i", gradient, levels - target), np.einsum("ij,ij->i", other, nearest - target))
+        better = (losses[1] < losses[0])[:, None]
+        best, gradient = np.where(better, nearest, levels), np.where(better, other, gradient)
+        _coordinate_descent(best, gradient, scaled, low, high, _SWEEPS)
+        return best
 
     return _tuned(source, table, local, frequencies, frequencies, solve, progress)
 

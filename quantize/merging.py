@@ -13,8 +13,8 @@ from quantize.quantizers import Quantizer, quantize
 from quantize.scales import Floats
 from quantize.tables import TableSource
 
-_SKETCH: Final = 64
-_SKETCH_SLACK: Final = 2.0  # of 64 squared normals, whose sum exceeds twice its mean once in 10^5
+_SKETCH: Final = 256
+_SKETCH_SLACK: Final = 1.4  # a sum of 256 squared normals exceeds 1.4 times its mean once in 10^5
 _BLOCK_ROWS: Final = 512
 
 
@@ -29,13 +29,15 @@ class RowSubset(TableSource):
         if start == stop:
             return np.empty((0, self.channels), np.float32)
         chosen = self.kept[start:stop]
-        return self.base.read(int(chosen[0]), int(chosen[-1]) + 1)[chosen - chosen[0]]
+        rows: NDArray[np.float32] = self.base.read(int(chosen[0]), int(chosen[-1]) + 1)[chosen - chosen[0]]
+        return rows
 
 
 def near_equal_rows(source: TableSource, frequencies: Floats, tolerance: float) -> NDArray[np.int64]:
-    """Leader of every row: the most frequent row to which its distance is at most ``tolerance`` of its length.
+    """Leader of every row: the most frequent row to which its distance is at most ``tolerance`` of its
+    length.
 
-    Leaders lead themselves, so nothing drifts along a chain. Pairs are found among random projections to 64
+    Leaders lead themselves, so nothing drifts along a chain. Pairs are found among random projections to 256
     dimensions and checked in full.
 
     Parameters
@@ -65,13 +67,13 @@ def near_equal_rows(source: TableSource, frequencies: Floats, tolerance: float) 
     for row in np.argsort(-frequencies, kind="stable"):
         if follows[row] or row not in near:
             continue
-        weights = source.read(row, row + 1)[0]
-        for other in near[row]:
-            if follows[other] or leads[other]:
-                continue
-            difference = source.read(other, other + 1)[0] - weights
-            if difference @ difference <= tolerance**2 * squares[other]:
-                leader[other], follows[other], leads[row] = row, True, True
+        others = near[row][~(follows | leads)[near[row]]]
+        if not others.size:
+            continue
+        differences = np.concatenate([source.read(other, other + 1) for other in others.tolist()])
+        differences -= source.read(row, row + 1)
+        merged = others[np.einsum("ij,ij->i", differences, differences) <= tolerance**2 * squares[others]]
+        leader[merged], follows[merged], leads[row] = row, True, merged.size > 0
     return leader
 
 
@@ -84,20 +86,21 @@ def quantize_merged(
     """
     leader = near_equal_rows(source, frequencies, tolerance)
     kept, row_of_token = np.unique(leader, return_inverse=True)
-    weights = np.bincount(row_of_token, frequencies, len(kept))
+    weights = np.bincount(row_of_token, frequencies, len(kept)).astype(np.float64)
     subset = RowSubset(source.name, len(kept), source.channels, source.provenance, source, kept)
     table = quantize(subset, quantizer, recipe, weights)
     return PackedTable(table.coefficients, replace(table.public, row_of_token=tuple(row_of_token.tolist())))
 
 
-def _near_sketches(sketches: NDArray[np.float32], limits: NDArray[np.float32]) -> dict[int, list[int]]:
+def _near_sketches(sketches: NDArray[np.float32], limits: NDArray[np.float32]) -> dict[int, NDArray[np.int64]]:
     """Rows whose sketch lies within the other's limit, by row."""
     squares = np.einsum("ij,ij->i", sketches, sketches)
-    near: dict[int, list[int]] = {}
+    near: dict[int, NDArray[np.int64]] = {}
     for start in range(0, len(sketches), _BLOCK_ROWS):
         part = sketches[start : start + _BLOCK_ROWS]
         distances = squares[start : start + len(part), None] + squares - 2 * part @ sketches.T
-        for row, other in np.argwhere(distances <= limits + np.float32(1e-6) * squares):
-            if start + row != other:
-                near.setdefault(start + int(row), []).append(int(other))
+        close = distances <= limits + np.float32(1e-6) * squares
+        close[np.arange(len(part)), np.arange(start, start + len(part))] = False
+        for row in np.flatnonzero(close.any(axis=1)).tolist():
+            near[start + row] = np.flatnonzero(close[row])
     return near

@@ -44,7 +44,7 @@ def transformed_metric(metric: Matrix, transform: Transform) -> Matrix:
 
 def row_losses(errors: Matrix, metric: Matrix) -> NDArray[np.float64]:
     """``e_r M e_r^T`` of each row."""
-    return np.einsum("ij,ij->i", errors @ metric, errors).astype(np.float64)
+    return np.asarray(np.einsum("ij,ij->i", errors @ metric, errors), np.float64)
 
 
 def require_shape(metric: Matrix, channels: int) -> None:

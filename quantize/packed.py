@@ -79,24 +79,40 @@ class PackedTable:
         ValueError
             If it is no such file, or a coefficient is not one that the description allows.
         """
-        safetensors = require("safetensors", "loading a packed table")
-        if not path.is_file():
-            raise ValueError(f"packed table: there is no file {str(path)!r}")
-        try:
-            with safetensors.safe_open(path, "numpy") as file:
-                metadata = file.metadata() or {}
-                if METADATA not in metadata or list(file.keys()) != [TENSOR]:
-                    raise ValueError(f"packed table: {str(path)!r} is a safetensors file but no packed table")
-                public = PublicTable.from_json(metadata[METADATA])
-                coefficients = file.get_tensor(TENSOR)
-        except (safetensors.SafetensorError, OSError) as error:
-            raise ValueError(f"packed table: {str(path)!r} is no valid safetensors file ({error})") from error
+        public = read_public(path)
+        with require("safetensors", "loading a packed table").safe_open(path, "numpy") as file:
+            coefficients = file.get_tensor(TENSOR)
         if coefficients.dtype.name not in _UNSIGNED:
             raise ValueError(f"packed table: coefficients of type {coefficients.dtype}; unsigned integers are expected")
         table = cls(coefficients, public)
         for start in range(0, public.rows, _CHECKED_ROWS):
             public.open(coefficients[start : start + _CHECKED_ROWS])
         return table
+
+
+def read_public(path: Path) -> PublicTable:
+    """The description of a file of `PackedTable.save`, without its coefficients.
+
+    Raises
+    ------
+    ValueError
+        If it is no such file.
+    """
+    safetensors = require("safetensors", "loading a packed table")
+    if not path.is_file():
+        raise ValueError(f"packed table: there is no file {str(path)!r}")
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            keys = list(file.keys())
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(f"packed table: {str(path)!r} is no valid safetensors file ({error})") from error
+    if METADATA not in metadata or keys != [TENSOR]:
+        raise ValueError(
+            f"packed table: {str(path)!r} is a safetensors file but no packed table; "
+            "a tensor of it is FILE.safetensors:KEY"
+        )
+    return PublicTable.from_json(metadata[METADATA])
 
 
 def is_packed_table(path: Path) -> bool:

@@ -31,6 +31,11 @@ class RotatedTable:
     packed: PackedTable
     basis: Matrix
 
+    @property
+    def public(self) -> PublicTable:
+        """Description of the packed coefficients."""
+        return self.packed.public
+
     def embeddings(self, tokens: AnyIntegers | None = None) -> Matrix:
         """Dequantised embeddings of tokens, shape (tokens, n)."""
         return self.packed.embeddings(tokens) @ self.basis.T
@@ -42,6 +47,11 @@ class RowScaledTable:
 
     packed: PackedTable
     row_scales: NDArray[np.float32]
+
+    @property
+    def public(self) -> PublicTable:
+        """Description of the packed coefficients."""
+        return self.packed.public
 
     def embeddings(self, tokens: AnyIntegers | None = None) -> Matrix:
         """Dequantised embeddings of tokens, shape (tokens, n)."""

@@ -22,7 +22,7 @@ from quantize.tables import MAX_CHANNELS, MAX_ROWS
 from quantize.transforms import IDENTITY, Hadamard, Identity, Transform
 
 FORMAT: Final = "fastquery-table-1"
-MAX_JSON_CHARACTERS: Final = 1 << 26
+MAX_JSON_CHARACTERS: Final = 1 << 24
 MAX_LEVELS: Final = 1 << 24
 MIN_SCALE, MAX_SCALE = 2.0**-100, 2.0**100
 

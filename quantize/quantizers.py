@@ -258,8 +258,8 @@ def _error(
     scales, errors = _scales(source, quantizer, statistics, levels, weights)
     if errors is not None:
         return errors
-    errors = squared_errors(source, quantizer.transform, scales[None], levels, quantizer.half_integer, weights)
-    return np.asarray(errors[0])
+    half = quantizer.half_integer
+    return np.asarray(squared_errors(source, quantizer.transform, scales[None], levels, half, weights)[0])
 
 
 def _scales(

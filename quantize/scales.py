@@ -16,7 +16,7 @@ Fit = Literal["absmax", "squared-error"]
 Granularity = Literal["channel", "tensor"]
 Floats = NDArray[np.float64]
 
-_ZERO_CHANNEL_SCALE: Final = 2.0**-40  # half-integer levels cannot hold a channel of zeros: as small as is harmless
+_ZERO_CHANNEL_SCALE: Final = 2.0**-40  # half-integer levels cannot hold a channel of zeros, only come close
 _EXPONENTS: Final = 5  # powers of two tried below the largest useful one
 _COARSE, _COARSE_RATIO = 13, 1.25
 _FINE: Final = 9

@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
@@ -141,9 +142,13 @@ class SafetensorsTable(TableSource):
     dtype: str
     offset_bytes: int
 
+    @cached_property
+    def _stored(self) -> NDArray[Any]:
+        shape = (self.rows, self.channels)
+        return np.memmap(self.path, _FLOAT_TYPES[self.dtype], "r", self.offset_bytes, shape).view(np.ndarray)
+
     def _read(self, start: int, stop: int) -> NDArray[np.float32]:
-        stored = np.memmap(self.path, _FLOAT_TYPES[self.dtype], "r", self.offset_bytes, (self.rows, self.channels))
-        part = stored[start:stop]
+        part = self._stored[start:stop]
         if self.dtype == "BF16":
             return (part.astype(np.uint32) << 16).view(np.float32)
         return np.array(part, np.float32)

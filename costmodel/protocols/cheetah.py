@@ -20,6 +20,7 @@ import numpy as np
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.noise import plaintext_product_variance, secret_key_encryption_variance
+from costmodel.protocols import compact
 from costmodel.protocols.session import overhead_terms, residues, setup_terms
 from costmodel.sizes import size_format
 from costmodel.tiles import Tile, cheetah_tile, column_tile
@@ -87,6 +88,8 @@ def product_terms(grid: Grid, counts: Product) -> tuple[Term, ...]:
 
 def terms(grid: Grid) -> tuple[Term, ...]:
     """Predicted ledger of Cheetah's private lookup."""
+    if compact.applies(grid):
+        return compact.terms(grid)
     return product_terms(grid, product(grid))
 
 
@@ -106,4 +109,6 @@ def product_noise(grid: Grid, counts: Product) -> Number:
 
 def noise(grid: Grid) -> Number:
     """Variance of an answer coefficient's error over (q/t)^2."""
+    if compact.applies(grid):
+        return compact.noise(grid)
     return product_noise(grid, product(grid))

@@ -19,6 +19,7 @@ from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.noise import packlwes_variance
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
+from costmodel.protocols import compact
 from costmodel.protocols.cheetah import Product, product, product_noise, product_terms
 from costmodel.protocols.session import residues
 from costmodel.sizes import size_format
@@ -37,6 +38,8 @@ def answers(grid: Grid) -> Product:
 
 def terms(grid: Grid) -> tuple[Term, ...]:
     """Predicted ledger of FastQuery's private lookup."""
+    if compact.applies(grid):
+        return compact.terms(grid)
     ledger = product_terms(grid, answers(grid))
     if grid.output not in PACKED_OUTPUTS:
         return ledger
@@ -57,6 +60,8 @@ def noise(grid: Grid) -> Number:
     The published system switches keys with a special prime of more bits than q; what a switch leaves is the rounding
     by that prime, (1 + 2N/3)/12.
     """
+    if compact.applies(grid):
+        return compact.noise(grid)
     variance = product_noise(grid, answers(grid))
     if grid.output not in PACKED_OUTPUTS:
         return variance

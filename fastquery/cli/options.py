@@ -12,7 +12,8 @@ from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import ENGINES, SIZES, Configuration
 from costmodel.presets import configuration
 from costmodel.published import ABLATIONS
-from fastquery.tables import table_of
+from costmodel.tuning import LOG2_FAILURE
+from fastquery.tables import levels_of, table_of
 
 RING_HELP = "N=4096,p=13,q=60+49 (bits, limbs joined by +; t=8000 instead of p); what is left out is chosen"
 
@@ -55,7 +56,7 @@ def parse_widths(text: str) -> tuple[int, ...]:
 
 def add_configuration_options(parser: argparse.ArgumentParser, default_link: str) -> None:
     """Options that say what is looked up, how, and over which link."""
-    parser.add_argument("--table", default="llama-7b", help="preset, MxN, or FILE.safetensors:KEY (default llama-7b)")
+    parser.add_argument("--table", default="llama-7b", help="preset, MxN, FILE.safetensors:KEY, or a packed FILE.safetensors (default llama-7b)")
     parser.add_argument("--protocol", default="fastquery", help="fastquery or cheetah (default fastquery)")
     parser.add_argument("--ablation", choices=ABLATIONS, help="a row of the paper's Table 6")
     parser.add_argument("--ring", type=_checked(parse_ring), default={}, help=RING_HELP, metavar="RING")
@@ -72,6 +73,20 @@ def add_configuration_options(parser: argparse.ArgumentParser, default_link: str
     parser.add_argument("--size", choices=SIZES, default="native", help="what sizes on the wire are meant")
     parser.add_argument("--machine", type=_checked(load_machine), help="calibration file", metavar="FILE")
     parser.add_argument("--engine", choices=ENGINES, help="how operations are executed or priced")
+    parser.add_argument(
+        "--prepared", action="store_true", help="do what does not depend on the token before it is known"
+    )
+    parser.add_argument(
+        "--align-bits", type=int, default=0, metavar="L", help="extend every channel's share to L bits (default 0: do not)"
+    )
+    parser.add_argument("--flooding-bits", type=int, metavar="F", help="statistical flooding (default 40; 0: none)")
+    parser.add_argument(
+        "--failure",
+        type=float,
+        default=LOG2_FAILURE,
+        metavar="LOG2",
+        help="log2 of the failure probability (default -40)",
+    )
     parser.add_argument("--allow-insecure", action="store_true", help="accept a ring below 128 bits of security")
 
 
@@ -93,8 +108,13 @@ def configuration_of(arguments: argparse.Namespace, tokens: int) -> Configuratio
         ablation=arguments.ablation,
         ring=arguments.ring,
         widths=arguments.packing,
+        levels=levels_of(arguments.table, arguments.packing),
         engine=arguments.engine,
         size=arguments.size,
+        flooding_bits=arguments.flooding_bits,
+        prepared=arguments.prepared,
+        align_bits=arguments.align_bits,
+        log2_failure=arguments.failure,
         allow_insecure=arguments.allow_insecure,
     )
 

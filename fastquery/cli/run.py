@@ -64,7 +64,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from protocol.openfhe_library import OpenFHEUnavailable
 
     tokens = parse_tokens(arguments.tokens, arguments.token)
-    arguments.engine = arguments.engine or "openfhe"
+    arguments.engine = arguments.engine or "residue"
     configuration = configuration_of(arguments, tokens if isinstance(tokens, int) else len(tokens))
     bars: dict[str, Any] = {}
 

@@ -1,1 +1,1 @@
-"""Engines: the kernels under the protocol's state machine (encrypt, multiply-accumulate, mask, decrypt)."""
+"""Engines: the kernels under the protocol's state machine (encrypt, multiply-accumulate, pack, mask, decrypt)."""

@@ -8,42 +8,46 @@ modulus, and nowhere else.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.parameters import Ring
+from costmodel.parameters import Configuration, Ring
+from protocol.elements import middle_element
+from protocol.engines.base import NOTHING, Progress, Shape, Shapes, Shares
 from protocol.errors import ProtocolError
+from protocol.layout import Layout
 from protocol.meter import Meter
+from protocol.openfhe_context import generate_context
 from protocol.openfhe_library import load_openfhe
+from protocol.randomness import uniform
 from protocol.residue.ciphertext import SecretKey, noise, phase
 from protocol.residue.context import read_ring, read_secret_key
 from protocol.residue.serialised import read_polynomials
+from quantize.packing import UnsignedArray
 
 IntArray = NDArray[np.int64]
 
 MAX_PLAINTEXT_MODULUS = 2**31
 """OpenFHE 1.6.1 encodes coefficients of at most 32 bits."""
 
+NOISE_SAMPLE_ANSWERS = 8
+"""Answers of a session whose noise the client measures afterwards."""
+
 _NO_TAG = "0" * 32
 
 
-def check_ring(ring: Ring) -> None:
-    """Refuse a ring that OpenFHE cannot make.
+def check_plaintext(ring: Ring) -> None:
+    """Refuse a plaintext modulus that OpenFHE cannot encode.
 
     Raises
     ------
     ValueError
         Naming field, value and bound.
     """
-    if len(set(ring.limb_bits)) != 1:
-        raise ValueError(f"ring.q is {ring.limb_bits}; OpenFHE makes limbs of one size, such as 54+54")
-    if not 30 <= ring.limb_bits[0] <= 60:
-        raise ValueError(f"ring.q has limbs of {ring.limb_bits[0]} bits; OpenFHE makes limbs of 30 to 60 bits")
-    if len(ring.limb_bits) > 3:
-        raise ValueError(f"ring.q has {len(ring.limb_bits)} limbs; a lookup needs at most 3")
     if ring.plaintext_modulus > MAX_PLAINTEXT_MODULUS:
         raise ValueError(
             f"ring.t is {ring.plaintext_modulus}; OpenFHE's coefficient encoding takes at most {MAX_PLAINTEXT_MODULUS}"
@@ -54,31 +58,10 @@ class OpenFHERing:
     """A BFV context of OpenFHE with the ciphertext format that both parties derive from it."""
 
     def __init__(self, ring: Ring, allow_insecure: bool = False) -> None:
-        check_ring(ring)
+        check_plaintext(ring)
         self.ring = ring
         self.library = load_openfhe()
-        self.context = self._generate(allow_insecure)
-
-    def _generate(self, allow_insecure: bool) -> Any:
-        library, ring = self.library, self.ring
-        parameters = library.CCParamsBFVRNS()
-        parameters.SetPlaintextModulus(ring.plaintext_modulus)
-        parameters.SetMultiplicativeDepth(len(ring.limb_bits) - 1)
-        parameters.SetScalingModSize(ring.limb_bits[0])
-        parameters.SetRingDim(ring.degree)
-        parameters.SetStandardDeviation(ring.sigma)
-        parameters.SetSecretKeyDist(library.UNIFORM_TERNARY if ring.secret == "ternary" else library.GAUSSIAN)
-        parameters.SetKeySwitchTechnique(library.BV)
-        parameters.SetSecurityLevel(library.HEStd_NotSet if allow_insecure else library.HEStd_128_classic)
-        try:
-            context = library.GenCryptoContext(parameters)
-        except RuntimeError as error:
-            raise ValueError(f"ring is refused by OpenFHE: {str(error).rpartition(': ')[2]}") from None
-        for feature in (library.PKE, library.KEYSWITCH, library.LEVELEDSHE):
-            context.Enable(feature)
-        if context.GetRingDimension() != ring.degree:
-            raise ValueError(f"ring.N is {ring.degree}; OpenFHE made {context.GetRingDimension()}")
-        return context
+        self.context = generate_context(ring, allow_insecure)
 
     @cached_property
     def _zero(self) -> Any:
@@ -173,88 +156,171 @@ def residue_blocks(serialised: bytes, degree: int) -> list[tuple[int, int]]:
 class OpenFHEClient:
     """The client's kernels; the secret key lives and dies here."""
 
-    def __init__(self, ring: Ring, meter: Meter, allow_insecure: bool = False) -> None:
-        self._ring = OpenFHERing(ring, allow_insecure)
+    def __init__(self, configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool) -> None:
+        self._ring = OpenFHERing(configuration.ring, allow_insecure)
+        self._layout = Layout.of(configuration)
         self._meter = meter
+        self._sample: list[tuple[bytes, IntArray]] = []
+        self.shapes = _shapes(self._layout, tokens, self._ring.ciphertext_bytes)
         with meter.work("generate keys"):
             self._key = self._ring.context.KeyGen().secretKey
 
-    @property
-    def ciphertext_bytes(self) -> int:
-        """Bytes of one ciphertext on the wire, the answer's and the query's alike."""
-        return self._ring.ciphertext_bytes
+    def keys(self) -> Iterator[bytes]:
+        """None: products with plaintexts take no keys."""
+        return iter(())
 
-    def encrypt(self, polynomial: IntArray) -> bytes:
+    def announce(self) -> Iterator[bytes]:
+        """None: OpenFHE's ciphertexts have no seeds, so that nothing can be prepared."""
+        return iter(())
+
+    def accept_first_halves(self, frames: Iterable[bytes]) -> None:
+        """Nothing comes."""
+
+    def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
+        """Secret-key encryptions of the one-hot polynomials, one a frame."""
+        for token in tokens:
+            for polynomial in self._layout.query(token):
+                yield self.encrypt_polynomial(polynomial)
+
+    def encrypt_polynomial(self, polynomial: IntArray) -> bytes:
         """A fresh secret-key encryption of coefficients modulo t, shape (N,), as it travels."""
         with self._meter.work("encrypt"):
             ciphertext = self._ring.context.Encrypt(self._key, self._ring.encode(polynomial))
         with self._meter.work("write ciphertext"):
             return self._ring.write(ciphertext)
 
-    def decrypt(self, serialised: bytes) -> IntArray:
+    def decrypt(self, frames: Iterable[bytes]) -> Shares:
+        """The client's shares, an answer polynomial a frame."""
+        arriving, layout = iter(frames), self._layout
+        rows = []
+        for _ in range(self.shapes.answer.frames // layout.outputs):
+            columns = [self.decrypt_polynomial(next(arriving))[layout.used(output)] for output in range(layout.outputs)]
+            rows.append(np.concatenate(columns))
+        return np.stack(rows)
+
+    def decrypt_polynomial(self, serialised: bytes) -> IntArray:
         """Coefficients in [0, t), shape (N,), of an answer as it travelled."""
         with self._meter.work("read ciphertext"):
             ciphertext = self._ring.read(serialised, self._key.GetKeyTag())
         with self._meter.work("decrypt"):
             plaintext = self._ring.context.Decrypt(self._key, ciphertext)
             plaintext.SetLength(self._ring.ring.degree)
-            values = np.asarray(plaintext.GetCoefPackedValue(), dtype=np.int64)
-        return values % self._ring.ring.plaintext_modulus
+            values = np.asarray(plaintext.GetCoefPackedValue(), dtype=np.int64) % self._ring.ring.plaintext_modulus
+        if len(self._sample) < NOISE_SAMPLE_ANSWERS:
+            self._sample.append((serialised, values))
+        return values
 
-    def relative_errors(self, serialised: bytes, values: IntArray) -> NDArray[np.float64]:
-        """Errors of an answer's coefficients as fractions of the decoding interval q/t, shape (N,).
+    def noise_bits(self) -> float:
+        """log2 of the root mean square error of some answers over the decoding interval q/t.
 
-        A measurement beside the protocol, on residues read from the serialised answer and key.
+        A measurement beside the protocol, on residues read from the serialised answers and key. Every coefficient of a
+        product adds up as many table entries, used or not, so whole polynomials are pooled.
         """
         ring = read_ring(self._ring.context)
         secret = SecretKey(ring, read_secret_key(self._key, ring))
-        phases = phase(secret, read_polynomials(serialised, ring))
         modulus = self._ring.ring.plaintext_modulus
-        return noise(ring, phases, values.astype(np.uint64), modulus) * modulus / float(ring.modulus)
+        errors = [
+            noise(ring, phase(secret, read_polynomials(serialised, ring)), values.astype(np.uint64), modulus)
+            for serialised, values in self._sample
+        ]
+        return float(np.log2(np.sqrt(np.mean(np.square(errors))) * modulus / float(ring.modulus)))
 
 
 class OpenFHEServer:
-    """The server's kernels; the table lives here, and no secret key ever does."""
+    """The server's kernels; the table lives here, and no secret key ever does.
 
-    def __init__(self, ring: Ring, meter: Meter, allow_insecure: bool = False) -> None:
-        self._ring = OpenFHERing(ring, allow_insecure)
+    OpenFHE multiplies by a negative plaintext coefficient w as by t - |w|, so that a signed table would cost bits of
+    noise, and an unsigned one has a mean, which costs one and makes the errors of all answers alike. The table is
+    therefore encoded unsigned, and the product of the query with a table of nothing but the middle value, which is
+    the same for every answer, is subtracted from each: the noise is that of the centred table. The middle value
+    itself comes back in the server's share.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        coefficients: UnsignedArray,
+        meter: Meter,
+        progress: Progress,
+        allow_insecure: bool,
+    ) -> None:
+        self.ring = OpenFHERing(configuration.ring, allow_insecure)
+        self.layout = layout = Layout.of(configuration)
+        self.middle = middle_element(configuration.packing.field_moduli)
+        self.polynomials: list[list[Any]] = []
+        with meter.work("encode table"):
+            self.constant = self.ring.encode(layout.constant_polynomial(self.middle))
+        for output in range(layout.outputs):
+            with meter.work("encode table", layout.inputs):
+                column = [
+                    self.ring.encode(layout.table_polynomial(coefficients, block, output, self.middle))
+                    for block in range(layout.inputs)
+                ]
+            self.polynomials.append(column)
+            progress("encoding table", output + 1, layout.outputs)
+
+    def session(self, tokens: int, meter: Meter) -> OpenFHESession:
+        """Kernels for one client that looks so many rows up together."""
+        return OpenFHESession(self, tokens, meter)
+
+
+class OpenFHESession:
+    """One client's queries."""
+
+    def __init__(self, server: OpenFHEServer, tokens: int, meter: Meter) -> None:
+        self._server = server
         self._meter = meter
+        self.shapes = _shapes(server.layout, tokens, server.ring.ciphertext_bytes)
 
-    @property
-    def ciphertext_bytes(self) -> int:
-        """Bytes of one ciphertext on the wire."""
-        return self._ring.ciphertext_bytes
+    def accept_keys(self, frames: Sequence[bytes]) -> None:
+        """None come."""
 
-    def encode_table(self, polynomial: IntArray) -> Any:
-        """A table polynomial with coefficients in [0, t/2], ready for products."""
-        with self._meter.work("encode table"):
-            return self._ring.encode(polynomial)
+    def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
+        """Nothing can be prepared."""
+        return iter(())
+
+    def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
+        """One answer polynomial a frame, token by token."""
+        server, layout = self._server, self._server.layout
+        modulus = server.ring.ring.plaintext_modulus
+        for token, row in enumerate(shares):
+            query = [self.read(frame) for frame in frames[token * layout.inputs : (token + 1) * layout.inputs]]
+            constant = self._inner_product(query, [server.constant] * layout.inputs)
+            column = 0
+            for polynomials in server.polynomials:
+                product = self._inner_product(query, polynomials)
+                with self._meter.work("centre"):
+                    product = server.ring.context.EvalSub(product, constant)
+                with self._meter.work("draw mask"):
+                    mask = uniform(modulus, layout.degree)
+                with self._meter.work("subtract mask"):
+                    product = server.ring.context.EvalSub(product, server.ring.encode(mask))
+                with self._meter.work("write ciphertext"):
+                    written = server.ring.write(product)
+                used = layout.used(column // layout.tile_columns)
+                row[column : column + used.size] = (mask[used] + server.middle) % modulus
+                column += used.size
+                yield written
 
     def read(self, serialised: bytes) -> Any:
         """An arriving query ciphertext, validated."""
         with self._meter.work("read ciphertext"):
-            return self._ring.read(serialised)
+            return self._server.ring.read(serialised)
 
-    def inner_product(self, ciphertexts: list[Any], plaintexts: list[Any]) -> Any:
-        """Sum of the products of ciphertexts with plaintexts."""
-        context = self._ring.context
+    def _inner_product(self, ciphertexts: list[Any], plaintexts: list[Any]) -> Any:
+        context = self._server.ring.context
         with self._meter.work("multiply-accumulate", len(ciphertexts)):
             total = context.EvalMult(ciphertexts[0], plaintexts[0])
             for ciphertext, plaintext in zip(ciphertexts[1:], plaintexts[1:], strict=True):
                 context.EvalAddInPlace(total, context.EvalMult(ciphertext, plaintext))
         return total
 
-    def centre(self, ciphertext: Any, constant: Any) -> Any:
-        """The ciphertext less that of a constant table; see :class:`protocol.lookup.LookupServer`."""
-        with self._meter.work("centre"):
-            return self._ring.context.EvalSub(ciphertext, constant)
 
-    def subtract_mask(self, ciphertext: Any, mask: IntArray) -> Any:
-        """The ciphertext less a mask modulo t on every coefficient."""
-        with self._meter.work("subtract mask"):
-            return self._ring.context.EvalSub(ciphertext, self._ring.encode(mask))
-
-    def write(self, ciphertext: Any) -> bytes:
-        """An answer as it travels."""
-        with self._meter.work("write ciphertext"):
-            return self._ring.write(ciphertext)
+def _shapes(layout: Layout, tokens: int, ciphertext_bytes: int) -> Shapes:
+    return Shapes(
+        keys=NOTHING,
+        announcement=NOTHING,
+        first_halves=NOTHING,
+        query=Shape(tokens * layout.inputs, ciphertext_bytes),
+        answer=Shape(tokens * layout.outputs, ciphertext_bytes),
+    )

@@ -11,11 +11,13 @@ import json
 from typing import Any
 
 import numpy as np
-import openfhe
 from numpy.typing import NDArray
 
+from protocol.openfhe_library import load_openfhe
 from protocol.residue.ring import Ring
 from protocol.residue.serialised import read_polynomials, replace_polynomials
+
+openfhe = load_openfhe()
 
 
 def create_context(

@@ -15,6 +15,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class KeyTables(NamedTuple):
     factors, quotients : (rows, 2, limbs, N): b and a of every digit in evaluation form, with Shoup's quotients
     first : the first row of every key
     digits : digits of every key in every limb, (keys, limbs)
-    bits : the digit width w of every key
+    bits, dropped : the digit width and the dropped bits of every key
     """
 
     factors: NDArray[np.uint64]
@@ -45,32 +46,65 @@ class KeyTables(NamedTuple):
     first: NDArray[np.int64]
     digits: NDArray[np.int64]
     bits: NDArray[np.int64]
+    dropped: NDArray[np.int64]
 
 
-def digit_counts(ring: Ring, digit_bits: int) -> tuple[int, ...]:
-    """Return how many digits of base 2^digit_bits every limb has.
+@dataclass(frozen=True)
+class Gadget:
+    """How polynomials are decomposed: digits of base 2^digit_bits, in every limb, above the dropped_bits lowest bits.
 
-    Raises
-    ------
-    ValueError
-        If the width is not from 1 to two bits less than the smallest limb's.
+    Dropping bits costs (2/3) * 4^dropped_bits/12 a digit of the polynomial times a ternary secret, less than the
+    digit that it saves when this would have been of full width. It takes a single limb: an error in one limb of
+    two is large modulo Q.
     """
-    widest = min(q.bit_length() for q in ring.moduli) - 2
-    if not 1 <= digit_bits <= widest:
-        raise ValueError(f"digit_bits {digit_bits}: need 1 to {widest}, digits must be below every limb")
-    return tuple(-(-q.bit_length() // digit_bits) for q in ring.moduli)
 
+    digit_bits: int
+    dropped_bits: int = 0
 
-def gadget(ring: Ring, digit_bits: int) -> list[tuple[int, int]]:
-    """Return limb i and factor 2^(w*j) of every digit, in the order of the keys' rows."""
-    counts = digit_counts(ring, digit_bits)
-    return [(limb, 1 << (digit_bits * j)) for limb, count in enumerate(counts) for j in range(count)]
+    def counts(self, ring: Ring) -> tuple[int, ...]:
+        """Return how many digits every limb has.
+
+        Raises
+        ------
+        ValueError
+            If digits are not of 1 to two bits less than the smallest limb's, or bits are dropped of two limbs or
+            all of one.
+        """
+        smallest = min(q.bit_length() for q in ring.moduli)
+        if not 1 <= self.digit_bits <= smallest - 2:
+            raise ValueError(f"digit_bits {self.digit_bits}: need 1 to {smallest - 2}, digits must be below every limb")
+        most = smallest - 1 if ring.limbs == 1 else 0
+        if not 0 <= self.dropped_bits <= most:
+            raise ValueError(f"dropped_bits {self.dropped_bits}: need 0 to {most} with {ring.limbs} limbs")
+        return tuple(-(-(q.bit_length() - self.dropped_bits) // self.digit_bits) for q in ring.moduli)
+
+    def rows(self, ring: Ring) -> list[tuple[int, int]]:
+        """Return limb i and factor 2^(dropped_bits + digit_bits*j) of every digit, in the order of a key's rows."""
+        return [
+            (limb, 1 << (self.dropped_bits + self.digit_bits * j))
+            for limb, count in enumerate(self.counts(ring))
+            for j in range(count)
+        ]
+
+    def variance(self, ring: Ring, standard_deviation: float = STANDARD_DEVIATION) -> float:
+        """Return the variance that one key switch from a ternary secret adds to a coefficient of the phase.
+
+        N * sigma^2 * sum E[d_ij^2] with digits uniform in {-B/2, ..., B/2 - 1}, but for the last, which is what is left
+        of q: (B^2 + 2)/12 and (q / 2^dropped / B^(d-1))^2/12; and N * 2/3 * 4^dropped/12 for the dropped bits.
+        """
+        base, step = float(1 << self.digit_bits), float(1 << self.dropped_bits)
+        squares = sum(
+            (count - 1) * (base**2 + 2) / 12 + (q / step / base ** (count - 1)) ** 2 / 12
+            for q, count in zip(ring.moduli, self.counts(ring), strict=True)
+        )
+        dropped = (step**2 - 1) / 12 * 2 / 3
+        return ring.ring_degree * (standard_deviation**2 * squares + dropped)
 
 
 def generate_key(
     secret: SecretKey,
     source: NDArray[np.uint64],
-    digit_bits: int,
+    gadget: Gadget,
     a: NDArray[np.uint64],
     standard_deviation: float = STANDARD_DEVIATION,
 ) -> NDArray[np.uint64]:
@@ -79,7 +113,7 @@ def generate_key(
     Parameters
     ----------
     source : s' in evaluation form, (limbs, N)
-    a : uniform, in evaluation form, (rows, limbs, N), rows the length of :func:`gadget`, for instance from
+    a : uniform, in evaluation form, (rows, limbs, N), rows those of the gadget, for instance from
         :func:`protocol.residue.ciphertext.expand_many`; each may be used once only
 
     Returns
@@ -92,24 +126,24 @@ def generate_key(
         If the width is out of range or the number of rows another.
     """
     ring = secret.ring
-    rows = gadget(ring, digit_bits)
+    rows = gadget.rows(ring)
     if a.shape != (len(rows), ring.limbs, ring.ring_degree):
         raise ValueError(f"a of shape {a.shape}: need {(len(rows), ring.limbs, ring.ring_degree)}")
     noise = ring.forward(sample_noise(ring, (len(rows),), standard_deviation))
-    return ring.add(ring.subtract(noise, secret.multiply(a)), _gadget_multiples(ring, source, digit_bits))
+    return ring.add(ring.subtract(noise, secret.multiply(a)), _gadget_multiples(ring, source, gadget))
 
 
 def key_noise(
     secret: SecretKey,
     source: NDArray[np.uint64],
-    digit_bits: int,
+    gadget: Gadget,
     b: NDArray[np.uint64],
     a: NDArray[np.uint64],
 ) -> NDArray[np.float64]:
     """Return the noise b + a*s - g*s' of a key's rows, (rows, N), centred modulo Q: what a test of a key looks at."""
     ring = secret.ring
     phases = ring.add(b, secret.multiply(a))
-    errors = ring.subtract(phases, _gadget_multiples(ring, source, digit_bits))
+    errors = ring.subtract(phases, _gadget_multiples(ring, source, gadget))
     return ring.to_integers(ring.inverse(errors)).astype(np.float64)
 
 
@@ -130,32 +164,34 @@ class SwitchingKeys:
     Parameters
     ----------
     ring : the ring
-    digit_bits : the digit width w of every key
-    b, a : of every key, (rows, limbs, N) in evaluation form, rows as :func:`gadget` has them
+    gadgets : the decomposition of every key
+    b, a : of every key, (rows, limbs, N) in evaluation form
     """
 
     def __init__(
         self,
         ring: Ring,
-        digit_bits: Sequence[int],
+        gadgets: Sequence[Gadget],
         b: Sequence[NDArray[np.uint64]],
         a: Sequence[NDArray[np.uint64]],
     ) -> None:
-        if not len(digit_bits) == len(b) == len(a) > 0:
-            raise ValueError(f"{len(digit_bits)} digit widths, {len(b)} b and {len(a)} a: need one of each a key")
-        counts = [digit_counts(ring, width) for width in digit_bits]
+        if not len(gadgets) == len(b) == len(a) > 0:
+            raise ValueError(f"{len(gadgets)} gadgets, {len(b)} b and {len(a)} a: need one of each a key")
+        counts = [gadget.counts(ring) for gadget in gadgets]
         for count, *halves in zip(counts, b, a, strict=True):
             for half in halves:
                 if half.shape != (sum(count), ring.limbs, ring.ring_degree):
                     raise ValueError(f"key of shape {half.shape}: need {(sum(count), ring.limbs, ring.ring_degree)}")
         factors = np.stack([np.concatenate(list(b)), np.concatenate(list(a))], axis=1)
         self.ring = ring
+        self.gadgets = tuple(gadgets)
         self.tables = KeyTables(
             factors,
             np.stack([shoup_quotients(factors[:, :, i], q) for i, q in enumerate(ring.moduli)], axis=2),
             np.cumsum([0] + [sum(count) for count in counts])[:-1],
             np.array(counts, dtype=np.int64),
-            np.array(digit_bits, dtype=np.int64),
+            np.array([gadget.digit_bits for gadget in gadgets], dtype=np.int64),
+            np.array([gadget.dropped_bits for gadget in gadgets], dtype=np.int64),
         )
 
     @classmethod
@@ -163,7 +199,7 @@ class SwitchingKeys:
         cls,
         secret: SecretKey,
         sources: Sequence[NDArray[np.uint64]],
-        digit_bits: Sequence[int],
+        gadgets: Sequence[Gadget],
         seed: bytes,
         label: str,
     ) -> SwitchingKeys:
@@ -174,12 +210,12 @@ class SwitchingKeys:
         ring = secret.ring
         b, a = [], []
         index = 0
-        for source, width in zip(sources, digit_bits, strict=True):
-            rows = len(gadget(ring, width))
+        for source, gadget in zip(sources, gadgets, strict=True):
+            rows = len(gadget.rows(ring))
             a.append(expand_many(ring, seed, label, rows, index))
-            b.append(generate_key(secret, source, width, a[-1]))
+            b.append(generate_key(secret, source, gadget, a[-1]))
             index += rows
-        return cls(ring, digit_bits, b, a)
+        return cls(ring, gadgets, b, a)
 
     @property
     def b(self) -> NDArray[np.uint64]:
@@ -213,29 +249,16 @@ class SwitchingKeys:
 
 
 def automorphism_keys(
-    secret: SecretKey, exponents: Sequence[int], digit_bits: Sequence[int], seed: bytes, label: str
+    secret: SecretKey, exponents: Sequence[int], gadgets: Sequence[Gadget], seed: bytes, label: str
 ) -> SwitchingKeys:
     """Return fresh keys for automorphisms X -> X^g, for :meth:`SwitchingKeys.rotate`."""
     sources = [apply_automorphism(secret.residues, exponent) for exponent in exponents]
-    return SwitchingKeys.generate(secret, sources, digit_bits, seed, label)
+    return SwitchingKeys.generate(secret, sources, gadgets, seed, label)
 
 
-def switching_noise_variance(ring: Ring, digit_bits: int, standard_deviation: float = STANDARD_DEVIATION) -> float:
-    """Return the variance that one key switch adds to a coefficient of the phase: N * sigma^2 * sum E[d_ij^2].
-
-    Digits are uniform in [-B/2, B/2) but for the last, which is what is left of q: B^2/12 and q^2/(12*B^(2(d-1))).
-    """
-    base = float(1 << digit_bits)
-    squares = sum(
-        (count - 1) * base**2 / 12 + (q / base ** (count - 1)) ** 2 / 12
-        for q, count in zip(ring.moduli, digit_counts(ring, digit_bits), strict=True)
-    )
-    return ring.ring_degree * standard_deviation**2 * squares
-
-
-def _gadget_multiples(ring: Ring, source: NDArray[np.uint64], digit_bits: int) -> NDArray[np.uint64]:
+def _gadget_multiples(ring: Ring, source: NDArray[np.uint64], gadget: Gadget) -> NDArray[np.uint64]:
     """Return the rows 2^(wj) * s' in limb i, zero in the other, in evaluation form."""
-    rows = gadget(ring, digit_bits)
+    rows = gadget.rows(ring)
     out = np.zeros((len(rows), ring.limbs, ring.ring_degree), dtype=np.uint64)
     for row, (limb, factor) in zip(out, rows, strict=True):
         row[limb] = ring.scale(source, factor)[limb]
@@ -276,6 +299,8 @@ def add_switched(
     row = keys.first[key]
     bits = keys.bits[key]
     half = np.int64(1) << (bits - 1)
+    dropped = keys.dropped[key]
+    half_dropped = (np.int64(1) << dropped) >> 1
     mask = (np.int64(1) << bits) - np.int64(1)
     for limb in range(limbs):
         q = ring.moduli[limb]
@@ -285,7 +310,8 @@ def add_switched(
         scale, scale_quotient = ring.degree_inverse[limb], ring.degree_inverse_quotient[limb]
         for i in range(n):
             residue = multiply_shoup(a[i], scale, scale_quotient, q)
-            rest[i] = np.int64(residue - q) if residue > centre else np.int64(residue)
+            centred = np.int64(residue - q) if residue > centre else np.int64(residue)
+            rest[i] = (centred + half_dropped) >> dropped
         for j in range(keys.digits[key, limb]):
             last = j == keys.digits[key, limb] - 1
             for other in range(limbs):

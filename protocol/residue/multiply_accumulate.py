@@ -19,8 +19,15 @@ from protocol.residue.ring import Ring
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _WORD = np.uint64(64)
-_TILE = 512
-_COLUMN_BLOCK = 8  # with _TILE and 16 blocks, half a MiB of table to be met by every query
+_HALF_WORD = np.uint64(32)
+_LOWER = np.uint64(0xFFFFFFFF)
+_TILE = 2048
+_COLUMN_BLOCK = 4  # with _TILE and 16 blocks, one MiB of table to be met by every query
+
+
+def half_bits(modulus: int) -> int:
+    """Return w, the bits of a half of a residue."""
+    return (modulus.bit_length() + 1) // 2
 
 
 def transform_table(
@@ -87,6 +94,8 @@ class Query:
         scaled = ring.scale(polynomials, 1 << 64)
         by_row = scaled.reshape(-1, self.blocks, ring.limbs, ring.ring_degree)
         self.limbs = np.ascontiguousarray(np.moveaxis(by_row, 2, 0))
+        for limb, q in zip(self.limbs, ring.moduli, strict=True):
+            _pack_halves(limb.reshape(-1), np.uint64(half_bits(q)))
 
 
 def multiply_accumulate(table: NDArray[np.uint64], query: Query) -> NDArray[np.uint64]:
@@ -114,7 +123,7 @@ def multiply_accumulate(table: NDArray[np.uint64], query: Query) -> NDArray[np.u
     columns, rows = table.shape[1], query.limbs.shape[1]
     out = np.empty((columns, rows, ring.limbs, ring.ring_degree), dtype=np.uint64)
     for limb, q in enumerate(ring.moduli):
-        width = (q.bit_length() + 1) // 2
+        width = half_bits(q)
         _accumulate(
             np.ascontiguousarray(table[limb]),
             query.limbs[limb],
@@ -148,6 +157,14 @@ def _transform_signed(
             target[i] = reduce_8q(target[i], q)
 
 
+@kernel
+def _pack_halves(residues: NDArray[np.uint64], width: np.uint64) -> None:
+    """Move the high half of w bits into the upper word, from where it is unpacked with a shift and no mask."""
+    mask = (_ONE << width) - _ONE
+    for i in range(residues.size):
+        residues[i] = (residues[i] & mask) | (residues[i] >> width << _HALF_WORD)
+
+
 @inlined
 def _reduce_sums(
     low: np.uint64, cross: np.uint64, high: np.uint64, width: np.uint64, q: np.uint64, q_inverse: np.uint64
@@ -174,7 +191,7 @@ def _add_products(
     cross: NDArray[np.uint64],
     high: NDArray[np.uint64],
 ) -> None:
-    """Add the split products of blocks first..last of x and y, (blocks, N) each, to the sums of one tile."""
+    """Add the split products of blocks first..last of x, plain, and y, packed, to the sums of one tile."""
     mask = (_ONE << width) - _ONE
     end = start + low.size
     block = first
@@ -184,10 +201,10 @@ def _add_products(
         ya, yb = y[block, start:end], y[block + 1, start:end]
         yc, yd = y[block + 2, start:end], y[block + 3, start:end]
         for i in range(low.size):
-            xa0, xa1, ya0, ya1 = xa[i] & mask, xa[i] >> width, ya[i] & mask, ya[i] >> width
-            xb0, xb1, yb0, yb1 = xb[i] & mask, xb[i] >> width, yb[i] & mask, yb[i] >> width
-            xc0, xc1, yc0, yc1 = xc[i] & mask, xc[i] >> width, yc[i] & mask, yc[i] >> width
-            xd0, xd1, yd0, yd1 = xd[i] & mask, xd[i] >> width, yd[i] & mask, yd[i] >> width
+            xa0, xa1, ya0, ya1 = xa[i] & mask, xa[i] >> width, ya[i] & _LOWER, ya[i] >> _HALF_WORD
+            xb0, xb1, yb0, yb1 = xb[i] & mask, xb[i] >> width, yb[i] & _LOWER, yb[i] >> _HALF_WORD
+            xc0, xc1, yc0, yc1 = xc[i] & mask, xc[i] >> width, yc[i] & _LOWER, yc[i] >> _HALF_WORD
+            xd0, xd1, yd0, yd1 = xd[i] & mask, xd[i] >> width, yd[i] & _LOWER, yd[i] >> _HALF_WORD
             low[i] += xa0 * ya0 + xb0 * yb0 + xc0 * yc0 + xd0 * yd0
             high[i] += xa1 * ya1 + xb1 * yb1 + xc1 * yc1 + xd1 * yd1
             cross[i] += (
@@ -197,7 +214,7 @@ def _add_products(
     while block < last:
         xa, ya = x[block, start:end], y[block, start:end]
         for i in range(low.size):
-            xa0, xa1, ya0, ya1 = xa[i] & mask, xa[i] >> width, ya[i] & mask, ya[i] >> width
+            xa0, xa1, ya0, ya1 = xa[i] & mask, xa[i] >> width, ya[i] & _LOWER, ya[i] >> _HALF_WORD
             low[i] += xa0 * ya0
             cross[i] += xa0 * ya1 + xa1 * ya0
             high[i] += xa1 * ya1

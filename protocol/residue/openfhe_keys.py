@@ -5,7 +5,7 @@ generator is declared private to OpenMP's threads and so default-constructed. En
 made here have 3.19 and enter OpenFHE through its own deserialisation.
 
 A serialised BV key is a of every digit and limb followed by b, digits in the order of
-:func:`protocol.residue.keyswitch.gadget` and keys by ascending index. OpenFHE switches before it permutes, so its key
+:class:`protocol.residue.keyswitch.Gadget` and keys by ascending index. OpenFHE switches before it permutes, so its key
 of X -> X^g leads from s to s(X^(1/g)).
 """
 
@@ -15,14 +15,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import openfhe
 from numpy.typing import NDArray
 
+from protocol.openfhe_library import load_openfhe
 from protocol.residue.ciphertext import SecretKey, expand_many
-from protocol.residue.keyswitch import apply_automorphism, gadget, generate_key, key_noise
+from protocol.residue.keyswitch import Gadget, apply_automorphism, generate_key, key_noise
 from protocol.residue.ring import Ring
 from protocol.residue.sampling import new_seed
 from protocol.residue.serialised import read_polynomials, replace_polynomials
+
+openfhe = load_openfhe()
 
 
 def read_switching_keys(serialised: bytes, ring: Ring, digit_bits: int) -> NDArray[np.uint64]:
@@ -34,7 +36,7 @@ def read_switching_keys(serialised: bytes, ring: Ring, digit_bits: int) -> NDArr
         If the number of polynomials is no multiple of that of a key.
     """
     polynomials = read_polynomials(serialised, ring)
-    rows = len(gadget(ring, digit_bits))
+    rows = len(Gadget(digit_bits).rows(ring))
     if len(polynomials) % (2 * rows):
         raise ValueError(f"{len(polynomials)} polynomials: keys of {digit_bits}-bit digits have {2 * rows} each")
     return polynomials.reshape(-1, 2, rows, ring.limbs, ring.ring_degree)[:, ::-1]
@@ -65,7 +67,7 @@ def automorphism_key_noise(
     _check_exponents(exponents, len(keys))
     return np.stack(
         [
-            key_noise(_permuted(secret, exponent), secret.residues, digit_bits, b, a)
+            key_noise(_permuted(secret, exponent), secret.residues, Gadget(digit_bits), b, a)
             for exponent, (b, a) in zip(sorted(exponents), keys, strict=True)
         ]
     )
@@ -89,12 +91,12 @@ def renew_automorphism_keys(
     """
     ring = secret.ring
     serialised = openfhe.Serialize(key_map, openfhe.BINARY)
-    rows = len(gadget(ring, digit_bits))
+    rows = len(Gadget(digit_bits).rows(ring))
     _check_exponents(exponents, len(read_switching_keys(serialised, ring, digit_bits)))
     a = expand_many(ring, seed or new_seed(), "openfhe automorphism keys", rows * len(exponents))
     a = a.reshape(len(exponents), rows, ring.limbs, ring.ring_degree)
     b = [
-        generate_key(_permuted(secret, exponent), secret.residues, digit_bits, rows_a)
+        generate_key(_permuted(secret, exponent), secret.residues, Gadget(digit_bits), rows_a)
         for exponent, rows_a in zip(sorted(exponents), a, strict=True)
     ]
     renewed = replace_switching_keys(serialised, ring, np.stack([np.stack(b), a], axis=1))

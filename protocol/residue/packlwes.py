@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from protocol.residue.automorphism import evaluation_permutation
 from protocol.residue.compiled import kernel
-from protocol.residue.keyswitch import KeyTables, SwitchingKeys, add_switched, switching_noise_variance
+from protocol.residue.keyswitch import Gadget, KeyTables, SwitchingKeys, add_switched
 from protocol.residue.modular import multiply_shoup, shoup_quotients
 from protocol.residue.ring import Ring, Tables
 from protocol.residue.sampling import STANDARD_DEVIATION
@@ -93,17 +93,17 @@ def packed_positions(leaves: int, ring_degree: int) -> tuple[NDArray[np.int64], 
 
 
 def packing_noise_variance(
-    ring: Ring, digit_bits: tuple[int, ...], standard_deviation: float = STANDARD_DEVIATION
+    ring: Ring, gadgets: tuple[Gadget, ...], standard_deviation: float = STANDARD_DEVIATION
 ) -> float:
     """Return the variance that packing adds to a packed coefficient of the phase.
 
-    A merge's own noise is doubled, with its message, by every later level: sum over k of V_k * 4^(l-k) for digit widths
-    by level, V * (4^l - 1)/3 if they are equal.
+    A merge's own noise is doubled, with its message, by every later level: sum over k of V_k * 4^(l-k) for gadgets by
+    level, V * (4^l - 1)/3 if they are equal.
     """
-    depth = len(digit_bits)
+    depth = len(gadgets)
     return sum(
-        switching_noise_variance(ring, bits, standard_deviation) * 4.0 ** (depth - level)
-        for level, bits in enumerate(digit_bits, start=1)
+        gadget.variance(ring, standard_deviation) * 4.0 ** (depth - level)
+        for level, gadget in enumerate(gadgets, start=1)
     )
 
 
@@ -147,7 +147,7 @@ class Packer:
         if self._pushed + len(leaves) > self.leaves:
             raise ValueError(f"{self._pushed + len(leaves)} leaves pushed, {self.leaves} announced")
         _push(
-            np.ascontiguousarray(leaves),
+            leaves,
             self._pushed,
             self.depth,
             self._keys.ring.tables,
@@ -285,10 +285,11 @@ def _push(
 ) -> None:
     limbs, n = leaves.shape[2], leaves.shape[3]
     scratch, rest = np.empty((2 + limbs, n), np.uint64), np.empty(n, np.int64)
-    nodes = np.empty((2, 2, limbs, n), np.uint64)
+    nodes = np.empty((3, 2, limbs, n), np.uint64)
     for i in range(leaves.shape[0]):
         index = first + i
-        node = leaves[i]
+        node = nodes[2]
+        node[:] = leaves[i]
         level = 0
         while level < depth and (index >> level) & 1:
             _merge(stack[level], node, level, ring, keys, levels, scratch, rest, nodes[level & 1])

@@ -85,10 +85,10 @@ def test_accumulation(b_x, b_w, m):
     assert one_hot_bits(b_w) == b_w + 1
 
 
-def tree_merges(leaves):
-    """Nodes of a binary tree over contiguous leaves, level by level until one is left."""
+def tree_merges(leaves, depth):
+    """Nodes of a binary tree of this depth over contiguous leaves, level by level."""
     merges = 0
-    while leaves > 1:
+    for _ in range(depth):
         leaves = (leaves + 1) // 2
         merges += leaves
     return merges
@@ -103,8 +103,10 @@ def test_merges_of_the_main_job():
 
 @given(outputs=st.integers(1, 20000), N=st.sampled_from([64, 1024, 4096]))
 def test_merges_are_the_nodes_of_the_trees(outputs, N):
+    """All trees have the depth of the first, since every leaf carries the same factor."""
+    depth = math.ceil(math.log2(min(outputs, N)))
     full, rest = divmod(outputs, N)
-    assert packlwes_merges(outputs, N) == full * tree_merges(N) + tree_merges(rest)
+    assert packlwes_merges(outputs, N) == full * tree_merges(N, depth) + tree_merges(rest, depth)
     assert packlwes_depth(outputs, N) == math.ceil(math.log2(min(outputs, N)))
     assert packlwes_outputs(outputs, N) == math.ceil(outputs / N)
 

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,17 @@ import pytest
 
 from costmodel.estimate import estimate
 from costmodel.ledger import frame
+from costmodel.machine import Machine, UnitCost
 from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.presets import executable
 from protocol.channel import Channel
+from protocol.engines.openfhe import OpenFHEClient, OpenFHERing, residue_blocks
 from protocol.errors import ProtocolError
 from protocol.frames import Kind, encode_frame
 from protocol.lookup import ClientSession, LookupServer
 from protocol.meter import Meter
+from protocol.seeds import SeedRecord
+from quantize.packing import unpack
 from quantize.quantizers import quantize_table
 from quantize.tables import open_table
 from validate.compare import compare
@@ -26,6 +32,18 @@ from validate.compare import compare
 pytest.importorskip("openfhe")
 
 RING = Ring(2048, (50,), 2**13)
+
+
+class FreeMachine(Machine):
+    def unit(self, engine: str, operation: str) -> UnitCost:
+        return UnitCost(0.0, 0.0)
+
+
+FREE = FreeMachine("free", {}, {})
+
+
+def own(rows: int, channels: int, tokens: int = 1, protocol: str = "fastquery", **options: Any) -> Configuration:
+    return executable(protocol, Table(rows, channels, tokens), **options)
 
 
 def configuration(rows: int, channels: int, tile: str = "column", tokens: int = 1, ring: Ring = RING) -> Configuration:
@@ -60,12 +78,16 @@ class Served:
         thread.start()
         return there, thread, meter, outcome
 
+    def open(self, channel: Channel, meter: Meter, tokens: int) -> ClientSession:
+        channels = self.configuration.table.channels
+        return ClientSession.open(channel, meter, channels, tokens, False, SeedRecord())
+
     def look_up(self, tokens: list[int]) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
         there, thread, server_meter, outcome = self.start()
         meter = Meter("client")
         channel = Channel(there, meter, timeout_s=10.0)
         try:
-            session = ClientSession.open(channel, meter, self.configuration.table.channels, len(tokens), False)
+            session = self.open(channel, meter, len(tokens))
             shares = session.lookup(tokens)
         finally:
             channel.close()
@@ -91,18 +113,35 @@ def served() -> Served:
         configuration(300, 9, ring=Ring(4096, (53, 53), 2**20)),
         configuration(300, 9, ring=Ring(2048, (50,), 9000)),
         configuration(300, 9, "cheetah", 2),
+        own(5000, 40, flooding_bits=0),
+        own(1, 3),
+        own(1, 1, widths=(4,)),
+        own(2049, 4, tokens=3),
+        own(2049, 4, tokens=2, prepared=True, flooding_bits=0),
+        own(300, 700, prepared=True),
+        own(9, 6200, flooding_bits=0),
+        own(700, 131, 2, "cheetah"),
+        own(300, 9, ablation="accumulation", flooding_bits=0),
+        own(300, 9, widths=(16,), ring={"plaintext_modulus": 2**30}),
+        own(300, 9, ring={"plaintext_modulus": 9000}, flooding_bits=20),
+        own(300, 40, tokens=2, align_bits=37, flooding_bits=0),
+        own(300, 41, align_bits=64, prepared=True),
+        own(300, 1, widths=(4,), align_bits=3, flooding_bits=0),
+        replace(configuration(300, 9), align_bits=20),
     ],
 )
 def test_both_shares_open_to_the_rows_and_the_ledgers_agree(asked: Configuration) -> None:
     service = Served(asked)
     tokens = np.random.default_rng(1).integers(0, asked.table.rows, asked.table.tokens).tolist()
     client, server, measured = service.look_up(tokens)
-    opened = (client + server) % asked.ring.plaintext_modulus
-    levels = service.table.public.open(opened)
-    for row, token in zip(levels, tokens, strict=True):
-        assert np.array_equal(row, service.table.levels(token))
-    compared = compare(estimate(asked.updated(size="openfhe")).ledger, measured)
-    compared = compared[compared["item"] != "session overhead"]
+    if asked.align_bits:
+        fields = (client + server) & np.uint64((1 << asked.align_bits) - 1)
+        expected = unpack(service.table.coefficients[tokens], service.table.public.field_moduli, asked.table.channels)
+        assert np.array_equal(fields, expected & np.uint64((1 << asked.align_bits) - 1))
+    else:
+        levels = service.table.public.open((client + server) % asked.ring.plaintext_modulus)
+        assert np.array_equal(levels, [service.table.levels(token) for token in tokens])
+    compared = compare(estimate(asked, machine=FREE).ledger, measured)
     assert compared["agrees"].all(), compared[~compared["agrees"]].to_string()
 
 
@@ -150,13 +189,12 @@ def test_bad_input_ends_the_session_with_a_reason_and_the_next_client_is_served(
 
 
 def test_a_residue_that_is_not_below_its_modulus_is_refused(served: Served) -> None:
-    from protocol.engines.openfhe import OpenFHEClient, OpenFHEServer, residue_blocks
-
-    query = bytearray(OpenFHEClient(RING, Meter("client")).encrypt(np.zeros(2048, dtype=np.int64)))
+    client = OpenFHEClient(served.configuration, 1, Meter("client"), False)
+    query = bytearray(client.encrypt_polynomial(np.zeros(2048, dtype=np.int64)))
     start, modulus = residue_blocks(bytes(query), 2048)[1]
     query[start + 80 : start + 88] = modulus.to_bytes(8, "little")
     with pytest.raises(ProtocolError, match="not below its modulus"):
-        OpenFHEServer(RING, Meter("server")).read(bytes(query))
+        OpenFHERing(served.configuration.ring).read(bytes(query))
 
 
 def test_a_served_configuration_that_contradicts_its_table_is_refused() -> None:
@@ -176,7 +214,7 @@ def test_a_served_configuration_that_contradicts_its_table_is_refused() -> None:
     thread.start()
     client = Channel(there, Meter("client"), timeout_s=5.0)
     with pytest.raises(ProtocolError, match="contradict"):
-        ClientSession.open(client, Meter("client"), 9, 1, False)
+        ClientSession.open(client, Meter("client"), 9, 1, False, SeedRecord())
     client.close()
     thread.join()
     channel.close()

@@ -69,9 +69,12 @@ def test_shares_decode_alone_to_shares_of_the_embedding(quantizer: Quantizer, sh
     mask = np.uint64((1 << share_bits) - 1)
     server = np.random.default_rng(seed).integers(0, 2**64, fields.shape, np.uint64) & mask
     client = (fields - server) & mask
-    opened = (
-        public.share_of_embedding(server, True, share_bits) + public.share_of_embedding(client, False, share_bits)
-    ) & mask
+    shares = [
+        public.share_of_embedding(server, True, share_bits),
+        public.share_of_embedding(client, False, share_bits),
+    ]
+    assert all((share <= mask).all() for share in shares)
+    opened = (shares[0] + shares[1]) & mask
     signed = (opened << np.uint64(64 - share_bits)).view(np.int64) >> (64 - share_bits)
     np.testing.assert_allclose(signed * public.unit(), table.embeddings(), rtol=0, atol=1e-5)
     assert np.array_equal(public.open_fields((client + server) & mask), public.open(table.coefficients))
@@ -103,6 +106,18 @@ def test_the_widest_field_takes_the_most_salient_channels(channels: int) -> None
 
 def test_equal_widths_keep_the_order() -> None:
     assert quantize_table(open_table("50x10"), (3, 3, 3)).public.order == tuple(range(10))
+
+
+def test_scales_are_fitted_to_the_tokens_that_occur() -> None:
+    values = np.random.default_rng(3).standard_normal((2000, 6)).astype(np.float32)
+    values[1000:] *= 8
+    quantizer = Quantizer((8, 8, 8), scales="free", fit="squared-error")
+    small, large = (np.repeat(pair, 1000) for pair in ((1.0, 1e-6), (1e-6, 1.0)))
+    fitted = [
+        np.asarray(quantize(ArrayTable.of(values), quantizer, "test", weights).public.scales)
+        for weights in (small, large)
+    ]
+    assert (fitted[1] > 5 * fitted[0]).all()
 
 
 @pytest.mark.parametrize("scales", ["power-of-two", "free"])

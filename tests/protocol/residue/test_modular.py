@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.residue import modular
@@ -14,11 +14,13 @@ moduli = st.integers(1, (modular.MODULUS_BOUND - 2) // 2).map(lambda x: 2 * x + 
 )
 
 
+@settings(deadline=None)
 @given(words, words)
 def test_product_high_is_exact(x: int, y: int) -> None:
     assert int(modular.product_high(np.uint64(x), np.uint64(y))) == x * y // WORD
 
 
+@settings(deadline=None)
 @given(words, words, moduli)
 def test_lazy_product_is_congruent_and_below_4q(y: int, w: int, q: int) -> None:
     w %= q
@@ -28,12 +30,14 @@ def test_lazy_product_is_congruent_and_below_4q(y: int, w: int, q: int) -> None:
     assert int(modular.reduce_4q(np.uint64(lazy), np.uint64(q))) == y * w % q
 
 
+@settings(deadline=None)
 @given(words, moduli)
 def test_reduction_from_8q(x: int, q: int) -> None:
     x %= 8 * q
     assert int(modular.reduce_8q(np.uint64(x), np.uint64(q))) == x % q
 
 
+@settings(deadline=None)
 @given(words, words, moduli)
 def test_montgomery_reduction(high: int, low: int, q: int) -> None:
     high %= q
@@ -43,6 +47,7 @@ def test_montgomery_reduction(high: int, low: int, q: int) -> None:
     assert reduced * WORD % q == (high * WORD + low) % q
 
 
+@settings(deadline=None)
 @given(st.lists(words, min_size=1, max_size=9), words, moduli)
 def test_array_products(values: list[int], factor: int, q: int) -> None:
     x = np.array([v % q for v in values], dtype=np.uint64)
@@ -54,6 +59,7 @@ def test_array_products(values: list[int], factor: int, q: int) -> None:
     assert modular.multiply_prepared(np.full_like(x, y), x, quotients, q).tolist() == expected
 
 
+@settings(deadline=None)
 @given(words, words, moduli)
 def test_sums_and_differences(x: int, y: int, q: int) -> None:
     a, b = np.array([x % q], dtype=np.uint64), np.array([y % q], dtype=np.uint64)
@@ -61,6 +67,7 @@ def test_sums_and_differences(x: int, y: int, q: int) -> None:
     assert modular.subtract(a, b, q).tolist() == [(x - y) % q]
 
 
+@settings(deadline=None)
 @given(st.integers(-(1 << 62), 1 << 62), moduli)
 def test_signed_representatives(x: int, q: int) -> None:
     residue = modular.from_signed(np.array([x], dtype=np.int64), q)
@@ -84,4 +91,4 @@ def test_residues_not_below_their_modulus() -> None:
     with pytest.raises(ValueError, match="shape"):
         modular.check_residues(residues, (7,))
     with pytest.raises(ValueError, match="type int64"):
-        modular.check_residues(residues.astype(np.int64), (7, 11))  # type: ignore[arg-type]
+        modular.check_residues(residues.astype(np.int64), (7, 11))

@@ -1,0 +1,384 @@
+"""Parameters of the folded query by search over its noise model.
+
+For every ring, number of gadget digits of a fold and number of leaves, the other choices are an array: the digit width
+of the folds, the share of the noise budget that the expansion's key switches may take (which gives every level the
+fewest digits that keep to its part), and the shares of the rounded query. What is left decides the answer's bits. The
+cheapest of all, in seconds of server and link, is then held to the exact model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.folded_noise import (
+    failure,
+    fold_variance,
+    gadget_switch_variance,
+    leaf_noise,
+    noise_to_hide_log2,
+    product_variance,
+    query_rounding_variance,
+    ring_switch_variance,
+    square_secret_variance,
+    worst_product_variance,
+)
+from costmodel.folded_parameters import FoldedParameters, Gadget
+from costmodel.noise import TERNARY_VARIANCE, required_ratio
+from costmodel.packing import field_moduli, field_weights, packed_coefficients, required_plaintext_modulus
+from costmodel.security import security_bits
+
+SECURITY_FLOOR_BITS = 128
+TRANSFORM_S = 5e-9  # of a transform, a residue; only ratios matter to the search
+PRODUCT_S = 4e-10  # of a residue of the pass over the table
+BYTE_S = 1e-5  # of a byte on the link
+KEY_BYTE_S = 5e-9  # of a byte of the keys, which are sent once
+
+_MOST_FOLD_DIGITS = 16
+_WIDEST_FOLD_DIGIT = 26
+_MOST_SWITCH_DIGITS = 24
+
+Floats = NDArray[np.float64]
+
+
+class RingChoice(NamedTuple):
+    """Ring of the query and degree of the answer's ring."""
+
+    degree: int
+    limb_bits: tuple[int, ...]
+    answer_degree: int
+
+
+RINGS = (
+    RingChoice(2048, (53,), 2048),
+    RingChoice(4096, (53, 53), 2048),
+    RingChoice(4096, (53, 53), 4096),
+    RingChoice(8192, (60, 60), 4096),
+)
+"""Rings of at least 128 bits of security by both published tables, the answer's ring at its limb included."""
+
+
+def element_bound(widths: Sequence[int]) -> int:
+    """Largest magnitude of a packed element about the middle of its levels: sum of P_i 2^(w_i - 1)."""
+    places = field_weights(field_moduli(widths))
+    return sum(place << (width - 1) for place, width in zip(places, widths, strict=True))
+
+
+@lru_cache(maxsize=1024)
+def choose_parameters(
+    rows: int,
+    channels: int,
+    widths: tuple[int, ...],
+    flooding_bits: int = 0,
+    log2_failure: int = -40,
+    *,
+    plaintext_modulus: int | None = None,
+    rings: tuple[RingChoice, ...] = RINGS,
+    sigma: float = 3.19,
+) -> FoldedParameters:
+    """Return the cheapest parameters of a folded query that hold the target for every table.
+
+    Parameters
+    ----------
+    rows, channels : m and n of the table
+    widths : bits of the channels that share a coefficient
+    flooding_bits : least width of the flooding over the worst table's noise; 0 is no flooding
+    log2_failure : of a whole answer
+    plaintext_modulus : t; the smallest that holds the packing if left out
+    rings : to choose from
+    sigma : noise of encryptions and keys
+
+    Raises
+    ------
+    ValueError
+        If no ring holds the target.
+    """
+    required = required_plaintext_modulus(field_moduli(widths))
+    modulus = required if plaintext_modulus is None else plaintext_modulus
+    if modulus < required:
+        raise ValueError(f"plaintext_modulus is {modulus}; packing {widths} needs at least {required}")
+    task = _Task(
+        rows,
+        int(packed_coefficients(channels, widths)),
+        element_bound(widths),
+        modulus,
+        flooding_bits,
+        log2_failure,
+        sigma,
+    )
+    best: _Candidate | None = None
+    shapes = [shape for ring in rings for shape in _shapes(task, ring)]
+    for bound, shape in sorted(zip(map(_least_cost, shapes), shapes, strict=True), key=lambda pair: pair[0]):
+        if best is not None and bound >= best.cost:
+            break
+        for candidate in sorted(_candidates(shape), key=lambda candidate: candidate.cost):
+            if best is not None and candidate.cost >= best.cost:
+                break
+            # The arrays are held to the exact model.
+            if failure(candidate.parameters) <= log2_failure:
+                best = candidate
+    if best is None:
+        raise ValueError(
+            f"no ring of {', '.join(f'N={r.degree}, q={r.limb_bits}' for r in rings)} holds plaintext_modulus "
+            f"{modulus} with flooding_bits {flooding_bits} at a failure probability of 2^{log2_failure}"
+        )
+    return best.parameters
+
+
+@dataclass(frozen=True)
+class _Task:
+    rows: int
+    row_coefficients: int
+    element_bound: int
+    plaintext_modulus: int
+    flooding_bits: int
+    log2_failure: int
+    sigma: float
+
+
+def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, ...]:
+    """Return the rings of a degree and limbs: the answer in the same ring or, where that is secure, in half of it."""
+    halved = int(security_bits(degree // 2, limb_bits[0])) >= SECURITY_FLOOR_BITS
+    return tuple(RingChoice(degree, limb_bits, degree >> k) for k in range(2 if halved else 1))
+
+
+def least_security_bits(parameters: FoldedParameters) -> int:
+    """Return the level of the weakest ring of a folded query: of queries and keys, or of the ring switch's key."""
+    p = parameters
+    bits = int(security_bits(p.degree, p.log2_q))
+    return min(bits, int(security_bits(p.answer_degree, p.limb_bits[0]))) if p.switches_ring else bits
+
+
+class _Candidate(NamedTuple):
+    cost: float
+    parameters: FoldedParameters
+
+
+def _shapes(task: _Task, ring: RingChoice) -> Iterator[FoldedParameters]:
+    """Every sensible d1 and number of digits of a fold; the other choices are still the narrowest."""
+    levels = ring.degree.bit_length() - 1
+    narrow = Gadget(1, 2)
+    template = FoldedParameters(
+        **vars(task),
+        degree=ring.degree,
+        limb_bits=ring.limb_bits,
+        selectors=1,
+        expansion=(narrow,) * levels,
+        square=narrow,
+        fold=narrow,
+        selector_bits=1,
+        fold_bits=1,
+        answer_degree=ring.answer_degree,
+        ring_switch=narrow if ring.answer_degree < ring.degree else Gadget(0, 0),
+        answer_a_bits=1,
+        answer_b_bits=1,
+    )
+    seen = set()
+    for digits in range(1, _MOST_FOLD_DIGITS + 1):
+        for depth in range(3, levels + 1):
+            selectors = _selectors(template, 1 << depth, digits)
+            if selectors and (selectors, digits) not in seen:
+                seen.add((selectors, digits))
+                yield replace(template, selectors=selectors, fold=Gadget(digits, 2))
+
+
+def _selectors(template: FoldedParameters, leaves: int, digits: int) -> int:
+    """Return the d1 that leaves as few columns as so many leaves allow, 0 if there is none."""
+    for column_levels in range(25):
+        selectors = leaves - digits * (column_levels + template.slot_levels)
+        if selectors < 1:
+            return 0
+        columns = -(-template.polynomials // selectors)
+        if (columns - 1).bit_length() <= column_levels:
+            return -(-template.polynomials // columns)
+    return 0
+
+
+def _candidates(shape: FoldedParameters) -> Iterator[_Candidate]:
+    """The cheapest choice of every share of the budget that the expansion may take.
+
+    Axes of the arrays: share of the expansion, width of the folds' digits, share of the rounded selectors, and of the
+    rounded bits.
+    """
+    N, log2_q, sigma = shape.degree, float(shape.log2_q), shape.sigma
+    limit = 0.5 / shape.plaintext_modulus
+    ratio = float(required_ratio(shape.log2_failure, shape.row_coefficients))
+    budget = (limit / (ratio * (2.0 ** (shape.flooding_bits + 2) if shape.flooding_bits else 1.0))) ** 2
+    unit = 2.0 ** (-2.0 * log2_q)
+    fill = shape.row_coefficients * shape.slots / (shape.blocks * N)
+
+    widest = min(int(log2_q) // shape.fold.digits, _WIDEST_FOLD_DIGIT)
+    width = np.arange(2, max(widest, 2) + 1, dtype=np.float64)[None, :, None, None]
+    levels = max(shape.fold_levels, 1)
+    per_fold = levels * shape.fold.digits * np.exp2(2.0 * width) / 12.0 * (1.0 + N * TERNARY_VARIANCE)
+    per_selector = float(shape.selectors) * shape.element_bound**2
+    share = np.exp2(-np.arange(1.0, 9.0))[:, None, None, None]
+    rounded_selectors = np.exp2(-np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0]))[None, None, :, None]
+    rounded_bits = np.exp2(-np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0]))[None, None, None, :]
+
+    selector_bits = _bits_within(budget * rounded_selectors / per_selector, log2_q)
+    fold_bits = _bits_within(budget * rounded_bits / per_fold, log2_q)
+    digits, digit_bits, variances = _expansion_digits(shape, budget * share / unit, per_fold, per_selector * fill)
+    square_target = budget * share / unit / (16.0 * per_fold)
+    square = _fewest_digits(shape, square_target, square_secret_variance(N))
+
+    fresh = (N * sigma) ** 2
+    selector_rounding = query_rounding_variance(log2_q, selector_bits)
+    bit = leaf_noise(N, sigma, query_rounding_variance(log2_q, fold_bits), variances)
+    if shape.flooding_bits:
+        splits = np.arange(shape.expansion_levels) >= shape.expansion_levels - shape.split_levels
+        product = worst_product_variance(
+            N,
+            fresh + selector_rounding,
+            variances,
+            splits.reshape(-1, 1, 1, 1, 1),
+            shape.selectors,
+            shape.element_bound,
+            fill,
+        )
+    else:
+        selector = leaf_noise(N, sigma, selector_rounding, variances)
+        product = product_variance(selector, shape.selectors, shape.element_bound**2, fill)
+    folds = shape.fold_levels * fold_variance(N, log2_q, shape.fold.digits, width, bit, square[2])
+    hidden = (product + folds) * unit
+
+    ring_switch, switched = _ring_switch_digits(shape, (limit / ratio) ** 2 / 64.0)
+    flooding = np.zeros(hidden.shape)
+    if shape.flooding_bits:
+        hide = noise_to_hide_log2(hidden, shape.row_coefficients, shape.log2_failure) + log2_q
+        flooding = np.clip(np.ceil(shape.flooding_bits + hide), 0.0, log2_q - 2)
+    room = limit - (np.exp2(flooding - log2_q) if shape.flooding_bits else 0.0)
+    left = np.where(room > 0, (room / ratio) ** 2 - hidden - switched, -1.0)
+    a_bits, b_bits, answer_bits = _answer_bits(shape, left)
+
+    sent = shape.selectors * selector_bits + shape.fold_coefficients * fold_bits + answer_bits
+    kept = (np.sum(digits, axis=0) + square[0]) * N * log2_q
+    cost = _server_s(shape, digits, square[0]) + BYTE_S * sent / 8 + KEY_BYTE_S * kept / 8
+    cost = np.where(left > 0, cost, np.inf)
+
+    for index in range(cost.shape[0]):
+        place = (index, *map(int, np.unravel_index(int(np.argmin(cost[index])), cost.shape[1:])))
+        if not np.isfinite(cost[place]):
+            continue
+
+        def at(values: Any, place: tuple[int, ...] = place) -> int:
+            return int(np.broadcast_to(values, cost.shape)[place])
+
+        yield _Candidate(
+            float(cost[place]),
+            replace(
+                shape,
+                expansion=tuple(Gadget(at(count), at(bits)) for count, bits in zip(digits, digit_bits, strict=True)),
+                square=Gadget(at(square[0]), at(square[1])),
+                fold=Gadget(shape.fold.digits, at(width)),
+                selector_bits=at(selector_bits),
+                fold_bits=at(fold_bits),
+                ring_switch=ring_switch,
+                answer_a_bits=at(a_bits),
+                answer_b_bits=at(b_bits),
+                flooding_log2_bound=at(flooding),
+            ),
+        )
+
+
+def _bits_within(variance: Floats, log2_q: float) -> Floats:
+    """Fewest bits of N*b whose rounding has at most a variance over Q^2."""
+    return np.clip(np.ceil(-0.5 * np.log2(12.0 * variance)), 1.0, log2_q)
+
+
+class _Digits(NamedTuple):
+    digits: Floats
+    bits: Floats
+    variance: Floats
+
+
+def _fewest_digits(shape: FoldedParameters, allowed: Floats, source_variance: float) -> _Digits:
+    """Fewest digits with which a key switch has at most a variance, their best width and the variance."""
+    log2_q, widest = float(shape.log2_q), min(shape.limb_bits) - 2
+    options = []
+    for digits in range(1, _MOST_SWITCH_DIGITS + 1):
+        widths = np.arange(2, min(shape.log2_q // digits, widest) + 1)
+        noise = gadget_switch_variance(shape.degree, log2_q, digits, widths, shape.sigma, source_variance)
+        best = int(np.argmin(noise))
+        options.append((digits, widths[best], noise[best]))
+    count, bits, variances = (np.array(column, dtype=np.float64) for column in zip(*options, strict=True))
+    chosen = np.minimum(np.sum(variances.reshape(-1, *(1,) * allowed.ndim) > allowed, axis=0), len(options) - 1)
+    return _Digits(count[chosen], bits[chosen], variances[chosen])
+
+
+def _expansion_digits(shape: FoldedParameters, target: Floats, per_fold: Floats, per_column: float) -> _Digits:
+    """Digits of every level, (levels, ...), for a variance of all of them together in the result.
+
+    A level is allowed the share of the target that its nodes have among all; its noise reaches the result through the
+    folds and through the table by its energy, but through the worst table, which flooding has to hide, coherently.
+    """
+    nodes = np.array(shape.expansion_nodes, dtype=np.float64)
+    chosen = []
+    for level, share in enumerate(nodes / nodes.sum()):
+        after = shape.expansion_levels - 1 - level
+        enters = 2.0 if after < shape.split_levels else 1.0
+        in_table = enters * 4.0**after if shape.flooding_bits else 2.0**after
+        weight = shape.degree * np.maximum(per_fold * 2.0**after, per_column * in_table)
+        chosen.append(_fewest_digits(shape, target * share / weight, TERNARY_VARIANCE))
+    return _Digits(*(np.stack(arrays) for arrays in zip(*chosen, strict=True)))
+
+
+def _ring_switch_digits(shape: FoldedParameters, allowed: float) -> tuple[Gadget, float]:
+    """Fewest digits of the ring switch within a variance over Q^2, and that variance with the dropped limb's."""
+    if not shape.switches_ring:
+        return Gadget(0, 0), 0.0
+    limb = shape.limb_bits[0]
+    options = [
+        Gadget(digits, bits) for digits in range(1, 5) for bits in range(2, limb // digits + 1) if bits <= limb - 2
+    ]
+    variances = [ring_switch_variance(replace(shape, ring_switch=option)) for option in options]
+    within = [(option, variance) for option, variance in zip(options, variances, strict=True) if variance <= allowed]
+    if not within:
+        return min(zip(options, variances, strict=True), key=lambda pair: pair[1])
+    fewest = min(option.digits for option, _ in within)
+    return min((pair for pair in within if pair[0].digits == fewest), key=lambda pair: pair[1])
+
+
+def _answer_bits(shape: FoldedParameters, room: Floats) -> tuple[Floats, Floats, Floats]:
+    """Bits of a and of b that make the shortest answer within a variance over Q^2, and that answer's bits."""
+    per_a = shape.answer_degree * TERNARY_VARIANCE / 12.0
+    safe = np.where(room > 0, room, 1.0)
+    most = min(shape.limb_bits) - 1
+    fewest = np.floor(0.5 * np.log2(per_a / safe)) + 1.0
+    best_a, best_b, best = np.zeros(safe.shape), np.zeros(safe.shape), np.full(safe.shape, np.inf)
+    for more in range(6):
+        a = np.clip(fewest + more, 1.0, most)
+        left = safe - per_a * np.exp2(-2.0 * a)
+        b = np.clip(np.ceil(-0.5 * np.log2(12.0 * np.where(left > 0, left, 1.0))), 1.0, most)
+        size = shape.answers * shape.answer_degree * a + shape.row_coefficients * b
+        better = (left > 0) & (size < best)
+        best_a, best_b = np.where(better, a, best_a), np.where(better, b, best_b)
+        best = np.where(better, size, best)
+    return best_a, best_b, best
+
+
+def _server_s(shape: FoldedParameters, expansion_digits: Any, square_digits: Any) -> Floats:
+    """Seconds that a query takes, in terms of transforms and of the pass over the table.
+
+    A polynomial's digits cost half a transform, the two products of a digit with its row a third.
+    """
+    digits = np.asarray(expansion_digits, dtype=np.float64)
+    nodes = np.array(shape.expansion_nodes, dtype=np.float64).reshape(-1, *(1,) * (digits.ndim - 1))
+    expansion = np.sum(nodes * (1.5 + 1.33 * digits), axis=0)
+    squares = shape.fold_coefficients * (1.5 + 1.33 * square_digits)
+    folds = shape.folds * 2 * (1.5 + 1.33 * shape.fold.digits) + 2 * shape.blocks * shape.columns
+    products = 2 * shape.blocks * shape.columns * shape.selectors
+    seconds: Floats = shape.limbs * shape.degree * (TRANSFORM_S * (expansion + squares + folds) + PRODUCT_S * products)
+    return seconds
+
+
+def _least_cost(shape: FoldedParameters) -> float:
+    """What no choice of the other parameters undercuts: one digit a key switch, coefficients of log2 t bits."""
+    coefficients = shape.answers * shape.answer_degree + shape.row_coefficients
+    sent = BYTE_S * coefficients * np.log2(shape.plaintext_modulus) / 8
+    return float(_server_s(shape, np.ones(shape.expansion_levels), 1.0) + sent)

@@ -1,0 +1,187 @@
+"""Entries of widening the shares of packed channels to ``align_bits``, where a configuration asks for it.
+
+By default this project's own protocol: every carry out of a field of a coefficient is one correlated oblivious
+transfer, made by SoftSpokenOT with blocks of k bits (k = 1 is IKNP). The server's message depends on its mask alone and
+travels with the answer; the client's answers it after its own share is there. Options ``sirnn-iknp`` and
+``sirnn-ferret`` price SiRNN's extension channel by channel instead, as the published systems would run it: with IKNP
+as its code does in two exchanges, or with correlations that Ferret made offline in one.
+
+Base transfers, from which all others are extended, are made once a session and counted in ``setup``.
+
+References
+----------
+.. [1] Rathee et al. SiRNN. IEEE S&P 2021; SCI, ``aux-protocols.cpp``.
+.. [2] Roy. SoftSpokenOT. CRYPTO 2022. Ishai, Kilian, Nissim, Petrank. CRYPTO 2003 (IKNP).
+.. [3] Yang, Weng, Lan, Zhang, Wang. Ferret. CCS 2020; parameters of emp-ot.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from costmodel.alignment import SECURITY_PARAMETER, ferret_bytes, ferret_correlation_bytes, iknp_bytes
+from costmodel.alignment import sirnn_bytes as sirnn_total_bytes
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
+from costmodel.wire import FRAME_HEADER_BYTES
+
+BLOCK_BITS = 4
+"""k of SoftSpokenOT; a quarter of IKNP's bytes for four times its hashing."""
+
+POINT_BYTES = 32
+LEVEL_BYTES = 32
+"""Two masked sums of 16 bytes."""
+
+SOURCE = "this project's alignment: one correlated transfer a carry"
+
+
+class Messages(NamedTuple):
+    """Bytes of each message's payload."""
+
+    base_ot_point: Number  # server
+    base_ot_choices: Number  # client
+    seed_tree_sums: Number  # server; none with blocks of one bit
+    ot_extension: Number  # server
+    carry_corrections: Number  # client
+
+
+def message_bytes(
+    coefficients: Any, fields: int, last_modulus: Any, target_bits: Any, block_bits: int = BLOCK_BITS
+) -> Messages:
+    """Payloads of one session with one alignment.
+
+    With f fields, n = f coefficients transfers, L = ``target_bits``, k = ``block_bits`` and 2^v the largest power of
+    two that divides the last field's modulus:
+
+        base_ot_point      32
+        base_ot_choices    128 * 32
+        seed_tree_sums     32 (128 - ceil(128/k))
+        ot_extension       ceil(128/k) ceil(n / 8)
+        carry_corrections  ceil((f-1) coefficients L / 8) + ceil(coefficients max(0, L - v) / 8)
+
+    where n = (f - 1) coefficients if v >= L: the last carry is then not needed.
+
+    Parameters
+    ----------
+    coefficients : array_like of int
+        Shares that go in, of all tokens.
+    fields : int
+        Fields of a coefficient.
+    last_modulus : array_like of int
+        Of the last field, which fills the plaintext modulus.
+    target_bits : array_like of int
+        L, at least 1.
+    block_bits : int
+        k, 1 to 8.
+    """
+    count = np.asarray(coefficients, dtype=np.int64)
+    bits = np.asarray(target_bits, dtype=np.int64)
+    last = np.asarray(last_modulus, dtype=np.int64)
+    twos = np.frexp((last & -last).astype(np.float64))[1].astype(np.int64) - 1
+    needed = np.maximum(bits - twos, 0)
+    transfers = count * (fields - 1 + (needed > 0))
+    columns = -(-SECURITY_PARAMETER // block_bits)
+    return Messages(
+        np.int64(POINT_BYTES),
+        np.int64(SECURITY_PARAMETER * POINT_BYTES),
+        np.int64(LEVEL_BYTES * (SECURITY_PARAMETER - columns)),
+        (columns * -(-transfers // 8))[()],
+        (-(-count * (fields - 1) * bits // 8) - (-count * needed // 8))[()],
+    )
+
+
+def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...]:
+    """Entries of the alignment, none where no grid point asks for it.
+
+    Raises
+    ------
+    ValueError
+        If the plaintext modulus is no multiple of the moduli of all fields but the last.
+    """
+    if not np.any(grid.align_bits > 0):
+        return ()
+    if "sirnn-iknp" in grid.options or "sirnn-ferret" in grid.options:
+        return _sirnn_terms(grid)
+    coefficients = grid.tokens * grid.coefficients
+    bits = np.maximum(grid.align_bits, 1)
+    messages = message_bytes(coefficients, grid.fields, _last_modulus(grid), bits, block_bits)
+    k = f"k = {block_bits}"
+    return (
+        _message(grid, "setup", "server", "base_ot_point", messages.base_ot_point, "32", 0),
+        _message(grid, "setup", "client", "base_ot_choices", messages.base_ot_choices, "128 * 32", 0),
+        _message(grid, "setup", "server", "seed_tree_sums", messages.seed_tree_sums, f"32 (128 - ceil(128/k)), {k}", 0),
+        _message(grid, "online", "server", "ot_extension", messages.ot_extension, f"ceil(128/k) ceil(n / 8), {k}", 0),
+        _message(
+            grid,
+            "online",
+            "client",
+            "carry_corrections",
+            messages.carry_corrections,
+            "ceil((f-1) N' L / 8) + ceil(N' (L-v) / 8)",
+            1,
+        ),
+        *_work(grid, np.where(grid.align_bits > 0, coefficients * grid.fields, 0)),
+    )
+
+
+def _work(grid: Grid, transfers: Number) -> tuple[Term, ...]:
+    """Base transfers and the alignment itself of both parties, where this project executes them."""
+    if grid.engine not in ("openfhe", "residue"):
+        return ()
+    once = np.where(transfers > 0, 1, 0)
+    parties: tuple[Party, ...] = ("client", "server")
+    return tuple(
+        entry
+        for party in parties
+        for entry in (
+            Work("setup", party, "base transfers", once, np.int64(0), "1", SOURCE),
+            Work("online", party, "align", once, transfers, "1, by fields", SOURCE),
+        )
+    )
+
+
+def _message(grid: Grid, phase: Phase, party: Party, item: str, size: Number, formula: str, exchange: int) -> Transfer:
+    """A message in a frame of this project, or bare in a published system's own format and ideally."""
+    framed = grid.engine in ("openfhe", "residue") and grid.size != "ideal"
+    # Only the seed trees of blocks of one bit send nothing at all; other messages are framed even if empty.
+    sent = (grid.align_bits > 0) & ((np.asarray(size) > 0) | (item != "seed_tree_sums"))
+    total = np.where(sent, size + (FRAME_HEADER_BYTES if framed else 0), 0)
+    return Transfer(phase, party, item.replace("_", " "), np.where(sent, 1, 0), total, formula, SOURCE, exchange)
+
+
+def _sirnn_terms(grid: Grid) -> tuple[Term, ...]:
+    values, bits, wanted = grid.tokens * grid.channels, np.maximum(grid.align_bits, 1), grid.align_bits > 0
+    count = np.where(wanted, values, 0)
+
+    def entry(phase: Phase, party: Party, item: str, size: Number, formula: str, source: str, exchange: int) -> Term:
+        return Transfer(phase, party, item, count, np.where(wanted, size, 0), formula, source, exchange)
+
+    if "sirnn-ferret" in grid.options:
+        online = ferret_bytes(values, bits)
+        made = ferret_correlation_bytes(values)
+        return (
+            entry("offline", "server", "correlations", made, "0.44 bits a transfer, amortised, both ways", "[3]", 0),
+            entry("online", "server", "wrap choices", online.receiver, "1 bit a channel", "[1], [3]", 1),
+            entry("online", "client", "wrap corrections", online.sender, "L bits a channel", "[1], [3]", 1),
+        )
+    both = sirnn_total_bytes(values, bits)
+    second = iknp_bytes(values, bits)
+    return (
+        entry("online", "server", "wrap choices", both.receiver - second.receiver, "128 bits a channel", "[1]", 1),
+        entry("online", "client", "wrap corrections", both.sender - second.sender, "2 bits a channel", "[1]", 1),
+        entry("online", "server", "conversion choices", second.receiver, "128 bits a channel", "[1]", 2),
+        entry("online", "client", "conversion corrections", second.sender, "L bits a channel", "[1]", 2),
+    )
+
+
+def _last_modulus(grid: Grid) -> Any:
+    lower = math.prod(grid.field_moduli[:-1])
+    if np.any(grid.plaintext_modulus % lower):
+        raise ValueError(
+            f"ring.t is {grid.plaintext_modulus}; shares of fields modulo {grid.field_moduli} align only if it is a "
+            f"multiple of {lower}, the moduli of all fields but the last"
+        )
+    return grid.plaintext_modulus // lower

@@ -1,0 +1,74 @@
+"""CHAM: one column of the table a polynomial, answers packed by PackLWEs in the ring of its accelerator.
+
+A query is the vector under the two primes of 35 bits and the special one of 39, both polynomials, since the paper says
+nothing of seeds; a product is divided by the special prime, its constant coefficient extracted, and N of them packed
+into one ciphertext under {35, 35}. Vectors longer than N are cut, their products added up before they are extracted.
+The plaintext modulus is not stated; the 37 bits of the other fixed-point systems are taken.
+
+Its seconds on an FPGA are not those of a processor: work is priced with the ``seal`` units.
+
+References
+----------
+.. [1] Ren et al. CHAM: A Customized Homomorphic Encryption Accelerator for Fast Matrix-Vector Product. DAC 2023,
+   section II (Algorithms 1 to 3; F: N = 4096, 109 bits) and III.A (augmented ciphertexts, rescale, reduction tree).
+.. [2] Chen, Dai, Kim, Song. ePrint 2020/015: PackLWEs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from costmodel import payloads
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Term, Work
+from costmodel.noise import packlwes_variance, plaintext_product_variance, secret_key_encryption_variance
+from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
+from costmodel.protocols.priced import Counted, Objects, exchange_terms, key_terms
+from costmodel.tiles import column_tile
+
+SOURCE = "CHAM, sections II and III.A"
+
+
+def terms(grid: Grid) -> tuple[Term, ...]:
+    """Predicted ledger of CHAM's private lookup; the last limb of the grid is the special prime."""
+    tile = column_tile(grid.rows, grid.coefficients, grid.degree)
+    answers = packlwes_outputs(grid.coefficients, grid.degree)
+    keys = packlwes_automorphism_keys(grid.coefficients, grid.degree)
+    limbs = grid.limb_bits[:-1]
+    digits = len(limbs)
+    key = digits * payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
+    query = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
+    answer = payloads.whole_bytes(grid, grid.degree, limbs)
+    size, answer_size = grid.degree * grid.limbs, grid.degree * digits
+    tokens = grid.tokens
+    return (
+        *key_terms(SOURCE, size, Objects.alike(keys, key, "log2 of the leaves, one digit a prime")),
+        *exchange_terms(
+            SOURCE,
+            size,
+            answer_size,
+            Objects.alike(tokens * tile.inputs, query, "tokens ceil(m/N) augmented ciphertexts"),
+            Objects.alike(tokens * answers, answer, "tokens ceil(n'/N)"),
+            Counted(tokens * tile.multiplications, "tokens ceil(m/N) n'"),
+            Counted(tile.multiplications, "ceil(m/N) n'"),
+        ),
+        Work(
+            "online",
+            "server",
+            "merge",
+            tokens * packlwes_merges(grid.coefficients, grid.degree),
+            answer_size,
+            "tokens (nodes of the tree)",
+            "CHAM, Algorithm 3",
+        ),
+    )
+
+
+def noise(grid: Grid) -> Number:
+    """Variance of an answer coefficient's error over (q/t)^2: product and rescale, then the tree's rescales."""
+    special = grid.limb_bits[-1]
+    rounding = (1 + 2 * grid.degree / 3) / 12
+    fresh = secret_key_encryption_variance(grid.sigma)
+    variance = plaintext_product_variance(fresh, grid.rows, grid.element_mean_square) * np.exp2(-2.0 * special)
+    tree = packlwes_variance(rounding, packlwes_depth(grid.coefficients, grid.degree))
+    return (variance + rounding + tree) * np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q + special))

@@ -1,0 +1,51 @@
+"""CipherGPT's embedding: the server encrypts its table once, the client returns the row that it needs.
+
+The server encrypts every row of the table under its own key, one coefficient a channel, and sends all of them once.
+For a token the client adds random values to the ciphertext of its row and returns it; the server decrypts its share.
+Nothing is sent down for a query and the table is not touched; setup is m ceil(n/N) ciphertexts, and again after every
+change of the table. As described, the client re-randomises nothing but the message: the returned polynomial a is that
+of the row, and names it. An encryption of zero under the server's public key would be needed, and is not counted.
+
+Ring and serialisation are not stated in what could be read of the paper; those of OpenCheetah are taken, whole
+ciphertexts, since the description says nothing of seeds. Its product of matrices (vector oblivious linear evaluation)
+is not used for an embedding.
+
+References
+----------
+.. [1] Hou, Liu, Li, Li, Lu, Hong, Ren. CipherGPT: Secure Two-Party GPT Inference. ePrint 2023/1147, section 7.1
+   (embedding: steps 1 to 4).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from costmodel import payloads
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Term, Transfer, Work
+from costmodel.noise import secret_key_encryption_variance
+from costmodel.packing import packlwes_outputs
+
+SOURCE = "CipherGPT, section 7.1"
+
+
+def terms(grid: Grid) -> tuple[Term, ...]:
+    """Predicted ledger of CipherGPT's private lookup."""
+    row = packlwes_outputs(grid.coefficients, grid.degree)
+    table, returned = grid.rows * row, grid.tokens * row
+    each = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
+    size = grid.degree * grid.limbs
+    formula = "tokens ceil(n'/N)"
+    return (
+        Work("setup", "server", "generate keys", np.int64(1), size, "1", SOURCE),
+        Work("setup", "server", "encrypt", table, size, "m ceil(n'/N)", SOURCE),
+        Transfer("setup", "server", "encrypted table", table, table * each, "m ceil(n'/N) ciphertexts", SOURCE),
+        Work("online", "client", "subtract mask", returned, size, formula, SOURCE),
+        Transfer("online", "client", "masked row", returned, returned * each, formula, SOURCE),
+        Work("online", "server", "decrypt", returned, size, formula, SOURCE),
+    )
+
+
+def noise(grid: Grid) -> Number:
+    """Variance of a returned coefficient's error over (q/t)^2: a fresh encryption's."""
+    return secret_key_encryption_variance(grid.sigma) * np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))

@@ -1,0 +1,221 @@
+"""This project's own lookup: FastQuery's and Cheetah's products on seeded ciphertexts in exactly as many bits as needed.
+
+A query is a seed and, of each b, the coefficients that meet a row of the table, their lowest bits dropped. An answer
+is a in few bits, whole, and b in few bits at the coefficients that hold a packed column. Keys are a seed and every b.
+With flooding, the answer takes on a fresh public-key encryption of zero and uniform noise before its modulus is
+switched, so that what is left of the table in its noise and in its a is hidden.
+
+Prepared, everything that depends on a is done before the token is known, and the a of the answer is sent then.
+
+References
+----------
+.. [1] Lin et al. FastQuery. DAC 2024, sections 2.3, 2.4 and 4.2.
+.. [2] Chen, Dai, Kim, Song. ePrint 2020/015: PackLWEs.
+.. [3] Brakerski, Vaikuntanathan. FOCS 2011: modulus switching and key switching by digits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Phase, Term, Transfer, Work
+from costmodel.noise import (
+    dropped_bits_variance,
+    key_switch_variance,
+    modulus_switch_variance,
+    noise_bound,
+    packlwes_variance,
+    plaintext_product_variance,
+    public_key_encryption_variance,
+    secret_key_encryption_variance,
+)
+from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
+from costmodel.protocols.session import overhead_terms, residues, setup_terms
+from costmodel.tiles import cheetah_tile, column_tile
+from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
+
+FLOODING_TAIL_LOG2 = -64
+"""log2 of the probability that a coefficient's noise exceeds the bound that flooding is sized for."""
+
+SHORT_PLAINTEXT_MODULUS = 2**16
+"""Up to here centred table entries fit 16 bits."""
+
+_SOURCE = "compact format"
+
+
+def applies(grid: Grid) -> bool:
+    """Whether a grid is executed by this project's own engine and sized in its own format, or ideally."""
+    return grid.engine == "residue" and grid.size in ("native", "wire", "ideal")
+
+
+def answers(grid: Grid) -> Number:
+    """Polynomial pairs that are sent back of one token."""
+    if grid.output == "packlwes":
+        return packlwes_outputs(grid.coefficients, grid.degree)
+    return tile(grid).outputs
+
+
+def tile(grid: Grid) -> Number:
+    """The tile of the table by the grid's rule."""
+    rule = {"cheetah": cheetah_tile, "column": column_tile}[grid.tile]
+    return rule(grid.rows, grid.coefficients, grid.degree)
+
+
+def key_digits(grid: Grid) -> Number:
+    """Digits of a coefficient over all limbs, each of which a key switch transforms and multiplies."""
+    width = np.maximum(grid.digit_bits, 1)
+    return sum(-(-(bits - grid.digit_dropped_bits) // width) for bits in grid.limb_bits)
+
+
+def key_rows(grid: Grid) -> Number:
+    """Rows of all switching keys: one a key, limb and digit."""
+    if grid.output != "packlwes":
+        return np.int64(0)
+    return packlwes_automorphism_keys(grid.coefficients, grid.degree) * key_digits(grid)
+
+
+def keys_bytes(grid: Grid) -> Number:
+    """A seed, N log2 q bits a row of a switching key, and as much for the public key that flooding needs."""
+    rows = key_rows(grid) + (grid.flooding_bits > 0)
+    return np.where(rows > 0, SEED_BYTES + rows * grid.degree * grid.log2_q // 8, 0)
+
+
+def scalar_products(grid: Grid) -> int:
+    """1 where answers need the constant coefficients of the products of b alone and the table's entries are short.
+
+    These are inner products of b with the table's columns, a tenth of the work of polynomial products.
+    """
+    short = bool(np.all(grid.plaintext_modulus <= SHORT_PLAINTEXT_MODULUS))
+    return int(grid.tile == "column" and grid.output != "ciphertexts" and short)
+
+
+def query_coefficients(grid: Grid) -> Number:
+    """Coefficients of b that a token's answer depends on: m with one column a polynomial, all of them otherwise."""
+    shape = tile(grid)
+    return np.where(shape.d0 == 1, grid.rows, shape.inputs * grid.degree)
+
+
+def query_bytes(grid: Grid) -> Number:
+    """Bits of the b coefficients that are sent, limb by limb where q has two."""
+    coefficients = grid.tokens * query_coefficients(grid)
+    if grid.limbs == 1:
+        return -(-coefficients * grid.query_bits // 8)
+    return sum(-(-coefficients * bits // 8) for bits in grid.limb_bits)
+
+
+def answer_a_bytes(grid: Grid) -> Number:
+    """Bits of every a of the answers, whole."""
+    return -(-grid.tokens * answers(grid) * grid.degree * grid.answer_a_bits // 8)
+
+
+def answer_b_bytes(grid: Grid) -> Number:
+    """Bits of b at the coefficients that hold a packed column, or of all where ciphertexts are sent whole."""
+    whole = grid.output == "ciphertexts"
+    used = answers(grid) * grid.degree if whole else grid.coefficients
+    return -(-grid.tokens * used * grid.answer_b_bits // 8)
+
+
+def terms(grid: Grid) -> tuple[Term, ...]:
+    """Predicted ledger of this project's own lookup."""
+    first: Phase = "offline" if grid.prepared else "online"
+    up, down = query_bytes(grid), answer_b_bytes(grid)
+    header = 0 if grid.size == "ideal" else FRAME_HEADER_BYTES
+    announced = header + SEED_BYTES
+    halves = header + answer_a_bytes(grid)
+    query = header + up + (0 if grid.prepared else SEED_BYTES)
+    answer = header + down + (0 if grid.prepared else answer_a_bytes(grid))
+    keys = keys_bytes(grid)
+    sent = keys > 0
+    one = np.int64(1)
+    offline: tuple[Term, ...] = ()
+    if grid.prepared:
+        offline = (
+            Transfer("offline", "client", "announcement", one, announced, "header + seed", _SOURCE),
+            Transfer("offline", "server", "first halves", one, halves, "header + tokens answers N a_bits/8", _SOURCE),
+            *overhead_terms(grid, "offline", {"client": halves, "server": halves}),
+        )
+    return (
+        *setup_terms(grid),
+        Transfer(
+            "setup",
+            "client",
+            "keys",
+            one * sent,
+            sent * (header + keys),
+            "header + seed + (rows + public key) N log2 q/8",
+            _SOURCE,
+        ),
+        *offline,
+        Transfer("online", "client", "query", one, query, "header + seed + tokens sent query_bits/8", _SOURCE),
+        Transfer(
+            "online", "server", "answer", one, answer, "header + tokens (answers N a_bits + n' b_bits)/8", _SOURCE
+        ),
+        *_work(grid, first),
+        *overhead_terms(grid, "setup", {"client": keys, "server": keys}),
+        *overhead_terms(grid, "online", {"client": query + answer, "server": query + answer}),
+    )
+
+
+def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
+    shape, tokens, size = tile(grid), grid.tokens, residues(grid)
+    inputs, products = tokens * shape.inputs, tokens * shape.multiplications
+    returned = tokens * answers(grid)
+    merges = tokens * packlwes_merges(grid.coefficients, grid.degree) if grid.output == "packlwes" else 0 * tokens
+    flooded = returned * (grid.flooding_bits > 0)
+    coefficients = tokens * query_coefficients(grid) * grid.limbs
+    online: list[Term] = [
+        Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/d1)", "[1]"),
+        Work("online", "client", "pack bits", np.int64(1), coefficients, "tokens (m, or N ceil(m/d1))", _SOURCE),
+        Work("online", "server", "unpack bits", np.int64(1), coefficients, "tokens (m, or N ceil(m/d1))", _SOURCE),
+        Work("online", "client", "decrypt", returned, size, "one an answer", "[1]"),
+    ]
+    scalar = scalar_products(grid)
+    columns = tokens * grid.coefficients * scalar
+    online += [
+        Work("online", "server", "inner product", columns, grid.rows * grid.limbs, "tokens n'", "[1]"),
+        Work("online", "server", "transform query", inputs * (1 - scalar), size, "tokens ceil(m/d1)", "[1]"),
+    ]
+    return (
+        Work("setup", "server", "encode table", shape.multiplications, size, "ceil(m/d1) ceil(n'/d0)", "[1]"),
+        Work(first, "server", "expand seed", inputs, size, "tokens ceil(m/d1)", _SOURCE),
+        Work(first, "server", "multiply-accumulate", products * (2 - scalar), size, "halves tokens products", "[1]"),
+        Work(first, "server", "merge", merges, size * key_digits(grid), "tokens (nodes of the tree)", "[2]"),
+        Work(first, "server", "flood", flooded, size, "one an answer", "[3]"),
+        Work(first, "server", "switch a", returned, size, "one an answer", "[3]"),
+        Work("online", "server", "switch b", returned, size, "one an answer", "[3]"),
+        Work("online", "server", "draw mask", np.int64(1), tokens * grid.coefficients, "tokens n'", "[1]"),
+        *online,
+    )
+
+
+def product_variance(grid: Grid, mean_square: Number) -> Number:
+    """Variance of the product and the packing, which both depend on the table, in units of 1 at q."""
+    shape = tile(grid)
+    entries = np.minimum(shape.d0 * shape.d1, grid.degree) * grid.rows / shape.d1
+    dropped = np.maximum(grid.log2_q - grid.query_bits, 0) if grid.limbs == 1 else np.int64(0)
+    fresh = secret_key_encryption_variance(grid.sigma) + dropped_bits_variance(dropped)
+    variance = plaintext_product_variance(fresh, entries, mean_square)
+    if grid.output != "packlwes":
+        return variance
+    switches = sum(
+        key_switch_variance(grid.degree, bits, np.maximum(grid.digit_bits, 1), grid.sigma, grid.digit_dropped_bits)
+        for bits in grid.limb_bits
+    )
+    return variance + packlwes_variance(switches, packlwes_depth(grid.coefficients, grid.degree))
+
+
+def flooding_width_bits(grid: Grid) -> Number:
+    """K such that flooding uniform in [-2^(k-1), 2^(k-1)) is 2^flooding_bits over the worst table's noise."""
+    bound = noise_bound(np.sqrt(product_variance(grid, grid.element_worst_square)), FLOODING_TAIL_LOG2)
+    return np.ceil(np.log2(bound) + grid.flooding_bits).astype(np.int64) + 1
+
+
+def noise(grid: Grid) -> Number:
+    """Variance of an answer coefficient's error over (q/t)^2."""
+    variance = product_variance(grid, grid.element_mean_square)
+    flooded = grid.flooding_bits > 0
+    hidden = np.exp2(2.0 * flooding_width_bits(grid)) / 12
+    variance = variance + np.where(flooded, hidden + public_key_encryption_variance(grid.sigma, grid.degree), 0.0)
+    switched = modulus_switch_variance(grid.log2_q, grid.degree, grid.answer_a_bits, grid.answer_b_bits)
+    return (variance + switched) * np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))

@@ -1,0 +1,51 @@
+"""Delphi's split: the homomorphic product on a random vector before the token is known, the rest in the clear.
+
+Offline the client encrypts a random r and the server returns W r - s; online the client sends x - r modulo t and the
+server adds W (x - r) + s to nothing: it keeps it as its share. Any product of a ciphertext with the table can be taken
+offline so; what it costs is m log2 t bits and a pass over the plaintext table for every token.
+
+References
+----------
+.. [1] Mishra, Lehmkuhl, Srinivasan, Zheng, Popa. Delphi. USENIX Security 2020, section 4.1 (preprocessing of linear
+   layers); FastQuery, DAC 2024, section 2.2 and figure 2, for an embedding table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from costmodel.grid import Grid
+from costmodel.ledger import Term, Transfer, Work
+from costmodel.payloads import plain_bytes
+from costmodel.protocols.spu import RING_BITS
+
+SOURCE = "Delphi, section 4.1; FastQuery, figure 2"
+
+
+def offline(ledger: Iterable[Term], grid: Grid) -> tuple[Term, ...]:
+    """The ledger with its online entries before the token is known, and what Delphi does once it is.
+
+    Parameters
+    ----------
+    ledger
+        Of a system that computes the product of an encrypted vector with the table.
+    grid
+        What the ledger was derived from.
+
+    Raises
+    ------
+    ValueError
+        If the system computes no product.
+    """
+    if grid.protocol == "ciphergpt":
+        raise ValueError("options has 'delphi'; ciphergpt computes no product that could be taken offline")
+    moved = tuple(term._replace(phase="offline") if term.phase == "online" else term for term in ledger)
+    bits = RING_BITS.get(grid.protocol, np.ceil(grid.log2_plaintext_modulus).astype(np.int64))
+    vector = grid.tokens * plain_bytes(grid.rows, bits)
+    return (
+        *moved,
+        Transfer("online", "client", "masked query", grid.tokens, vector, "tokens ceil(m log2 t / 8)", SOURCE),
+        Work("online", "server", "plain product", grid.tokens, grid.rows * grid.coefficients, "a pass over W", SOURCE),
+    )

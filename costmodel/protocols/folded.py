@@ -1,0 +1,142 @@
+"""The folded query: one small ciphertext expanded to selectors and bits, one pass over the table, folds.
+
+References
+----------
+.. [1] S. Angel, H. Chen, K. Laine, S. Setty, "PIR with compressed queries and amortized query processing",
+   IEEE S&P 2018 (expansion).
+.. [2] M. H. Mughees, H. Chen, L. Ren, "OnionPIR", CCS 2021 (one dimension of selectors, the others folded by external
+   products).
+.. [3] S. J. Menon, D. J. Wu, "Spiral", IEEE S&P 2022 (both from one expanded ciphertext).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.folded_noise import failure, flooding_distance, folded_noise
+from costmodel.folded_parameters import FoldedParameters
+from costmodel.folded_search import choose_parameters, ring_choices
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Phase, Term, Transfer, Work
+from costmodel.protocols.session import overhead_terms, residues, setup_terms
+from costmodel.wire import FRAME_HEADER_BYTES
+
+FORMULAS = "costmodel.folded_parameters"
+
+
+class GridParameters:
+    """The chosen parameters of every configuration of a grid, searched once for each that differs.
+
+    Raises
+    ------
+    ValueError
+        If a grid of one has no parameters that hold; in a larger one, such a configuration's figures are all NaN.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        columns = (grid.rows, grid.channels, grid.degree, grid.plaintext_modulus, grid.flooding_bits, grid.sigma)
+        arrays = np.broadcast_arrays(*columns, *grid.limb_bits)
+        self.shape = arrays[0].shape
+        keys = list(zip(*(array.reshape(-1).tolist() for array in arrays), strict=True))
+        self._distinct = {key: position for position, key in enumerate(dict.fromkeys(keys))}
+        self._index = np.array([self._distinct[key] for key in keys], dtype=np.int64).reshape(self.shape)
+        self.chosen = [_choose(grid.widths, key, raising=len(keys) == 1) for key in self._distinct]
+
+    def array(self, figure: Callable[[FoldedParameters], float]) -> NDArray[Any]:
+        """One figure of every configuration, in the grid's shape."""
+        values = [math.nan if parameters is None else figure(parameters) for parameters in self.chosen]
+        return np.array(values)[self._index]
+
+
+def _choose(widths: Sequence[int], key: tuple[Any, ...], raising: bool) -> FoldedParameters | None:
+    rows, channels, degree, plaintext_modulus, flooding_bits, sigma, *limb_bits = key
+    try:
+        return choose_parameters(
+            rows,
+            channels,
+            tuple(widths),
+            flooding_bits,
+            plaintext_modulus=plaintext_modulus,
+            rings=ring_choices(degree, tuple(limb_bits)),
+            sigma=sigma,
+        )
+    except ValueError:
+        if raising:
+            raise
+        return None
+
+
+def terms(grid: Grid) -> tuple[Term, ...]:
+    """Predicted ledger of the folded query."""
+    p, tokens = GridParameters(grid), grid.tokens
+    polynomials = p.array(lambda q: q.blocks * q.columns * q.selectors)
+    up, down = tokens * p.array(lambda q: q.up_bytes), tokens * p.array(lambda q: q.down_bytes)
+    size = residues(grid)
+    one = np.int64(1)
+    before: Phase = "offline" if grid.prepared else "online"
+
+    def server(phase: Phase, operation: str, count: Number, formula: str) -> Work:
+        return Work(phase, "server", operation, count, size, formula, FORMULAS)
+
+    return (
+        *setup_terms(grid),
+        Transfer(
+            "setup",
+            "client",
+            "keys",
+            one,
+            FRAME_HEADER_BYTES + p.array(lambda q: q.key_bytes),
+            "header + seed + rows of automorphism keys, the key from s^2, ring switch and public key",
+            FORMULAS,
+        ),
+        server("setup", "read keys", p.array(lambda q: q.key_rows), "rows of the keys modulo Q"),
+        server("setup", "encode table", polynomials, "blocks C d1"),
+        Transfer(
+            "online", "client", "query", tokens, up, "tokens (header + counter + d1 and l h coefficients)", FORMULAS
+        ),
+        Work("online", "client", "encrypt", tokens, size, "one a token", FORMULAS),
+        server(before, "expand", tokens * p.array(lambda q: q.expansion_switches), "tokens (nodes of the expansion)"),
+        server(before, "table pass", tokens * polynomials, "tokens blocks C d1"),
+        server(before, "square", tokens * p.array(lambda q: q.fold_coefficients), "tokens l h"),
+        server(
+            "online",
+            "scalar product",
+            (tokens if grid.prepared else 0) * polynomials,
+            "tokens blocks C d1, if prepared",
+        ),
+        server("online", "fold", tokens * p.array(lambda q: q.folds), "tokens blocks (C - 1 + log2 slots)"),
+        server("online", "mask", tokens * p.array(lambda q: q.blocks), "tokens blocks"),
+        server("online", "compress", tokens * p.array(lambda q: q.answers), "tokens ceil(n'/N') or blocks"),
+        Transfer("online", "server", "answer", tokens, down, "tokens (header + N' a + n' b)", FORMULAS),
+        Work("online", "client", "decrypt", tokens, size, "one a token", FORMULAS),
+        *overhead_terms(grid, "setup", {"client": np.int64(0), "server": np.int64(0)}),
+        *overhead_terms(grid, before, {"client": np.int64(0), "server": np.int64(0)} if grid.prepared else {}),
+        *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
+    )
+
+
+def noise(grid: Grid) -> Number:
+    """Variance of an answer coefficient's error over (q/t)^2, flooding and rounding included."""
+    parameters = GridParameters(grid)
+    fixed = parameters.array(lambda q: folded_noise(q, 0.0).total)
+    of_table = parameters.array(lambda q: folded_noise(q, 1.0).product - folded_noise(q, 0.0).product)
+    return (fixed + of_table * grid.element_mean_square) * np.exp2(2.0 * grid.log2_plaintext_modulus)
+
+
+def log2_failure(grid: Grid) -> Number:
+    """log2 of the probability that any coefficient of any token's answer decrypts wrongly, elements at their bound.
+
+    The flooding is bounded: it comes off the limit and is no part of the Gaussian tail.
+    """
+    return np.minimum(GridParameters(grid).array(failure) + np.log2(grid.tokens), 0.0)
+
+
+def log2_statistical_distance(grid: Grid) -> Number:
+    """log2 of the statistical distance that the flooding leaves in the answers to all tokens, 0 without flooding."""
+    distance = GridParameters(grid).array(flooding_distance)
+    return np.where(distance < 0, np.minimum(distance + np.log2(grid.tokens), 0.0), 0.0)

@@ -1,0 +1,76 @@
+"""Iron: Cheetah's packing for matrices, a window of rows by inner by columns in one polynomial.
+
+The client's (tokens x m) matrix is cut into windows of m_w n_w entries and the table into n_w k_w, with
+m_w n_w k_w <= N; an answer holds m_w k_w results. For one token this is Cheetah's tile. The paper's encoding is known
+here from its section 3; its authors' code holds no homomorphic part, so that ring, seeding and answers are those of
+the re-implementation in BOLT's repository: N = 8192, primes {60, 60, 60} of which SEAL keeps the last for keys that are
+never made, t = 2^37, secret-key encryptions without seeds, answers under both limbs with zeros for what is not read of
+b. That code fixes its windows by hand; here they minimise the ciphertexts of both directions, which is the paper's
+objective.
+
+References
+----------
+.. [1] Hao, Li, Chen, Xing, Xu, Zhang. Iron: Private Inference on Transformers. NeurIPS 2022, section 3.
+.. [2] Pang, Zhu, Moellering, Zheng, Schneider. BOLT, repository ``Clive2312/EzPC``, branch ``bert``,
+   ``SCI/tests/bert_iron/linear.cpp``: ``Linear``, ``preprocess_vec``, ``linear_1``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from costmodel import payloads
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Term
+from costmodel.noise import (
+    flooding_variance,
+    plaintext_product_variance,
+    secret_key_encryption_variance,
+)
+from costmodel.protocols.priced import Counted, Objects, exchange_terms, key_terms
+from costmodel.tiles import MatrixTile, iron_matrix_tile
+
+SOURCE = "Iron, section 3; BOLT's bert_iron/linear.cpp"
+FLOODING_BITS = 100 - 37
+"""Bits of the uniform noise that [2]_ adds to both polynomials of an answer."""
+
+
+def product(grid: Grid) -> MatrixTile:
+    """Windows of the (tokens x m) by (m x n') product."""
+    return iron_matrix_tile(grid.tokens, grid.rows, grid.coefficients, grid.degree)
+
+
+def terms(grid: Grid) -> tuple[Term, ...]:
+    """Predicted ledger of Iron's private lookup."""
+    tile = product(grid)
+    used = -(-grid.tokens * grid.coefficients // tile.outputs)
+    size = grid.degree * grid.limbs
+    public = payloads.public_key_bytes(grid, grid.degree, (*grid.limb_bits, grid.limb_bits[-1]))
+    query = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
+    answer = payloads.extracted_bytes(grid, grid.degree, grid.limb_bits, used)
+    return (
+        *key_terms(SOURCE, size, Objects.alike(np.int64(1), public, "public key")),
+        *exchange_terms(
+            SOURCE,
+            size,
+            size,
+            Objects.alike(tile.inputs, query, "ceil(tokens/m_w) ceil(m/n_w)"),
+            Objects.alike(tile.outputs, answer, "ceil(tokens/m_w) ceil(n'/k_w)"),
+            Counted(tile.multiplications, "ceil(tokens/m_w) ceil(m/n_w) ceil(n'/k_w)"),
+            Counted(-(-grid.rows // tile.inner) * (-(-grid.coefficients // tile.columns)), "ceil(m/n_w) ceil(n'/k_w)"),
+        ),
+    )
+
+
+def key_log2_q(grid: Grid) -> Number:
+    """Bits of the largest modulus that is encrypted under, the public key's."""
+    return grid.log2_q + grid.limb_bits[-1]
+
+
+def noise(grid: Grid) -> Number:
+    """Variance of an answer coefficient's error over (q/t)^2: product and flooding of both polynomials."""
+    entries = grid.rows * product(grid).columns
+    fresh = secret_key_encryption_variance(grid.sigma)
+    variance = plaintext_product_variance(fresh, entries, grid.element_mean_square)
+    flooding = flooding_variance(1.0, FLOODING_BITS - 1) * (1 + 2 * grid.degree / 3)
+    return (variance + flooding) * np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))

@@ -1,0 +1,87 @@
+"""The ledger that every priced system shares: keys, table, query, product, answer.
+
+A published system that is not executed here has no greeting and no parameters in its figures; what is left is one
+exchange of ciphertexts. Operations have the names of the ``seal`` and ``spu`` units of a machine profile.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
+
+
+class Objects(NamedTuple):
+    """Objects of one kind that are sent, for all tokens."""
+
+    count: Number
+    size_bytes: Number
+    formula: str
+
+    @classmethod
+    def alike(cls, count: Number, each_bytes: Number, formula: str) -> Objects:
+        """Objects of one size."""
+        return cls(count, count * each_bytes, formula)
+
+
+class Counted(NamedTuple):
+    """Repetitions of an operation, for all tokens, and how they come about."""
+
+    count: Number
+    formula: str
+
+
+def key_terms(source: str, size: Number, keys: Objects, party: Party = "client") -> tuple[Term, ...]:
+    """Setup of one party: its keys made once and sent."""
+    return (
+        Work("setup", party, "generate keys", np.int64(1), size, "1", source),
+        Transfer("setup", party, "keys", keys.count, keys.size_bytes, keys.formula, source),
+    )
+
+
+def exchange_terms(
+    source: str,
+    size: Number,
+    answer_size: Number,
+    query: Objects,
+    answer: Objects,
+    products: Counted,
+    encoded: Counted,
+    *,
+    encryptor: Party = "client",
+    table_phase: Phase = "setup",
+) -> tuple[Term, ...]:
+    """One product: encrypted input, multiplications by the encoded table, masked answer.
+
+    Parameters
+    ----------
+    source
+        Where the counts stand.
+    size, answer_size
+        Residues of a polynomial of the query and of the answer.
+    query, answer
+        Ciphertexts sent.
+    products, encoded
+        Products of a ciphertext and a plaintext; plaintext polynomials of the other side.
+    encryptor
+        Who encrypts; the other party multiplies and answers.
+    table_phase
+        When the plaintext side is encoded.
+    """
+    evaluator = other(encryptor)
+    return (
+        Work(table_phase, evaluator, "encode table", encoded.count, size, encoded.formula, source),
+        Transfer("online", encryptor, "query", query.count, query.size_bytes, query.formula, source),
+        Transfer("online", evaluator, "answer", answer.count, answer.size_bytes, answer.formula, source),
+        Work("online", encryptor, "encrypt", query.count, size, query.formula, source),
+        Work("online", evaluator, "multiply-accumulate", products.count, size, products.formula, source),
+        Work("online", evaluator, "subtract mask", answer.count, answer_size, answer.formula, source),
+        Work("online", encryptor, "decrypt", answer.count, answer_size, answer.formula, source),
+    )
+
+
+def other(party: Party) -> Party:
+    """The party that one talks to."""
+    return "server" if party == "client" else "client"

@@ -1,0 +1,153 @@
+"""SecretFlow SPU's CHEETAH as executed, in its rings of 32 and 64 bits.
+
+FM32 has limbs {59, 37} at N = 4096 and no special prime: answers are switched to the first limb and never packed. FM64
+has {59, 55, 49} at N = 8192 and a special prime of 49 bits: answers have two limbs and are packed
+(:mod:`costmodel.protocols.spu_product`). Inputs are seeded secret-key encryptions; what is not read of b is zero after
+an encryption of zero under the client's public key and a mask uniform modulo q have been added. Both parties send a
+public key and, where answers are packed, log2 N automorphism keys; the server encodes the table anew for every query.
+
+Options of a configuration: ``shares`` takes both operands as additive shares, which costs a second product in the
+other direction; ``split`` lets SPU cut operands of 256 MiB and more, which it does unless
+``experimental_disable_mmul_split`` is set. Without them inputs are private to their owners and the product is whole.
+
+SPU rounds both parties' shares on their own, so a result is off by one in the last place where a share lies within
+the noise of a rounding boundary; the failure modelled here is that of a decryption.
+
+References
+----------
+.. [1] SPU 0.9.5, ``libspu/mpc/cheetah/arith/cheetah_dot.cc``: ``DecideSEALParameters``, ``LazyInit``, ``H2A``.
+.. [2] ``libspu/mpc/cheetah/arithmetic.cc``: ``MatMulVVS`` (private operands), ``MatMulAA`` (shares).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from costmodel import payloads
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Party, Term, Work
+from costmodel.noise import (
+    packlwes_variance,
+    plaintext_product_variance,
+    public_key_encryption_variance,
+    secret_key_encryption_variance,
+)
+from costmodel.protocols.priced import Counted, Objects, exchange_terms, key_terms, other
+from costmodel.protocols.spu_product import Block, SpuProduct, split, spu_product
+
+SOURCE = "SPU 0.9.5, cheetah_dot.cc"
+RING_BITS = {"spu-fm32": 32, "spu-fm64": 64, "bumblebee": 64}
+"""Bits of a share."""
+
+SPECIAL_LIMB_BITS = 49
+"""Special prime of FM64 [1]_."""
+
+
+def packs(grid: Grid) -> bool:
+    """Whether the ring has a special prime, without which answers are never packed."""
+    return RING_BITS[grid.protocol] > 32
+
+
+def products(grid: Grid) -> list[tuple[Any, SpuProduct]]:
+    """Sub-products of the tokens x m by m x n' product, each with how often it occurs."""
+    rows, inner, columns = np.broadcast_arrays(grid.tokens, grid.rows, grid.coefficients)
+    blocks = [Block(np.int64(1), rows, inner, columns)]
+    if "split" in grid.options:
+        blocks = list(split(rows, inner, columns, RING_BITS[grid.protocol] // 8))
+    return [(b.count, spu_product(b.rows, b.inner, b.columns, grid.degree, packs(grid))) for b in blocks]
+
+
+def terms(grid: Grid) -> tuple[Term, ...]:
+    """Predicted ledger of SPU's product of the one-hot rows with the table.
+
+    Each party has entries as the one who encrypts; for one token it is the client, with shares both.
+    """
+    counted = products(grid)
+    left = [(np.where(product.left_encrypts, count, 0), product) for count, product in counted]
+    right = [(np.where(product.left_encrypts, 0, count), product) for count, product in counted]
+    if "shares" in grid.options:
+        left = right = counted
+    return (
+        *_key_terms(grid, counted, "client"),
+        *_key_terms(grid, counted, "server"),
+        *_exchange_terms(grid, left, "client"),
+        *_exchange_terms(grid, right, "server"),
+    )
+
+
+def key_log2_q(grid: Grid) -> Number:
+    """Bits of the largest modulus that is encrypted under, the keys'."""
+    return grid.log2_q + (SPECIAL_LIMB_BITS if packs(grid) else 0)
+
+
+def noise(grid: Grid) -> Number:
+    """Variance of an answer coefficient's error over (q/t)^2, the worst block where the product is split.
+
+    Product and the last limb's rounding, an encryption of zero, and the key switches, each of which leaves the
+    rounding by the special prime. Private table entries are the grid's; shares of them are uniform modulo 2^k.
+    """
+    bits = RING_BITS[grid.protocol]
+    square = np.exp2(2.0 * bits) / 12 if "shares" in grid.options else grid.element_mean_square
+    dropped = grid.limb_bits[-1]
+    rounding = (1 + 2 * grid.degree / 3) / 12
+    zero = public_key_encryption_variance(grid.sigma, grid.degree)
+    worst = np.float64(0)
+    for count, product in products(grid):
+        fresh = secret_key_encryption_variance(grid.sigma)
+        variance = plaintext_product_variance(fresh, product.entries, square) * np.exp2(-2.0 * dropped)
+        answer = variance + rounding + zero + packlwes_variance(rounding, product.depth)
+        worst = np.maximum(worst, np.where(count > 0, answer, 0.0))
+    return worst * np.exp2(2.0 * (bits - grid.log2_q + dropped))
+
+
+def _key_terms(grid: Grid, counted: list[tuple[Any, SpuProduct]], party: Party) -> tuple[Term, ...]:
+    limbs = (*grid.limb_bits, np.asarray(SPECIAL_LIMB_BITS)) if packs(grid) else grid.limb_bits
+    needed = np.bool_(packs(grid) and "shares" in grid.options)
+    for count, product in counted:
+        needed = needed | (product.packed & (count > 0))
+    keys = np.where(needed, np.round(np.log2(grid.degree)).astype(np.int64), 0)
+    sent = payloads.public_key_bytes(grid, grid.degree, limbs)
+    sent = sent + payloads.switching_keys_bytes(grid, grid.degree, limbs, keys)
+    formula = "a public key, and log2 N automorphism keys where answers are packed"
+    return key_terms(SOURCE, grid.degree * len(limbs), Objects(1 + keys, sent, formula), party)
+
+
+def _exchange_terms(grid: Grid, counted: list[tuple[Any, SpuProduct]], encryptor: Party) -> tuple[Term, ...]:
+    """The products of which one party encrypts its operand."""
+    limbs = grid.limb_bits[:-1]
+    whole = payloads.whole_bytes(grid, grid.degree, limbs)
+    answer_bytes: Any = np.float64(0)
+    for count, product in counted:
+        bare = payloads.extracted_bytes(grid, grid.degree, limbs, product.used)
+        answer_bytes = answer_bytes + count * product.answers * np.where(product.packed, whole, bare)
+
+    def occurring(field: str) -> Any:
+        return sum((count * getattr(product, field) for count, product in counted), np.int64(0))
+
+    size, answer_size = grid.degree * grid.limbs, grid.degree * len(limbs)
+    query = payloads.seeded_bytes(grid, grid.degree, grid.limb_bits)
+    answered = "b0 b2, ceil(b0 b2 / d1) interleaved, ceil(tokens n' / N) packed"
+    return (
+        *exchange_terms(
+            SOURCE,
+            size,
+            answer_size,
+            Objects.alike(occurring("inputs"), query, "min(b0, b2) b1 seeded ciphertexts"),
+            Objects(occurring("answers"), answer_bytes, answered),
+            Counted(occurring("products"), "b0 b1 b2"),
+            Counted(occurring("encoded"), "b1 max(b0, b2)"),
+            encryptor=encryptor,
+            table_phase="online",
+        ),
+        Work(
+            "online",
+            other(encryptor),
+            "merge",
+            occurring("automorphisms"),
+            answer_size,
+            "nodes of the trees, and the trace of PackLWEs",
+            SOURCE,
+        ),
+    )

@@ -1,0 +1,78 @@
+"""``fastquery claims``: every published number, derived again."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from typing import Any
+
+import pandas as pd
+
+from fastquery.cli.show import json_text
+from validate.published import check_claims, load_claims
+
+EXAMPLE = """examples:
+  fastquery claims
+  fastquery claims --match table-6 --explain
+  fastquery claims --json
+
+Exits 1 when a verdict no longer holds: a number said to be reproduced is now outside its tolerance, one said to be off
+is off by another amount, or one said not to be reproducible is met.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the subcommand."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "claims",
+        help="derive every published number again",
+        description="What was published, what the model gives for it, and the verdict.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--match", default="", metavar="TEXT", help="only claims whose id contains this")
+    parser.add_argument("--explain", action="store_true", help="with each, where it stands and why the verdict")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.set_defaults(execute=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Derive and print; 1 if a verdict does not hold."""
+    asked = [one for one in load_claims() if arguments.match in one.id]
+    if not asked:
+        raise ValueError(f"match is {arguments.match!r}, which no claim's id contains")
+    checked = check_claims(asked)
+    counts = checked["expected"].value_counts().to_dict()
+    document = {"claims": checked, "counts": counts, "holds": bool(checked["holds"].all())}
+    print(json_text(document) if arguments.json else text(checked, arguments.explain))
+    return 0 if checked["holds"].all() else 1
+
+
+def text(checked: pd.DataFrame, explain: bool) -> str:
+    """The claims as a table, and how many came out how."""
+    shown = pd.DataFrame(
+        {
+            "id": checked["id"],
+            "published": [_number(value) + f" {unit}" for value, unit in zip(checked["published"], checked["unit"], strict=True)],
+            "computed": [_number(value) for value in checked["computed"]],
+            "error": ["" if pd.isna(value) else f"{100 * value:+.2f} %" for value in checked["relative_error"]],
+            "verdict": [v if holds else f"{v}  EXPECTED: {e}" for v, e, holds in
+                        zip(checked["verdict"], checked["expected"], checked["holds"], strict=True)],
+        }
+    )  # fmt: skip
+    lines = shown.to_string(index=False, justify="left").splitlines()
+    if explain:
+        notes = [f"    {source}: \"{quote}\"\n" + textwrap.fill(why, 110, initial_indent="    ", subsequent_indent="    ")
+                 for source, quote, why in zip(checked["source"], checked["quote"], checked["why"], strict=True)]  # fmt: skip
+        lines = [lines[0], *(f"{line}\n{note}" for line, note in zip(lines[1:], notes, strict=True))]
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in checked["expected"].value_counts().items())
+    broken = int((~checked["holds"]).sum())
+    held = "every verdict holds" if not broken else f"{broken} verdict(s) no longer hold"
+    return "\n".join([*lines, "", f"{len(checked)} claims: {counts}; {held}"])
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(f"{one:g}" for one in value)
+    return "" if pd.isna(value) else f"{value:.6g}"

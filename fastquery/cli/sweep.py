@@ -1,0 +1,130 @@
+"""``fastquery sweep``: a grid of configurations, priced to a file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from costmodel.link import PRESETS
+from costmodel.machine import Machine, default_machine, load_machine
+from costmodel.parameters import ENGINES, SIZES
+from costmodel.published import ABLATIONS
+from fastquery.cli.options import parse_widths
+from fastquery.cli.show import json_text, seconds_text
+from fastquery.sweeps import SweepFile, write_sweep
+
+EXAMPLE = """examples:
+  fastquery sweep --ring N=2048:4096,p=5:20,q=30:60 --link 1:1000Mbit/s --table llama-7b --table gpt2 --protocol all
+  fastquery sweep --ring N=4096,p=13,q=38:54 --tokens 1:128 --link 44Mbit/s,40ms --output tokens.csv
+  fastquery sweep --packing 4,3,3 --packing 4,4 --set tile=column --set tile=cheetah --json
+
+A number takes a range a:b or a:b:step, ends included (ring degrees double); every option may be repeated; the sweep is
+the product of all. Combinations that cannot be (a plaintext modulus too small for the packing, or not below q) are left
+out; rings below 128 bits of security stay in, marked by security_bits.
+"""
+
+
+def add_axis_options(parser: argparse.ArgumentParser) -> None:
+    """Options that may be repeated and take ranges."""
+    parser.add_argument("--table", action="append", help="preset, MxN or FILE.safetensors:KEY; M and N take ranges")
+    parser.add_argument("--protocol", action="append", help="a system, or all (default fastquery)")
+    parser.add_argument("--ablation", action="append", choices=ABLATIONS, help="a row of the paper's Table 6")
+    parser.add_argument("--packing", action="append", metavar="WIDTHS", help="channel widths of a coefficient, 4,3,3")
+    parser.add_argument("--tokens", action="append", help="rows looked up together (default 1)")
+    parser.add_argument("--engine", action="append", choices=ENGINES, help="how operations are executed or priced")
+    parser.add_argument("--size", action="append", choices=SIZES, help="what sizes on the wire are meant")
+    parser.add_argument("--flooding-bits", action="append", type=int, metavar="BITS", help="statistical flooding")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="any further field of a configuration: sigma=3.19, digit_bits=8:20, tile=cheetah, prepared=true",
+    )
+    parser.add_argument("--machine", help="calibration file", metavar="FILE")
+
+
+def axes_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The axes that were named, as :func:`fastquery.sweeps.sweep` takes them."""
+    names = ("table", "protocol", "ablation", "tokens", "engine", "size", "flooding_bits")
+    axes = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
+    if arguments.packing:
+        axes["packing"] = [parse_widths(text) for text in arguments.packing]
+    if arguments.set:
+        axes["fields"] = fields_of(arguments.set)
+    return axes
+
+
+def machine_named(path: str | None) -> Machine:
+    """The calibration in a file, or the built-in one."""
+    return load_machine(path) if path else default_machine()
+
+
+def fields_of(texts: list[str]) -> dict[str, list[Any]]:
+    """Values by field of ``FIELD=VALUE`` texts.
+
+    Raises
+    ------
+    ValueError
+        If one has another form.
+    """
+    fields: dict[str, list[Any]] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not (name and sign and value):
+            raise ValueError(f"set is {text!r}; it must look like digit_bits=8:20")
+        fields.setdefault(name, []).append({"true": True, "false": False}.get(value, value))
+    return fields
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the subcommand."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "sweep",
+        help="price a grid of configurations to a file",
+        description="Evaluate the model for every combination of the values given, to Parquet or CSV.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_axis_options(parser)
+    parser.add_argument(
+        "--ring", action="append", help="N=2048:4096,p=5:20,q=30:60 (limbs joined by +; t instead of p)"
+    )
+    parser.add_argument("--link", action="append", help=f"1:1000Mbit/s,40ms or {', '.join(PRESETS)} (default lan)")
+    parser.add_argument("--output", type=Path, default=Path("results/sweep.parquet"), help=".parquet or .csv")
+    parser.add_argument("--limit", type=int, help="at most so many configurations")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.set_defaults(execute=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Sweep and say where the file is."""
+    axes = axes_of(arguments)
+    axes.update({name: getattr(arguments, name) for name in ("ring", "link") if getattr(arguments, name)})
+    with tqdm(file=sys.stderr, delay=1.0, leave=False, unit="", unit_scale=True, desc="configurations") as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        result = write_sweep(
+            arguments.output, machine=machine_named(arguments.machine), limit=arguments.limit, progress=progress, **axes
+        )
+    for line in result.skipped:
+        print(f"fastquery sweep: left out {line}", file=sys.stderr)
+    print(json_text(result.document()) if arguments.json else text(result))
+    return 0
+
+
+def text(result: SweepFile) -> str:
+    """The outcome for people."""
+    return (
+        f"{result.configurations:,} configurations in {seconds_text(result.seconds)} "
+        f"({result.configurations / result.seconds / 1e6:.1f} million a second), written in "
+        f"{seconds_text(result.write_s)} to {result.path}"
+    )

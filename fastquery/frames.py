@@ -1,0 +1,68 @@
+"""Columns to Parquet or CSV, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+ROW_GROUP = 1 << 18
+"""Rows of a Parquet row group; those of a sweep take some 80 MB."""
+
+
+class Label(NamedTuple):
+    """A column of texts, as codes into a list."""
+
+    codes: NDArray[np.int32]
+    values: Sequence[str]
+
+
+class Writer:
+    """A Parquet file, a row group for every piece."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, 0
+        self._sink: Any = None
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._sink is not None:
+            self._sink.close()
+
+    def write(self, columns: Mapping[str, NDArray[Any] | Label]) -> None:
+        """Write some rows; every call has the same columns."""
+        table = pa.table({name: _array(values) for name, values in columns.items()})
+        if self._sink is None:
+            self._sink = self._open(table.schema)
+        self._sink.write_table(table)
+        self.rows += table.num_rows
+
+    def _open(self, schema: Any) -> Any:
+        return pa.parquet.ParquetWriter(self.path, schema, compression="zstd", compression_level=1)
+
+
+class CSVWriter(Writer):
+    """The same as comma-separated values."""
+
+    def _open(self, schema: Any) -> Any:
+        return pa.csv.CSVWriter(self.path, schema)
+
+
+WRITERS: dict[str, type[Writer]] = {".parquet": Writer, ".csv": CSVWriter}
+
+
+def _array(values: NDArray[Any] | Label) -> Any:
+    if isinstance(values, Label):
+        return pa.DictionaryArray.from_arrays(pa.array(values.codes), pa.array(list(values.values), pa.string()))
+    return pa.array(np.asarray(values))

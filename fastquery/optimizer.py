@@ -1,0 +1,448 @@
+"""The best configurations of a lookup: every system, ring, packing and wire under constraints, and the Pareto front.
+
+Systems that this project executes are searched: rings, layouts, channel widths, digits of the keys; the bits on the wire
+follow from the target failure probability. Systems as published have no choice and stand as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from costmodel.estimate import Estimate, estimate
+from costmodel.link import Link, exchange_s, parse_link
+from costmodel.machine import Machine, default_machine
+from costmodel.packing import required_plaintext_bits
+from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.presets import configuration
+from costmodel.protocols.registry import PROTOCOLS
+from costmodel.published import ABLATIONS, PAPER_WIDTHS
+from costmodel.security import security_bits
+from costmodel.tuning import LOG2_FAILURE
+from fastquery.spaces import Column, Space, configuration_at
+from fastquery.cli.options import parse_widths
+from fastquery.sweeps import RENAMED, Block, blocks, several
+from fastquery.tables import table_of
+
+Floats = NDArray[np.float64]
+Widths = tuple[int, ...]
+
+DEGREES = (1024, 2048, 4096, 8192)
+LIMB_BITS = range(30, 61)
+"""Limbs that OpenFHE makes."""
+DIGIT_BITS = range(6, 31, 3)
+MOST_CHANNELS, WIDEST_BITS, WIDEST_PLAINTEXT_BITS = 5, 8, 31
+"""Of the packings that are tried where none is named."""
+
+FLOODING_BITS = 40
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What configurations are compared by.
+
+    Attributes
+    ----------
+    queries
+        Over which a client's setup is spread.
+    errors
+        Quantisation error by channel widths; the rounding error of uniform quantisers for those that it lacks.
+    """
+
+    link: Link
+    queries: float
+    errors: Mapping[Widths, float]
+
+    def figure(self, name: str, block: Block) -> Floats:
+        """An objective, or any figure of an estimate, of a block's configurations.
+
+        Raises
+        ------
+        ValueError
+            If there is no such figure.
+        """
+        f = block.figures
+        if name in OBJECTIVES:
+            return np.broadcast_to(OBJECTIVES[name].of(f, self, block.space.base.packing.widths), block.shape)
+        if name not in f:
+            raise ValueError(f"figure is {name!r}; it must be one of {', '.join([*OBJECTIVES, *f])}")
+        return f[name]
+
+    def error(self, widths: Widths) -> float:
+        """Quantisation error of channel widths."""
+        return self.errors.get(widths, rounding_error(widths))
+
+
+def rounding_error(widths: Widths) -> float:
+    """Root mean square error of uniform quantisers over their range: sqrt(mean 4^-w / 12)."""
+    return math.sqrt(sum(4.0**-width for width in widths) / len(widths) / 12.0)
+
+
+class Objective(NamedTuple):
+    """What can be minimised: its column in a front, and how it follows from figures, goal and channel widths."""
+
+    column: str
+    of: Callable[[Mapping[str, Floats], Goal, Widths], Any]
+
+
+def _setup_s(f: Mapping[str, Floats], goal: Goal) -> Any:
+    return exchange_s(f["setup_bytes"], 0, goal.link.rate_bit_per_s, goal.link.round_trip_s)
+
+
+OBJECTIVES: Mapping[str, Objective] = {
+    "bytes": Objective(
+        "bytes_per_query", lambda f, goal, _: f["up_bytes"] + f["down_bytes"] + f["setup_bytes"] / goal.queries
+    ),
+    "latency": Objective("latency_s", lambda f, *_: f["latency_s"]),
+    "time": Objective("time_per_query_s", lambda f, goal, _: f["latency_s"] + _setup_s(f, goal) / goal.queries),
+    "server": Objective("server_s", lambda f, *_: f["server_s"]),
+    "setup": Objective("setup_bytes", lambda f, *_: f["setup_bytes"]),
+    "memory": Objective("table_bytes", lambda f, *_: f["table_bytes"]),
+    "error": Objective("quantisation_error", lambda _, goal, widths: goal.error(widths)),
+}
+"""``bytes`` of a query with its share of the setup; ``latency``, and ``time`` with the setup's share added; ``server`` CPU
+seconds; ``setup`` bytes; ``memory`` of the encoded table; quantisation ``error``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """The best configuration, and those that nothing beats in both objectives.
+
+    ``pareto`` has a row for every point of the front, in order of the first objective: both objectives, what the
+    configuration is, its figures, and ``ties``, how many configurations came to the same point (the one shown has the
+    most security, then the least failure).
+    """
+
+    configuration: Configuration
+    estimate: Estimate
+    pareto: pd.DataFrame
+    configurations: tuple[Configuration, ...]  # of the rows of `pareto`
+    searched: int
+    skipped: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return {
+            "best": {"configuration": asdict(self.configuration), "estimate": self.estimate.document()},
+            "pareto": [
+                {"configuration": asdict(one), **row}
+                for one, row in zip(self.configurations, self.pareto.to_dict(orient="records"), strict=True)
+            ],
+            "searched": self.searched,
+            "skipped": list(self.skipped),
+        }
+
+
+def optimize(
+    table: str | Table = "llama-7b",
+    *,
+    protocol: str | Sequence[str] = "all",
+    tokens: int = 1,
+    link: str | Link = "lan",
+    machine: Machine | None = None,
+    queries: float = 1,
+    objective: str = "latency",
+    pareto: tuple[str, str] = ("bytes", "latency"),
+    packing: Widths | Sequence[Widths] | None = None,
+    errors: pd.DataFrame | Mapping[Widths, float] | None = None,
+    max_error: float | None = None,
+    flooding_bits: int = FLOODING_BITS,
+    log2_failure: float = LOG2_FAILURE,
+    security: int = 128,
+    at_most: Mapping[str, float] | None = None,
+) -> Optimum:
+    """The best configuration of a lookup and the Pareto front of two objectives.
+
+    Parameters
+    ----------
+    table, protocol, tokens, link, machine
+        What is looked up, by which systems, over what. ``all`` is every system of the model.
+    queries
+        Queries of one client, over which its keys and the rest of the setup are spread.
+    objective, pareto
+        Of ``OBJECTIVES``: what is minimised, and the two axes of the front.
+    packing
+        Channel widths of a coefficient, one tuple or several; every even packing of 1 to 5 channels of 2 to 8 bits if
+        left out.
+    errors
+        Quantisation error by channel widths, or a frame with the columns ``bits`` and ``weighted_error``; then these
+        are the packings.
+    max_error
+        Largest quantisation error; that of the paper's 4, 3 and 3 bits if left out.
+    flooding_bits, log2_failure, security
+        Statistical flooding, target log2 failure probability, and security in bits by the stricter table.
+    at_most
+        Upper bounds by objective or figure: ``{"bytes": 1e6, "memory": 4e8}``.
+
+    Raises
+    ------
+    ValueError
+        If a name or bound cannot be, or nothing satisfies the constraints.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> fq.optimize("llama-7b", link="44Mbit/s,40ms", queries=100).configuration  # doctest: +SKIP
+    """
+    if not queries > 0:
+        raise ValueError(f"queries is {queries}; it must be above 0")
+    for name in (objective, *pareto):
+        if name not in OBJECTIVES:
+            raise ValueError(f"objective is {name!r}; it must be one of {', '.join(OBJECTIVES)}")
+    shape = table_of(table, tokens) if isinstance(table, str) else replace(table, tokens=tokens)
+    by_widths = _errors(errors)
+    goal = Goal(parse_link(link) if isinstance(link, str) else link, queries, by_widths)
+    bound = goal.error(PAPER_WIDTHS) * (1 + 1e-9) if max_error is None else max_error
+    packings = [w for w in _packings(packing, by_widths) if goal.error(w) <= bound]
+    if packing is None and "error" not in (objective, *pareto):  # wider channels than needed cost and gain nothing
+        packings = list({len(w): w for w in sorted(packings, key=required_plaintext_bits, reverse=True)}.values())
+    if not packings:
+        raise ValueError(f"max_error is {bound:.3g}; no packing has so small a quantisation error")
+    profile = machine or default_machine()
+    bounds = {"error": bound, **(at_most or {})}
+    search = Search(goal, (objective, *pareto), bounds, flooding_bits, log2_failure, security)
+    names = list(PROTOCOLS) if "all" in several(protocol) else several(protocol)
+    skipped = []
+    for name in names:
+        try:
+            for space in candidates(name, shape, packings, goal, flooding_bits, log2_failure, security):
+                for block in blocks(space, profile):
+                    search.add(block)
+        except ValueError as error:
+            if len(names) == 1:
+                raise
+            skipped.append(f"{name}: {error}")
+    return search.optimum(profile, tuple(dict.fromkeys(skipped)))
+
+
+def candidates(
+    protocol: str,
+    table: Table,
+    packings: Sequence[Widths],
+    goal: Goal,
+    flooding_bits: int,
+    log2_failure: float,
+    security: int,
+) -> Iterator[Space]:
+    """The spaces of configurations of one system.
+
+    Raises
+    ------
+    ValueError
+        If the system cannot be had so.
+    """
+    base = _base(protocol, table, flooding_bits, log2_failure)
+    if base.wire is None:
+        published = len(base.packing.widths) == 1 or base.engine not in ("residue", "openfhe")
+        for widths in [base.packing.widths] if published else packings:
+            own = base if published else _base(protocol, table, flooding_bits, log2_failure, widths)
+            yield _space(own, goal.link)
+        return
+    layouts = dict.fromkeys((p.tile, p.output) for p in _layouts(base, table, flooding_bits))
+    for widths, (tile, output), limbs in product(packings, layouts, (1, 2)):
+        rings = _rings(required_plaintext_bits(widths), limbs, security)
+        if not len(rings["degree"]):
+            continue
+        modulus = 2 ** required_plaintext_bits(widths)
+        carrier = base.updated(
+            ring=Ring(base.ring.degree, (61, 61), modulus), packing=Packing(widths, tile, output), prepared=base.prepared
+        )
+        axes = [rings, {"plaintext_modulus": np.array([modulus])}]
+        chosen = {"queries": goal.queries, "log2_failure": log2_failure}
+        yield replace(_space(carrier, goal.link, axes), **chosen)
+        if output == "packlwes":  # more digits take longer and leave less noise, fewer make smaller keys
+            digits = {"digit_bits": np.array(DIGIT_BITS), "digit_dropped_bits": np.zeros(len(DIGIT_BITS), np.int64)}
+            yield replace(_space(carrier, goal.link, [*axes, digits]), **chosen)
+
+
+def pareto_mask(x: Floats, y: Floats) -> NDArray[np.bool_]:
+    """Which points no other point dominates, i.e. is at most as large in both and smaller in one.
+
+    Equal points do not dominate each other: all of them are on the front, or none.
+    """
+    order = np.lexsort((y, x))
+    xs, ys = np.asarray(x)[order], np.asarray(y)[order]
+    first = np.ones(len(xs), dtype=bool)
+    first[1:] = xs[1:] != xs[:-1]
+    group = np.cumsum(first) - 1
+    lowest = ys[first]  # sorted by y within equal x
+    before = np.concatenate(([np.inf], np.minimum.accumulate(lowest)[:-1])) if len(lowest) else lowest
+    kept = np.empty(len(xs), dtype=bool)
+    kept[order] = (ys == lowest[group]) & (lowest[group] < before[group])
+    return kept
+
+
+class Search:
+    """Collects what can still be best or on the front."""
+
+    def __init__(
+        self,
+        goal: Goal,
+        objectives: tuple[str, str, str],
+        at_most: Mapping[str, float],
+        flooding_bits: int,
+        log2_failure: float,
+        security: int,
+    ) -> None:
+        self.goal, self.objectives = goal, objectives
+        self.at_most = {**at_most, "log2_failure": log2_failure}
+        self.at_least = {"flooding_bits": flooding_bits, "security_bits": security}
+        self.searched = 0
+        self._spaces: list[Space] = []
+        self._rows: list[pd.DataFrame] = []
+
+    def add(self, block: Block) -> None:
+        """Take a block's configurations that hold the constraints and may be best."""
+        self.searched += block.count()
+        possible = np.broadcast_to(block.possible, block.shape)
+        for name, bound in self.at_most.items():
+            possible = possible & (self.goal.figure(name, block) <= bound)
+        for name, bound in self.at_least.items():
+            possible = possible & (self.goal.figure(name, block) >= bound)
+        if not possible.any():
+            return
+        objective, x, y = (self.goal.figure(name, block)[possible] for name in self.objectives)
+        kept = pareto_mask(x, y) | (objective == objective.min())
+        where = tuple(axis[kept] for axis in np.nonzero(possible))
+        named = {f"objective_{k}": self.goal.figure(name, block) for k, name in enumerate(self.objectives)}
+        columns = {**named, **block.grid.arrays(), **block.links._asdict(), **block.figures}
+        rows = pd.DataFrame({name: np.broadcast_to(values, block.shape)[where] for name, values in columns.items()})
+        self._rows.append(rows.assign(space=len(self._spaces)))
+        self._spaces.append(block.space)
+
+    def optimum(self, machine: Machine, skipped: tuple[str, ...]) -> Optimum:
+        """The best of all, and the front.
+
+        Raises
+        ------
+        ValueError
+            If nothing holds the constraints.
+        """
+        if not self._rows:
+            held = {**{f"{k} <=": v for k, v in self.at_most.items()}, **{f"{k} >=": v for k, v in self.at_least.items()}}
+            spelt = ", ".join(f"{name} {bound:g}" for name, bound in held.items())
+            raise ValueError("nothing holds all of " + spelt + "".join(f"; {line}" for line in skipped[:1]))
+        rows = pd.concat(self._rows, ignore_index=True)
+        rows = rows.sort_values(["security_bits", "log2_failure"], ascending=[False, True], kind="stable")
+        best = rows.sort_values(["objective_0", "objective_1", "objective_2"], kind="stable").iloc[0]
+        axes = ["objective_1", "objective_2"]
+        front = rows[pareto_mask(rows[axes[0]].to_numpy(), rows[axes[1]].to_numpy())]
+        front = front.assign(ties=front.groupby(axes)["space"].transform("size"))
+        front = front.drop_duplicates(axes).sort_values(axes[0])
+        configurations = tuple(self._configuration(row) for _, row in front.iterrows())
+        chosen = self._configuration(best)
+        return Optimum(
+            chosen,
+            estimate(chosen, self.goal.link, machine),
+            self._shown(front, configurations),
+            configurations,
+            self.searched,
+            skipped,
+        )
+
+    def _configuration(self, row: pd.Series[Any]) -> Configuration:
+        space = self._spaces[int(row["space"])]
+        return configuration_at(space.base, {name: _plain(row[name]) for name in space.varied})
+
+    def _shown(self, front: pd.DataFrame, configurations: Sequence[Configuration]) -> pd.DataFrame:
+        axes = {OBJECTIVES[name].column: front[f"objective_{k}"] for k, name in ((1, self.objectives[1]), (2, self.objectives[2]))}
+        about = {
+            "protocol": [one.protocol for one in configurations],
+            "widths_bits": [",".join(str(width) for width in one.packing.widths) for one in configurations],
+            "tile": [one.packing.tile for one in configurations],
+            "output": [one.packing.output for one in configurations],
+        }
+        hidden = ("space", "objective_0", "objective_1", "objective_2", *axes)
+        rest = front.drop(columns=[name for name in hidden if name in front]).rename(columns=RENAMED)
+        return pd.DataFrame({**axes, **about, **rest}).reset_index(drop=True)
+
+
+def _base(
+    protocol: str, table: Table, flooding_bits: int, log2_failure: float, widths: Widths | None = None
+) -> Configuration:
+    """This project's own design of a system where there is one, the published one otherwise."""
+    try:
+        return configuration(
+            protocol, table, engine="residue", widths=widths, flooding_bits=flooding_bits, log2_failure=log2_failure
+        )
+    except ValueError:
+        return configuration(protocol, table)
+
+
+def _layouts(base: Configuration, table: Table, flooding_bits: int) -> Iterator[Packing]:
+    """How an executed system may cut its table and pack its answers: FastQuery in every way of its ablation."""
+    yield base.packing
+    if base.protocol == "fastquery":
+        for row in ABLATIONS:
+            yield configuration(
+                "fastquery", table, ablation=row, engine="residue", flooding_bits=flooding_bits
+            ).packing
+
+
+def _rings(plaintext_bits: int, limbs: int, security: int) -> dict[str, Column]:
+    """Rings of so many equal limbs that hold a plaintext and have the security, as one axis."""
+    pairs = [
+        (degree, bits)
+        for degree in DEGREES
+        for bits in LIMB_BITS
+        if plaintext_bits + 1 < bits * limbs and security_bits(degree, bits * limbs) >= security
+    ]
+    degrees, bits = (np.array(values, dtype=np.int64) for values in (zip(*pairs, strict=True) if pairs else ((), ())))
+    return {"degree": degrees, **{f"limb_bits_{k}": bits for k in range(limbs)}}
+
+
+def _space(base: Configuration, link: Link, axes: Sequence[Mapping[str, Column]] = ()) -> Space:
+    """A space of one lookup over one link."""
+    table = base.table
+    lookup = {"rows": table.rows, "channels": table.channels, "tokens": table.tokens}
+    on_link = {"rate_bit_per_s": link.rate_bit_per_s, "round_trip_s": link.round_trip_s}
+    return Space(
+        base,
+        {"protocol": base.protocol},
+        [f"{table.rows}x{table.channels}"],
+        ({k: np.array([v]) for k, v in lookup.items()}, *axes, {k: np.array([v]) for k, v in on_link.items()}),
+    )
+
+
+def _packings(packing: Widths | Sequence[Widths] | None, errors: Mapping[Widths, float]) -> list[Widths]:
+    """The packings asked for, or those with a known error, or all even ones."""
+    if packing is not None:
+        return [packing] if isinstance(packing, tuple) and isinstance(packing[0], int) else list(packing)  # type: ignore[arg-type]
+    if errors:
+        return list(errors)
+    even = [
+        (width + 1,) * wider + (width,) * (count - wider)
+        for count in range(1, MOST_CHANNELS + 1)
+        for width in range(2, WIDEST_BITS + 1)
+        for wider in range(count)
+    ]
+    return [widths for widths in even if required_plaintext_bits(widths) <= WIDEST_PLAINTEXT_BITS]
+
+
+def _errors(errors: pd.DataFrame | Mapping[Widths, float] | None) -> dict[Widths, float]:
+    """Errors by channel widths, from a mapping or from the columns ``bits`` and ``weighted_error``."""
+    if errors is None:
+        return {}
+    if not isinstance(errors, pd.DataFrame):
+        return dict(errors)
+    missing = [name for name in ("bits", "weighted_error") if name not in errors]
+    if missing:
+        raise ValueError(f"errors has no column {missing[0]!r}; it must have bits, such as 4,3,3, and weighted_error")
+    known: dict[Widths, float] = {}
+    for bits, error in zip(errors["bits"], errors["weighted_error"], strict=True):
+        widths = parse_widths(bits) if isinstance(bits, str) else tuple(int(width) for width in np.atleast_1d(bits))
+        known[widths] = min(float(error), known.get(widths, math.inf))
+    return known
+
+
+def _plain(value: Any) -> Any:
+    """A value of a data frame's row, whole numbers as integers: pandas widens a row's columns to one type."""
+    number = float(value)
+    return int(number) if number.is_integer() else number

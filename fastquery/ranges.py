@@ -1,0 +1,137 @@
+"""How a sweep's axes are spelt: ``a:b`` and ``a:b:step`` wherever an option takes a number."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.link import PRESETS, Link, parse_link, parse_rate
+
+LARGEST_AXIS = 10_000_000
+_RANGE = re.compile(r"(\d+(?:\.\d+)?)(?::(\d+(?:\.\d+)?))?(?::(\d+(?:\.\d+)?))?")
+_RING_FIELDS = {"N": "degree", "p": "plaintext_modulus", "t": "plaintext_modulus", "sigma": "sigma"}
+
+
+def numbers(name: str, text: str) -> NDArray[np.float64]:
+    """Values of ``7``, ``5:20`` (both ends, step 1) or ``5:20:5``.
+
+    Raises
+    ------
+    ValueError
+        If the text is no number or range, falls, or has too many values.
+    """
+    match = _RANGE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{name} is {text!r}; it must be a number or a range a:b or a:b:step")
+    first, last, step = (float(part) if part else None for part in match.groups())
+    assert first is not None
+    last, step = first if last is None else last, 1.0 if step is None else step
+    if last < first or step <= 0:
+        raise ValueError(f"{name} is {text!r}; a range must rise, with a step above 0")
+    count = int((last - first) / step + 1e-9) + 1
+    if count > LARGEST_AXIS:
+        raise ValueError(f"{name} is {text!r}, which has {count} values; it must have at most {LARGEST_AXIS}")
+    return first + step * np.arange(count)
+
+
+def integers(name: str, text: str) -> NDArray[np.int64]:
+    """As :func:`numbers`, all of them whole.
+
+    Raises
+    ------
+    ValueError
+        As there, or if one is not whole.
+    """
+    values = numbers(name, text)
+    if np.any(values % 1):
+        raise ValueError(f"{name} is {text!r}; it must be whole numbers")
+    return values.astype(np.int64)
+
+
+def powers_of_two(name: str, text: str) -> NDArray[np.int64]:
+    """Values of ``4096`` or of ``1024:8192``, which doubles from value to value.
+
+    Raises
+    ------
+    ValueError
+        If the text is neither, or falls.
+    """
+    match = re.fullmatch(r"(\d+)(?::(\d+))?", text.strip())
+    if match is None:
+        raise ValueError(f"{name} is {text!r}; it must be a power of two or a range a:b of them")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first or first < 1:
+        raise ValueError(f"{name} is {text!r}; a range must rise from 1 or more")
+    return first * 2 ** np.arange((last // first).bit_length(), dtype=np.int64)
+
+
+def ring_columns(text: str) -> dict[str, NDArray[Any]]:
+    """Columns of a grid from ``N=2048:4096,p=5:20,q=30:60`` (limbs joined by +, ``t=8000:8192`` instead of p).
+
+    Raises
+    ------
+    ValueError
+        If a part is not of that form; the message says which.
+    """
+    columns: dict[str, NDArray[Any]] = {}
+    for part in text.split(","):
+        key, _, value = part.strip().partition("=")
+        if key == "q":
+            for k, limb in enumerate(value.split("+")):
+                columns[f"limb_bits_{k}"] = integers("ring.q", limb)
+        elif key == "N":
+            columns["degree"] = powers_of_two("ring.N", value)
+        elif key == "p":
+            bits = integers("ring.p", value)
+            if bits.min() < 1 or bits.max() > 60:
+                raise ValueError(f"ring.p is {value}; it must lie between 1 and 60 bits")
+            columns["plaintext_modulus"] = np.left_shift(1, bits)
+        elif key == "t":
+            columns["plaintext_modulus"] = integers("ring.t", value)
+        elif key == "sigma":
+            columns["sigma"] = numbers("ring.sigma", value)
+        else:
+            raise ValueError(f"ring has the part {part!r}; its fields are N, p or t, q and sigma: N=2048:4096,q=30:60")
+    return columns
+
+
+def links(text: str) -> list[Link]:
+    """A preset, or every link of ``1:1000Mbit/s,40ms``; both numbers take ranges.
+
+    Raises
+    ------
+    ValueError
+        If the text is neither, or a unit is missing.
+    """
+    text = text.strip()
+    if text in PRESETS or ":" not in text:
+        return [parse_link(text)]
+    rate, _, delay = (part.strip() for part in text.partition(","))
+    rates, rate_unit = _with_unit("link rate", rate)
+    bit_per_s = parse_rate(f"1{rate_unit}")
+    delays, delay_unit = _with_unit("link round-trip time", delay) if delay else (np.zeros(1), "s")
+    second = parse_link(f"1bit/s,1{delay_unit}").round_trip_s
+    return [
+        Link(value * bit_per_s, wait * second, f"{value:g}{rate_unit}" + (f",{wait:g}{delay_unit}" if delay else ""))
+        for wait in delays.tolist()
+        for value in rates.tolist()
+    ]
+
+
+def tables(text: str) -> list[str]:
+    """A table's name, or all of ``1000:60000:1000x384:4096:128``."""
+    match = re.fullmatch(r"(\d[\d:]*)x(\d[\d:]*)", text.strip())
+    if match is None or ":" not in text:
+        return [text]
+    rows, channels = integers("table.rows", match[1]), integers("table.channels", match[2])
+    return [f"{m}x{n}" for m in rows.tolist() for n in channels.tolist()]
+
+
+def _with_unit(name: str, text: str) -> tuple[NDArray[np.float64], str]:
+    match = re.match(r"[\d.:]+", text)
+    if match is None:
+        raise ValueError(f"{name} is {text!r}; it must be a number or a range with a unit, such as 1:1000Mbit/s")
+    return numbers(name, match[0]), text[match.end() :].strip()

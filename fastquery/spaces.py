@@ -1,0 +1,340 @@
+"""What a sweep covers: outer products of axes, one :class:`Space` for whatever is discrete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import product
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.grid import WIRE_COLUMNS, Grid
+from costmodel.link import Link
+from costmodel.packing import field_moduli, required_plaintext_modulus
+from costmodel.parameters import Configuration, Table
+from costmodel.presets import configuration
+from costmodel.protocols.registry import PROTOCOLS
+from costmodel.tuning import LOG2_FAILURE, QUERIES_PER_CLIENT
+from costmodel.wire_choice import wire_columns
+
+Column: TypeAlias = NDArray[Any]
+
+EXECUTED = ("residue", "openfhe")
+"""Engines whose ring and wire are chosen for what is asked; other systems are as published."""
+
+NAMED_Q_DEGREE = 4096
+"""Ring degree where q is named and N is not."""
+
+LINK_COLUMNS = ("rate_bit_per_s", "round_trip_s")
+
+DISCRETE = ("tile", "output", "prepared", "secret")
+"""Fields of a configuration that a grid has once."""
+
+NARROWEST_BITS = 3
+"""Of a channel where p is named and the packing is not: FastQuery, section 4.3, finds that 2 bits hurt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Configurations that share everything but numbers: an outer product of axes.
+
+    Attributes
+    ----------
+    base
+        Gives every field that no axis has.
+    labels
+        What tells the space from the others of a sweep, by column.
+    tables
+        Names of the tables along the first axis.
+    axes
+        Columns of a grid (limbs as ``limb_bits_0``, ...), last the links' ``rate_bit_per_s`` and ``round_trip_s``.
+        The columns of one axis change together.
+    """
+
+    base: Configuration
+    labels: Mapping[str, str]
+    tables: Sequence[str]
+    axes: tuple[Mapping[str, Column], ...]
+    queries: float | None = None  # choose the wire's bits, the keys' bytes spread over so many queries
+    log2_failure: float = LOG2_FAILURE  # the target that they are chosen for
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return tuple(len(next(iter(axis.values()))) for axis in self.axes)
+
+    @property
+    def limbs(self) -> int:
+        """Number of primes of q."""
+        return sum(name.startswith("limb_bits_") for axis in self.axes for name in axis) or len(self.base.ring.limb_bits)
+
+    @property
+    def varied(self) -> list[str]:
+        """Fields of the configuration that the base does not say."""
+        named = [name for axis in self.axes for name in axis if name not in LINK_COLUMNS]
+        return [*named, *(name for name in WIRE_COLUMNS if self.queries is not None and name not in named)]
+
+    @property
+    def size(self) -> int:
+        """Configurations, impossible ones included."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def part(self, slices: Sequence[slice]) -> dict[str, Column]:
+        """Columns of a part of the space, shaped to broadcast with each other."""
+        columns = self._columns(slices)
+        wire = {}
+        for name, values in self._wire.items():
+            kept = tuple(s if length > 1 else slice(None) for s, length in zip(slices, values.shape, strict=True))
+            wire[name] = values[kept]
+        return {**wire, **columns}
+
+    def _columns(self, slices: Sequence[slice]) -> dict[str, Column]:
+        columns = {}
+        for k, (axis, kept) in enumerate(zip(self.axes, slices, strict=True)):
+            shape = [1] * len(self.axes)
+            shape[k] = -1
+            columns.update({name: values[kept].reshape(shape) for name, values in axis.items()})
+        return columns
+
+    @cached_property
+    def _wire(self) -> dict[str, Column]:
+        if self.queries is None:
+            return {}
+        columns = self._columns([slice(None)] * len(self.axes))
+        named = [name for name in columns if name in WIRE_COLUMNS]
+        chosen = wire_columns(grid_of(self.base, columns), self.log2_failure, self.queries, "digit_bits" not in named)
+        return {name: values for name, values in chosen.items() if name not in named}
+
+
+def grid_of(base: Configuration, columns: Mapping[str, Column]) -> Grid:
+    """The grid of a space's columns, limbs joined and links left out."""
+    limbs = tuple(columns[name] for name in sorted(columns) if name.startswith("limb_bits_"))
+    other = {k: v for k, v in columns.items() if not k.startswith("limb_bits_") and k not in LINK_COLUMNS}
+    return Grid.of(base, limb_bits=limbs or base.ring.limb_bits, **other)
+
+
+class Choice(NamedTuple):
+    """What is discrete; None is left to be chosen for the protocol."""
+
+    protocol: str
+    ablation: str | None = None
+    widths: tuple[int, ...] | None = None
+    engine: str | None = None
+    size: str = "native"
+    flooding_bits: int | None = None
+    fields: tuple[tuple[str, Any], ...] = ()  # of DISCRETE
+
+
+def choices(protocols: Sequence[str], ablations: Sequence[str | None], *rest: Sequence[Any]) -> Iterator[Choice]:
+    """Every choice; ``all`` is every system of the model, and an ablation goes with FastQuery alone."""
+    names = list(PROTOCOLS) if "all" in protocols else protocols
+    for name in names:
+        own = ablations if name == "fastquery" or "all" not in protocols else [None]
+        for values in product([name], own, *rest):
+            yield Choice(*values)
+
+
+def spaces(
+    choice: Choice,
+    ring: Mapping[str, Column],
+    numeric: Mapping[str, Column],
+    lookups: Sequence[tuple[str, Table]],
+    links: Sequence[Link],
+) -> Iterator[Space]:
+    """The spaces of one choice: one for every packing and for every set of lookups that are given the same rest.
+
+    Parameters
+    ----------
+    choice
+        What is discrete.
+    ring
+        Columns of the ring that are named; the rest is chosen for the protocol.
+    numeric
+        Further columns, one axis each.
+    lookups
+        Names and tables, tokens included.
+    links
+        Of the last axis.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its bounds or the protocol cannot be had so.
+    """
+    for packed, columns in _packings(choice, ring, lookups[0][1]):
+        for fixed, axes in _settled(packed, columns, lookups[0][1]):
+            groups: dict[Configuration, list[tuple[str, Table]]] = {}
+            for name, table in lookups:
+                base = _configuration(packed, table, fixed, with_packing="plaintext_modulus" not in axes)
+                groups.setdefault(base.updated(table=lookups[0][1]), []).append((name, table))
+            for base, members in groups.items():
+                yield _space(packed, base, axes, numeric, members, links)
+
+
+def _settled(
+    choice: Choice, ring: Mapping[str, Column], table: Table
+) -> Iterator[tuple[dict[str, int], Mapping[str, Column]]]:
+    """Fields of the ring that what is left out is chosen for one by one, and those that are axes.
+
+    An executed system whose N or p is named and whose q is not gets the q that fits each of them.
+    """
+    named = [name for name in ("degree", "plaintext_modulus") if name in ring]
+    executed = bool(ring) and _configuration(choice._replace(widths=None), table).engine in EXECUTED
+    if executed and "limb_bits_0" in ring:
+        yield {}, {"degree": np.array([NAMED_Q_DEGREE]), **ring}
+    elif executed and named:
+        rest = {name: values for name, values in ring.items() if name not in named}
+        for values in product(*(ring[name].tolist() for name in named)):
+            yield dict(zip(named, values, strict=True)), rest
+    else:
+        yield {}, ring
+
+
+def configuration_at(base: Configuration, values: Mapping[str, Any]) -> Configuration:
+    """The configuration of one point: ``base`` with every field that a grid's column is named after replaced."""
+    limbs = sorted(name for name in values if name.startswith("limb_bits_"))
+    plain = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+    if limbs:
+        plain["limb_bits"] = tuple(int(plain[name]) for name in limbs)
+    changes: dict[str, Any] = {}
+    for part in fields(base):
+        section = getattr(base, part.name)
+        if is_dataclass(section) and not isinstance(section, type):
+            own = {f.name: plain[f.name] for f in fields(section) if f.name in plain}
+            changes[part.name] = replace(section, **own)
+        elif part.name in plain:
+            changes[part.name] = plain[part.name]
+    return base.updated(**changes)
+
+
+def chosen_widths(plaintext_bits: int) -> tuple[int, ...]:
+    """As many channels in p bits as have 3 bits each, the rest spread from the first: 4,3,3 in 13 bits."""
+    count = max(1, plaintext_bits // (NARROWEST_BITS + 1))
+    narrow, wider = divmod(plaintext_bits - count, count)
+    return tuple(narrow + (k < wider) for k in range(count))
+
+
+def _packings(
+    choice: Choice, ring: Mapping[str, Column], table: Table
+) -> Iterator[tuple[Choice, Mapping[str, Column]]]:
+    """The choice with its packing settled, and the ring's columns that go with it."""
+    if choice.widths is not None or "plaintext_modulus" not in ring:
+        yield choice, ring
+        return
+    own = _configuration(choice, table).packing.widths
+    moduli: dict[tuple[int, ...], list[int]] = {}
+    for modulus in ring["plaintext_modulus"].tolist():
+        bits = modulus.bit_length() - 1
+        if bits >= 2:
+            widths = (min(own[0], bits - 1),) if len(own) == 1 else chosen_widths(bits)
+            moduli.setdefault(widths, []).append(modulus)
+    if not moduli:
+        raise ValueError("ring.p is 1; it must have 2 bits or more, one of them for the shares")
+    for widths, those in moduli.items():
+        yield choice._replace(widths=widths), {**ring, "plaintext_modulus": np.array(those)}
+
+
+def _configuration(
+    choice: Choice, table: Table, ring: Mapping[str, int] | None = None, with_packing: bool = True
+) -> Configuration:
+    return _cached(choice if with_packing else choice._replace(widths=None), table, tuple((ring or {}).items()))
+
+
+@lru_cache(maxsize=4096)
+def _cached(choice: Choice, table: Table, ring: tuple[tuple[str, int], ...]) -> Configuration:
+    options: dict[str, Any] = {"ablation": choice.ablation, "engine": choice.engine, "size": choice.size}
+    return configuration(
+        choice.protocol,
+        table,
+        ring=dict(ring),
+        widths=choice.widths,
+        flooding_bits=choice.flooding_bits,
+        allow_insecure=True,
+        **options,
+    )
+
+
+def _space(
+    choice: Choice,
+    base: Configuration,
+    ring: Mapping[str, Column],
+    numeric: Mapping[str, Column],
+    members: Sequence[tuple[str, Table]],
+    links: Sequence[Link],
+) -> Space:
+    columns = dict(ring)
+    carrier = base
+    if ring:
+        if "limb_bits_0" not in ring:
+            columns.update({f"limb_bits_{k}": np.array([bits]) for k, bits in enumerate(base.ring.limb_bits)})
+        widths = choice.widths or base.packing.widths
+        # A ring that holds all, so that no point need be valid for the space to be.
+        moduli = [base.ring.plaintext_modulus, required_plaintext_modulus(field_moduli(widths))]
+        moduli += [int(ring["plaintext_modulus"].max())] if "plaintext_modulus" in ring else []
+        limbs = sum(name.startswith("limb_bits_") for name in columns)
+        carrier = base.updated(
+            ring=replace(base.ring, limb_bits=(61,) * max(limbs, 2), plaintext_modulus=max(moduli)),
+            packing=replace(base.packing, widths=widths),
+        )
+        columns.setdefault("plaintext_modulus", np.array([base.ring.plaintext_modulus]))
+    carrier = configuration_at(carrier, dict(choice.fields))
+    for name, values in {**columns, **numeric}.items():
+        _check(carrier, name, values)
+    names, lookup_axes = _lookup_axes(members)
+    link_axis = {
+        "rate_bit_per_s": np.array([link.rate_bit_per_s for link in links]),
+        "round_trip_s": np.array([link.round_trip_s for link in links]),
+    }
+    return Space(
+        base=carrier,
+        labels=_labels(choice, carrier),
+        tables=names,
+        axes=(*lookup_axes, *({name: values} for name, values in {**columns, **numeric}.items()), link_axis),
+        queries=QUERIES_PER_CLIENT if base.wire is not None and (ring or numeric) else None,
+    )
+
+
+def _lookup_axes(members: Sequence[tuple[str, Table]]) -> tuple[list[str], list[Mapping[str, Column]]]:
+    """Tables and tokens as an axis each where the members are their product, as one axis where they are not."""
+    tokens = list(dict.fromkeys(table.tokens for _, table in members))
+    tables = list(dict.fromkeys((name, replace(table, tokens=1)) for name, table in members))
+    if len(tables) * len(tokens) == len(members):
+        split = [{"tokens": np.array(tokens)}]
+    else:
+        tables, split = [(name, table) for name, table in members], []
+    axis = {
+        "rows": np.array([table.rows for _, table in tables]),
+        "channels": np.array([table.channels for _, table in tables]),
+    }
+    if not split:
+        axis["tokens"] = np.array([table.tokens for _, table in tables])
+    return [name for name, _ in tables], [axis, *split]
+
+
+def _labels(choice: Choice, base: Configuration) -> dict[str, str]:
+    return {
+        "protocol": choice.protocol,
+        "ablation": choice.ablation or "",
+        "engine": base.engine,
+        "size": base.size,
+        "widths_bits": ",".join(str(width) for width in base.packing.widths),
+        **{name: str(value) for name, value in choice.fields},
+    }
+
+
+def _check(base: Configuration, name: str, values: Column) -> None:
+    """Every value of an axis by itself, with a modulus that holds any plaintext."""
+    known = Grid.of(base).arrays()
+    if name not in known and not name.startswith("limb_bits_"):
+        raise ValueError(f"sweep has no field {name!r}; its fields are {', '.join([*known, *DISCRETE])}")
+    roomy = base.updated(ring=replace(base.ring, limb_bits=(61, 61)), packing=replace(base.packing, widths=(1,)))
+    for value in values.tolist():
+        if name.startswith("limb_bits_"):
+            replace(roomy.ring, limb_bits=(value, 61), plaintext_modulus=2)
+        elif name == "plaintext_modulus":
+            replace(roomy.ring, plaintext_modulus=value)
+        else:
+            configuration_at(roomy, {name: value})

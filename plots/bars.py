@@ -1,0 +1,182 @@
+"""Grouped bars: a figure of the paper drawn from the model, published numbers as marks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from plots.style import SMALL, byte_text, check, entitle, figure, grid, legend_below, order, second_text, series
+
+PUBLISHED = {"marker": "D", "mfc": "white", "mec": "black", "markersize": 6, "linestyle": "none"}
+
+
+def figure_1(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
+    """Embedding query against QKV projection, the projection of each system being 1.
+
+    Parameters
+    ----------
+    frame
+        Columns ``model``, ``system``, ``part`` (``projection`` or ``embedding``) and ``value``; ``note`` is written above
+        each bar if there is one.
+    title, source
+        Heading and caption; those in ``frame.attrs`` if left out.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a value is not above 0, or a system lacks a part.
+    """
+    check(frame, "figure-1", ("value",), ("model", "system", "part"), positive=("value",))
+    models, systems = order(frame["model"]), order(frame["system"])
+    drawn = figure(8.5, 2.2 + 2.1 * len(models))
+    for axes, model in zip(drawn.subplots(len(models), 1, sharex=True, squeeze=False)[:, 0], models, strict=True):
+        rows = frame[frame["model"] == model].set_index(["system", "part"])
+        missing = [name for name in systems for part in PARTS if (name, part) not in rows.index]
+        if missing:
+            raise ValueError(f"frame of figure-1: {missing[0]} in {model} needs both a projection and an embedding")
+        for k, part in enumerate(PARTS):
+            at = np.arange(len(systems)) + (k - 0.5) * 0.38
+            shown = rows.loc[[(name, part) for name in systems]]
+            scale = rows.loc[[(name, "projection") for name in systems], "value"].to_numpy(dtype=float)
+            height = shown["value"].to_numpy(dtype=float) / scale
+            bars = axes.bar(at, height, 0.36, color=FILL[k], hatch=HATCH[k], edgecolor="black", linewidth=0.7)
+            if "note" in shown:
+                axes.bar_label(bars, shown["note"].astype(str).tolist(), fontsize=SMALL, padding=2)
+        axes.axhline(1.0, color="black", linewidth=0.7)
+        axes.set_yscale("log")
+        axes.margins(y=0.18)
+        axes.set_ylabel("cost over the system's\nQKV projection (1)", fontsize=9)
+        axes.set_title(model, fontsize=9.5, loc="left")
+        axes.set_xticks(np.arange(len(systems)), systems, fontsize=8.5)
+        grid(axes, axis="y")
+    handles = [Patch(facecolor=FILL[k], hatch=HATCH[k], edgecolor="black") for k in range(2)]
+    legend_below(drawn, handles, ["QKV projection", "embedding query"], 2)
+    entitle(drawn, frame, title, source)
+    return drawn
+
+
+PARTS = ("projection", "embedding")
+FILL, HATCH = ("#F2F2F2", "#56B4E9"), ("", "////")
+
+
+def figure_9(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
+    """Bytes and latency of every system by table size.
+
+    Parameters
+    ----------
+    frame
+        Columns ``table``, ``system``, ``bytes`` and ``latency_s``; ``published_bytes`` and ``published_latency_s`` may be
+        there, empty where nothing was published.
+    title, source
+        Heading and caption; those in ``frame.attrs`` if left out.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or a value is not above 0.
+    """
+    numbers = ("bytes", "latency_s")
+    check(frame, "figure-9", numbers, ("table", "system"), positive=numbers)
+    drawn = figure(9.0, 6.4)
+    upper, lower = drawn.subplots(2, 1, sharex=True)
+    _grouped(upper, frame, "table", "bytes", 1e-6, byte_text)
+    _grouped(lower, frame, "table", "latency_s", 1.0, second_text)
+    upper.set_ylabel("both ways, without keys (MB, 10$^6$ bytes)", fontsize=9)
+    lower.set_ylabel("latency from token to shares (s)", fontsize=9)
+    lower.set_xlabel("table, rows x channels")
+    _legend(drawn, frame, order(frame["system"]))
+    entitle(drawn, frame, title, source)
+    return drawn
+
+
+def figure_10(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
+    """Latency of every system on links of different bandwidth, and the reduction against a reference.
+
+    Parameters
+    ----------
+    frame
+        Columns ``link``, ``system`` and ``latency_s``; ``published_latency_s`` where something was published.
+        ``frame.attrs["ratio"]`` may name (slower system, faster system) whose quotient is written at every link, and
+        ``frame.attrs["published_ratio"]`` the published lowest and highest.
+    title, source
+        Heading and caption; those in ``frame.attrs`` if left out.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or a value is not above 0.
+    """
+    check(frame, "figure-10", ("latency_s",), ("link", "system"), positive=("latency_s",))
+    drawn = figure(9.0, 6.2 if "ratio" in frame.attrs else 4.4)
+    if "ratio" in frame.attrs:
+        upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=[3, 1.4])
+        _ratios(lower, frame)
+        lower.set_xlabel("link")
+    else:
+        upper = drawn.subplots()
+        upper.set_xlabel("link")
+    _grouped(upper, frame, "link", "latency_s", 1.0, second_text)
+    upper.set_ylabel("latency from token to shares (s)", fontsize=9)
+    _legend(drawn, frame, order(frame["system"]))
+    entitle(drawn, frame, title, source)
+    return drawn
+
+
+def _grouped(
+    axes: Axes, frame: pd.DataFrame, group: str, value: str, factor: float, text: Callable[[float], str]
+) -> None:
+    groups, systems = order(frame[group]), order(frame["system"])
+    width = 0.86 / len(systems)
+    published = f"published_{value}"
+    for k, name in enumerate(systems):
+        look = series(k)
+        rows = frame[frame["system"] == name]
+        at = np.array([groups.index(str(g)) for g in rows[group]]) + (k - (len(systems) - 1) / 2) * width
+        values = rows[value].to_numpy(dtype=float)
+        bars = axes.bar(
+            at, values * factor, width * 0.92, color=look.fill, hatch=look.hatch, edgecolor="black", linewidth=0.6
+        )
+        axes.bar_label(bars, [text(v) for v in values], rotation=90, fontsize=6.5, padding=5)
+        if published in rows:
+            axes.plot(at, rows[published].to_numpy(dtype=float) * factor, **PUBLISHED)
+    axes.set_yscale("log")
+    axes.margins(x=0.01)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** 0.22)  # room for the numbers above the bars
+    axes.set_xticks(np.arange(len(groups)), groups, fontsize=8.5)
+    grid(axes, axis="y")
+
+
+def _legend(drawn: Figure, frame: pd.DataFrame, systems: Sequence[str]) -> None:
+    handles: list[Patch | Line2D] = [
+        Patch(facecolor=series(k).fill, hatch=series(k).hatch, edgecolor="black") for k in range(len(systems))
+    ]
+    labels = list(systems)
+    if any(column.startswith("published_") and frame[column].notna().any() for column in frame):
+        handles.append(Line2D([], [], **PUBLISHED))  # type: ignore[arg-type]
+        labels.append("published")
+    legend_below(drawn, handles, labels, 4)
+
+
+def _ratios(axes: Axes, frame: pd.DataFrame) -> None:
+    slower, faster = frame.attrs["ratio"]
+    links = order(frame["link"])
+    latency = frame.pivot_table(index="link", columns="system", values="latency_s")
+    values = [float(latency.loc[link, slower] / latency.loc[link, faster]) for link in links]
+    axes.plot(range(len(links)), values, "o", color="black", label="model")
+    for k, value in enumerate(values):
+        axes.annotate(f"{value:.2f}x", (k, value), (7, -3), textcoords="offset points", fontsize=SMALL)
+    if "published_ratio" in frame.attrs:
+        low, high = frame.attrs["published_ratio"]
+        axes.axhspan(low, high, facecolor="0.9", edgecolor="0.6", hatch="////", linewidth=0, zorder=0)
+        axes.text(0.995, high, f"published: {low:g}x to {high:g}x ", transform=axes.get_yaxis_transform(), ha="right",
+                  va="top", fontsize=SMALL, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
+    axes.margins(y=0.25)
+    axes.set_ylabel(f"{slower} over\n{faster} (1)", fontsize=8)
+    grid(axes, axis="y")

@@ -1,0 +1,66 @@
+"""Noise of an answer by the step that it comes from, against what decryption bears."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from plots.style import GREY, SMALL, check, entitle, figure, grid, legend_below, order, series
+
+LIMIT_BITS = -1.0
+"""log2 of half a decoding interval."""
+
+
+def noise(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
+    """Standard deviation that every step adds, in bits below the decoding interval q/t, and their sum.
+
+    Parameters
+    ----------
+    frame
+        Columns ``design``, ``step`` and ``noise_bits`` (log2 of the standard deviation over q/t), in order of the steps; the
+        last step of a design is the sum. ``target_bits`` is the sum at which answers would fail as often as allowed, if
+        it is there.
+    title, source
+        Heading and caption; those in ``frame.attrs`` if left out.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or noise is not finite.
+    """
+    check(frame, "noise", ("noise_bits",), ("design", "step"))
+    designs, steps = order(frame["design"]), order(frame["step"])
+    drawn = figure(8.5, 2.0 + 0.2 * len(steps) * len(designs))
+    axes = drawn.subplots()
+    height = 0.84 / len(designs)
+    floor = np.floor(float(frame["noise_bits"].min())) - 3
+    for k, design in enumerate(designs):
+        rows = frame[frame["design"] == design]
+        at = np.array([steps.index(str(s)) for s in rows["step"]]) + (k - (len(designs) - 1) / 2) * height
+        bits = rows["noise_bits"].to_numpy(dtype=float)
+        look = series(k)
+        axes.barh(
+            at, bits - floor, height * 0.9, left=floor, color=look.fill, hatch=look.hatch, edgecolor="black", linewidth=0.6
+        )
+        for y, value in zip(at, bits, strict=True):
+            axes.annotate(
+                f"{value:.1f}", (value, y), (3, 0), textcoords="offset points", va="center", fontsize=SMALL,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
+            )  # fmt: skip
+    axes.axvline(LIMIT_BITS, color="black", linewidth=1.6)
+    axes.text(LIMIT_BITS, -0.62, "decryption fails ", ha="right", va="bottom", fontsize=SMALL)
+    if "target_bits" in frame:
+        target = float(frame["target_bits"].max())
+        axes.axvline(target, color=GREY, linewidth=1.2, linestyle="--")
+        axes.text(target, -0.62, "all that the target allows ", ha="right", va="bottom", fontsize=SMALL)
+    axes.set_xlim(floor, LIMIT_BITS + 1.5)
+    axes.set_ylim(len(steps) - 0.4, -0.9)
+    axes.set_yticks(range(len(steps)), steps, fontsize=8.5)
+    axes.set_xlabel("standard deviation of the error over the decoding interval q/t (log$_2$, bits)")
+    grid(axes, axis="x")
+    handles = [Patch(facecolor=series(k).fill, hatch=series(k).hatch, edgecolor="black") for k in range(len(designs))]
+    legend_below(drawn, handles, designs, 2)
+    entitle(drawn, frame, title, source)
+    return drawn

@@ -1,0 +1,98 @@
+"""What a quantisation recipe costs in accuracy against what it costs on the wire and in time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from plots.pareto import pareto_front
+from plots.style import check, entitle, figure, grid, legend_below, series
+
+
+def quantization(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
+    """Weighted error, and cosine if it was measured, against bytes and latency, a numbered mark for every recipe.
+
+    Parameters
+    ----------
+    frame
+        Columns ``recipe``, ``weighted_error`` and ``bytes``; ``cosine``, ``latency_s`` and ``channels_per_coefficient`` if they are
+        there.
+    title, source
+        Heading and caption; those in ``frame.attrs`` if left out.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or an error or a size is not above 0.
+    """
+    further = [name for name in ("latency_s",) if name in frame]
+    numbers = ["weighted_error", "bytes", *further, *(["cosine"] if "cosine" in frame else [])]
+    check(frame, "quantization", numbers, ("recipe",), positive=("weighted_error", "bytes", *further))
+    costs = [("bytes", "query and answer (kB, 10$^3$ bytes)", 1e-3), ("latency_s", "latency (ms)", 1e3)]
+    losses = [("weighted_error", "weighted relative error (1)", frame["weighted_error"].to_numpy(dtype=float))]
+    if "cosine" in frame:
+        losses.append(("cosine", "1 - cosine of sentences (1)", 1 - frame["cosine"].to_numpy(dtype=float)))
+    shown = [cost for cost in costs if cost[0] in frame]
+    drawn = figure(4.3 * len(shown) + 0.7, 3.2 * len(losses) + 1.8)
+    panels = drawn.subplots(len(losses), len(shown), squeeze=False, sharex="col", sharey="row")
+    groups = _groups(frame)
+    for i, (_, label, loss) in enumerate(losses):
+        for j, (cost, cost_label, factor) in enumerate(shown):
+            axes = panels[i, j]
+            _panel(axes, frame[cost].to_numpy(dtype=float) * factor, loss, groups)
+            if i == len(losses) - 1:
+                axes.set_xlabel(cost_label)
+            if j == 0:
+                axes.set_ylabel(label)
+    handles = [
+        Line2D([], [], marker=series(k).mark, mfc="white", mec=series(k).colour, linestyle="none")
+        for k in range(len(groups))
+    ]
+    handles.append(Line2D([], [], color="0.45"))
+    legend_below(drawn, handles, [*groups, "beaten by none"], 3)
+    names = ", ".join(f"{k + 1} {name}" for k, name in enumerate(frame["recipe"]))
+    text = source or str(frame.attrs.get("source", "source: a data frame without a stated origin"))
+    entitle(drawn, frame, title, f"Recipes: {names}.\n{text}")
+    return drawn
+
+
+def _groups(frame: pd.DataFrame) -> dict[str, list[int]]:
+    """Rows by channels a coefficient."""
+    if "channels_per_coefficient" not in frame:
+        return {"recipe": list(range(len(frame)))}
+    counts = frame["channels_per_coefficient"].astype(int).tolist()
+    return {
+        f"{count} channel{'s' if count > 1 else ''} a coefficient": [k for k, own in enumerate(counts) if own == count]
+        for count in sorted(set(counts))
+    }
+
+
+def _panel(axes: Axes, cost: np.ndarray[tuple[int], np.dtype[np.float64]], loss: np.ndarray[tuple[int], np.dtype[np.float64]], groups: dict[str, list[int]]) -> None:
+    front = np.flatnonzero(pareto_front(cost, loss))
+    front = front[np.argsort(cost[front])]
+    axes.step(cost[front], loss[front], where="post", color="0.45", linewidth=1.1, zorder=1)
+    for k, rows in enumerate(groups.values()):
+        axes.plot(cost[rows], loss[rows], series(k).mark, mfc="white", mec=series(k).colour, markersize=6, linestyle="none")
+    axes.set_yscale("log")
+    axes.margins(x=0.14, y=0.08)
+    grid(axes, "both")
+    _number(axes, cost, loss)
+
+
+def _number(axes: Axes, cost: np.ndarray[tuple[int], np.dtype[np.float64]], loss: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+    """Write each recipe's number beside its mark, left and right of a column of marks in turn."""
+    columns: dict[float, list[int]] = {}
+    reach = 0.03 * (cost.max() - cost.min() or 1.0)
+    for k in np.argsort(cost, kind="stable").tolist():
+        near = next((x for x in columns if abs(x - cost[k]) <= reach), None)
+        columns.setdefault(float(cost[k]) if near is None else near, []).append(k)
+    for members in columns.values():
+        for turn, k in enumerate(sorted(members, key=lambda member: loss[member])):
+            right = turn % 2 == 0
+            axes.annotate(
+                str(k + 1), (cost[k], loss[k]), (6 if right else -6, 0), textcoords="offset points",
+                ha="left" if right else "right", va="center", fontsize=7,
+            )  # fmt: skip

@@ -1,0 +1,89 @@
+"""What an engine is to the state machine of :mod:`protocol.lookup`: messages in, messages and shares out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.meter import Meter
+
+Shares = NDArray[np.int64]
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and of how much."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Frames of one message, as both parties know them beforehand."""
+
+    frames: int
+    length: int  # bytes of the body of each
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all bodies."""
+        return self.frames * self.length
+
+
+NOTHING = Shape(0, 0)
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Every message of a batch of tokens."""
+
+    keys: Shape
+    announcement: Shape  # offline, prepared queries only
+    first_halves: Shape  # offline, prepared queries only
+    query: Shape
+    answer: Shape
+
+
+class ClientEngine(Protocol):
+    """The client's kernels; the secret key lives and dies in it."""
+
+    shapes: Shapes
+
+    def keys(self) -> Iterator[bytes]:
+        """What the server needs to compute on this client's ciphertexts."""
+
+    def announce(self) -> Iterator[bytes]:
+        """What a prepared query tells before its tokens are known."""
+
+    def accept_first_halves(self, frames: Iterable[bytes]) -> None:
+        """What a prepared query learns before its tokens are known."""
+
+    def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
+        """The query."""
+
+    def decrypt(self, frames: Iterable[bytes]) -> Shares:
+        """The client's shares modulo t of every packed coefficient, shape (tokens, n')."""
+
+    def noise_bits(self) -> float:
+        """log2 of the root mean square error of the answers decrypted, as a fraction of the decoding interval q/t."""
+
+
+class ServerSession(Protocol):
+    """The server's kernels for one client: its keys and its queries, the table behind them."""
+
+    shapes: Shapes
+
+    def accept_keys(self, frames: Sequence[bytes]) -> None:
+        """Take and check the client's keys."""
+
+    def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
+        """Do what depends on no token."""
+
+    def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
+        """The answer; the server's own shares are written to ``shares``, shape (tokens, n')."""
+
+
+class ServerEngine(Protocol):
+    """The server's kernels with a table encoded in them."""
+
+    def session(self, tokens: int, meter: Meter) -> ServerSession:
+        """Kernels for one client that looks so many rows up together."""

@@ -1,0 +1,46 @@
+"""Which engine executes a configuration."""
+
+from __future__ import annotations
+
+from costmodel.parameters import Configuration
+from protocol.engines import openfhe, residue
+from protocol.engines.base import ClientEngine, Progress, ServerEngine
+from protocol.meter import Meter
+from protocol.seeds import SeedRecord
+from quantize.packing import UnsignedArray
+
+
+def server_engine(
+    configuration: Configuration, coefficients: UnsignedArray, meter: Meter, progress: Progress, allow_insecure: bool
+) -> ServerEngine:
+    """An engine with the packed table (m, n') encoded in it.
+
+    Raises
+    ------
+    ValueError
+        If no engine executes the configuration.
+    """
+    if configuration.engine == "residue":
+        residue.warm_up(configuration, allow_insecure)
+        return residue.ResidueServer(configuration, coefficients, meter, progress, allow_insecure)
+    if configuration.engine == "openfhe":
+        return openfhe.OpenFHEServer(configuration, coefficients, meter, progress, allow_insecure)
+    raise ValueError(f"engine is {configuration.engine!r}, which is priced but not executed; take openfhe or residue")
+
+
+def client_engine(
+    configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool, seeds: SeedRecord
+) -> ClientEngine:
+    """An engine with a fresh secret key in it.
+
+    Raises
+    ------
+    ValueError
+        If no engine executes the configuration.
+    """
+    if configuration.engine == "residue":
+        residue.warm_up(configuration, allow_insecure)
+        return residue.ResidueClient(configuration, tokens, meter, allow_insecure, seeds)
+    if configuration.engine == "openfhe":
+        return openfhe.OpenFHEClient(configuration, tokens, meter, allow_insecure)
+    raise ValueError(f"engine is {configuration.engine!r}, which is priced but not executed; take openfhe or residue")

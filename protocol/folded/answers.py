@@ -1,0 +1,107 @@
+"""From the folded ciphertext to the bytes of an answer: mask, re-randomisation, flooding, ring switch, fewer bits."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.folded_parameters import FoldedParameters
+from protocol.folded.gadget import GadgetKey
+from protocol.folded.layout import answer_positions, row_positions
+from protocol.folded.messages import Answer
+from protocol.residue import modular
+from protocol.residue.ciphertext import encrypt_zero
+from protocol.residue.ring import Ring
+from protocol.residue.rounding import scale_up
+from protocol.residue.sampling import sample_uniform
+from protocol.residue.switch import switch_modulus
+
+
+class Masked(NamedTuple):
+    """A ciphertext (blocks, 2, limbs, N) of coefficients and the server's share of the row, (n',)."""
+
+    ciphertext: NDArray[np.uint64]
+    share: NDArray[np.uint64]
+
+
+def mask(
+    parameters: FoldedParameters,
+    ring: Ring,
+    product: NDArray[np.uint64],
+    middle: int,
+    public_key: NDArray[np.uint64] | None,
+) -> Masked:
+    """Subtract a uniform mask, and with flooding add a fresh encryption of zero and the flooding.
+
+    Parameters
+    ----------
+    product : the folded ciphertext, (blocks, 2, limbs, N) of coefficients
+    middle : what the table is short of, added to the server's share
+    public_key : the client's, (2, limbs, N) in evaluation form; needed if answers are flooded
+    """
+    p, t = parameters, parameters.plaintext_modulus
+    drawn = sample_uniform(t, p.row_coefficients)
+    out = product.copy()
+    if p.flooding_bits:
+        if public_key is None:
+            raise ValueError("flooded answers need the client's public key")
+        out = ring.add(out, ring.inverse(np.stack([encrypt_zero(ring, public_key) for _ in range(p.blocks)])))
+    block, coefficient = row_positions(p)
+    b = np.moveaxis(out[:, 0], 1, 2)  # a view, (blocks, N, limbs)
+    used = b[block, coefficient].T
+    used = ring.subtract(used, scale_up(drawn, ring, t))
+    if p.flooding_bits:
+        used = ring.add(used, flooding(p, ring, p.row_coefficients))
+    b[block, coefficient] = used.T
+    return Masked(out, (drawn + np.uint64(middle % t)) % np.uint64(t))
+
+
+def flooding(parameters: FoldedParameters, ring: Ring, count: int) -> NDArray[np.uint64]:
+    """Return residues (limbs, count) of fresh integers uniform in [-2^f, 2^f)."""
+    width = parameters.flooding_log2_bound + 1
+    words = np.frombuffer(os.urandom(16 * count), dtype="<u8").reshape(2, count)
+    kept = [min(width, 64), max(width - 64, 0)]
+    low, high = (words[k] & np.uint64((1 << kept[k]) - 1) for k in range(2))
+    limbs = []
+    for q in ring.moduli:
+        shifted = modular.multiply(high % np.uint64(q), np.array((1 << 64) % q, dtype=np.uint64), q)
+        centre = np.array((1 << parameters.flooding_log2_bound) % q, dtype=np.uint64)
+        limbs.append(modular.subtract(modular.add(shifted, low % np.uint64(q), q), centre, q))
+    return np.stack(limbs)
+
+
+def compress(parameters: FoldedParameters, ring: Ring, masked: Masked, ring_switch: GadgetKey | None) -> Answer:
+    """Return what is sent of a masked ciphertext."""
+    p = parameters
+    ciphertext = masked.ciphertext
+    if ring_switch is not None:
+        limb = ring.limb(0)
+        dropped = drop_limb(ciphertext, ring)
+        switched = limb.inverse(ring_switch.switch(dropped[:, 1]))
+        switched[:, 0] = limb.add(switched[:, 0], dropped[:, 0])
+        ciphertext, ring = switched, limb
+    step = p.degree // p.answer_degree
+    parts = p.answers // p.blocks
+    halves = np.stack([ciphertext[..., part::step] for part in range(parts)], axis=1)
+    halves = halves.reshape(p.answers, 2, ring.limbs, p.answer_degree)
+    which, coefficient = answer_positions(p)
+    b = np.moveaxis(halves[:, 0], 1, 2)[which, coefficient].T
+    return Answer(
+        switch_modulus(halves[:, 1], ring, p.answer_a_bits),
+        switch_modulus(b, ring, p.answer_b_bits),
+    )
+
+
+def drop_limb(coefficients: NDArray[np.uint64], ring: Ring) -> NDArray[np.uint64]:
+    """Return round(x / q_1) modulo q_0 of residues (..., limbs, N), as (..., 1, N)."""
+    if ring.limbs == 1:
+        return coefficients
+    q, last = ring.moduli
+    lifted = modular.add(coefficients[..., 1, :], np.array(last >> 1, dtype=np.uint64), last)
+    remainder = lifted % np.uint64(q)
+    shifted = modular.add(coefficients[..., 0, :], np.array((last >> 1) % q, dtype=np.uint64), q)
+    inverse = np.array(pow(last, -1, q), dtype=np.uint64)
+    return modular.multiply(modular.subtract(shifted, remainder, q), inverse, q)[..., None, :]

@@ -1,0 +1,255 @@
+"""The server of the folded query: a table, and for every client a session that answers its queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.folded_parameters import FoldedParameters
+from protocol.errors import ProtocolError
+from protocol.folded.answers import Masked, compress, mask
+from protocol.folded.client import KEY_LABEL, PUBLIC_KEY_LABEL, QUERY_LABEL, RING_SWITCH_LABEL
+from protocol.folded.context import query_ring
+from protocol.folded.expansion import expand
+from protocol.folded.fold import Bit, add_bit_constants, bit_rows
+from protocol.folded.gadget import GadgetKey
+from protocol.folded.messages import Query, decode_keys, decode_query, encode_answer
+from protocol.folded.table import FoldedTable
+from protocol.meter import Meter
+from protocol.residue.ciphertext import expand_many
+from protocol.residue.ring import Ring
+from protocol.residue.sampling import expand as expand_seed
+
+MOST_PREPARED = 64
+"""Queries of a session that are prepared and not yet answered."""
+
+
+class FoldedAnswer(NamedTuple):
+    """The body of an answer, and the server's share modulo t of the row, (n',)."""
+
+    body: bytes
+    share: NDArray[np.uint64]
+
+
+class Prepared(NamedTuple):
+    """What a query's a makes of table and keys.
+
+    Attributes
+    ----------
+    columns : (columns, 2, limbs, N) of coefficients
+    rows : of the encrypted bits, (bits, 2, 2 * digits, limbs, N) in evaluation form
+    """
+
+    columns: NDArray[np.uint64]
+    rows: NDArray[np.uint64]
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory kept until the query comes."""
+        return self.columns.nbytes + self.rows.nbytes
+
+
+class FoldedServer:
+    """A table ready for queries.
+
+    Parameters
+    ----------
+    parameters : of the folded query
+    coefficients : packed coefficients of the table, integers (m, n')
+    middle : the packed element all of whose channels are at the middle of their levels
+    meter : counts what is done
+
+    Raises
+    ------
+    ValueError
+        If the table does not fit the parameters.
+    """
+
+    def __init__(
+        self,
+        parameters: FoldedParameters,
+        coefficients: NDArray[np.integer],
+        middle: int = 0,
+        meter: Meter | None = None,
+    ) -> None:
+        self.parameters = parameters
+        self.middle = middle
+        self.meter = meter or Meter("server")
+        self.ring: Ring = query_ring(parameters)
+        with self.meter.work("encode table", parameters.blocks * parameters.columns * parameters.selectors):
+            self.table = FoldedTable(parameters, self.ring, coefficients, middle)
+
+    def open(self, keys: bytes, meter: Meter | None = None) -> FoldedSession:
+        """Return a session for a client's keys.
+
+        Raises
+        ------
+        ProtocolError
+            If the keys are not of these parameters.
+        """
+        return FoldedSession(self, keys, meter or self.meter)
+
+
+class FoldedSession:
+    """One client's keys, and its queries so far."""
+
+    def __init__(self, server: FoldedServer, keys: bytes, meter: Meter) -> None:
+        self._server = server
+        self.meter = meter
+        p, ring = server.parameters, server.ring
+        halves = decode_keys(p, ring, keys)
+        self._seed = halves.seed
+        self._seen: set[int] = set()
+        self._prepared: dict[int, Prepared] = {}
+        with meter.work("read keys", p.key_rows):
+            switching = []
+            index = 0
+            for gadget in (*p.expansion, p.square):
+                b = halves.rows[index : index + gadget.digits]
+                a = expand_many(ring, self._seed, KEY_LABEL, gadget.digits, index)
+                switching.append(GadgetKey.of(ring, gadget, b, a))
+                index += gadget.digits
+            self._expansion, self._square = switching[:-1], switching[-1]
+            self._public_key = None
+            if p.flooding_bits:
+                a = expand_many(ring, self._seed, PUBLIC_KEY_LABEL, 1)
+                self._public_key = np.stack([halves.rows[index], a[0]])
+            self._ring_switch = None
+            if p.switches_ring:
+                limb = ring.limb(0)
+                a = expand_many(limb, self._seed, RING_SWITCH_LABEL, p.ring_switch.digits)
+                self._ring_switch = GadgetKey.of(limb, p.ring_switch, halves.ring_switch, a)
+
+    def prepare(self, counter: int) -> Prepared:
+        """Do everything that needs a query's a only, before the token is known; kept until that query comes.
+
+        Raises
+        ------
+        ProtocolError
+            If the counter was used, or too many queries are prepared already.
+        """
+        if counter not in self._prepared:
+            self._check_fresh([counter])
+            if len(self._prepared) >= MOST_PREPARED:
+                raise ProtocolError(f"{MOST_PREPARED} queries are prepared already; no more are kept")
+            leaves = self._expand(counter)
+            columns = self._products([leaves])[:, 0]
+            self._prepared[counter] = Prepared(columns, self._bit_rows(leaves))
+        return self._prepared[counter]
+
+    def answer(self, body: bytes) -> FoldedAnswer:
+        """Answer a query, from what was prepared for its counter if anything was.
+
+        Raises
+        ------
+        ProtocolError
+            If the query is not of these parameters or its counter was used before.
+        """
+        return self._finish(self._product(decode_query(self._server.parameters, body)))
+
+    def answer_many(self, bodies: Sequence[bytes]) -> list[FoldedAnswer]:
+        """Answer several queries in one pass over the table.
+
+        Raises
+        ------
+        ProtocolError
+            If a query is not of these parameters, or a counter comes twice or was used before.
+        """
+        p = self._server.parameters
+        queries = [decode_query(p, body) for body in bodies]
+        self._use([query.counter for query in queries])
+        leaves = [self._with_constants(self._expand(query.counter), query) for query in queries]
+        columns = self._products(leaves)
+        return [self._finish(self._fold(columns[:, k], self._bit_rows(leaf))) for k, leaf in enumerate(leaves)]
+
+    def masked(self, body: bytes) -> Masked:
+        """Return the un-switched answer to a query, which any holder of the secret decrypts."""
+        return self._mask(self._product(decode_query(self._server.parameters, body)))
+
+    def _check_fresh(self, counters: Sequence[int]) -> None:
+        if len(set(counters)) != len(counters) or self._seen.intersection(counters):
+            raise ProtocolError(
+                "query repeats a counter: two queries under one would show the difference of their tokens"
+            )
+
+    def _use(self, counters: Sequence[int]) -> None:
+        self._check_fresh(counters)
+        self._seen.update(counters)
+
+    def _expand(self, counter: int) -> NDArray[np.uint64]:
+        p, ring = self._server.parameters, self._server.ring
+        with self.meter.work("expand", p.expansion_switches):
+            return expand(expand_seed(self._seed, QUERY_LABEL, counter, ring), self._expansion, p, ring)
+
+    def _with_constants(self, leaves: NDArray[np.uint64], query: Query) -> NDArray[np.uint64]:
+        p, ring = self._server.parameters, self._server.ring
+        constants = np.concatenate(
+            [self._constants(query.selectors, p.selector_bits), self._constants(query.folds, p.fold_bits)]
+        )
+        leaves[:, 0] = ring.add(leaves[:, 0], np.broadcast_to(constants[..., None], leaves[:, 0].shape))
+        return leaves
+
+    def _constants(self, values: Sequence[int], bits: int) -> NDArray[np.uint64]:
+        """Return round(v Q / 2^bits) as (count, limbs)."""
+        ring = self._server.ring
+        lifted = [((v * ring.modulus << 1) + (1 << bits)) >> (bits + 1) for v in values]
+        residues = [[x % q for q in ring.moduli] for x in lifted]
+        return np.array(residues, dtype=np.uint64).reshape(len(lifted), ring.limbs)
+
+    def _bit_rows(self, leaves: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        p, ring = self._server.parameters, self._server.ring
+        with self.meter.work("square", p.fold_coefficients):
+            bits = leaves[p.selectors :].reshape(p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
+            return bit_rows(bits, self._square, ring)
+
+    def _products(self, leaves: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+        """Return the columns (columns, tokens, 2, limbs, N) of coefficients, in one pass over the table."""
+        p, ring = self._server.parameters, self._server.ring
+        with self.meter.work("table pass", len(leaves) * p.blocks * p.columns * p.selectors):
+            selectors = np.stack([leaf[: p.selectors] for leaf in leaves])
+            return ring.inverse(self._server.table.products(selectors))
+
+    def _product(self, query: Query) -> NDArray[np.uint64]:
+        """Return the folded ciphertext (blocks, 2, limbs, N) of coefficients."""
+        p, ring = self._server.parameters, self._server.ring
+        self._use([query.counter])
+        prepared = self._prepared.pop(query.counter, None)
+        if prepared is None:
+            leaves = self._with_constants(self._expand(query.counter), query)
+            return self._fold(self._products([leaves])[:, 0], self._bit_rows(leaves))
+        columns = prepared.columns
+        with self.meter.work("scalar product", p.blocks * p.columns * p.selectors):
+            columns[:, 0] = ring.add(
+                columns[:, 0], self._server.table.scalar_products(query.selectors, p.selector_bits)
+            )
+        constants = self._constants(query.folds, p.fold_bits).reshape(p.fold_levels, p.fold.digits, ring.limbs)
+        return self._fold(columns, add_bit_constants(prepared.rows, constants, ring))
+
+    def _fold(self, columns: NDArray[np.uint64], rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        p, ring = self._server.parameters, self._server.ring
+        with self.meter.work("fold", p.folds):
+            bits = [Bit(ring, bit, p.fold) for bit in rows]
+            folded = []
+            for block in range(p.blocks):
+                nodes = columns[block * p.columns : (block + 1) * p.columns]
+                for bit in bits[: p.column_levels]:
+                    nodes = bit.fold_pairs(nodes)
+                for level, bit in enumerate(bits[p.column_levels :]):
+                    nodes = bit.fold_slots(nodes, 1 << level)
+                folded.append(nodes[0])
+            return np.stack(folded)
+
+    def _mask(self, product: NDArray[np.uint64]) -> Masked:
+        server = self._server
+        with self.meter.work("mask", server.parameters.blocks):
+            return mask(server.parameters, server.ring, product, server.middle, self._public_key)
+
+    def _finish(self, product: NDArray[np.uint64]) -> FoldedAnswer:
+        server = self._server
+        masked = self._mask(product)
+        with self.meter.work("compress", server.parameters.answers):
+            answer = compress(server.parameters, server.ring, masked, self._ring_switch)
+            return FoldedAnswer(encode_answer(server.parameters, answer), masked.share)

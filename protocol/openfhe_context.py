@@ -1,0 +1,78 @@
+"""BFV contexts of OpenFHE: the rings that it makes, under its own security check."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from costmodel.parameters import Ring
+from protocol.openfhe_library import load_openfhe
+
+
+def check_ring(ring: Ring) -> None:
+    """Refuse a ring that OpenFHE cannot make.
+
+    Raises
+    ------
+    ValueError
+        Naming field, value and bound.
+    """
+    if len(set(ring.limb_bits)) != 1:
+        raise ValueError(f"ring.q is {ring.limb_bits}; OpenFHE makes limbs of one size, such as 54+54")
+    if not 30 <= ring.limb_bits[0] <= 60:
+        raise ValueError(f"ring.q has limbs of {ring.limb_bits[0]} bits; OpenFHE makes limbs of 30 to 60 bits")
+    if len(ring.limb_bits) > 3:
+        raise ValueError(f"ring.q has {len(ring.limb_bits)} limbs; a lookup needs at most 3")
+
+
+def generate_context(ring: Ring, allow_insecure: bool = False) -> Any:
+    """An OpenFHE context of exactly this ring, with BV key switching.
+
+    Raises
+    ------
+    ValueError
+        If OpenFHE cannot make it, or puts it below 128 bits and that is not allowed.
+    protocol.openfhe_library.OpenFHEUnavailable
+        If OpenFHE does not load.
+    """
+    check_ring(ring)
+    library = load_openfhe()
+    parameters = library.CCParamsBFVRNS()
+    parameters.SetPlaintextModulus(ring.plaintext_modulus)
+    parameters.SetMultiplicativeDepth(len(ring.limb_bits) - 1)
+    parameters.SetScalingModSize(ring.limb_bits[0])
+    parameters.SetRingDim(ring.degree)
+    parameters.SetStandardDeviation(ring.sigma)
+    parameters.SetSecretKeyDist(library.UNIFORM_TERNARY if ring.secret == "ternary" else library.GAUSSIAN)
+    parameters.SetKeySwitchTechnique(library.BV)
+    parameters.SetSecurityLevel(library.HEStd_NotSet if allow_insecure else library.HEStd_128_classic)
+    try:
+        context = library.GenCryptoContext(parameters)
+    except RuntimeError as error:
+        raise ValueError(f"ring is refused by OpenFHE: {str(error).rpartition(': ')[2]}") from None
+    for feature in (library.PKE, library.KEYSWITCH, library.LEVELEDSHE):
+        context.Enable(feature)
+    if context.GetRingDimension() != ring.degree:
+        raise ValueError(f"ring.N is {ring.degree}; OpenFHE made {context.GetRingDimension()}")
+    made_bits = math.log2(context.GetModulus())
+    if abs(made_bits - ring.log2_q) > 1:
+        raise ValueError(
+            f"ring.q has {ring.log2_q} bits; OpenFHE made {made_bits:.0f} for t={ring.plaintext_modulus}, "
+            "by its own bound on the noise"
+        )
+    return context
+
+
+def residue_context(ring: Ring, allow_insecure: bool = False) -> Any:
+    """A context for its ring, keys and security check alone.
+
+    OpenFHE adds limbs for plaintext moduli that it thinks too large for q; what is encoded elsewhere is none of its
+    business, so that it is told of a small one.
+
+    Raises
+    ------
+    ValueError
+        As :func:`generate_context`.
+    """
+    return generate_context(replace(ring, plaintext_modulus=min(ring.plaintext_modulus, 2**9)), allow_insecure)
