@@ -56,8 +56,8 @@ def terms(grid: Grid) -> tuple[Term, ...]:
 
 
 def seconds(work: Work, unit: UnitCost) -> Any:
-    """CPU seconds of a work entry: count * (call_s + element_s * size)."""
-    return work.count * (unit.call_s + unit.element_s * work.size)
+    """CPU seconds of a work entry: batch_s + count * (call_s + element_s * size)."""
+    return unit.seconds(work.count, work.size)
 
 
 def evaluate(
@@ -121,13 +121,33 @@ def summarise(
     figures["security_bits_2024"] = security_bits_2024(grid.degree, key_log2_q(grid), grid.secret)
     sigma = np.sqrt(PROTOCOLS[grid.protocol].noise(grid))
     figures["noise_bits"] = np.log2(sigma)
-    if grid.engine in EXECUTED_ENGINES:
-        sigma = np.sqrt(PROTOCOLS[grid.protocol].noise(grid.of_worst_table()))
-    figures["log2_failure"] = log2_failure(sigma, 0.5, grid.tokens * grid.coefficients)
+    figures["log2_failure"] = failure(grid, sigma)
     figures["flooding_bits"] = grid.flooding_bits
-    figures["log2_statistical_distance"] = log2_flooding_distance(grid.flooding_bits, grid.tokens * grid.coefficients)
+    figures["log2_statistical_distance"] = statistical_distance(grid)
     figures["security_bits"] = np.minimum(figures["security_bits_2018"], figures["security_bits_2024"])
     return {name: np.asarray(values, dtype=np.float64) for name, values in figures.items()}
+
+
+def failure(grid: Grid, sigma: Any) -> Any:
+    """log2 of the probability that any coefficient of any token's answer decrypts wrongly.
+
+    Of the worst table where this project executes the design; of a table of the grid's spread, whose relative standard
+    deviation is ``sigma``, where it is published.
+    """
+    module = PROTOCOLS[grid.protocol]
+    if hasattr(module, "log2_failure"):
+        return module.log2_failure(grid)
+    if grid.engine in EXECUTED_ENGINES:
+        sigma = np.sqrt(module.noise(grid.of_worst_table()))
+    return log2_failure(sigma, 0.5, grid.tokens * grid.coefficients)
+
+
+def statistical_distance(grid: Grid) -> Any:
+    """log2 of the statistical distance that flooding leaves in the answers to all tokens; 0 without flooding."""
+    module = PROTOCOLS[grid.protocol]
+    if hasattr(module, "log2_statistical_distance"):
+        return module.log2_statistical_distance(grid)
+    return log2_flooding_distance(grid.flooding_bits, grid.tokens * grid.coefficients)
 
 
 @dataclass(frozen=True, eq=False)

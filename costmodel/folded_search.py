@@ -36,7 +36,7 @@ from costmodel.security import security_bits
 SECURITY_FLOOR_BITS = 128
 TRANSFORM_S = 5e-9  # of a transform, a residue; only ratios matter to the search
 PRODUCT_S = 4e-10  # of a residue of the pass over the table
-BYTE_S = 1e-5  # of a byte on the link
+BYTE_S = 1e-5  # of a byte on the link, unless told
 KEY_BYTE_S = 5e-9  # of a byte of the keys, which are sent once
 
 _MOST_FOLD_DIGITS = 16
@@ -80,6 +80,7 @@ def choose_parameters(
     plaintext_modulus: int | None = None,
     rings: tuple[RingChoice, ...] = RINGS,
     sigma: float = 3.19,
+    byte_s: float = BYTE_S,
 ) -> FoldedParameters:
     """Return the cheapest parameters of a folded query that hold the target for every table.
 
@@ -92,6 +93,7 @@ def choose_parameters(
     plaintext_modulus : t; the smallest that holds the packing if left out
     rings : to choose from
     sigma : noise of encryptions and keys
+    byte_s : what a byte of query and answer costs beside the server's seconds: 8 over the bits a second of a link
 
     Raises
     ------
@@ -113,10 +115,10 @@ def choose_parameters(
     )
     best: _Candidate | None = None
     shapes = [shape for ring in rings for shape in _shapes(task, ring)]
-    for bound, shape in sorted(zip(map(_least_cost, shapes), shapes, strict=True), key=lambda pair: pair[0]):
+    for bound, shape in sorted(((_least_cost(shape, byte_s), shape) for shape in shapes), key=lambda pair: pair[0]):
         if best is not None and bound >= best.cost:
             break
-        for candidate in sorted(_candidates(shape), key=lambda candidate: candidate.cost):
+        for candidate in sorted(_candidates(shape, byte_s), key=lambda candidate: candidate.cost):
             if best is not None and candidate.cost >= best.cost:
                 break
             # The arrays are held to the exact model.
@@ -199,7 +201,7 @@ def _selectors(template: FoldedParameters, leaves: int, digits: int) -> int:
     return 0
 
 
-def _candidates(shape: FoldedParameters) -> Iterator[_Candidate]:
+def _candidates(shape: FoldedParameters, byte_s: float) -> Iterator[_Candidate]:
     """The cheapest choice of every share of the budget that the expansion may take.
 
     Axes of the arrays: share of the expansion, width of the folds' digits, share of the rounded selectors, and of the
@@ -258,7 +260,7 @@ def _candidates(shape: FoldedParameters) -> Iterator[_Candidate]:
 
     sent = shape.selectors * selector_bits + shape.fold_coefficients * fold_bits + answer_bits
     kept = (np.sum(digits, axis=0) + square[0]) * N * log2_q
-    cost = _server_s(shape, digits, square[0]) + BYTE_S * sent / 8 + KEY_BYTE_S * kept / 8
+    cost = _server_s(shape, digits, square[0]) + byte_s * sent / 8 + KEY_BYTE_S * kept / 8
     cost = np.where(left > 0, cost, np.inf)
 
     for index in range(cost.shape[0]):
@@ -377,8 +379,8 @@ def _server_s(shape: FoldedParameters, expansion_digits: Any, square_digits: Any
     return seconds
 
 
-def _least_cost(shape: FoldedParameters) -> float:
+def _least_cost(shape: FoldedParameters, byte_s: float) -> float:
     """What no choice of the other parameters undercuts: one digit a key switch, coefficients of log2 t bits."""
     coefficients = shape.answers * shape.answer_degree + shape.row_coefficients
-    sent = BYTE_S * coefficients * np.log2(shape.plaintext_modulus) / 8
+    sent = byte_s * coefficients * np.log2(shape.plaintext_modulus) / 8
     return float(_server_s(shape, np.ones(shape.expansion_levels), 1.0) + sent)

@@ -1,7 +1,8 @@
 """Unit costs of a machine: what one repetition of an operation takes, by engine, with intervals.
 
-``seconds = count * (call_s + element_s * size)``, where a repetition handles ``size`` residues (N times the limbs,
-mostly). The built-in profile was measured as its provenance says.
+``seconds = batch_s + count * (call_s + element_s * size)``, where a repetition handles ``size`` residues (N times the
+limbs, mostly) and all repetitions of a ledger entry are one batch. That is the cost without contention; the interval
+tells how far single measurements lay from it. The built-in profile was measured as its provenance says.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -21,6 +22,8 @@ else:
     import tomli as tomllib
 
 FORMAT_VERSION = 1
+_ALWAYS = ("call_s", "element_s", "low", "high")
+"""Of a unit, whether it was fitted or published."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,28 @@ class UnitCost:
 
     call_s: float  # seconds a repetition, whatever its size
     element_s: float  # seconds a residue
-    low: float = 1.0  # smallest measured over modelled seconds
-    high: float = 1.0  # largest
+    low: float = 1.0  # measured over modelled seconds, 5 % quantile of the repetitions
+    high: float = 1.0  # 95 % quantile
+    residual: float = 0.0  # root mean square relative error of the fit to costs without contention
+    spread: float = 1.0  # what contention added: 95 % quantile of an entry's repetitions over its cost without it
+    samples: int = 0  # entries that it was fitted to; 0 where it was not fitted here
+    batch_s: float = 0.0  # seconds a ledger entry that counts anything
 
     def __post_init__(self) -> None:
-        if not (0 <= self.call_s < 1e3 and 0 <= self.element_s < 1e3):
-            raise ValueError(f"unit cost is {self.call_s} s + {self.element_s} s; both must be from 0 to 1000")
+        for name in ("batch_s", "call_s", "element_s"):
+            if not 0 <= getattr(self, name) < 1e3:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1000 seconds")
         if not 0 <= self.low <= 1 <= self.high:
             raise ValueError(f"interval is {self.low} to {self.high}; it must contain 1")
+        if not (self.residual >= 0 and self.spread >= 1 and self.samples >= 0):
+            raise ValueError(
+                f"residual is {self.residual}, spread {self.spread}, samples {self.samples}; "
+                "they must be at least 0, 1 and 0"
+            )
+
+    def seconds(self, count: Any, size: Any) -> Any:
+        """CPU seconds of so many repetitions on so many residues each; numbers or arrays that broadcast."""
+        return (count > 0) * self.batch_s + count * (self.call_s + self.element_s * size)
 
 
 @dataclass(frozen=True)
@@ -82,7 +99,7 @@ def read_machine(text: str, name: str) -> Machine:
     for engine, operations in document.get("units", {}).items():
         for operation, cost in operations.items():
             try:
-                units[engine, operation] = UnitCost(**{key: float(value) for key, value in cost.items()})
+                units[engine, operation] = _unit_cost(cost)
             except (AttributeError, TypeError, ValueError) as error:
                 raise ValueError(f"machine {name!r}, unit {engine}.{operation}: {error}") from None
     return Machine(str(document.get("name", name)), units, document.get("provenance", {}))
@@ -116,5 +133,11 @@ def machine_toml(machine: Machine) -> str:
     lines += [f"{key} = {json.dumps(value)}" for key, value in machine.provenance.items()]
     for (engine, operation), cost in sorted(machine.units.items()):
         lines += ["", f'[units.{engine}."{operation}"]']
-        lines += [f"{name} = {getattr(cost, name):.6g}" for name in ("call_s", "element_s", "low", "high")]
+        values = {field.name: getattr(cost, field.name) for field in fields(cost)}
+        lines += [f"{name} = {value:.6g}" for name, value in values.items() if name in _ALWAYS or cost.samples]
     return "\n".join(lines) + "\n"
+
+
+def _unit_cost(values: Mapping[str, Any]) -> UnitCost:
+    numbers = {key: float(value) for key, value in values.items()}
+    return UnitCost(**{**numbers, "samples": int(numbers.get("samples", 0))})

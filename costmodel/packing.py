@@ -3,8 +3,8 @@
 Element packing
     Channel values of w_0, w_1, ... bits share one plaintext coefficient. A field of w bits has the modulus
     M = 2^(w+1): one bit is reserved, so that the two additive shares of a value stay apart from it. A field of
-    L levels, in mixed radix, has the modulus M = 2 L. Field i has the weight M_0 * ... * M_(i-1), field 0 lies lowest, and the coefficient needs a plaintext modulus
-    of at least the product of all M_i.
+    L levels, in mixed radix, has the modulus M = 2 L. Field i has the weight M_0 * ... * M_(i-1), field 0 lies
+    lowest, and the coefficient needs a plaintext modulus of at least the product of all M_i.
 
 PackLWEs
     The results of many ciphertexts, each at coefficient 0 of its own, are merged into the coefficients of one

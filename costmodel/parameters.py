@@ -19,7 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-TILES = ("column", "cheetah", "system")
+TILES = ("column", "cheetah", "spu", "system")
 OUTPUTS = ("ciphertexts", "extracted", "packlwes", "packlwes-one-polynomial", "system")
 SIZES = ("native", "ideal", "wire", "openfhe")
 ENGINES = ("openfhe", "residue", "seal", "spu")

@@ -8,22 +8,35 @@ from typing import Any
 import numpy as np
 
 from costmodel import noise
+from costmodel.folded_search import RINGS, choose_parameters, ring_choices
 from costmodel.grid import Grid
-from costmodel.packing import check_packing, required_plaintext_modulus
+from costmodel.packing import check_packing, field_moduli, required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.protocols.registry import PROTOCOLS
-from costmodel.published import PAPER_WIDTHS, published
+from costmodel.published import CHANNEL_BITS, PAPER_WIDTHS, published
 from costmodel.security import max_log2_q, security_bits_2018
 from costmodel.tuning import DEGREES, LOG2_FAILURE, compact_configuration, compact_wire
 
 SECURITY_FLOOR_BITS = 128
 DEFAULT_FLOODING_BITS = 40
+OWN_PROTOCOLS = ("fastquery", "folded")
+"""Protocols that are this project's own design where nothing else is asked for."""
+FOLDED_WIDTHS = (4, 3)
+"""Two channels in a plaintext of 9 bits: a row of 4096 channels is one polynomial of 2048 coefficients."""
 CHEETAH_PLAINTEXT_BITS = 37
 PAPER_PLAINTEXT_BITS = 13
 LARGEST_OPENFHE_PLAINTEXT_BITS = 31
 """OpenFHE 1.6.1 encodes coefficients of at most 32 bits."""
 LARGEST_ONE_LIMB_PLAINTEXT = 2**25
 """OpenFHE 1.6.1 adds a limb to one of 53 bits for larger ones, by its own bound on the noise."""
+
+EXECUTED: dict[str, tuple[str, ...]] = {
+    "fastquery": ("residue", "openfhe"),
+    "cheetah": ("residue", "openfhe"),
+    "bumblebee": ("residue",),
+    "cryptflow2": ("openfhe",),
+}
+"""Engines that execute a protocol, the default first."""
 
 
 def executable(
@@ -74,6 +87,9 @@ def executable(
         If the protocol or the engine is unknown, the packing does not fit the plaintext modulus, or no ring holds the
         target.
     """
+    if protocol == "folded":
+        base = _folded(table, engine, widths or FOLDED_WIDTHS, ring or {}, flooding_bits, log2_failure)
+        return base.updated(prepared=prepared, align_bits=align_bits)
     packing, bits = _executed_packing(protocol, ablation, engine, widths)
     if levels:
         packing = packing.with_levels(levels)
@@ -104,15 +120,53 @@ def executable(
     return compact_configuration(base, log2_failure, degrees)
 
 
+def _folded(
+    table: Table,
+    engine: str,
+    widths: tuple[int, ...],
+    given: Mapping[str, Any],
+    flooding_bits: int | None,
+    log2_failure: float,
+) -> Configuration:
+    """The folded query on the ring with the least cost that holds; a named ring narrows the choice."""
+    if engine != "residue":
+        raise ValueError(f"engine is {engine!r}; the folded query runs on residue")
+    bits = DEFAULT_FLOODING_BITS if flooding_bits is None else flooding_bits
+    modulus = given.get("plaintext_modulus", required_plaintext_modulus(field_moduli(widths)))
+    check_packing(widths, modulus)
+    rings = [
+        choice
+        for choice in RINGS
+        if given.get("degree", choice.degree) == choice.degree
+        and given.get("limb_bits", choice.limb_bits) == choice.limb_bits
+    ]
+    if "limb_bits" in given and not rings:
+        rings = list(ring_choices(given.get("degree", 4096), given["limb_bits"]))
+    chosen = choose_parameters(
+        table.rows,
+        table.channels,
+        widths,
+        bits,
+        int(log2_failure),
+        plaintext_modulus=modulus,
+        rings=tuple(rings),
+    )
+    ring = Ring(chosen.degree, chosen.limb_bits, modulus)
+    return Configuration("folded", table, ring, Packing(widths, "system", "system"), engine=engine, flooding_bits=bits)
+
+
 def _executed_packing(
     protocol: str, ablation: str | None, engine: str, widths: tuple[int, ...] | None
 ) -> tuple[Packing, int | None]:
     """Packing, and bits of the plaintext where it does not follow from the packing."""
-    if engine not in ("residue", "openfhe"):
-        raise ValueError(f"engine is {engine!r}; residue and openfhe execute")
-    if protocol not in ("fastquery", "cheetah"):
-        raise ValueError(f"protocol is {protocol!r}; it must be one of cheetah, fastquery")
+    engines = EXECUTED.get(protocol)
+    if engines is None:
+        raise ValueError(f"protocol is {protocol!r}; executed are {', '.join(EXECUTED)}")
+    if engine not in engines:
+        raise ValueError(f"engine is {engine!r}; protocol {protocol} is executed by {' and '.join(engines)}")
     full = "extracted" if engine == "residue" else "ciphertexts"
+    if protocol == "bumblebee":
+        return Packing(widths or (CHANNEL_BITS,), "spu", "packlwes"), CHEETAH_PLAINTEXT_BITS
     if protocol == "cheetah" or ablation in ("baseline", "quant"):
         bits = min(CHEETAH_PLAINTEXT_BITS, LARGEST_OPENFHE_PLAINTEXT_BITS if engine == "openfhe" else 60)
         return Packing(widths or ((4,) if ablation == "quant" else (16,)), "cheetah", full), bits
@@ -181,7 +235,8 @@ def configuration(
     """
     if ablation is not None and protocol != "fastquery":
         raise ValueError(f"ablation is {ablation!r}; it goes with protocol fastquery, not {protocol}")
-    if engine in ("residue", "openfhe") or (protocol == "fastquery" and ablation is None):
+    own = protocol in OWN_PROTOCOLS and ablation is None
+    if engine in ("residue", "openfhe") or own:
         base = executable(
             protocol,
             table,

@@ -33,6 +33,9 @@ class SizeFormat(Protocol):
     def parameters(self, grid: Grid) -> Bytes:
         """The server's public parameters."""
 
+    def ready(self, grid: Grid) -> Bytes:
+        """The server's word that it has the client's keys."""
+
     def query(self, grid: Grid) -> Bytes:
         """One fresh ciphertext of the client."""
 
@@ -52,6 +55,10 @@ class Ideal:
 
     def parameters(self, grid: Grid) -> Bytes:
         """Nothing: public parameters are not part of the formula."""
+        return np.int64(0)
+
+    def ready(self, grid: Grid) -> Bytes:
+        """Nothing: sessions are not part of the formula."""
         return np.int64(0)
 
     def query(self, grid: Grid) -> Bytes:
@@ -82,6 +89,10 @@ class OpenFHE:
         """A metadata block and 12 bytes a channel in a frame."""
         return FRAME_HEADER_BYTES + METADATA_BYTES + CHANNEL_METADATA_BYTES * grid.channels
 
+    def ready(self, grid: Grid) -> Bytes:
+        """An empty frame."""
+        return np.int64(FRAME_HEADER_BYTES)
+
     def query(self, grid: Grid) -> Bytes:
         """A whole ciphertext, whatever it was made from."""
         return FRAME_HEADER_BYTES + openfhe.ciphertext_bytes(grid.degree, grid.limbs, grid.log2_q)
@@ -109,6 +120,10 @@ class Seal:
         return np.int64(0)
 
     def parameters(self, grid: Grid) -> Bytes:
+        """Not counted by the published figures."""
+        return np.int64(0)
+
+    def ready(self, grid: Grid) -> Bytes:
         """Not counted by the published figures."""
         return np.int64(0)
 

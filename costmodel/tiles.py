@@ -156,7 +156,8 @@ def iron_matrix_tile(rows: ArrayLike, inner: ArrayLike, columns: ArrayLike, N: A
 
     References
     ----------
-    .. [1] Hao et al., "Iron: Private Inference on Transformers", NeurIPS 2022, section 3.
+    .. [1] Hao et al., "Iron: Private Inference on Transformers", NeurIPS 2022. The bound m_w n_w k_w <= N is the
+       paper's by readers' accounts of it; the objective is assumed, and gives the windows of BOLT's re-implementation.
     """
     return MatrixTile(*_per_shape(_iron_matrix_tile, rows, inner, columns, N))
 

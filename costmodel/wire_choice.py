@@ -1,7 +1,7 @@
 """Wire bits for many configurations at once: the columnar form of :func:`costmodel.tuning.compact_wire`.
 
-For every number of bits of the query near the fewest that hold the target, the fewest bits of the answer follow in closed
-form from what the noise leaves of the decoding interval; the fewest bytes a query win.
+For every number of bits of the query near the fewest that hold the target, the fewest bits of the answer follow in
+closed form from what the noise leaves of the decoding interval; the fewest bytes a query win.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ ANSWER_CANDIDATES = 12
 """Bits of a above the fewest; each further one shortens b ever less."""
 
 DIGIT_COLUMNS = ("digit_bits", "digit_dropped_bits")
-_ALL_BITS = np.int64(1000)
-_ROWS = 4096
+_ALL_BITS = np.asarray(1000)
+_ROWS = 512  # points at once, so that their candidates stay in the caches
 
 
 def wire_columns(
@@ -56,14 +56,12 @@ def wire_columns(
         By ``WIRE_COLUMNS``. Where no bits hold the target all are kept.
     """
     grid = grid.of_worst_table()
-    best: dict[str, IntArray] = {}
-    size: NDArray[np.float64] = np.full(grid.shape, np.inf)
-    for width, dropped in _digit_choices(grid) if digits else [(grid.digit_bits, grid.digit_dropped_bits)]:
-        found, bytes_each = _for_digits(replace(grid, digit_bits=width, digit_dropped_bits=dropped), log2_target, queries)
-        better = (bytes_each < size) & (width >= 0)
-        best = {name: np.where(better, values, best[name]) if best else values for name, values in found.items()}
-        size = np.where(better, bytes_each, size)
-    return best
+    choices = list(_digit_choices(grid)) if digits else [(grid.digit_bits, grid.digit_dropped_bits)]
+    width, dropped = (np.stack([np.broadcast_to(one[k], grid.shape) for one in choices]) for k in (0, 1))
+    found, size = _chosen(replace(grid, digit_bits=width, digit_dropped_bits=dropped), log2_target, queries)
+    size = np.where(width >= 0, size, np.inf)
+    fewest = np.where(np.isfinite(size).any(axis=0), np.argmin(size, axis=0), len(choices) - 1)[None]
+    return {name: np.take_along_axis(values, fewest, axis=0)[0] for name, values in found.items()}
 
 
 def _digit_choices(grid: Grid) -> Iterator[tuple[IntArray, IntArray]]:
@@ -83,14 +81,16 @@ def _digit_choices(grid: Grid) -> Iterator[tuple[IntArray, IntArray]]:
         yield np.where(found, width, -1), drops[least[..., 0]]
 
 
-def _for_digits(grid: Grid, log2_target: float, queries: float) -> tuple[dict[str, IntArray], NDArray[np.float64]]:
+def _chosen(grid: Grid, log2_target: float, queries: float) -> tuple[dict[str, IntArray], NDArray[np.float64]]:
     shape, rows = grid.shape, int(np.prod(grid.shape, dtype=np.int64))
     flat = {name: np.broadcast_to(values, shape).reshape(-1) for name, values in grid.arrays().items()}
     columns = {name: np.empty(rows, np.int64) for name in WIRE_COLUMNS}
     size = np.empty(rows, np.float64)
     for start in range(0, rows, _ROWS):
         part = slice(start, start + _ROWS)
-        chosen, size[part] = _for_points(_points(grid, {name: values[part] for name, values in flat.items()}), log2_target, queries)
+        chosen, size[part] = _for_points(
+            _points(grid, {name: values[part] for name, values in flat.items()}), log2_target, queries
+        )
         for name in WIRE_COLUMNS:
             columns[name][part] = chosen[name]
     return {name: values.reshape(shape) for name, values in columns.items()}, size.reshape(shape)
@@ -98,7 +98,7 @@ def _for_digits(grid: Grid, log2_target: float, queries: float) -> tuple[dict[st
 
 def _points(grid: Grid, flat: dict[str, NDArray[Any]]) -> Grid:
     """A grid of single points along a first axis, two more kept for candidates."""
-    columns = {name: values[:, None, None] for name, values in flat.items()}
+    columns: dict[str, Any] = {name: values[:, None, None] for name, values in flat.items()}
     limbs = tuple(columns.pop(f"limb_bits_{k}") for k in range(grid.limbs))
     return replace(grid, limb_bits=limbs, **columns)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from fastquery import plot
 from fastquery.api import estimate, run
 from fastquery.optimizer import Optimum, optimize
+from fastquery.quantization import quantize, recipes
 from fastquery.runs import Run
 from fastquery.sweeps import sweep
 from validate.published import check_claims as claims
 
-__all__ = ["Optimum", "Run", "claims", "estimate", "optimize", "plot", "run", "sweep"]
+__all__ = ["Optimum", "Run", "claims", "estimate", "optimize", "plot", "quantize", "recipes", "run", "sweep"]

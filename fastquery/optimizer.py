@@ -1,7 +1,7 @@
 """The best configurations of a lookup: every system, ring, packing and wire under constraints, and the Pareto front.
 
-Systems that this project executes are searched: rings, layouts, channel widths, digits of the keys; the bits on the wire
-follow from the target failure probability. Systems as published have no choice and stand as they are.
+Systems that this project executes are searched: rings, layouts, channel widths, digits of the keys; the bits on the
+wire follow from the target failure probability. Systems as published have no choice and stand as they are.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from costmodel.protocols.registry import PROTOCOLS
 from costmodel.published import ABLATIONS, PAPER_WIDTHS
 from costmodel.security import security_bits
 from costmodel.tuning import LOG2_FAILURE
-from fastquery.spaces import Column, Space, configuration_at
-from fastquery.cli.options import parse_widths
+from fastquery.spaces import EXECUTED, Column, Space, configuration_at
 from fastquery.sweeps import RENAMED, Block, blocks, several
 from fastquery.tables import table_of
 
@@ -80,6 +79,15 @@ class Goal:
         return self.errors.get(widths, rounding_error(widths))
 
 
+class Requirements(NamedTuple):
+    """What every configuration must have."""
+
+    flooding_bits: int = FLOODING_BITS
+    log2_failure: float = LOG2_FAILURE
+    security: int = 128  # bits by the stricter table
+    prepared: bool = False  # what does not depend on the token is done before it is known
+
+
 def rounding_error(widths: Widths) -> float:
     """Root mean square error of uniform quantisers over their range: sqrt(mean 4^-w / 12)."""
     return math.sqrt(sum(4.0**-width for width in widths) / len(widths) / 12.0)
@@ -107,8 +115,8 @@ OBJECTIVES: Mapping[str, Objective] = {
     "memory": Objective("table_bytes", lambda f, *_: f["table_bytes"]),
     "error": Objective("quantisation_error", lambda _, goal, widths: goal.error(widths)),
 }
-"""``bytes`` of a query with its share of the setup; ``latency``, and ``time`` with the setup's share added; ``server`` CPU
-seconds; ``setup`` bytes; ``memory`` of the encoded table; quantisation ``error``."""
+"""``bytes`` of a query with its share of the setup; ``latency``, and ``time`` with the setup's share added; ``server``
+CPU seconds; ``setup`` bytes; ``memory`` of the encoded table; quantisation ``error``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +164,7 @@ def optimize(
     flooding_bits: int = FLOODING_BITS,
     log2_failure: float = LOG2_FAILURE,
     security: int = 128,
+    prepared: bool = False,
     at_most: Mapping[str, float] | None = None,
 ) -> Optimum:
     """The best configuration of a lookup and the Pareto front of two objectives.
@@ -178,6 +187,8 @@ def optimize(
         Largest quantisation error; that of the paper's 4, 3 and 3 bits if left out.
     flooding_bits, log2_failure, security
         Statistical flooding, target log2 failure probability, and security in bits by the stricter table.
+    prepared
+        What does not depend on the token is done before it is known.
     at_most
         Upper bounds by objective or figure: ``{"bytes": 1e6, "memory": 4e8}``.
 
@@ -207,12 +218,13 @@ def optimize(
         raise ValueError(f"max_error is {bound:.3g}; no packing has so small a quantisation error")
     profile = machine or default_machine()
     bounds = {"error": bound, **(at_most or {})}
-    search = Search(goal, (objective, *pareto), bounds, flooding_bits, log2_failure, security)
+    needs = Requirements(flooding_bits, log2_failure, security, prepared)
+    search = Search(goal, (objective, *pareto), bounds, needs)
     names = list(PROTOCOLS) if "all" in several(protocol) else several(protocol)
     skipped = []
     for name in names:
         try:
-            for space in candidates(name, shape, packings, goal, flooding_bits, log2_failure, security):
+            for space in candidates(name, shape, packings, goal, needs, packing is not None):
                 for block in blocks(space, profile):
                     search.add(block)
         except ValueError as error:
@@ -227,39 +239,38 @@ def candidates(
     table: Table,
     packings: Sequence[Widths],
     goal: Goal,
-    flooding_bits: int,
-    log2_failure: float,
-    security: int,
+    needs: Requirements,
+    named: bool = False,
 ) -> Iterator[Space]:
-    """The spaces of configurations of one system.
+    """The spaces of configurations of one system; where packings are named, one with another packing has none.
 
     Raises
     ------
     ValueError
         If the system cannot be had so.
     """
-    base = _base(protocol, table, flooding_bits, log2_failure)
-    if base.wire is None:
-        published = len(base.packing.widths) == 1 or base.engine not in ("residue", "openfhe")
-        for widths in [base.packing.widths] if published else packings:
-            own = base if published else _base(protocol, table, flooding_bits, log2_failure, widths)
-            yield _space(own, goal.link)
+    base = _base(protocol, table, needs)
+    if base.engine not in EXECUTED:
+        if not named or base.packing.widths in packings:
+            yield _space(base, goal.link)
         return
-    layouts = dict.fromkeys((p.tile, p.output) for p in _layouts(base, table, flooding_bits))
+    if base.wire is None:
+        for widths in packings:
+            yield _space(_base(protocol, table, needs, widths), goal.link)
+        return
+    layouts = dict.fromkeys((p.tile, p.output) for p in _layouts(base, table, needs))
     for widths, (tile, output), limbs in product(packings, layouts, (1, 2)):
-        rings = _rings(required_plaintext_bits(widths), limbs, security)
+        modulus = 2 ** required_plaintext_bits(widths)
+        rings = _rings(modulus, limbs, needs.security)
         if not len(rings["degree"]):
             continue
-        modulus = 2 ** required_plaintext_bits(widths)
-        carrier = base.updated(
-            ring=Ring(base.ring.degree, (61, 61), modulus), packing=Packing(widths, tile, output), prepared=base.prepared
-        )
+        carrier = base.updated(ring=Ring(base.ring.degree, (61, 61), modulus), packing=Packing(widths, tile, output))
         axes = [rings, {"plaintext_modulus": np.array([modulus])}]
-        chosen = {"queries": goal.queries, "log2_failure": log2_failure}
-        yield replace(_space(carrier, goal.link, axes), **chosen)
+        wire = (goal.queries, needs.log2_failure)
+        yield _space(carrier, goal.link, axes, *wire)
         if output == "packlwes":  # more digits take longer and leave less noise, fewer make smaller keys
             digits = {"digit_bits": np.array(DIGIT_BITS), "digit_dropped_bits": np.zeros(len(DIGIT_BITS), np.int64)}
-            yield replace(_space(carrier, goal.link, [*axes, digits]), **chosen)
+            yield _space(carrier, goal.link, [*axes, digits], *wire)
 
 
 def pareto_mask(x: Floats, y: Floats) -> NDArray[np.bool_]:
@@ -287,13 +298,11 @@ class Search:
         goal: Goal,
         objectives: tuple[str, str, str],
         at_most: Mapping[str, float],
-        flooding_bits: int,
-        log2_failure: float,
-        security: int,
+        needs: Requirements,
     ) -> None:
         self.goal, self.objectives = goal, objectives
-        self.at_most = {**at_most, "log2_failure": log2_failure}
-        self.at_least = {"flooding_bits": flooding_bits, "security_bits": security}
+        self.at_most = {**at_most, "log2_failure": needs.log2_failure}
+        self.at_least = {"flooding_bits": needs.flooding_bits, "security_bits": needs.security}
         self.searched = 0
         self._spaces: list[Space] = []
         self._rows: list[pd.DataFrame] = []
@@ -326,7 +335,10 @@ class Search:
             If nothing holds the constraints.
         """
         if not self._rows:
-            held = {**{f"{k} <=": v for k, v in self.at_most.items()}, **{f"{k} >=": v for k, v in self.at_least.items()}}
+            held = {
+                **{f"{k} <=": v for k, v in self.at_most.items()},
+                **{f"{k} >=": v for k, v in self.at_least.items()},
+            }
             spelt = ", ".join(f"{name} {bound:g}" for name, bound in held.items())
             raise ValueError("nothing holds all of " + spelt + "".join(f"; {line}" for line in skipped[:1]))
         rows = pd.concat(self._rows, ignore_index=True)
@@ -352,7 +364,10 @@ class Search:
         return configuration_at(space.base, {name: _plain(row[name]) for name in space.varied})
 
     def _shown(self, front: pd.DataFrame, configurations: Sequence[Configuration]) -> pd.DataFrame:
-        axes = {OBJECTIVES[name].column: front[f"objective_{k}"] for k, name in ((1, self.objectives[1]), (2, self.objectives[2]))}
+        axes = {
+            OBJECTIVES[name].column: front[f"objective_{k}"]
+            for k, name in ((1, self.objectives[1]), (2, self.objectives[2]))
+        }
         about = {
             "protocol": [one.protocol for one in configurations],
             "widths_bits": [",".join(str(width) for width in one.packing.widths) for one in configurations],
@@ -364,41 +379,50 @@ class Search:
         return pd.DataFrame({**axes, **about, **rest}).reset_index(drop=True)
 
 
-def _base(
-    protocol: str, table: Table, flooding_bits: int, log2_failure: float, widths: Widths | None = None
-) -> Configuration:
-    """This project's own design of a system where there is one, the published one otherwise."""
+def _base(protocol: str, table: Table, needs: Requirements, widths: Widths | None = None) -> Configuration:
+    """The project's own design of a system where there is one, the published one otherwise."""
     try:
         return configuration(
-            protocol, table, engine="residue", widths=widths, flooding_bits=flooding_bits, log2_failure=log2_failure
+            protocol,
+            table,
+            engine="residue",
+            widths=widths,
+            flooding_bits=needs.flooding_bits,
+            log2_failure=needs.log2_failure,
+            prepared=needs.prepared,
         )
     except ValueError:
         return configuration(protocol, table)
 
 
-def _layouts(base: Configuration, table: Table, flooding_bits: int) -> Iterator[Packing]:
+def _layouts(base: Configuration, table: Table, needs: Requirements) -> Iterator[Packing]:
     """How an executed system may cut its table and pack its answers: FastQuery in every way of its ablation."""
     yield base.packing
     if base.protocol == "fastquery":
+        options: dict[str, Any] = {"engine": "residue", "flooding_bits": needs.flooding_bits}
         for row in ABLATIONS:
-            yield configuration(
-                "fastquery", table, ablation=row, engine="residue", flooding_bits=flooding_bits
-            ).packing
+            yield configuration("fastquery", table, ablation=row, **options).packing
 
 
-def _rings(plaintext_bits: int, limbs: int, security: int) -> dict[str, Column]:
+def _rings(plaintext_modulus: int, limbs: int, security: int) -> dict[str, Column]:
     """Rings of so many equal limbs that hold a plaintext and have the security, as one axis."""
     pairs = [
         (degree, bits)
         for degree in DEGREES
         for bits in LIMB_BITS
-        if plaintext_bits + 1 < bits * limbs and security_bits(degree, bits * limbs) >= security
+        if plaintext_modulus.bit_length() < bits * limbs and security_bits(degree, bits * limbs) >= security
     ]
-    degrees, bits = (np.array(values, dtype=np.int64) for values in (zip(*pairs, strict=True) if pairs else ((), ())))
+    degrees, bits = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return {"degree": degrees, **{f"limb_bits_{k}": bits for k in range(limbs)}}
 
 
-def _space(base: Configuration, link: Link, axes: Sequence[Mapping[str, Column]] = ()) -> Space:
+def _space(
+    base: Configuration,
+    link: Link,
+    axes: Sequence[Mapping[str, Column]] = (),
+    queries: float | None = None,
+    log2_failure: float = LOG2_FAILURE,
+) -> Space:
     """A space of one lookup over one link."""
     table = base.table
     lookup = {"rows": table.rows, "channels": table.channels, "tokens": table.tokens}
@@ -408,6 +432,8 @@ def _space(base: Configuration, link: Link, axes: Sequence[Mapping[str, Column]]
         {"protocol": base.protocol},
         [f"{table.rows}x{table.channels}"],
         ({k: np.array([v]) for k, v in lookup.items()}, *axes, {k: np.array([v]) for k, v in on_link.items()}),
+        queries,
+        log2_failure,
     )
 
 
@@ -437,7 +463,11 @@ def _errors(errors: pd.DataFrame | Mapping[Widths, float] | None) -> dict[Widths
         raise ValueError(f"errors has no column {missing[0]!r}; it must have bits, such as 4,3,3, and weighted_error")
     known: dict[Widths, float] = {}
     for bits, error in zip(errors["bits"], errors["weighted_error"], strict=True):
-        widths = parse_widths(bits) if isinstance(bits, str) else tuple(int(width) for width in np.atleast_1d(bits))
+        widths = (
+            tuple(int(width) for width in bits.split(","))
+            if isinstance(bits, str)
+            else tuple(int(width) for width in np.atleast_1d(bits))
+        )
         known[widths] = min(float(error), known.get(widths, math.inf))
     return known
 

@@ -1,14 +1,61 @@
-"""Figures by name: ``fq.plot.bandwidth(frame) -> Figure``; matplotlib is loaded when one is drawn."""
+"""Figures by name: ``fq.plot.bandwidth(frame) -> Figure``; matplotlib is loaded when one is drawn.
+
+``fq.plot.frame("bandwidth")`` makes the data of any of them. Names are those of the command line with underscores.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from costmodel.link import Link, parse_link
+from costmodel.machine import Machine
+from fastquery.figures import FIGURES, Inputs, frame_of
 
-def bandwidth(frame: pd.DataFrame, title: str = "", source: str = "") -> Any:
-    """See :func:`plots.bandwidth.bandwidth`."""
-    from plots.bandwidth import bandwidth as draw
+NAMES = tuple(name.replace("-", "_") for name in FIGURES)
 
-    return draw(frame, title, source)
+
+def frame(
+    name: str,
+    table: str | None = None,
+    link: str | Link | None = None,
+    machine: Machine | None = None,
+    measurements: str | Path | None = None,
+) -> pd.DataFrame:
+    """The data of a figure, its title and its caption among the frame's attributes.
+
+    Parameters
+    ----------
+    name
+        One of ``NAMES``, or the command line's spelling.
+    table, link, machine, measurements
+        What differs from the figure's own defaults.
+
+    Raises
+    ------
+    ValueError
+        If there is no such figure or its data cannot be had.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> fq.plot.ring_map(fq.plot.frame("ring_map", table="gpt2")).savefig("rings.png")  # doctest: +SKIP
+    """
+    on = parse_link(link) if isinstance(link, str) else link
+    inputs = Inputs(table, on, machine, None if measurements is None else Path(measurements))
+    return frame_of(name.replace("_", "-"), inputs)
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    if name not in NAMES:
+        raise AttributeError(f"there is no figure {name!r}; figures are {', '.join(NAMES)}")
+    from plots import FIGURES as DRAWN
+
+    return DRAWN[name.replace("_", "-")]
+
+
+def __dir__() -> list[str]:
+    return ["NAMES", "frame", *NAMES]

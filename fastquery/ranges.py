@@ -34,7 +34,7 @@ def numbers(name: str, text: str) -> NDArray[np.float64]:
     count = int((last - first) / step + 1e-9) + 1
     if count > LARGEST_AXIS:
         raise ValueError(f"{name} is {text!r}, which has {count} values; it must have at most {LARGEST_AXIS}")
-    return first + step * np.arange(count)
+    return np.asarray(first + step * np.arange(count), dtype=np.float64)
 
 
 def integers(name: str, text: str) -> NDArray[np.int64]:

@@ -98,8 +98,10 @@ def run(
         Token ids, or how many to draw.
     seed
         Of a random table and of drawn tokens.
-    machine, link
+    machine
         What the prediction is made for.
+    link
+        What lies between the parties, by a relay; the loopback interface is left as it is.
     allow_insecure
         Execute a ring below the security table.
     progress
@@ -123,7 +125,8 @@ def run(
     for token in drawn:
         if not 0 <= token < rows:
             raise ValueError(f"token is {token}; it must lie between 0 and {rows - 1}, the table's last row")
-    executed = execute(configuration, table, drawn, seed, allow_insecure, progress)
+    relayed = None if link == PRESETS["loopback"] else link
+    executed = execute(configuration, table, drawn, seed, allow_insecure, progress, relayed)
     plain = load_table(configuration, table, seed)
     spread = element_spread(plain.coefficients, plain.public.field_moduli)
     sized = configuration.updated(size="native", table=replace(configuration.table, spread=spread))

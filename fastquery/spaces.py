@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from costmodel.grid import WIRE_COLUMNS, Grid
 from costmodel.link import Link
-from costmodel.packing import field_moduli, required_plaintext_modulus
+from costmodel.packing import required_plaintext_modulus
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import configuration
 from costmodel.protocols.registry import PROTOCOLS
@@ -69,7 +69,9 @@ class Space:
     @property
     def limbs(self) -> int:
         """Number of primes of q."""
-        return sum(name.startswith("limb_bits_") for axis in self.axes for name in axis) or len(self.base.ring.limb_bits)
+        return sum(name.startswith("limb_bits_") for axis in self.axes for name in axis) or len(
+            self.base.ring.limb_bits
+        )
 
     @property
     def varied(self) -> list[str]:
@@ -132,7 +134,7 @@ def choices(protocols: Sequence[str], ablations: Sequence[str | None], *rest: Se
     """Every choice; ``all`` is every system of the model, and an ablation goes with FastQuery alone."""
     names = list(PROTOCOLS) if "all" in protocols else protocols
     for name in names:
-        own = ablations if name == "fastquery" or "all" not in protocols else [None]
+        own = ablations if name == "fastquery" or "fastquery" not in names else [None]
         for values in product([name], own, *rest):
             yield Choice(*values)
 
@@ -270,15 +272,15 @@ def _space(
     if ring:
         if "limb_bits_0" not in ring:
             columns.update({f"limb_bits_{k}": np.array([bits]) for k, bits in enumerate(base.ring.limb_bits)})
-        widths = choice.widths or base.packing.widths
+        packing = base.packing
+        if choice.widths not in (None, packing.widths):
+            packing = replace(packing, widths=choice.widths, levels=())
         # A ring that holds all, so that no point need be valid for the space to be.
-        moduli = [base.ring.plaintext_modulus, required_plaintext_modulus(field_moduli(widths))]
+        moduli = [base.ring.plaintext_modulus, required_plaintext_modulus(packing.field_moduli)]
         moduli += [int(ring["plaintext_modulus"].max())] if "plaintext_modulus" in ring else []
         limbs = sum(name.startswith("limb_bits_") for name in columns)
-        carrier = base.updated(
-            ring=replace(base.ring, limb_bits=(61,) * max(limbs, 2), plaintext_modulus=max(moduli)),
-            packing=replace(base.packing, widths=widths),
-        )
+        roomy = replace(base.ring, limb_bits=(61,) * max(limbs, 2), plaintext_modulus=max(moduli))
+        carrier = base.updated(ring=roomy, packing=packing)
         columns.setdefault("plaintext_modulus", np.array([base.ring.plaintext_modulus]))
     carrier = configuration_at(carrier, dict(choice.fields))
     for name, values in {**columns, **numeric}.items():
@@ -330,7 +332,9 @@ def _check(base: Configuration, name: str, values: Column) -> None:
     known = Grid.of(base).arrays()
     if name not in known and not name.startswith("limb_bits_"):
         raise ValueError(f"sweep has no field {name!r}; its fields are {', '.join([*known, *DISCRETE])}")
-    roomy = base.updated(ring=replace(base.ring, limb_bits=(61, 61)), packing=replace(base.packing, widths=(1,)))
+    roomy = base.updated(
+        ring=replace(base.ring, limb_bits=(61, 61)), packing=replace(base.packing, widths=(1,), levels=())
+    )
     for value in values.tolist():
         if name.startswith("limb_bits_"):
             replace(roomy.ring, limb_bits=(value, 61), plaintext_modulus=2)

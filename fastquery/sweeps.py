@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from costmodel.estimate import evaluate
 from costmodel.grid import Grid
 from costmodel.link import Link
 from costmodel.machine import Machine, default_machine
-from costmodel.packing import field_moduli, required_plaintext_modulus
+from costmodel.packing import required_plaintext_modulus
 from costmodel.parameters import Table
 from fastquery import ranges
 from fastquery.frames import ROW_GROUP, WRITERS, Label
@@ -43,8 +43,8 @@ RENAMED = {"degree": "ring_degree", "rows": "table_rows", "channels": "table_cha
 class Links(NamedTuple):
     """Links as arrays that broadcast with a grid."""
 
-    rate_bit_per_s: Column
-    round_trip_s: Column
+    rate_bit_per_s: Any
+    round_trip_s: Any
 
 
 class Skipped(NamedTuple):
@@ -58,7 +58,8 @@ class Skipped(NamedTuple):
         return list(dict.fromkeys(self.reasons))
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Block:
     """A part of a space with its figures; every array broadcasts to ``shape``."""
 
     space: Space
@@ -81,7 +82,7 @@ class Block(NamedTuple):
     def head(self, count: int) -> Block:
         """The first so many possible configurations."""
         possible = np.broadcast_to(self.possible, self.shape)
-        return self._replace(possible=possible & (np.cumsum(possible).reshape(self.shape) <= count))
+        return replace(self, possible=possible & (np.cumsum(possible).reshape(self.shape) <= count))
 
     def fill(self, column: Column, values: Any) -> None:
         """Write an array of the block to a column of :meth:`count` rows."""
@@ -161,7 +162,7 @@ def sweep_spaces(
     return found, skipped
 
 
-def blocks(space: Space, machine: Machine, block: int = BLOCK) -> Iterator[Block]:
+def blocks(space: Space, machine: Machine, block: int | None = None) -> Iterator[Block]:
     """Evaluate a space, part by part.
 
     Raises
@@ -169,8 +170,8 @@ def blocks(space: Space, machine: Machine, block: int = BLOCK) -> Iterator[Block
     ValueError
         If the machine lacks a unit cost or a format has no size for a value.
     """
-    required = required_plaintext_modulus(field_moduli(space.base.packing.widths))
-    for slices in _parts(space.shape, block):
+    required = required_plaintext_modulus(space.base.packing.field_moduli)
+    for slices in _parts(space.shape, block or BLOCK):
         columns = space.part(slices)
         links = Links(*(columns[name] for name in LINK_COLUMNS))
         grid = grid_of(space.base, columns)
@@ -235,6 +236,7 @@ class Columns:
         self._books = {name: {text: k for k, text in enumerate(dict.fromkeys(all_))} for name, all_ in texts.items()}
         self._limbs = max(space.limbs for space in found)
         self._columns: dict[str, Column] = {}
+        self._same: dict[str, tuple[Any, int]] = {}  # columns whose first rows all have one value
 
     def room(self) -> int:
         """Rows that still fit."""
@@ -243,22 +245,37 @@ class Columns:
     def append(self, block: Block) -> int:
         """Take a block that fits; returns its rows."""
         numbers = block.columns()
-        numbers.update({f"limb_bits_{k}": np.int64(0) for k in range(block.grid.limbs, self._limbs)})
+        numbers.update({f"limb_bits_{k}": np.zeros((), np.int64) for k in range(block.grid.limbs, self._limbs)})
         if not self._columns:
             self._columns = {name: np.empty(self.capacity, np.int32) for name in self._books}
             self._columns |= {name: np.empty(self.capacity, values.dtype) for name, values in numbers.items()}
-        kept = slice(self.rows, self.rows + block.count())
+        stop = self.rows + block.count()
         space = block.space
         for name, book in self._books.items():
-            if name == "table":
-                codes = np.array([book[text] for text in space.tables], np.int32)
-                block.fill(self._columns[name][kept], codes[block.table])
-            else:
-                self._columns[name][kept] = book[space.labels[name]]
+            codes = np.array([book[text] for text in space.tables], np.int32)[block.table] if name == "table" else None
+            self._put(name, stop, block, np.int32(book[space.labels[name]]) if codes is None else codes)
         for name, values in numbers.items():
-            block.fill(self._columns[name][kept], values)
-        self.rows = kept.stop
-        return kept.stop - kept.start
+            self._put(name, stop, block, values)
+        added, self.rows = stop - self.rows, stop
+        return added
+
+    def _put(self, name: str, stop: int, block: Block, values: Any) -> None:
+        """Write a block's values; what is the same in every row and stands there from an earlier block is left."""
+        column = self._columns[name]
+        if np.ndim(values) and values.strides != (0,) * values.ndim and values.size > 1:
+            self._same.pop(name, None)
+            block.fill(column[self.rows : stop], values)
+            return
+        value = values.flat[0] if np.ndim(values) else values
+        known, until = self._same.get(name, (None, 0))
+        if value != known:
+            until = self.rows
+        if stop > until:
+            column[until:stop] = value
+        if value == known or self.rows == 0:
+            self._same[name] = value, max(until, stop)
+        else:
+            self._same.pop(name, None)
 
     def clear(self) -> None:
         """Forget the rows, keep the room."""
@@ -275,7 +292,9 @@ class Columns:
     def frame(self) -> pd.DataFrame:
         """The rows so far as a data frame, texts as categories."""
         columns = {
-            name: pd.Categorical.from_codes(values.codes, list(values.values)) if isinstance(values, Label) else values
+            name: pd.Categorical.from_codes(values.codes, pd.Index(list(values.values)))  # type: ignore[arg-type]
+            if isinstance(values, Label)
+            else values
             for name, values in self.arrays().items()
         }
         return pd.DataFrame(columns, copy=False)

@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from plots.style import check, digits, entitle, figure, grid, legend_below, order, second_text, series
+from plots.style import GREY, check, digits, entitle, figure, grid, legend_below, order, second_text, series
 
 
 class Crossing(NamedTuple):
-    """Where the fastest protocol changes."""
+    """Where the lines of two protocols cross."""
 
     rate_bit_per_s: float
     latency_s: float
-    slower_link: str  # fastest below this rate
-    faster_link: str  # fastest above it
+    below: str  # faster of the two below this rate
+    above: str  # faster above it
+    fastest: bool  # whether no third protocol is faster there
 
 
 def bandwidth(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
@@ -48,28 +49,30 @@ def bandwidth(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
         )
     found = crossings(frame)
     for k, crossing in enumerate(found):
-        rate = crossing.rate_bit_per_s / 1e6
-        axes.plot(rate, crossing.latency_s, "o", mfc="white", mec="black", markersize=10, zorder=5)
-        axes.text(rate, crossing.latency_s, str(k + 1), fontsize=7, ha="center", va="center", zorder=6)
+        at = crossing.rate_bit_per_s / 1e6, crossing.latency_s
+        edge, width = ("black", 1.6) if crossing.fastest else (GREY, 0.8)
+        axes.plot(*at, "o", mfc="white", mec=edge, mew=width, markersize=10, zorder=5)
+        axes.text(*at, str(k + 1), fontsize=7, ha="center", va="center_baseline", zorder=6)
+        axes.annotate(
+            f"{digits(at[0])} Mbit/s", at, (0, -15 if crossing.fastest else 9), textcoords="offset points", ha="center",
+            fontsize=7, zorder=6, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8},
+        )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="bandwidth (Mbit/s)", ylabel="latency from token to shares (s)")
     axes.margins(x=0)
     grid(axes, "both")
     legend_below(drawn, handles, order(frame["protocol"]), 2)
-    lines = [_line(k, crossing) for k, crossing in enumerate(found)] or ["one protocol is fastest at every bandwidth"]
-    text = source or str(frame.attrs.get("source", "source: a data frame without a stated origin"))
-    entitle(drawn, frame, title, "\n".join([*lines, text]))
+    notes = [_line(k, crossing) for k, crossing in enumerate(found)] or ["No two lines cross."]
+    entitle(drawn, frame, title, source, "Crossings (bold: the fastest of all changes). " + " ".join(notes))
     return drawn
 
 
 def _line(k: int, crossing: Crossing) -> str:
-    return (
-        f"({k + 1}) {digits(crossing.rate_bit_per_s / 1e6)} Mbit/s, {second_text(crossing.latency_s)}: "
-        f"{crossing.slower_link} is fastest below, {crossing.faster_link} above"
-    )
+    at = f"{digits(crossing.rate_bit_per_s / 1e6)} Mbit/s, {second_text(crossing.latency_s)}"
+    return f"({k + 1}) {at}: below it {crossing.below} is faster, above it {crossing.above}."
 
 
 def crossings(frame: pd.DataFrame) -> list[Crossing]:
-    """Rates and latencies at which the fastest protocol changes, interpolated on logarithmic axes.
+    """Where two lines cross, by rate, interpolated on logarithmic axes.
 
     Raises
     ------
@@ -79,15 +82,18 @@ def crossings(frame: pd.DataFrame) -> list[Crossing]:
     latency = frame.pivot_table(index="rate_bit_per_s", columns="protocol", values="latency_s", sort=False).sort_index()
     if latency.isna().to_numpy().any():
         raise ValueError("frame of bandwidth: every protocol must have the same rates")
-    rates, values = np.log(latency.index.to_numpy(dtype=float)), np.log(latency.to_numpy(dtype=float))
-    fastest = values.argmin(axis=1)
-    at = np.flatnonzero(fastest[1:] != fastest[:-1])
-    old, new = fastest[at], fastest[at + 1]
-    before, after = values[at, old] - values[at, new], values[at + 1, old] - values[at + 1, new]
-    part = before / (before - after)
-    rate = np.exp(rates[at] + part * (rates[at + 1] - rates[at]))
-    crossed = np.exp(values[at, old] + part * (values[at + 1, old] - values[at, old]))
     names = [str(name) for name in latency.columns]
-    return [
-        Crossing(float(r), float(s), names[a], names[b]) for r, s, a, b in zip(rate, crossed, old, new, strict=True)
-    ]
+    rates, values = np.log(latency.index.to_numpy(dtype=float)), np.log(latency.to_numpy(dtype=float))
+    first, second = np.triu_indices(len(names), 1)
+    apart = values[:, first] - values[:, second]
+    at, pair = np.nonzero((apart[:-1] < 0) != (apart[1:] < 0))
+    before, after = apart[at, pair], apart[at + 1, pair]
+    part = before / (before - after)
+    rate = rates[at] + part * (rates[at + 1] - rates[at])
+    all_there = values[at] + part[:, None] * (values[at + 1] - values[at])
+    own = all_there[np.arange(len(at)), first[pair]]
+    fastest = own <= all_there.min(axis=1, initial=np.inf) + 1e-12
+    below = np.where(before < 0, first[pair], second[pair])
+    above = np.where(before < 0, second[pair], first[pair])
+    found = zip(np.exp(rate), np.exp(own), below, above, fastest, strict=True)
+    return sorted(Crossing(float(r), float(s), names[b], names[a], bool(f)) for r, s, b, a, f in found)

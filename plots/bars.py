@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from matplotlib.patches import Patch
 
 from plots.style import SMALL, byte_text, check, entitle, figure, grid, legend_below, order, second_text, series
 
-PUBLISHED = {"marker": "D", "mfc": "white", "mec": "black", "markersize": 6, "linestyle": "none"}
+PUBLISHED: dict[str, Any] = {"marker": "D", "mfc": "white", "mec": "black", "markersize": 6, "linestyle": "none"}
 
 
 def figure_1(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
@@ -22,8 +23,8 @@ def figure_1(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     Parameters
     ----------
     frame
-        Columns ``model``, ``system``, ``part`` (``projection`` or ``embedding``) and ``value``; ``note`` is written above
-        each bar if there is one.
+        Columns ``model``, ``system``, ``part`` (``projection`` or ``embedding``), ``value`` and its ``unit`` (``s`` or
+        ``B``).
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -32,26 +33,30 @@ def figure_1(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     ValueError
         If a column is missing, a value is not above 0, or a system lacks a part.
     """
-    check(frame, "figure-1", ("value",), ("model", "system", "part"), positive=("value",))
+    check(frame, "figure-1", ("value",), ("model", "system", "part", "unit"), positive=("value",))
+    unknown = set(order(frame["unit"])) - set(UNIT_TEXTS)
+    if unknown:
+        raise ValueError(f"frame of figure-1: unit is {min(unknown)!r}; it must be one of {', '.join(UNIT_TEXTS)}")
     models, systems = order(frame["model"]), order(frame["system"])
     drawn = figure(8.5, 2.2 + 2.1 * len(models))
     for axes, model in zip(drawn.subplots(len(models), 1, sharex=True, squeeze=False)[:, 0], models, strict=True):
-        rows = frame[frame["model"] == model].set_index(["system", "part"])
-        missing = [name for name in systems for part in PARTS if (name, part) not in rows.index]
+        own = frame[frame["model"] == model]
+        parts = {part: own[own["part"] == part].set_index("system").reindex(systems) for part in PARTS}
+        missing = [name for name in systems for rows in parts.values() if pd.isna(rows["value"][name])]
         if missing:
             raise ValueError(f"frame of figure-1: {missing[0]} in {model} needs both a projection and an embedding")
-        for k, part in enumerate(PARTS):
+        scale = parts["projection"]["value"].to_numpy(dtype=float)
+        for k, shown in enumerate(parts.values()):
             at = np.arange(len(systems)) + (k - 0.5) * 0.38
-            shown = rows.loc[[(name, part) for name in systems]]
-            scale = rows.loc[[(name, "projection") for name in systems], "value"].to_numpy(dtype=float)
             height = shown["value"].to_numpy(dtype=float) / scale
             bars = axes.bar(at, height, 0.36, color=FILL[k], hatch=HATCH[k], edgecolor="black", linewidth=0.7)
-            if "note" in shown:
-                axes.bar_label(bars, shown["note"].astype(str).tolist(), fontsize=SMALL, padding=2)
+            notes = [UNIT_TEXTS[unit](value) for unit, value in zip(shown["unit"], shown["value"], strict=True)]
+            for text in axes.bar_label(bars, notes, fontsize=SMALL, padding=2):
+                text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.85})
         axes.axhline(1.0, color="black", linewidth=0.7)
         axes.set_yscale("log")
         axes.margins(y=0.18)
-        axes.set_ylabel("cost over the system's\nQKV projection (1)", fontsize=9)
+        axes.set_ylabel("cost over the system's\nQKV projection (ratio)", fontsize=9)
         axes.set_title(model, fontsize=9.5, loc="left")
         axes.set_xticks(np.arange(len(systems)), systems, fontsize=8.5)
         grid(axes, axis="y")
@@ -62,6 +67,7 @@ def figure_1(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
 
 
 PARTS = ("projection", "embedding")
+UNIT_TEXTS: Mapping[str, Callable[[float], str]] = {"s": second_text, "B": byte_text}
 FILL, HATCH = ("#F2F2F2", "#56B4E9"), ("", "////")
 
 
@@ -71,8 +77,8 @@ def figure_9(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     Parameters
     ----------
     frame
-        Columns ``table``, ``system``, ``bytes`` and ``latency_s``; ``published_bytes`` and ``published_latency_s`` may be
-        there, empty where nothing was published.
+        Columns ``table``, ``system``, ``bytes`` and ``latency_s``; ``published_bytes`` and ``published_latency_s`` may
+        be there, empty where nothing was published.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -142,13 +148,16 @@ def _grouped(
         bars = axes.bar(
             at, values * factor, width * 0.92, color=look.fill, hatch=look.hatch, edgecolor="black", linewidth=0.6
         )
-        axes.bar_label(bars, [text(v) for v in values], rotation=90, fontsize=6.5, padding=5)
-        if published in rows:
-            axes.plot(at, rows[published].to_numpy(dtype=float) * factor, **PUBLISHED)
+        known = rows[published].to_numpy(dtype=float) if published in rows else np.full(len(rows), np.nan)
+        axes.plot(at, known * factor, **PUBLISHED)
+        labels = axes.bar_label(bars, [text(v) for v in values], rotation=90, fontsize=6.5, padding=4)
+        for label, top, mark in zip(labels, values, known, strict=True):
+            if mark > 0.8 * top:  # clear of the published mark
+                label.set_y(label.get_position()[1] + 5)
     axes.set_yscale("log")
     axes.margins(x=0.01)
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** 0.22)  # room for the numbers above the bars
+    axes.set_ylim(low / (high / low) ** 0.08, high * (high / low) ** 0.24)  # room for the numbers above the bars
     axes.set_xticks(np.arange(len(groups)), groups, fontsize=8.5)
     grid(axes, axis="y")
 
@@ -158,10 +167,10 @@ def _legend(drawn: Figure, frame: pd.DataFrame, systems: Sequence[str]) -> None:
         Patch(facecolor=series(k).fill, hatch=series(k).hatch, edgecolor="black") for k in range(len(systems))
     ]
     labels = list(systems)
-    if any(column.startswith("published_") and frame[column].notna().any() for column in frame):
-        handles.append(Line2D([], [], **PUBLISHED))  # type: ignore[arg-type]
+    if any(str(column).startswith("published_") and frame[column].notna().any() for column in frame):
+        handles.append(Line2D([], [], **PUBLISHED))
         labels.append("published")
-    legend_below(drawn, handles, labels, 4)
+    legend_below(drawn, handles, labels, 3)
 
 
 def _ratios(axes: Axes, frame: pd.DataFrame) -> None:
@@ -178,5 +187,5 @@ def _ratios(axes: Axes, frame: pd.DataFrame) -> None:
         axes.text(0.995, high, f"published: {low:g}x to {high:g}x ", transform=axes.get_yaxis_transform(), ha="right",
                   va="top", fontsize=SMALL, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
     axes.margins(y=0.25)
-    axes.set_ylabel(f"{slower} over\n{faster} (1)", fontsize=8)
+    axes.set_ylabel(f"{slower} over\n{faster} (ratio)", fontsize=8)
     grid(axes, axis="y")

@@ -43,9 +43,9 @@ def measured(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     Parameters
     ----------
     frame
-        A row a run. Of ``up_bytes``, ``down_bytes``, ``setup_bytes``, ``server_s``, ``client_s``, ``latency_s`` and ``noise_bits``
-        those that are there with their prediction are drawn; ``protocol`` tells runs apart, and ``held_out`` those that
-        were not calibrated on, if these columns are there.
+        A row a run. Of ``up_bytes``, ``down_bytes``, ``setup_bytes``, ``server_s``, ``client_s``, ``latency_s`` and
+        ``noise_bits`` those that are there with their prediction are drawn; ``protocol`` tells runs apart, and ``held_out``
+        those that were not calibrated on, if these columns are there.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -96,7 +96,11 @@ def _panel(axes: Axes, frame: pd.DataFrame, name: str, protocols: list[str]) -> 
         span = np.array([low / 1.5, high * 1.5])
         axes.set(xscale="log", yscale="log")
         error = np.abs(predicted / seen - 1)
-        text = f"error: median {np.median(error):.1%}, worst {error.max():.1%}" if error.max() > 0 else "equal in every run"
+        text = (
+            f"error: median {np.median(error):.1%}, worst {error.max():.1%}"
+            if error.max() > 0
+            else "equal in every run"
+        )
     else:
         margin = max(1.0, 0.05 * (high - low))
         span = np.array([low - margin, high + margin])
@@ -113,7 +117,16 @@ def _panel(axes: Axes, frame: pd.DataFrame, name: str, protocols: list[str]) -> 
         look = series(k)
         for chosen, fill in ((held_out, look.colour), (~held_out, "white")):
             at = (own == protocol).to_numpy() & chosen
-            axes.plot(seen[at], predicted[at], look.mark, mfc=fill, mec=look.colour, markersize=5, linestyle="none", alpha=0.85)
+            axes.plot(
+                seen[at],
+                predicted[at],
+                look.mark,
+                mfc=fill,
+                mec=look.colour,
+                markersize=5,
+                linestyle="none",
+                alpha=0.85,
+            )
     axes.set(xlim=span, ylim=span)
     axes.set_xlabel(f"measured {quantity.label}", fontsize=8.5)
     axes.set_ylabel(f"predicted {quantity.label}", fontsize=8.5)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from plots.style import GREY, SMALL, check, entitle, figure, grid, legend_below, order, series
+from plots.style import SMALL, check, entitle, figure, grid, legend_below, order, series
 
 LIMIT_BITS = -1.0
 """log2 of half a decoding interval."""
@@ -19,9 +19,8 @@ def noise(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     Parameters
     ----------
     frame
-        Columns ``design``, ``step`` and ``noise_bits`` (log2 of the standard deviation over q/t), in order of the steps; the
-        last step of a design is the sum. ``target_bits`` is the sum at which answers would fail as often as allowed, if
-        it is there.
+        Columns ``design``, ``step`` and ``noise_bits`` (log2 of the standard deviation over q/t); the last step is the
+        sum. ``target_bits`` is the sum at which answers would fail as often as allowed, if it is there.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -42,25 +41,32 @@ def noise(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
         bits = rows["noise_bits"].to_numpy(dtype=float)
         look = series(k)
         axes.barh(
-            at, bits - floor, height * 0.9, left=floor, color=look.fill, hatch=look.hatch, edgecolor="black", linewidth=0.6
+            at,
+            bits - floor,
+            height * 0.9,
+            left=floor,
+            color=look.fill,
+            hatch=look.hatch,
+            edgecolor="black",
+            linewidth=0.6,
         )
         for y, value in zip(at, bits, strict=True):
             axes.annotate(
-                f"{value:.1f}", (value, y), (3, 0), textcoords="offset points", va="center", fontsize=SMALL,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
+                f"{value:.1f}", (value, y), (-4, 0), textcoords="offset points", va="center", ha="right",
+                fontsize=SMALL - 0.5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.7},
             )  # fmt: skip
-    axes.axvline(LIMIT_BITS, color="black", linewidth=1.6)
-    axes.text(LIMIT_BITS, -0.62, "decryption fails ", ha="right", va="bottom", fontsize=SMALL)
+    lines = [axes.axvline(LIMIT_BITS, color="black", linewidth=1.6)]
+    meanings = ["above it decryption fails"]
     if "target_bits" in frame:
         target = float(frame["target_bits"].max())
-        axes.axvline(target, color=GREY, linewidth=1.2, linestyle="--")
-        axes.text(target, -0.62, "all that the target allows ", ha="right", va="bottom", fontsize=SMALL)
-    axes.set_xlim(floor, LIMIT_BITS + 1.5)
-    axes.set_ylim(len(steps) - 0.4, -0.9)
+        lines.append(axes.axvline(target, color="black", linewidth=1.2, linestyle="--"))
+        meanings.append("most that the sum may have")
+    axes.set_xlim(floor, LIMIT_BITS + 1.0)
+    axes.set_ylim(len(steps) - 0.45, -0.55)
     axes.set_yticks(range(len(steps)), steps, fontsize=8.5)
     axes.set_xlabel("standard deviation of the error over the decoding interval q/t (log$_2$, bits)")
     grid(axes, axis="x")
     handles = [Patch(facecolor=series(k).fill, hatch=series(k).hatch, edgecolor="black") for k in range(len(designs))]
-    legend_below(drawn, handles, designs, 2)
+    legend_below(drawn, [*handles, *lines], [*designs, *meanings], 2)
     entitle(drawn, frame, title, source)
     return drawn

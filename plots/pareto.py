@@ -1,9 +1,10 @@
-"""Bytes against latency, a mark for every configuration, the Pareto front as a line."""
+"""Bytes against latency, a mark for every configuration, Pareto fronts as lines."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
@@ -14,13 +15,15 @@ NUMBERS = ("bytes", "latency_s")
 
 
 def pareto(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
-    """Every configuration by bytes and latency, coloured by protocol; what no other one beats in both on a line.
+    """Every configuration by bytes and latency, coloured by protocol, each protocol's own front a line.
+
+    What no other configuration of any protocol beats in both is filled.
 
     Parameters
     ----------
     frame
-        Columns ``protocol``, ``bytes`` and ``latency_s``; ``label`` is written beside the points on the front if there is
-        one.
+        Columns ``protocol``, ``bytes`` and ``latency_s``; with a column ``label`` the points of fronts of several
+        points are numbered, and the caption has their labels.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -30,41 +33,50 @@ def pareto(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
         If a column is missing or a value is not above 0.
     """
     check(frame, "pareto", NUMBERS, ("protocol",), positive=NUMBERS)
-    drawn = figure(8.0, 5.8)
+    drawn = figure(8.0, 5.6)
     axes = drawn.subplots()
-    front = pareto_front(frame["bytes"], frame["latency_s"])
-    best = frame[front].sort_values("bytes")
-    axes.step(best["bytes"], best["latency_s"], where="post", color="0.45", linewidth=1.2, zorder=1)
+    best = pareto_front(frame["bytes"], frame["latency_s"])
     handles: list[Line2D] = []
+    notes: list[str] = []
     names = order(frame["protocol"])
     for k, name in enumerate(names):
         look, own = series(k), (frame["protocol"] == name).to_numpy()
-        for shown, fill in ((own & ~front, "white"), (own & front, look.colour)):
-            rows = frame[shown]
+        rows = frame[own].sort_values(["bytes", "latency_s"])
+        front = rows[pareto_front(rows["bytes"], rows["latency_s"])]
+        if len(front) > 1:
+            axes.step(
+                front["bytes"], front["latency_s"], where="post", color=look.colour, linestyle=look.line, zorder=1
+            )
+            if "label" in frame:
+                first = len(notes) + 1
+                notes += [f"{first + i} {label}" for i, label in enumerate(front["label"])]
+                _number(axes, front["bytes"].to_numpy(dtype=float), front["latency_s"].to_numpy(dtype=float), first)
+        for shown, fill in ((own & ~best, "white"), (own & best, look.colour)):
+            points = frame[shown]
             axes.plot(
-                rows["bytes"], rows["latency_s"], look.mark, mfc=fill, mec=look.colour, markersize=7.5, linestyle="none"
+                points["bytes"], points["latency_s"], look.mark, mfc=fill, mec=look.colour, markersize=7, ls="none"
             )
-        handles.append(Line2D([], [], marker=look.mark, mfc="0.6", mec=look.colour, color=look.colour, linestyle="none"))
-    if "label" in frame:
-        for number, (_, row) in enumerate(best.iterrows()):
-            above = number % 2 == 0
-            axes.annotate(
-                str(row["label"]),
-                (row["bytes"], row["latency_s"]),
-                (6, 7 if above else -11),
-                textcoords="offset points",
-                fontsize=SMALL - 0.5,
-                ha="left",
-            )
-    axes.set(xscale="log", yscale="log")
-    axes.set_xlabel("query and answer, both ways, without keys (B)")
+        line = look.line if len(front) > 1 else "none"
+        handles.append(
+            Line2D([], [], marker=look.mark, mfc="white", mec=look.colour, color=look.colour, linestyle=line)
+        )
+    handles.append(Line2D([], [], marker="o", mfc="0.3", mec="0.3", linestyle="none"))
+    axes.set(xscale="log", yscale="log", xlabel="bytes a query, both ways (B)")
     axes.set_ylabel("latency from token to shares (s)")
     axes.margins(0.07)
     grid(axes, "both")
-    handles.append(Line2D([], [], color="0.45", linewidth=1.2))
-    legend_below(drawn, handles, [*names, "front (filled): beaten by none in both"], 3)
-    entitle(drawn, frame, title, source)
+    legend_below(drawn, handles, [*names, "filled: beaten by none in both"], 3)
+    entitle(drawn, frame, title, source, *(["; ".join(notes) + "."] if notes else []))
     return drawn
+
+
+def _number(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], first: int) -> None:
+    """Number points from left to right; points that nearly coincide share a text."""
+    apart = np.maximum(np.abs(np.diff(np.log(x))), np.abs(np.diff(np.log(y)))) > 0.05
+    for members in np.split(np.arange(len(x)), np.flatnonzero(apart) + 1):
+        text = ", ".join(str(first + k) for k in members)
+        at = x[members[-1]], y[members[-1]]
+        axes.annotate(text, at, (6, 3), textcoords="offset points", fontsize=SMALL)
 
 
 def pareto_front(first: ArrayLike, second: ArrayLike) -> NDArray[np.bool_]:

@@ -7,9 +7,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from plots.pareto import pareto_front
 from plots.style import check, entitle, figure, grid, legend_below, series
+
+Floats = NDArray[np.float64]
 
 
 def quantization(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
@@ -18,8 +21,8 @@ def quantization(frame: pd.DataFrame, title: str = "", source: str = "") -> Figu
     Parameters
     ----------
     frame
-        Columns ``recipe``, ``weighted_error`` and ``bytes``; ``cosine``, ``latency_s`` and ``channels_per_coefficient`` if they are
-        there.
+        Columns ``recipe``, ``weighted_error`` and ``bytes``; ``cosine``, ``latency_s`` and
+        ``channels_per_coefficient`` if they are there.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -32,9 +35,9 @@ def quantization(frame: pd.DataFrame, title: str = "", source: str = "") -> Figu
     numbers = ["weighted_error", "bytes", *further, *(["cosine"] if "cosine" in frame else [])]
     check(frame, "quantization", numbers, ("recipe",), positive=("weighted_error", "bytes", *further))
     costs = [("bytes", "query and answer (kB, 10$^3$ bytes)", 1e-3), ("latency_s", "latency (ms)", 1e3)]
-    losses = [("weighted_error", "weighted relative error (1)", frame["weighted_error"].to_numpy(dtype=float))]
+    losses = [("weighted_error", "weighted relative error (ratio)", frame["weighted_error"].to_numpy(dtype=float))]
     if "cosine" in frame:
-        losses.append(("cosine", "1 - cosine of sentences (1)", 1 - frame["cosine"].to_numpy(dtype=float)))
+        losses.append(("cosine", "1 - cosine of sentences (ratio)", 1 - frame["cosine"].to_numpy(dtype=float)))
     shown = [cost for cost in costs if cost[0] in frame]
     drawn = figure(4.3 * len(shown) + 0.7, 3.2 * len(losses) + 1.8)
     panels = drawn.subplots(len(losses), len(shown), squeeze=False, sharex="col", sharey="row")
@@ -54,8 +57,7 @@ def quantization(frame: pd.DataFrame, title: str = "", source: str = "") -> Figu
     handles.append(Line2D([], [], color="0.45"))
     legend_below(drawn, handles, [*groups, "beaten by none"], 3)
     names = ", ".join(f"{k + 1} {name}" for k, name in enumerate(frame["recipe"]))
-    text = source or str(frame.attrs.get("source", "source: a data frame without a stated origin"))
-    entitle(drawn, frame, title, f"Recipes: {names}.\n{text}")
+    entitle(drawn, frame, title, source, f"Recipes: {names}.")
     return drawn
 
 
@@ -70,29 +72,31 @@ def _groups(frame: pd.DataFrame) -> dict[str, list[int]]:
     }
 
 
-def _panel(axes: Axes, cost: np.ndarray[tuple[int], np.dtype[np.float64]], loss: np.ndarray[tuple[int], np.dtype[np.float64]], groups: dict[str, list[int]]) -> None:
+def _panel(axes: Axes, cost: Floats, loss: Floats, groups: dict[str, list[int]]) -> None:
     front = np.flatnonzero(pareto_front(cost, loss))
     front = front[np.argsort(cost[front])]
     axes.step(cost[front], loss[front], where="post", color="0.45", linewidth=1.1, zorder=1)
     for k, rows in enumerate(groups.values()):
-        axes.plot(cost[rows], loss[rows], series(k).mark, mfc="white", mec=series(k).colour, markersize=6, linestyle="none")
+        look = series(k)
+        axes.plot(cost[rows], loss[rows], look.mark, mfc="white", mec=look.colour, markersize=6, linestyle="none")
     axes.set_yscale("log")
-    axes.margins(x=0.14, y=0.08)
+    axes.margins(x=0.18, y=0.08)
     grid(axes, "both")
     _number(axes, cost, loss)
 
 
-def _number(axes: Axes, cost: np.ndarray[tuple[int], np.dtype[np.float64]], loss: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
-    """Write each recipe's number beside its mark, left and right of a column of marks in turn."""
-    columns: dict[float, list[int]] = {}
-    reach = 0.03 * (cost.max() - cost.min() or 1.0)
-    for k in np.argsort(cost, kind="stable").tolist():
-        near = next((x for x in columns if abs(x - cost[k]) <= reach), None)
-        columns.setdefault(float(cost[k]) if near is None else near, []).append(k)
-    for members in columns.values():
-        for turn, k in enumerate(sorted(members, key=lambda member: loss[member])):
-            right = turn % 2 == 0
-            axes.annotate(
-                str(k + 1), (cost[k], loss[k]), (6 if right else -6, 0), textcoords="offset points",
-                ha="left" if right else "right", va="center", fontsize=7,
-            )  # fmt: skip
+def _number(axes: Axes, cost: Floats, loss: Floats) -> None:
+    """Write each recipe's number beside its mark; numbers of marks that nearly coincide move outwards in turn."""
+    width = np.ptp(cost) or 1.0
+    height = np.ptp(np.log(loss)) or 1.0
+    places: list[tuple[float, float, int]] = []
+    for k in np.argsort(-loss, kind="stable").tolist():
+        x, y = (cost[k] - cost.min()) / width, (np.log(loss[k]) - np.log(loss.min())) / height
+        taken = {slot for other_x, other_y, slot in places if abs(other_x - x) < 0.08 and abs(other_y - y) < 0.035}
+        slot = next(s for s in range(len(cost)) if s not in taken)
+        places.append((x, y, slot))
+        right, step = slot % 2 == 0, slot // 2
+        axes.annotate(
+            str(k + 1), (cost[k], loss[k]), ((7 + 13 * step) * (1 if right else -1), 0), textcoords="offset points",
+            ha="left" if right else "right", va="center", fontsize=7,
+        )  # fmt: skip

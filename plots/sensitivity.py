@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +13,8 @@ from matplotlib.patches import Patch
 from plots.style import SMALL, check, entitle, figure, grid, legend_below
 
 NUMBERS = ("bytes_low", "bytes_high", "latency_low", "latency_high")
-LOWER, HIGHER = {"facecolor": "#56B4E9", "hatch": ""}, {"facecolor": "#E69F00", "hatch": "////"}
+LOWER: dict[str, Any] = {"facecolor": "#56B4E9", "hatch": ""}
+HIGHER: dict[str, Any] = {"facecolor": "#E69F00", "hatch": "////"}
 
 
 def sensitivity(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
@@ -20,8 +23,8 @@ def sensitivity(frame: pd.DataFrame, title: str = "", source: str = "") -> Figur
     Parameters
     ----------
     frame
-        Columns ``parameter``, and the relative changes ``latency_low``, ``latency_high``, ``bytes_low``, ``bytes_high`` when
-        it falls and rises (0.1 is 10 % more); ``text_low`` and ``text_high`` say to what value, if they are there.
+        Columns ``parameter``, and the relative changes ``latency_low``, ``latency_high``, ``bytes_low``, ``bytes_high``
+        when it falls and rises (0.1 is 10 % more); ``text_low`` and ``text_high`` say to what value, if they are there.
         Where ``misses_low`` or ``misses_high`` is true the query no longer decrypts reliably, and is marked so.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
@@ -41,13 +44,13 @@ def sensitivity(frame: pd.DataFrame, title: str = "", source: str = "") -> Figur
     left.set_yticks(range(len(shown)), [_name(row) for _, row in shown.iterrows()], fontsize=8)
     left.set_xlabel("change of latency (%)")
     right.set_xlabel("change of bytes, both ways (%)")
-    handles = [Patch(edgecolor="black", **look) for look in (LOWER, HIGHER)]  # type: ignore[arg-type]
+    handles = [Patch(edgecolor="black", **look) for look in (LOWER, HIGHER)]
     legend_below(drawn, handles, ["parameter 10 % lower", "parameter 10 % higher"], 2)
     entitle(drawn, frame, title, source)
     return drawn
 
 
-def _name(row: pd.Series) -> str:  # type: ignore[type-arg]
+def _name(row: pd.Series[Any]) -> str:
     if "text_low" not in row:
         return str(row["parameter"])
     return f"{row['parameter']}  ({row['text_low']} / {row['text_high']})"
@@ -62,12 +65,14 @@ def _tornado(axes: Axes, shown: pd.DataFrame, figure_name: str) -> None:
         for k, value in enumerate(values):
             marked = "  fails" if missed is not None and bool(missed.iloc[k]) else ""
             if abs(value) >= 0.05 or marked:
+                number = f"{value:+.1f}" if abs(value) >= 0.05 else ""
                 axes.annotate(
-                    f"{value:+.1f}{marked}", (value, at[k] + shift), (3 if value >= 0 else -3, 0),
+                    number + marked, (value, at[k] + shift), (3 if value >= 0 else -3, 0),
                     textcoords="offset points", ha="left" if value >= 0 else "right", va="center", fontsize=SMALL - 1,
                 )  # fmt: skip
     axes.axvline(0, color="black", linewidth=0.8)
-    reach = max(1.0, float(np.abs(axes.get_xlim()).max()))
-    axes.set_xlim(-1.3 * reach, 1.3 * reach)
+    changes = shown[[f"{figure_name}_low", f"{figure_name}_high"]].to_numpy(dtype=float)
+    reach = max(1.0, 100 * float(np.abs(changes).max()))
+    axes.set_xlim(-1.55 * reach, 1.55 * reach)
     axes.margins(y=0.02)
     grid(axes, axis="x")

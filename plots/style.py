@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -25,7 +26,10 @@ FILLS = ("#4D4D4D", "#E69F00", "#56B4E9", "#F2F2F2", "#D55E00", "#009E73", "#CC7
 
 GREY = "0.35"
 SMALL = 7.5
-_CHARACTERS_AN_INCH = 19
+CAPTION_POINTS = 7.0
+_CHARACTERS_AN_INCH = 18.0
+_LINE_IN = CAPTION_POINTS * 1.25 / 72
+_UNSTATED = "source: a data frame without a stated origin"
 
 
 class Series(NamedTuple):
@@ -96,19 +100,41 @@ def check(
 
 
 def order(values: pd.Series[Any]) -> list[str]:
-    """Distinct values of a column in the order of their first appearance, as texts."""
+    """Distinct values of a column as texts, in the order of their categories or else of their first appearance."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return [str(value) for value in values.cat.remove_unused_categories().cat.categories]
     return [str(value) for value in dict.fromkeys(values.tolist())]
 
 
-def entitle(drawn: Figure, frame: pd.DataFrame, title: str, source: str) -> None:
-    """Title above the figure, and below it the configuration that it was made from."""
+def entitle(drawn: Figure, frame: pd.DataFrame, title: str, source: str, *notes: str) -> None:
+    """Title above the figure; below it, in room of its own, notes and the configuration that it was made from.
+
+    To be called last: the figure grows by the caption, and legends below the axes move up.
+    """
     heading = title or str(frame.attrs.get("title", ""))
     if heading:
         drawn.suptitle(heading, fontsize=10.5)
-    text = source or str(frame.attrs.get("source", "")) or "source: a data frame without a stated origin"
+    text = source or str(frame.attrs.get("source", "")) or _UNSTATED
     width = int(drawn.get_figwidth() * _CHARACTERS_AN_INCH)
-    wrapped = "\n".join(textwrap.fill(line, width) for line in text.splitlines())
-    drawn.text(0.01, -0.02, wrapped, fontsize=7, color=GREY, va="top")
+    lines = [part for line in [*notes, *text.splitlines()] for part in textwrap.wrap(line, width)]
+    caption_in = (len(lines) + 1) * _LINE_IN
+    FigureCanvasAgg(drawn)  # measures texts
+    legend_in = sum(legend.get_window_extent().height / drawn.dpi for legend in drawn.legends)
+    height_in = drawn.get_figheight() + caption_in + legend_in
+    drawn.set_figheight(height_in)
+    below = (caption_in + legend_in) / height_in
+    drawn.set_layout_engine("constrained", rect=(0, below, 1, 1 - below))
+    for legend in drawn.legends:
+        legend.set_bbox_to_anchor((0.5, caption_in / height_in), transform=drawn.transFigure)
+    drawn.text(
+        0.01,
+        (caption_in - 0.3 * _LINE_IN) / height_in,
+        "\n".join(lines),
+        fontsize=CAPTION_POINTS,
+        linespacing=1.15,
+        color=GREY,
+        va="top",
+    )
 
 
 def grid(axes: Axes, which: Literal["both", "major"] = "major", axis: Literal["both", "x", "y"] = "both") -> None:
@@ -118,8 +144,8 @@ def grid(axes: Axes, which: Literal["both", "major"] = "major", axis: Literal["b
 
 
 def legend_below(drawn: Figure, handles: Sequence[Any], labels: Sequence[str], columns: int = 3) -> None:
-    """A legend outside of the axes, so that it covers no data."""
-    drawn.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+    """A legend outside of the axes, so that it covers no data; :func:`entitle` makes room for it."""
+    drawn.legend(handles, labels, loc="lower center", ncols=columns, fontsize=8, frameon=False)
 
 
 def byte_text(size_bytes: float) -> str:
@@ -152,7 +178,7 @@ def save(drawn: Figure, path: Path) -> Path:
         raise ValueError(f"output is {str(path)!r}; a figure's name must end in one of {', '.join(FORMATS)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        drawn.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight")
+        drawn.savefig(path, dpi=DOTS_PER_INCH)
     except OSError as error:
         raise ValueError(f"output is {str(path)!r}, which cannot be written: {error.strerror}") from None
     return path

@@ -37,8 +37,8 @@ def figure_7(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
         (lower, ranked, np.arange(1.0, len(ranked) + 1)),
     ):
         heights, wide = rows["mean_magnitude"].to_numpy(dtype=float), rows["salient"].to_numpy(dtype=bool)
-        for chosen, colour, width in ((~wide, NARROW, 0.8), (wide, WIDE, 1.4)):
-            axes.vlines(at[chosen], 0, heights[chosen], colors=colour, linewidth=width)
+        for chosen, colour in ((~wide, NARROW), (wide, WIDE)):
+            axes.bar(at[chosen], heights[chosen], 1.0, color=colour, linewidth=0)
         axes.set_ylim(0, 1.05 * heights.max())
         axes.margins(x=0.01)
         axes.set_ylabel("mean |w| (units of\nthe table's values)", fontsize=9)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,7 +15,8 @@ from matplotlib.patches import Patch
 from plots.bars import PUBLISHED
 from plots.style import SMALL, check, digits, entitle, figure, grid, legend_below
 
-KEPT, SAVED = {"facecolor": "#56B4E9", "hatch": ""}, {"facecolor": "white", "hatch": "////"}
+KEPT: dict[str, Any] = {"facecolor": "#56B4E9", "hatch": ""}
+SAVED: dict[str, Any] = {"facecolor": "white", "hatch": "////"}
 MIB = 2.0**20
 
 
@@ -40,13 +44,13 @@ def waterfall(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     _steps(lower, frame, "latency_s", 1.0)
     upper.set_ylabel("both ways, without keys\n(MiB, 2$^{20}$ bytes)", fontsize=9)
     lower.set_ylabel("latency (s)", fontsize=9)
-    steps = [str(step).replace(": ", ":\n") for step in frame["step"]]
+    steps = [textwrap.fill(str(step), 17) for step in frame["step"]]
     lower.set_xticks(range(len(frame)), steps, fontsize=SMALL)
     lower.set_xlabel("each with what the ones before it have")
-    handles: list[Patch | Line2D] = [Patch(edgecolor="black", **look) for look in (KEPT, SAVED)]  # type: ignore[arg-type]
+    handles: list[Patch | Line2D] = [Patch(edgecolor="black", **look) for look in (KEPT, SAVED)]
     labels = ["model", "saved by the step"]
     if any(name in frame for name in ("published_bytes", "published_latency_s")):
-        handles.append(Line2D([], [], **PUBLISHED))  # type: ignore[arg-type]
+        handles.append(Line2D([], [], **PUBLISHED))
         labels.append("published")
     legend_below(drawn, handles, labels, 3)
     entitle(drawn, frame, title, source)
@@ -66,8 +70,12 @@ def _steps(axes: Axes, frame: pd.DataFrame, column: str, factor: float) -> None:
     axes.plot(at, known, **PUBLISHED)
     top = max(values.max(), np.nanmax(known, initial=0.0))
     for k, bar in enumerate(bars):
-        text = digits(values[k]) + ("" if np.isnan(known[k]) else f"\npublished {known[k]:g}\n{values[k] / known[k] - 1:+.1%}")
+        text = digits(values[k]) + (
+            "" if np.isnan(known[k]) else f"\npublished {known[k]:g}\n{100 * (values[k] / known[k] - 1):+.1f} %"
+        )
         height = max(values[k] + saved[k], 0.0 if np.isnan(known[k]) else known[k])
-        axes.text(bar.get_x() + bar.get_width() / 2, height + 0.03 * top, text, ha="center", va="bottom", fontsize=SMALL)
+        axes.text(
+            bar.get_x() + bar.get_width() / 2, height + 0.03 * top, text, ha="center", va="bottom", fontsize=SMALL
+        )
     axes.set_ylim(0, top * 1.32)
     grid(axes, axis="y")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
+from protocol.engines.base import ServerSession, Shares
 from protocol.errors import ProtocolError
 
-Frame = TypeVar("Frame")
+HELD_FOR_A_BYTE = 3
+"""Bytes held for one of a message: as it came, and its residues in 64 bits."""
 
 
 class Admission:
@@ -25,26 +27,30 @@ class Admission:
         How long a session waits for room.
     """
 
-    def __init__(self, memory_bytes: int, workers: int, patience_s: float) -> None:
+    def __init__(self, memory_bytes: float, workers: int, patience_s: float) -> None:
         self._memory_bytes = memory_bytes
         self._free_bytes = memory_bytes
         self._freed = threading.Condition()
         self._turns = threading.BoundedSemaphore(workers)
         self._patience_s = patience_s
 
-    @contextmanager
-    def room(self, size_bytes: int) -> Iterator[None]:
-        """Hold room for a session's messages.
+    def admit(self, session: ServerSession, held: ExitStack) -> ServerSession:
+        """Take room for all messages of a session, until ``held`` is closed; the session then computes in turns.
 
         Raises
         ------
         ProtocolError
-            If there can be none, or none becomes free in time.
+            If there can be no room, or none becomes free in time.
         """
+        shapes = session.shapes
+        messages = (shapes.keys, shapes.announcement, shapes.first_halves, shapes.query, shapes.answer)
+        held.enter_context(self._room(HELD_FOR_A_BYTE * sum(message.size_bytes for message in messages)))
+        return AdmittedSession(session, self._turns)
+
+    @contextmanager
+    def _room(self, size_bytes: int) -> Iterator[None]:
         if size_bytes > self._memory_bytes:
-            raise ProtocolError(
-                f"the messages of so many tokens have {size_bytes} bytes; this server has room for {self._memory_bytes}"
-            )
+            raise ProtocolError(f"so many tokens take {size_bytes} bytes; this server has room for {self._memory_bytes}")
         with self._freed:
             if not self._freed.wait_for(lambda: self._free_bytes >= size_bytes, self._patience_s):
                 raise ProtocolError("server is busy with other clients; try again later")
@@ -56,18 +62,37 @@ class Admission:
                 self._free_bytes += size_bytes
                 self._freed.notify_all()
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Compute, when it is this session's turn."""
-        with self._turns:
-            yield
 
-    def turns(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """Frames, each made in a turn; whoever sends them keeps no other session from computing."""
-        nothing = object()
+def unlimited() -> Admission:
+    """Admission of a server with a single client."""
+    return Admission(math.inf, 1, 0.0)
+
+
+class AdmittedSession:
+    """An engine's session that computes in turns with others; what it sends it sends outside of them."""
+
+    def __init__(self, session: ServerSession, turns: threading.BoundedSemaphore) -> None:
+        self.shapes = session.shapes
+        self._session = session
+        self._turns = turns
+
+    def accept_keys(self, frames: Sequence[bytes]) -> None:
+        """See :class:`protocol.engines.base.ServerSession`."""
+        with self._turns:
+            self._session.accept_keys(frames)
+
+    def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
+        """See :class:`protocol.engines.base.ServerSession`."""
+        return self._in_turns(self._session.prepare(frames))
+
+    def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
+        """See :class:`protocol.engines.base.ServerSession`."""
+        return self._in_turns(self._session.answer(frames, shares))
+
+    def _in_turns(self, frames: Iterator[bytes]) -> Iterator[bytes]:
         while True:
             with self._turns:
-                frame = next(frames, nothing)
-            if frame is nothing:
+                frame = next(frames, None)
+            if frame is None:
                 return
-            yield frame  # type: ignore[misc]
+            yield frame

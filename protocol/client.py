@@ -1,53 +1,153 @@
-"""The client as a process: a job on standard input, events as JSON lines on standard output.
+"""The client: looks rows up at an address, as a part of a program or as a process of its own.
 
-The job names the server's address, the table's public shape and the tokens; nothing else reaches the client but the
-server's messages.
+The process takes a job on standard input and reports events as JSON lines on standard output. The job names the
+server's address and the tokens; nothing else reaches the client but the server's messages.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import socket
 import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from costmodel.parameters import Configuration
+from protocol.aligning import ChannelShares
 from protocol.channel import Channel
+from protocol.engines.base import Shares
 from protocol.errors import ProtocolError
+from protocol.frames import Kind
 from protocol.jobs import emit, peak_memory_bytes, read_job
 from protocol.lookup import ClientSession
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
+from quantize.public import PublicTable
+
+CONNECT_TIMEOUT_S = 10.0
+REPORT_LENGTHS = range(2, 65537)
+PHASES = ("setup", "offline", "online")
 
 
-def query_once(job: dict[str, Any]) -> None:
-    """Look the job's tokens up, write the client's shares, and emit the measured ledger."""
-    meter = Meter("client")
-    tokens = [int(token) for token in job["tokens"]]
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """What a client has after a lookup: what the server stated, its own shares, and what it measured."""
+
+    configuration: Configuration
+    public: PublicTable
+    shares: Shares | ChannelShares
+    ledger: list[dict[str, Any]]
+    latency_s: float
+    noise_bits: float
+
+
+def connect(host: str, port: int) -> socket.socket:
+    """A connection to a server.
+
+    Raises
+    ------
+    ProtocolError
+        If none answers there.
+    """
     try:
-        connection = socket.create_connection((job["host"], job["port"]), timeout=10.0)
+        return socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S)
     except OSError as error:
-        raise ProtocolError(f"no server at {job['host']}:{job['port']}: {error}") from None
-    channel = Channel(connection, meter)
+        raise ProtocolError(f"no server at {host}:{port}: {error}") from None
+
+
+def look_up(
+    channel: Channel,
+    meter: Meter,
+    tokens: Sequence[int],
+    allow_insecure: bool,
+    seeds: SeedRecord,
+    accept: Callable[[Configuration], None] | None = None,
+) -> Lookup:
+    """Look rows up; the parameters are those of :meth:`protocol.lookup.ClientSession.open`.
+
+    Raises
+    ------
+    ValueError
+        If a token is outside the vocabulary.
+    ProtocolError
+        If the server does not follow the protocol, ends the session, or states what is refused; it is told.
+    """
     try:
-        seeds = SeedRecord(Path(job["seed_record"]))
-        session = ClientSession.open(channel, meter, job["channels"], len(tokens), job["allow_insecure"], seeds)
+        session = ClientSession.open(channel, meter, len(tokens), allow_insecure, seeds, accept)
         start = time.perf_counter()
         shares = session.lookup(tokens)
         latency_s = time.perf_counter() - start
     except ProtocolError as error:
         channel.fail(str(error))
         raise
+    noise_bits = session.engine.noise_bits()
+    return Lookup(session.configuration, session.public, shares, meter.rows(), latency_s, noise_bits)
+
+
+def ask_report(channel: Channel) -> list[dict[str, Any]]:
+    """The server's ledger of this session, its table's encoding included; after a lookup.
+
+    Raises
+    ------
+    ProtocolError
+        If what comes is no ledger.
+    """
+    channel.send(Kind.REPORT, b"")
+    try:
+        rows = json.loads(channel.receive_sized(Kind.REPORT, REPORT_LENGTHS))
+        return [_server_row(row) for row in rows]
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        raise ProtocolError("server's report is malformed") from None
+
+
+def ask_shares(channel: Channel, own: Shares | ChannelShares) -> Shares | ChannelShares:
+    """The server's shares, from a server that reveals them for tests.
+
+    Raises
+    ------
+    ProtocolError
+        If it does not.
+    """
+    channel.send(Kind.SHARES, b"")
+    body = channel.receive(Kind.SHARES, 8 * own.size)
+    return np.frombuffer(body, dtype="<u8").astype(np.uint64).view(own.dtype).reshape(own.shape)
+
+
+def _server_row(row: dict[str, Any]) -> dict[str, Any]:
+    kind, phase, item, count = row["kind"], row["phase"], row["item"], int(row["count"])
+    quantity = {"transfer": "bytes", "work": "seconds"}[kind]
+    value = float(row[quantity])
+    if phase not in PHASES or not 1 <= len(item) <= 64 or not item.isprintable():
+        raise ValueError("phase or item")
+    if not (0 <= count < 2**53 and 0 <= value < 2**53 and math.isfinite(value)):
+        raise ValueError("count or quantity")
+    return {
+        "kind": kind, "phase": phase, "party": "server", "item": item, "count": count,
+        quantity: int(value) if kind == "transfer" else value,
+    }  # fmt: skip
+
+
+def query_once(job: dict[str, Any]) -> None:
+    """Look the job's tokens up, write the client's shares, and emit the measured ledger."""
+    meter = Meter("client")
+    tokens = [int(token) for token in job["tokens"]]
+    channel = Channel(connect(job["host"], job["port"]), meter)
+    try:
+        found = look_up(channel, meter, tokens, job["allow_insecure"], SeedRecord(Path(job["seed_record"])))
     finally:
         channel.close()
-    np.save(Path(job["reveal_shares_to"]), shares)
+    np.save(Path(job["reveal_shares_to"]), found.shares)
     emit(
         "result",
-        ledger=meter.rows(),
-        latency_s=latency_s,
-        noise_bits=session.engine.noise_bits(),
+        ledger=found.ledger,
+        latency_s=found.latency_s,
+        noise_bits=found.noise_bits,
         peak_memory_bytes=peak_memory_bytes(),
     )
 

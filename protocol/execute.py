@@ -22,12 +22,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from costmodel.ledger import frame
+from costmodel.link import Link
 from costmodel.parameters import Configuration
 from protocol.aligning import ChannelShares
 from protocol.engines.base import Shares
 from protocol.errors import ProtocolError
 from protocol.openfhe_context import check_ring
 from protocol.openfhe_library import load_openfhe
+from protocol.relay import shaped
 from protocol.seeds import default_record
 from quantize.packed import PackedTable
 from quantize.packing import place_values, unpack
@@ -57,6 +59,7 @@ def execute(
     seed: int = 0,
     allow_insecure: bool = False,
     progress: Progress | None = None,
+    link: Link | None = None,
 ) -> Execution:
     """Look tokens up for real, two processes and a socket between them.
 
@@ -74,6 +77,8 @@ def execute(
         Let OpenFHE make a ring below its security table.
     progress
         Called with what is being done, how much is done, and of how much.
+    link
+        What a relay between the parties shows them; the bare loopback interface if left out.
 
     Raises
     ------
@@ -92,10 +97,9 @@ def execute(
         common = {"allow_insecure": allow_insecure}
         with _party("server", {**job, **common, "reveal_shares_to": str(paths["server"])}) as server:
             port = _until(server, "listening", "server", progress)["port"]
-            request = {"host": "127.0.0.1", "port": port, "channels": configuration.table.channels}
-            request |= {"tokens": list(tokens), "reveal_shares_to": str(paths["client"]), **common}
+            request = {"host": "127.0.0.1", "tokens": list(tokens), "reveal_shares_to": str(paths["client"]), **common}
             request["seed_record"] = str(default_record())
-            with _party("client", request) as client:
+            with shaped(link, port) as reached, _party("client", {**request, "port": reached}) as client:
                 try:
                     of_client = _until(client, "result", "client", progress)
                 except ProtocolError as error:

@@ -36,6 +36,7 @@ class Kind(enum.IntEnum):
     SEED_TREE_SUMS = 10
     OT_EXTENSION = 11
     CARRY_CORRECTIONS = 12
+    READY = 13
     REPORT = 32
     SHARES = 33
     ERROR = 255

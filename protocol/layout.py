@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
-from costmodel.tiles import cheetah_tile, column_tile
+from costmodel.tiles import cheetah_tile, column_tile, spu_tile
 
 IntArray = NDArray[np.int64]
 
@@ -36,7 +36,7 @@ class Layout:
         """The layout that a configuration's tile rule gives."""
         table, degree = configuration.table, configuration.ring.degree
         columns = -(-table.channels // len(configuration.packing.widths))
-        rule = {"column": column_tile, "cheetah": cheetah_tile}[configuration.packing.tile]
+        rule = {"column": column_tile, "cheetah": cheetah_tile, "spu": spu_tile}[configuration.packing.tile]
         tile = rule(table.rows, columns, degree)
         return cls(table.rows, columns, degree, int(tile.d0), int(tile.d1))
 

@@ -3,6 +3,7 @@
     setup    client -> server   hello
              server -> client   parameters
              client -> server   keys            where the engine needs any
+             server -> client   ready
     offline  client -> server   announcement    prepared queries only
              server -> client   first halves
     online   client -> server   query
@@ -20,21 +21,23 @@ from __future__ import annotations
 
 import secrets
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
 
 from costmodel.parameters import Configuration
+from protocol.admission import Admission, unlimited
 from protocol.aligning import Aligner, ChannelShares, alignment_of
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
 from protocol.channel import Channel
-from protocol.engines.base import ClientEngine, Progress, ServerEngine, Shape, Shares
+from protocol.engines.base import ClientEngine, Progress, ServerEngine, ServerSession, Shape, Shapes, Shares
 from protocol.engines.choose import client_engine, server_engine
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.meter import Meter
-from protocol.parameters_message import decode_parameters, encode_parameters, parameters_bytes
+from protocol.parameters_message import PARAMETERS_LENGTHS, decode_parameters, encode_parameters
 from protocol.seeds import SeedRecord
 from quantize.packed import PackedTable
 from quantize.public import PublicTable
@@ -61,6 +64,8 @@ class LookupServer:
         Called with what is being done, how much is done, and of how much.
     allow_insecure
         Serve a ring below OpenFHE's security table.
+    admission
+        What sessions have to share; a single client has it all.
 
     Raises
     ------
@@ -69,9 +74,16 @@ class LookupServer:
     """
 
     def __init__(
-        self, configuration: Configuration, table: PackedTable, meter: Meter, progress: Progress, allow_insecure: bool
+        self,
+        configuration: Configuration,
+        table: PackedTable,
+        meter: Meter,
+        progress: Progress,
+        allow_insecure: bool,
+        admission: Admission | None = None,
     ) -> None:
         self.configuration = configuration
+        self._admission = admission or unlimited()
         self._public = table.public
         self._parameters = encode_parameters(configuration, table.public)
         if configuration.align_bits:
@@ -86,23 +98,29 @@ class LookupServer:
         ProtocolError
             If the client sends anything that is not of the protocol.
         """
+        with ExitStack() as held:
+            return self._session(channel, meter, held)
+
+    def _session(self, channel: Channel, meter: Meter, held: ExitStack) -> Shares | ChannelShares:
         with meter.phase_of("setup"):
             hello = channel.receive(Kind.HELLO, _HELLO.size)
             _, tokens = _HELLO.unpack(hello)
             if not 1 <= tokens <= MAX_TOKENS:
                 raise ProtocolError(f"hello asks for {tokens} tokens; 1 to {MAX_TOKENS} are served together")
-            engine = self._engine.session(tokens, meter)
+            engine: ServerSession = self._engine.session(tokens, meter)
             if engine.shapes.query.size_bytes > MAX_QUERY_BYTES:
                 raise ProtocolError(
                     f"hello asks for {tokens} tokens, whose query has {engine.shapes.query.size_bytes} bytes; "
                     f"at most {MAX_QUERY_BYTES} are taken"
                 )
+            engine = self._admission.admit(engine, held)
             channel.send(Kind.PARAMETERS, self._parameters)
             engine.accept_keys(_receive(channel, Kind.KEYS, engine.shapes.keys))
             transcript = hello + self._parameters
             aligner = alignment_of(AlignmentServer, self.configuration, self._public, channel, meter, transcript)
             aligner.setup()
-        if engine.shapes.announcement.frames:
+            channel.send(Kind.READY, b"")
+        if self.configuration.prepared:
             with meter.phase_of("offline"):
                 announced = _receive(channel, Kind.ANNOUNCEMENT, engine.shapes.announcement)
                 _send(channel, Kind.FIRST_HALVES, engine.prepare(announced))
@@ -129,12 +147,25 @@ class ClientSession:
         cls,
         channel: Channel,
         meter: Meter,
-        channels: int,
         tokens: int,
         allow_insecure: bool,
         seeds: SeedRecord,
+        accept: Callable[[Configuration], None] | None = None,
     ) -> ClientSession:
         """Greet the server, learn its parameters, make keys for them, and prepare what can be.
+
+        Parameters
+        ----------
+        channel, meter
+            Connection to the server; counts and times what the client does.
+        tokens
+            How many rows are looked up together.
+        allow_insecure
+            Let OpenFHE make a ring below its security table.
+        seeds
+            Record of the seeds used.
+        accept
+            Called with the server's configuration before anything is made for it; raises `ValueError` to refuse.
 
         Raises
         ------
@@ -144,16 +175,21 @@ class ClientSession:
         with meter.phase_of("setup"):
             hello = _HELLO.pack(secrets.token_bytes(12), tokens)
             channel.send(Kind.HELLO, hello)
-            message = channel.receive(Kind.PARAMETERS, parameters_bytes(channels))
-            configuration, public = decode_parameters(message, channels)
+            message = channel.receive_sized(Kind.PARAMETERS, PARAMETERS_LENGTHS)
+            configuration, public = decode_parameters(message)
             try:
+                if accept is not None:
+                    accept(configuration)
                 engine = client_engine(configuration, tokens, meter, allow_insecure, seeds)
+                _check_sizes(engine.shapes)
             except ValueError as error:
                 raise ProtocolError(f"server's parameters are refused: {error}") from None
             _send(channel, Kind.KEYS, engine.keys())
             aligner = alignment_of(AlignmentClient, configuration, public, channel, meter, hello + message)
             aligner.setup()
-        if engine.shapes.announcement.frames:
+            # A query that left while keys are under way would wait for them, and its latency would be theirs.
+            channel.receive(Kind.READY, 0)
+        if configuration.prepared:
             with meter.phase_of("offline"):
                 _send(channel, Kind.ANNOUNCEMENT, engine.announce())
                 engine.accept_first_halves(_arriving(channel, Kind.FIRST_HALVES, engine.shapes.first_halves))
@@ -175,6 +211,13 @@ class ClientSession:
             _send(self.channel, Kind.QUERY, self.engine.encrypt(tokens))
             shares = self.engine.decrypt(_arriving(self.channel, Kind.ANSWER, self.engine.shapes.answer))
             return self.aligner.align(shares)
+
+
+def _check_sizes(shapes: Shapes) -> None:
+    for name in ("keys", "announcement", "first_halves", "query", "answer"):
+        size = getattr(shapes, name).size_bytes
+        if size > MAX_QUERY_BYTES:
+            raise ValueError(f"their {name.replace('_', ' ')} take {size} bytes; at most {MAX_QUERY_BYTES} are taken")
 
 
 def _send(channel: Channel, kind: Kind, frames: Iterable[bytes]) -> None:

@@ -1,6 +1,7 @@
 """The server's public parameters as they travel: a padded block of JSON, then 12 bytes a channel.
 
-The length depends on the number of channels alone, so that both parties and the cost model know it beforehand.
+The length depends on the number of channels alone, so that the cost model knows it beforehand; a client that does not
+know the table reads the number off the length.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from costmodel.parameters import Configuration
 from costmodel.wire import CHANNEL_METADATA_BYTES, METADATA_BYTES
 from protocol.errors import ProtocolError
 from quantize.public import PublicTable
+from quantize.tables import MAX_CHANNELS
 
 
-def parameters_bytes(channels: int) -> int:
-    """Length of the message for a table of so many channels."""
-    return METADATA_BYTES + CHANNEL_METADATA_BYTES * channels
+PARAMETERS_LENGTHS = range(
+    METADATA_BYTES + CHANNEL_METADATA_BYTES, METADATA_BYTES + CHANNEL_METADATA_BYTES * MAX_CHANNELS + 1, CHANNEL_METADATA_BYTES
+)
+"""Lengths of the message, by the table's channels."""
 
 
 def encode_parameters(configuration: Configuration, public: PublicTable) -> bytes:
@@ -43,7 +46,7 @@ def encode_parameters(configuration: Configuration, public: PublicTable) -> byte
     return block.ljust(METADATA_BYTES) + order.tobytes() + scales.tobytes()
 
 
-def decode_parameters(message: bytes, channels: int) -> tuple[Configuration, PublicTable]:
+def decode_parameters(message: bytes) -> tuple[Configuration, PublicTable]:
     """Read the server's parameters, checking everything in them.
 
     Raises
@@ -51,14 +54,18 @@ def decode_parameters(message: bytes, channels: int) -> tuple[Configuration, Pub
     ProtocolError
         If they are malformed, out of bounds, or contradict each other.
     """
+    channels = PARAMETERS_LENGTHS.index(len(message)) + 1
     try:
         block = json.loads(message[:METADATA_BYTES])
-        configuration = Configuration.from_dict(block["configuration"])
         order = np.frombuffer(message, dtype="<u4", count=channels, offset=METADATA_BYTES)
         scales = np.frombuffer(message, dtype="<f8", count=channels, offset=METADATA_BYTES + order.nbytes)
         table = {**block["public"], "order": order.tolist(), "scales": scales.tolist()}
         public = PublicTable.from_json(json.dumps(table))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        # Before anything is computed from them: as powers of two, widths of any size take memory of any size.
+        if tuple(block["configuration"]["packing"]["widths"]) != public.widths:
+            raise ProtocolError("server's parameters contradict each other: configuration and table differ in widths")
+        configuration = Configuration.from_dict(block["configuration"])
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ProtocolError(f"server's parameters are malformed: {error}") from None
     stated = configuration.table
     shape = (stated.rows, stated.channels, configuration.packing.field_moduli)

@@ -1,68 +1,180 @@
-"""Unit costs of a machine, fitted to measured runs by non-negative least squares."""
+"""Unit costs of a machine, fitted to measured runs by non-negative least squares.
+
+An operation that is repeated ``count`` times on ``size`` residues each costs
+``batch_s + count * (call_s + element_s * size)``. The coefficients are fitted to the idealised seconds of every work
+entry in which the operation occurs; the interval beside them comes from all repetitions, and so shows what contention
+and the affine form leave unexplained.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import nnls
 
 from costmodel.estimate import terms
 from costmodel.grid import Grid
 from costmodel.ledger import Work
-from costmodel.machine import UnitCost
-from costmodel.parameters import Configuration
+from costmodel.machine import Machine, UnitCost
+from costmodel.packing import required_plaintext_modulus
+from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.presets import executable
+from protocol.meter import OVERHEAD
+from validate.measurement import idealised
 
-SMALLEST_SECONDS = 1e-6
+CLOCK_S = 20e-6
+"""Seconds below which an entry's time is mostly the clock's and the interpreter's; errors are taken relative to more."""
+
+ITERATIONS = 12
+"""Of the weights; the coefficients then move by less than the noise."""
+
+INTERVAL_QUANTILES = (0.05, 0.95)
+"""Of measured over modelled seconds, over all repetitions: the interval of a unit cost."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Measured CPU seconds of one work entry of a run, beside what the model counts for it."""
+    """Measured CPU seconds of one work entry in every session, beside what the model counts for it."""
 
     operation: str
     count: float
     size: float
-    seconds: float
+    seconds: tuple[float, ...]
+
+    @property
+    def ideal_s(self) -> float:
+        """Seconds without contention."""
+        return idealised(self.seconds)
 
 
-def observations(configuration: Configuration, measured: dict[tuple[str, str, str], float]) -> list[Observation]:
-    """The work entries of a run that count something.
+def observations(configuration: Configuration, measured: pd.DataFrame) -> list[Observation]:
+    """The work entries of a configuration that count something.
+
+    What the setup spends outside of its operations is left out: it loads kernels and libraries, which no figure of a
+    query contains.
 
     Parameters
     ----------
     configuration
         What was run.
     measured
-        Seconds by phase, party and operation.
+        Ledger entries of its sessions, as :func:`validate.measurement.entries` gives them.
+
+    Raises
+    ------
+    ValueError
+        If an entry that the model has was not measured.
     """
-    return [
-        Observation(
-            term.operation, float(term.count), float(term.size), measured[term.phase, term.party, term.operation]
-        )
-        for term in terms(Grid.of(configuration))
-        if isinstance(term, Work) and float(term.count) > 0
-    ]
+    work = measured[measured["kind"] == "work"]
+    seconds = {key: tuple(part["seconds"]) for key, part in work.groupby(["phase", "party", "item"])}
+    found = []
+    for term in terms(Grid.of(configuration)):
+        if not isinstance(term, Work) or float(term.count) <= 0 or (term.phase, term.operation) == ("setup", OVERHEAD):
+            continue
+        key = (term.phase, term.party, term.operation)
+        if key not in seconds:
+            raise ValueError(f"measured ledger has no entry {', '.join(key)}, which the model counts {term.count} times")
+        found.append(Observation(term.operation, float(term.count), float(term.size), seconds[key]))
+    return found
 
 
 def fit_units(observed: Iterable[Observation]) -> dict[str, UnitCost]:
-    """Affine cost of every operation, ``count * (call_s + element_s * size)``.
+    """Affine cost of every operation.
 
-    Rows are weighted by the inverse of their seconds, so that small runs count as much as large ones; the interval is
-    that of measured over fitted seconds.
+    Minimised is the sum of (s - m)^2 / (s m) over the entries, s idealised and m modelled seconds, by iterated weights:
+    small runs count as much as large ones, and too little as much as too much. ``low`` and ``high`` are the 5 % and 95 % quantiles of measured over modelled seconds
+    over all repetitions, widened to contain 1; ``residual`` is the root mean square relative error of the fit and
+    ``spread`` the median over the entries of the 95 % quantile of the repetitions over the idealised seconds.
     """
     by_operation: dict[str, list[Observation]] = {}
     for one in observed:
         by_operation.setdefault(one.operation, []).append(one)
-    return {operation: _fit(rows) for operation, rows in sorted(by_operation.items())}
+    return {operation: fit_unit(rows) for operation, rows in sorted(by_operation.items())}
 
 
-def _fit(rows: list[Observation]) -> UnitCost:
-    design = np.array([[row.count, row.count * row.size] for row in rows])
-    spent = np.maximum(np.array([row.seconds for row in rows]), SMALLEST_SECONDS)
+def fit_unit(rows: Sequence[Observation]) -> UnitCost:
+    """Affine cost of one operation; see :func:`fit_units`."""
+    design = np.array([[1.0, row.count, row.count * row.size] for row in rows])
+    ideal = np.array([row.ideal_s for row in rows]) + CLOCK_S
     scale = np.maximum(design.max(axis=0), 1.0)
-    solution, _ = nnls(design / scale / spent[:, None], np.ones(len(rows)))
-    call_s, element_s = solution / scale
-    ratio = spent / np.maximum(design @ np.array([call_s, element_s]), SMALLEST_SECONDS)
-    return UnitCost(float(call_s), float(element_s), float(min(1.0, ratio.min())), float(max(1.0, ratio.max())))
+    modelled = ideal
+    for _ in range(ITERATIONS):
+        weight = 1.0 / np.sqrt(ideal * modelled)
+        solution, _ = nnls(design / scale * weight[:, None], ideal * weight)
+        cost = solution / scale
+        modelled = np.maximum(design @ cost, CLOCK_S)
+    ratios = [(np.asarray(row.seconds) + CLOCK_S) / spent for row, spent in zip(rows, modelled, strict=True)]
+    low, high = np.quantile(np.concatenate(ratios), INTERVAL_QUANTILES)
+    spreads = [(np.quantile(row.seconds, INTERVAL_QUANTILES[1]) + CLOCK_S) / (row.ideal_s + CLOCK_S) for row in rows]
+    return UnitCost(
+        float(cost[1]),
+        float(cost[2]),
+        low=float(min(1.0, low)),
+        high=float(max(1.0, high)),
+        residual=float(np.sqrt(np.mean(np.square(np.log(modelled / ideal))))),
+        spread=float(np.median(spreads)),
+        samples=len(rows),
+        batch_s=float(cost[0]),
+    )
+
+
+def calibrated(
+    name: str, observed: dict[str, list[Observation]], base: Machine, provenance: dict[str, str]
+) -> Machine:
+    """A profile with the units of the engines that were measured; what was not measured is the base's.
+
+    Parameters
+    ----------
+    name
+        Of the machine.
+    observed
+        Observations by engine.
+    base
+        Profile that gives everything else.
+    provenance
+        Where the measured units come from; added to the base's.
+    """
+    measured = {
+        (engine, operation): cost for engine, rows in observed.items() for operation, cost in fit_units(rows).items()
+    }
+    return Machine(name, {**base.units, **measured}, {**base.provenance, **provenance})
+
+
+def calibration_sample() -> list[Configuration]:
+    """What ``fastquery calibrate`` runs on each engine.
+
+    Small and large rings, one limb and two, few answers and many, one token and several, packed answers or not,
+    flooded or not, prepared or not, aligned or not: every operation at sizes that differ by an order of magnitude.
+    """
+    wide = Packing((16,), "cheetah", "ciphertexts")
+    packed = Packing((4, 3, 3), "column", "ciphertexts")
+    modulus = required_plaintext_modulus(packed.field_moduli)
+    tables = (Table(3000, 48), Table(9000, 120, 2))
+    on_openfhe = [
+        Configuration("cheetah" if packing is wide else "fastquery", table, Ring(degree, limbs, t), packing)
+        for degree, limbs in ((2048, (53,)), (4096, (53, 53)), (8192, (60, 60)))
+        for table in tables
+        for packing, t in ((packed, modulus), (wide, 2**31))
+        if packing is packed or len(limbs) > 1
+    ]
+    on_openfhe.append(executable("fastquery", Table(4000, 240), engine="openfhe", align_bits=32))
+    on_openfhe.append(executable("fastquery", Table(2000, 24), engine="openfhe", align_bits=16))
+    on_residues = [
+        executable("fastquery", table, flooding_bits=flooding_bits, prepared=prepared, align_bits=align_bits)
+        for table, align_bits in (
+            (Table(3000, 96), 16),
+            (Table(12000, 384, 4), 0),
+            (Table(20000, 1536), 32),
+            (Table(1500, 7000), 0),
+            (Table(2500, 192, 48), 0),
+        )
+        for flooding_bits, prepared in ((40, False), (0, True))
+    ]
+    tiled = [
+        executable("cheetah", table, flooding_bits=bits)
+        for table, bits in ((Table(3000, 96), 40), (Table(12000, 384, 2), 0), (Table(6000, 1500), 40))
+    ]
+    return [*on_openfhe, *on_residues, *tiled]

@@ -117,7 +117,12 @@ def load_claims() -> tuple[Claim, ...]:
         If a file is malformed or an id stands twice; the message names it.
     """
     files = sorted(resources.files("validate").joinpath("claims").iterdir(), key=lambda entry: entry.name)
-    found = [one for entry in files if entry.name.endswith(".toml") for one in read_claims(entry.read_text("utf-8"), entry.name)]
+    found = [
+        one
+        for entry in files
+        if entry.name.endswith(".toml")
+        for one in read_claims(entry.read_text("utf-8"), entry.name)
+    ]
     seen: set[str] = set()
     for one in found:
         if one.id in seen:
@@ -247,7 +252,9 @@ def _estimated(of: Mapping[str, Any]) -> Estimate:
     return estimate(configuration_of(of), parse_link(of.get("link", "lan")))
 
 
-def _bytes(of: Mapping[str, Any], parties: Sequence[Party] = ("client", "server"), phases: Sequence[Phase] = QUERY) -> float:
+def _bytes(
+    of: Mapping[str, Any], parties: Sequence[Party] = ("client", "server"), phases: Sequence[Phase] = QUERY
+) -> float:
     """Bytes by the ledger alone: a system need not have unit costs for them."""
     ledger = terms(Grid.of(configuration_of(of)))
     return sum(float(total_bytes(ledger, party, phases)) for party in parties)
@@ -299,13 +306,9 @@ FIGURES: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
     "latency_with_keys_s": _latency_with_keys,
     "rows": lambda of: float(configuration_of(of).table.rows),
     "q_bits": lambda of: float(configuration_of(of).ring.log2_q),
-    "N": lambda of: float(configuration_of(of).ring.degree),
-    "plaintext_bits": lambda of: math.log2(configuration_of(of).ring.plaintext_modulus),
     "packed_plaintext_bits": lambda of: float(sum(one_hot_bits(width) for width in _widths(of))),
     "plaintext_over_accumulation_bits": _plaintext_over_accumulation_bits,
     "most_channels": _most_channels,
-    "coefficients": lambda of: float(Grid.of(configuration_of(of)).coefficients),
-    "channels_a_coefficient": lambda of: float(len(_widths(of))),
     "share_of_2_bit_channels": lambda of: sum(width <= 2 for width in _widths(of)) / len(_widths(of)),
     "share_of_widest_channels": lambda of: sum(width == max(_widths(of)) for width in _widths(of)) / len(_widths(of)),
     "smallest_decryptable_plaintext_bits": lambda of: float(min(_decryptable_bits(of))),

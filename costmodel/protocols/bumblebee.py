@@ -4,6 +4,10 @@ The authors' artifact is SPU's CHEETAH: its parameters, tile rule and choice bet
 of SPU's FM64 line by line, so that this system has the figures of ``spu-fm64`` with private operands. The protocol
 multiplies whole matrices; the splitting of large operands belongs to SPU's runtime and is not taken over here.
 
+Executed here, its tile rule and its choice of packing meet this project's own ring and format
+(:mod:`costmodel.protocols.compact`): fewer bits of everything, token by token, and no trace of what a partly filled
+answer has at its unused coefficients, which are not sent.
+
 References
 ----------
 .. [1] Lu, Huang, Gu, Li, Liu, Ren, Hong, Wei, Chen. BumbleBee. NDSS 2025, ePrint 2023/1678.
@@ -14,7 +18,7 @@ from __future__ import annotations
 
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term
-from costmodel.protocols import spu
+from costmodel.protocols import compact, spu
 
 SOURCE = "OpenBumbleBee, cheetah_dot.cc"
 
@@ -27,6 +31,8 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     ValueError
         If an option of SPU's runtime is asked for.
     """
+    if compact.applies(grid):
+        return compact.terms(grid)
     for option in ("shares", "split"):
         if option in grid.options:
             raise ValueError(f"options has {option!r}; it belongs to spu-fm32 and spu-fm64, not to bumblebee")
@@ -35,9 +41,9 @@ def terms(grid: Grid) -> tuple[Term, ...]:
 
 def key_log2_q(grid: Grid) -> Number:
     """Bits of the largest modulus that is encrypted under, the keys'."""
-    return spu.key_log2_q(grid)
+    return grid.log2_q if compact.applies(grid) else spu.key_log2_q(grid)
 
 
 def noise(grid: Grid) -> Number:
     """Variance of an answer coefficient's error over (q/t)^2."""
-    return spu.noise(grid)
+    return compact.noise(grid) if compact.applies(grid) else spu.noise(grid)

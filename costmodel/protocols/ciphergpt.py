@@ -6,14 +6,14 @@ Nothing is sent down for a query and the table is not touched; setup is m ceil(n
 change of the table. As described, the client re-randomises nothing but the message: the returned polynomial a is that
 of the row, and names it. An encryption of zero under the server's public key would be needed, and is not counted.
 
-Ring and serialisation are not stated in what could be read of the paper; those of OpenCheetah are taken, whole
-ciphertexts, since the description says nothing of seeds. Its product of matrices (vector oblivious linear evaluation)
-is not used for an embedding.
+The paper itself could not be read: the steps are those of a public reader's account of it, which states neither ring
+nor serialisation. Those of OpenCheetah are taken, whole ciphertexts, since the description says nothing of seeds. Its
+product of matrices (vector oblivious linear evaluation) is not used for an embedding.
 
 References
 ----------
-.. [1] Hou, Liu, Li, Li, Lu, Hong, Ren. CipherGPT: Secure Two-Party GPT Inference. ePrint 2023/1147, section 7.1
-   (embedding: steps 1 to 4).
+.. [1] Hou, Liu, Li, Li, Lu, Hong, Ren. CipherGPT: Secure Two-Party GPT Inference. ePrint 2023/1147
+   (its embedding, by a reader's account).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.noise import secret_key_encryption_variance
 from costmodel.packing import packlwes_outputs
 
-SOURCE = "CipherGPT, section 7.1"
+SOURCE = "CipherGPT's embedding, by a reader's account"
 
 
 def terms(grid: Grid) -> tuple[Term, ...]:

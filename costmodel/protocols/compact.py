@@ -16,6 +16,8 @@ References
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from costmodel.grid import Grid
@@ -32,7 +34,7 @@ from costmodel.noise import (
 )
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
 from costmodel.protocols.session import overhead_terms, residues, setup_terms
-from costmodel.tiles import cheetah_tile, column_tile
+from costmodel.tiles import cheetah_tile, column_tile, spu_tile
 from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
 
 FLOODING_TAIL_LOG2 = -64
@@ -41,7 +43,18 @@ FLOODING_TAIL_LOG2 = -64
 SHORT_PLAINTEXT_MODULUS = 2**16
 """Up to here centred table entries fit 16 bits."""
 
+SUM_PRODUCTS = 4
+"""Products that take as long as reducing and writing the sum that they are added to."""
+
 _SOURCE = "compact format"
+
+
+class Trees(NamedTuple):
+    """How answers are packed: trees over leaves that are used at every multiple of a gap."""
+
+    leaves: Number
+    gap: Number  # N where the constant coefficient alone is used
+    extracted: Number  # leaves made from a coefficient of an answer that is not its constant one
 
 
 def applies(grid: Grid) -> bool:
@@ -52,14 +65,30 @@ def applies(grid: Grid) -> bool:
 def answers(grid: Grid) -> Number:
     """Polynomial pairs that are sent back of one token."""
     if grid.output == "packlwes":
-        return packlwes_outputs(grid.coefficients, grid.degree)
+        packed = trees(grid)
+        return packlwes_outputs(packed.leaves, packed.gap)
     return tile(grid).outputs
 
 
 def tile(grid: Grid) -> Number:
     """The tile of the table by the grid's rule."""
-    rule = {"cheetah": cheetah_tile, "column": column_tile}[grid.tile]
+    rule = {"cheetah": cheetah_tile, "column": column_tile, "spu": spu_tile}[grid.tile]
     return rule(grid.rows, grid.coefficients, grid.degree)
+
+
+def trees(grid: Grid) -> Trees:
+    """Trees that pack a token's answers, each used at multiples of the tile's d1.
+
+    They are interleaved where d1 is below the number of results, or where there is only one answer; otherwise every
+    result is extracted to a constant coefficient and packed (SPU's choice, which BumbleBee's artifact shares).
+    """
+    shape = tile(grid)
+    interleaved = (shape.d1 < grid.coefficients) | (shape.outputs <= 1)
+    return Trees(
+        np.where(interleaved, shape.outputs, grid.coefficients)[()],
+        np.where(interleaved, shape.d1, grid.degree)[()],
+        np.where(interleaved, 0, grid.coefficients - shape.outputs)[()],
+    )
 
 
 def key_digits(grid: Grid) -> Number:
@@ -72,7 +101,8 @@ def key_rows(grid: Grid) -> Number:
     """Rows of all switching keys: one a key, limb and digit."""
     if grid.output != "packlwes":
         return np.int64(0)
-    return packlwes_automorphism_keys(grid.coefficients, grid.degree) * key_digits(grid)
+    packed = trees(grid)
+    return packlwes_automorphism_keys(packed.leaves, packed.gap) * key_digits(grid)
 
 
 def keys_bytes(grid: Grid) -> Number:
@@ -127,13 +157,15 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     answer = header + down + (0 if grid.prepared else answer_a_bytes(grid))
     keys = keys_bytes(grid)
     sent = keys > 0
+    # The server moves every sum of products once or twice on its way, at half the cost of a word of a message.
+    moved = 4 * grid.tokens * tile(grid).outputs * residues(grid) * (2 - scalar_products(grid))
     one = np.int64(1)
     offline: tuple[Term, ...] = ()
     if grid.prepared:
         offline = (
             Transfer("offline", "client", "announcement", one, announced, "header + seed", _SOURCE),
             Transfer("offline", "server", "first halves", one, halves, "header + tokens answers N a_bits/8", _SOURCE),
-            *overhead_terms(grid, "offline", {"client": halves, "server": halves}),
+            *overhead_terms(grid, "offline", {"client": halves, "server": halves + moved}),
         )
     return (
         *setup_terms(grid),
@@ -153,7 +185,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         ),
         *_work(grid, first),
         *overhead_terms(grid, "setup", {"client": keys, "server": keys}),
-        *overhead_terms(grid, "online", {"client": query + answer, "server": query + answer}),
+        *overhead_terms(grid, "online", {"client": query + answer, "server": query + answer + (0 if grid.prepared else moved)}),
     )
 
 
@@ -161,14 +193,18 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
     shape, tokens, size = tile(grid), grid.tokens, residues(grid)
     inputs, products = tokens * shape.inputs, tokens * shape.multiplications
     returned = tokens * answers(grid)
-    merges = tokens * packlwes_merges(grid.coefficients, grid.degree) if grid.output == "packlwes" else 0 * tokens
+    packed = trees(grid) if grid.output == "packlwes" else Trees(np.int64(1), np.int64(1), np.int64(0))
+    merges = tokens * packlwes_merges(packed.leaves, packed.gap)
     flooded = returned * (grid.flooding_bits > 0)
     coefficients = tokens * query_coefficients(grid) * grid.limbs
+    columns_each = grid.coefficients * grid.limbs / answers(grid)  # residues of b that are used of an answer
+    opened = 0 if grid.prepared else size
+    summed = size * (1 + SUM_PRODUCTS / shape.inputs)
     online: list[Term] = [
         Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/d1)", "[1]"),
         Work("online", "client", "pack bits", np.int64(1), coefficients, "tokens (m, or N ceil(m/d1))", _SOURCE),
         Work("online", "server", "unpack bits", np.int64(1), coefficients, "tokens (m, or N ceil(m/d1))", _SOURCE),
-        Work("online", "client", "decrypt", returned, size, "one an answer", "[1]"),
+        Work("online", "client", "decrypt", returned, columns_each + opened, "one an answer", "[1]"),
     ]
     scalar = scalar_products(grid)
     columns = tokens * grid.coefficients * scalar
@@ -179,11 +215,12 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
     return (
         Work("setup", "server", "encode table", shape.multiplications, size, "ceil(m/d1) ceil(n'/d0)", "[1]"),
         Work(first, "server", "expand seed", inputs, size, "tokens ceil(m/d1)", _SOURCE),
-        Work(first, "server", "multiply-accumulate", products * (2 - scalar), size, "halves tokens products", "[1]"),
-        Work(first, "server", "merge", merges, size * key_digits(grid), "tokens (nodes of the tree)", "[2]"),
-        Work(first, "server", "flood", flooded, size, "one an answer", "[3]"),
+        Work(first, "server", "multiply-accumulate", products * (2 - scalar), summed, "halves tokens products", "[1]"),
+        Work(first, "server", "extract", tokens * packed.extracted, size, "tokens (n' - ceil(n'/d0))", "[2]"),
+        Work(first, "server", "merge", merges, size * key_digits(grid), "tokens (nodes of the trees)", "[2]"),
+        Work(first, "server", "flood", flooded, size + columns_each, "one an answer", "[3]"),
         Work(first, "server", "switch a", returned, size, "one an answer", "[3]"),
-        Work("online", "server", "switch b", returned, size, "one an answer", "[3]"),
+        Work("online", "server", "switch b", returned, columns_each, "one an answer", "[3]"),
         Work("online", "server", "draw mask", np.int64(1), tokens * grid.coefficients, "tokens n'", "[1]"),
         *online,
     )
@@ -202,7 +239,8 @@ def product_variance(grid: Grid, mean_square: Number) -> Number:
         key_switch_variance(grid.degree, bits, np.maximum(grid.digit_bits, 1), grid.sigma, grid.digit_dropped_bits)
         for bits in grid.limb_bits
     )
-    return variance + packlwes_variance(switches, packlwes_depth(grid.coefficients, grid.degree))
+    packed = trees(grid)
+    return variance + packlwes_variance(switches, packlwes_depth(packed.leaves, packed.gap))
 
 
 def flooding_width_bits(grid: Grid) -> Number:

@@ -6,8 +6,8 @@ offline so; what it costs is m log2 t bits and a pass over the plaintext table f
 
 References
 ----------
-.. [1] Mishra, Lehmkuhl, Srinivasan, Zheng, Popa. Delphi. USENIX Security 2020, section 4.1 (preprocessing of linear
-   layers); FastQuery, DAC 2024, section 2.2 and figure 2, for an embedding table.
+.. [1] FastQuery. DAC 2024, section 2.2 and figure 2, after Mishra, Lehmkuhl, Srinivasan, Zheng, Popa. Delphi. USENIX
+   Security 2020.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from costmodel.ledger import Term, Transfer, Work
 from costmodel.payloads import plain_bytes
 from costmodel.protocols.spu import RING_BITS
 
-SOURCE = "Delphi, section 4.1; FastQuery, figure 2"
+SOURCE = "FastQuery, section 2.2 and figure 2"
 
 
 def offline(ledger: Iterable[Term], grid: Grid) -> tuple[Term, ...]:

@@ -23,6 +23,7 @@ from costmodel.folded_parameters import FoldedParameters
 from costmodel.folded_search import choose_parameters, ring_choices
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Phase, Term, Transfer, Work
+from costmodel.parameters import Configuration
 from costmodel.protocols.session import overhead_terms, residues, setup_terms
 from costmodel.wire import FRAME_HEADER_BYTES
 
@@ -51,6 +52,19 @@ class GridParameters:
         """One figure of every configuration, in the grid's shape."""
         values = [math.nan if parameters is None else figure(parameters) for parameters in self.chosen]
         return np.array(values)[self._index]
+
+
+def parameters_of(configuration: Configuration) -> FoldedParameters:
+    """The parameters that a configuration is executed with; both parties derive the same.
+
+    Raises
+    ------
+    ValueError
+        If none hold on its ring.
+    """
+    (chosen,) = GridParameters(Grid.of(configuration)).chosen
+    assert chosen is not None
+    return chosen
 
 
 def _choose(widths: Sequence[int], key: tuple[Any, ...], raising: bool) -> FoldedParameters | None:
@@ -83,6 +97,10 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     def server(phase: Phase, operation: str, count: Number, formula: str) -> Work:
         return Work(phase, "server", operation, count, size, formula, FORMULAS)
 
+    # Nothing is announced, since the keys carry the seed; the server says that it is done.
+    done = (Transfer("offline", "server", "first halves", one, one * FRAME_HEADER_BYTES, "header", FORMULAS),)
+    prepared: tuple[Term, ...] = done if grid.prepared else ()
+
     return (
         *setup_terms(grid),
         Transfer(
@@ -94,6 +112,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "header + seed + rows of automorphism keys, the key from s^2, ring switch and public key",
             FORMULAS,
         ),
+        *prepared,
         server("setup", "read keys", p.array(lambda q: q.key_rows), "rows of the keys modulo Q"),
         server("setup", "encode table", polynomials, "blocks C d1"),
         Transfer(

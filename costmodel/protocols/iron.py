@@ -1,16 +1,17 @@
 """Iron: Cheetah's packing for matrices, a window of rows by inner by columns in one polynomial.
 
-The client's (tokens x m) matrix is cut into windows of m_w n_w entries and the table into n_w k_w, with
-m_w n_w k_w <= N; an answer holds m_w k_w results. For one token this is Cheetah's tile. The paper's encoding is known
-here from its section 3; its authors' code holds no homomorphic part, so that ring, seeding and answers are those of
-the re-implementation in BOLT's repository: N = 8192, primes {60, 60, 60} of which SEAL keeps the last for keys that are
-never made, t = 2^37, secret-key encryptions without seeds, answers under both limbs with zeros for what is not read of
-b. That code fixes its windows by hand; here they minimise the ciphertexts of both directions, which is the paper's
-objective.
+The client's (tokens x m) matrix is cut into windows of m_w n_w entries and the table into n_w k_w, with m_w n_w k_w
+<= N; an answer holds m_w k_w results. For one token this is Cheetah's tile. Of the paper only the abstract and
+readers' accounts of its encoding were at hand (the window bound m_w n_w k_w <= N and the places of the coefficients),
+and its authors' code holds no homomorphic part, so that ring, seeding and answers are those of the re-implementation
+in BOLT's repository: N = 8192, primes {60, 60, 60} of which SEAL keeps the last for keys that are never made, t =
+2^37, secret-key encryptions without seeds, answers under both limbs with zeros for what is not read of b. That code
+fixes its windows by hand; here they minimise the ciphertexts of both directions, an assumption that gives three of
+its windows back.
 
 References
 ----------
-.. [1] Hao, Li, Chen, Xing, Xu, Zhang. Iron: Private Inference on Transformers. NeurIPS 2022, section 3.
+.. [1] Hao, Li, Chen, Xing, Xu, Zhang. Iron: Private Inference on Transformers. NeurIPS 2022 (abstract).
 .. [2] Pang, Zhu, Moellering, Zheng, Schneider. BOLT, repository ``Clive2312/EzPC``, branch ``bert``,
    ``SCI/tests/bert_iron/linear.cpp``: ``Linear``, ``preprocess_vec``, ``linear_1``.
 """
@@ -30,7 +31,7 @@ from costmodel.noise import (
 from costmodel.protocols.priced import Counted, Objects, exchange_terms, key_terms
 from costmodel.tiles import MatrixTile, iron_matrix_tile
 
-SOURCE = "Iron, section 3; BOLT's bert_iron/linear.cpp"
+SOURCE = "BOLT's bert_iron/linear.cpp"
 FLOODING_BITS = 100 - 37
 """Bits of the uniform noise that [2]_ adds to both polynomials of an answer."""
 

@@ -6,7 +6,7 @@ from types import ModuleType
 
 from costmodel.grid import Grid
 from costmodel.ledger import Number
-from costmodel.protocols import bumblebee, cham, cheetah, ciphergpt, cryptflow2, fastquery, iron, spu
+from costmodel.protocols import bumblebee, cham, cheetah, ciphergpt, cryptflow2, fastquery, folded, iron, spu
 
 PROTOCOLS: dict[str, ModuleType] = {
     "cheetah": cheetah,
@@ -18,6 +18,7 @@ PROTOCOLS: dict[str, ModuleType] = {
     "ciphergpt": ciphergpt,
     "spu-fm32": spu,
     "spu-fm64": spu,
+    "folded": folded,
 }
 """Each module has ``terms(grid)``, the predicted ledger, and ``noise(grid)``, an answer's error variance over (q/t)^2.
 Where keys lie under a larger modulus than the ciphertexts that travel, ``key_log2_q(grid)`` gives its bits.

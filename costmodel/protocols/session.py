@@ -19,6 +19,7 @@ def setup_terms(grid: Grid) -> tuple[Term, ...]:
     return (
         Transfer("setup", "client", "hello", one, sizes.hello(grid), "header + 16", "frame format"),
         Transfer("setup", "server", "parameters", one, sizes.parameters(grid), "header + 2048 + 12 n", "frame format"),
+        Transfer("setup", "server", "ready", one, sizes.ready(grid), "header", "frame format"),
         Work("setup", "client", "generate keys", one, residues(grid), "1", "once a session"),
     )
 

@@ -51,25 +51,31 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def text(checked: pd.DataFrame, explain: bool) -> str:
     """The claims as a table, and how many came out how."""
+    verdicts = checked["verdict"].where(checked["holds"], checked["verdict"] + "  EXPECTED: " + checked["expected"])
     shown = pd.DataFrame(
         {
             "id": checked["id"],
-            "published": [_number(value) + f" {unit}" for value, unit in zip(checked["published"], checked["unit"], strict=True)],
-            "computed": [_number(value) for value in checked["computed"]],
+            "published": checked["published"].map(_number) + " " + checked["unit"],
+            "computed": checked["computed"].map(_number),
             "error": ["" if pd.isna(value) else f"{100 * value:+.2f} %" for value in checked["relative_error"]],
-            "verdict": [v if holds else f"{v}  EXPECTED: {e}" for v, e, holds in
-                        zip(checked["verdict"], checked["expected"], checked["holds"], strict=True)],
+            "verdict": verdicts,
         }
-    )  # fmt: skip
+    )
     lines = shown.to_string(index=False, justify="left").splitlines()
     if explain:
-        notes = [f"    {source}: \"{quote}\"\n" + textwrap.fill(why, 110, initial_indent="    ", subsequent_indent="    ")
-                 for source, quote, why in zip(checked["source"], checked["quote"], checked["why"], strict=True)]  # fmt: skip
+        notes = [_note(row) for row in checked.to_dict(orient="records")]
         lines = [lines[0], *(f"{line}\n{note}" for line, note in zip(lines[1:], notes, strict=True))]
     counts = ", ".join(f"{count} {verdict}" for verdict, count in checked["expected"].value_counts().items())
     broken = int((~checked["holds"]).sum())
     held = "every verdict holds" if not broken else f"{broken} verdict(s) no longer hold"
     return "\n".join([*lines, "", f"{len(checked)} claims: {counts}; {held}"])
+
+
+def _note(row: dict[Any, Any]) -> str:
+    quote = f'{row["source"]}: "{row["quote"]}"'
+    return "\n".join(
+        textwrap.fill(part, 110, initial_indent="    ", subsequent_indent="    ") for part in (quote, row["why"])
+    )
 
 
 def _number(value: Any) -> str:

@@ -42,11 +42,16 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--queries", type=float, default=1, help="queries of a client that share its keys (default 1)")
     parser.add_argument("--objective", default="latency", choices=OBJECTIVES, help="what is minimised")
     parser.add_argument("--pareto", default="bytes,latency", metavar="A,B", help="axes of the front, two objectives")
-    parser.add_argument("--errors", metavar="FILE", help="CSV with columns bits and weighted_error: the packings to try")
+    parser.add_argument(
+        "--errors", metavar="FILE", help="CSV with columns bits and weighted_error: the packings to try"
+    )
     parser.add_argument("--max-error", type=float, help="largest quantisation error (default: that of 4,3,3)")
     parser.add_argument("--flooding-bits", type=int, default=FLOODING_BITS, help="statistical flooding (default 40)")
     parser.add_argument("--failure", type=float, default=LOG2_FAILURE, help="log2 failure probability (default -40)")
     parser.add_argument("--security", type=int, default=128, help="bits by the stricter table (default 128)")
+    parser.add_argument(
+        "--prepared", action="store_true", help="do what does not depend on the token before it is known"
+    )
     parser.add_argument(
         "--at-most", action="append", default=[], metavar="NAME=VALUE", help="bound an objective or figure: bytes=1e6"
     )
@@ -58,7 +63,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Search and print."""
     axes = tuple(arguments.pareto.split(","))
     if len(axes) != 2:
-        raise ValueError(f"pareto is {arguments.pareto!r}; it must be two of {', '.join(OBJECTIVES)}, such as bytes,latency")
+        raise ValueError(
+            f"pareto is {arguments.pareto!r}; it must be two of {', '.join(OBJECTIVES)}, such as bytes,latency"
+        )
     result = optimize(
         arguments.table,
         protocol=arguments.protocol or "all",
@@ -74,6 +81,7 @@ def execute(arguments: argparse.Namespace) -> int:
         flooding_bits=arguments.flooding_bits,
         log2_failure=arguments.failure,
         security=arguments.security,
+        prepared=arguments.prepared,
         at_most=bounds_of(arguments.at_most),
     )
     print(json_text(result.document()) if arguments.json else text(result))
@@ -123,6 +131,8 @@ def text(result: Optimum) -> str:
             "flooding": f"{c.flooding_bits} bits",
         }
     )
-    columns = list(dict.fromkeys([*result.pareto.columns[:6], "ring_degree", "latency_s", "server_s", "setup_bytes", "ties"]))
+    columns = list(
+        dict.fromkeys([*result.pareto.columns[:6], "ring_degree", "latency_s", "server_s", "setup_bytes", "ties"])
+    )
     front = result.pareto[columns].to_string(index=False, float_format=lambda value: f"{value:.6g}")
     return f"{best}\n\nPareto front of {result.searched:,} configurations:\n{front}"

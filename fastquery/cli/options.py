@@ -54,24 +54,15 @@ def parse_widths(text: str) -> tuple[int, ...]:
     return tuple(int(width) for width in text.split(","))
 
 
-def add_configuration_options(parser: argparse.ArgumentParser, default_link: str) -> None:
-    """Options that say what is looked up, how, and over which link."""
+def add_lookup_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say what is looked up, and how."""
     parser.add_argument("--table", default="llama-7b", help="preset, MxN, FILE.safetensors:KEY, or a packed FILE.safetensors (default llama-7b)")
     parser.add_argument("--protocol", default="fastquery", help="fastquery or cheetah (default fastquery)")
     parser.add_argument("--ablation", choices=ABLATIONS, help="a row of the paper's Table 6")
-    parser.add_argument("--ring", type=_checked(parse_ring), default={}, help=RING_HELP, metavar="RING")
+    parser.add_argument("--ring", type=checked(parse_ring), default={}, help=RING_HELP, metavar="RING")
     parser.add_argument(
-        "--packing", type=_checked(parse_widths), help="channel widths of one coefficient, 4,3,3", metavar="WIDTHS"
+        "--packing", type=checked(parse_widths), help="channel widths of one coefficient, 4,3,3", metavar="WIDTHS"
     )
-    parser.add_argument(
-        "--link",
-        type=_checked(parse_link),
-        default=PRESETS[default_link],
-        help=f"{', '.join(PRESETS)}, or RATE,DELAY such as 44Mbit/s,40ms (default {default_link})",
-        metavar="LINK",
-    )
-    parser.add_argument("--size", choices=SIZES, default="native", help="what sizes on the wire are meant")
-    parser.add_argument("--machine", type=_checked(load_machine), help="calibration file", metavar="FILE")
     parser.add_argument("--engine", choices=ENGINES, help="how operations are executed or priced")
     parser.add_argument(
         "--prepared", action="store_true", help="do what does not depend on the token before it is known"
@@ -90,7 +81,23 @@ def add_configuration_options(parser: argparse.ArgumentParser, default_link: str
     parser.add_argument("--allow-insecure", action="store_true", help="accept a ring below 128 bits of security")
 
 
-def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def add_configuration_options(parser: argparse.ArgumentParser, default_link: str) -> None:
+    """Options that say what is looked up, how, over which link, and what is meant by its price."""
+    add_lookup_options(parser)
+    parser.add_argument(
+        "--link",
+        type=checked(parse_link),
+        default=PRESETS[default_link],
+        help=f"{', '.join(PRESETS)}, or RATE,DELAY such as 44Mbit/s,40ms (default {default_link})",
+        metavar="LINK",
+    )
+    parser.add_argument("--size", choices=SIZES, default="native", help="what sizes on the wire are meant")
+    parser.add_argument("--machine", type=checked(load_machine), help="calibration file", metavar="FILE")
+
+
+def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser for argparse, whose one-line error keeps the reason."""
+
     def read(text: str) -> Any:
         try:
             return parse(text)

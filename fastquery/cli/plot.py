@@ -1,52 +1,79 @@
-"""``fastquery plot``: a named figure."""
+"""``fastquery plot``: a named figure, or all of them."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
-from costmodel.link import parse_link
-from fastquery.cli.show import json_text
-from fastquery.figures import bandwidth_frame
-from fastquery.tables import table_of
+from tqdm import tqdm
 
-EXAMPLE = """example:
+from costmodel.link import parse_link
+from costmodel.machine import load_machine
+from fastquery.cli.show import json_text
+from fastquery.figures import FIGURES, Inputs, draw_all
+from fastquery.figures.registry import draw
+
+EXAMPLE = """examples:
   fastquery plot bandwidth --table llama-7b --output bandwidth.png
+  fastquery plot ring-map --link 44Mbit/s,40ms --output rings.svg
+  fastquery plot all --output figures
 """
-FIGURES = ("bandwidth",)
+ALL = "all"
+ENDINGS = ("png", "svg", "pdf")
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the subcommand."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "plot",
-        help="draw a named figure",
-        description="Draw a figure from the model: bandwidth is the latency of every protocol over bandwidth.",
-        epilog=EXAMPLE,
+        help="draw a named figure, or all",
+        description="Draw a figure; 'all' draws every one into a folder with an index page.",
+        epilog="figures:\n"
+        + "\n".join(f"  {name}\n{_wrapped(one.tells)}" for name, one in FIGURES.items())
+        + f"\n\n{EXAMPLE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("name", choices=FIGURES)
-    parser.add_argument("--table", default="llama-7b", help="preset, MxN, or FILE.safetensors:KEY")
-    parser.add_argument("--link", default="1Mbit/s,0.3ms", help="its round-trip time is drawn (default 0.3 ms)")
-    parser.add_argument("--output", type=Path, default=Path("results/bandwidth.png"), help="PNG, SVG or PDF")
+    parser.add_argument("name", choices=(*FIGURES, ALL), metavar="NAME", help=f"one of those below, or {ALL}")
+    parser.add_argument("--table", help="preset, MxN, or FILE.safetensors:KEY (default: the figure's own)")
+    parser.add_argument("--link", help="preset or RATE,DELAY (default: the figure's own)")
+    parser.add_argument("--machine", help="calibration file", metavar="FILE")
+    parser.add_argument("--measurements", type=Path, help="runs for 'measured': Parquet, CSV or JSON", metavar="FILE")
+    parser.add_argument("--output", type=Path, help="a PNG, SVG or PDF file; with all a folder", metavar="PATH")
+    parser.add_argument("--format", choices=ENDINGS, default="png", help="of the files of all (default png)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 
 
-def execute(arguments: argparse.Namespace) -> int:
-    """Draw and say where."""
-    from plots.bandwidth import bandwidth
-    from plots.style import save
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    ")
 
-    table = table_of(arguments.table, 1)
-    round_trip_s = parse_link(arguments.link).round_trip_s
-    drawn = bandwidth(
-        bandwidth_frame(table, round_trip_s=round_trip_s),
-        title=f"One private lookup in {table.rows} x {table.channels}, round trip {round_trip_s * 1e3:g} ms",
-        source="published: SEAL with zstd at the paper's speed; this project: OpenFHE at the built-in machine's speed",
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Draw and say where; 0 only if every figure asked for was drawn."""
+    inputs = Inputs(
+        arguments.table,
+        parse_link(arguments.link) if arguments.link else None,
+        load_machine(arguments.machine) if arguments.machine else None,
+        arguments.measurements,
     )
-    path = save(drawn, arguments.output)
-    print(json_text({"paths": [str(path)]}) if arguments.json else path)
-    return 0
+    if arguments.name != ALL:
+        paths = [draw(arguments.name, arguments.output or Path(f"results/{arguments.name}.png"), inputs)]
+        omitted: dict[str, str] = {}
+    else:
+        with tqdm(total=len(FIGURES), file=sys.stderr, delay=1.0, leave=False, desc="figures") as bar:
+
+            def progress(name: str, done: int, total: int) -> None:
+                bar.set_postfix_str(name, refresh=False)
+                bar.update(done - bar.n)
+
+            folder = arguments.output or Path("results/figures")
+            paths, omitted = draw_all(folder, inputs, f".{arguments.format}", progress)
+    for name, why in omitted.items():
+        print(f"fastquery plot: {name} is not drawn: {why}", file=sys.stderr)
+    shown = [str(path) for path in paths]
+    print(json_text({"paths": shown, "omitted": omitted}) if arguments.json else "\n".join(shown))
+    return 1 if omitted else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costmodel.parameters import Configuration
-from protocol.engines import openfhe, residue
+from protocol.engines import folded, openfhe, residue
 from protocol.engines.base import ClientEngine, Progress, ServerEngine
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
@@ -20,6 +20,9 @@ def server_engine(
     ValueError
         If no engine executes the configuration.
     """
+    if configuration.protocol == "folded":
+        folded.warm_up(configuration)
+        return folded.FoldedServerEngine(configuration, coefficients, meter)
     if configuration.engine == "residue":
         residue.warm_up(configuration, allow_insecure)
         return residue.ResidueServer(configuration, coefficients, meter, progress, allow_insecure)
@@ -38,6 +41,9 @@ def client_engine(
     ValueError
         If no engine executes the configuration.
     """
+    if configuration.protocol == "folded":
+        folded.warm_up(configuration)
+        return folded.FoldedClientEngine(configuration, tokens, meter)
     if configuration.engine == "residue":
         residue.warm_up(configuration, allow_insecure)
         return residue.ResidueClient(configuration, tokens, meter, allow_insecure, seeds)

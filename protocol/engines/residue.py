@@ -19,6 +19,7 @@ from costmodel.protocols import compact
 from costmodel.wire import SEED_BYTES
 from protocol.elements import middle_element
 from protocol.engines.base import NOTHING, Progress, Shape, Shapes, Shares
+from protocol.engines.extraction import Extractor, shifted_down
 from protocol.errors import ProtocolError
 from protocol.layout import Layout
 from protocol.meter import Meter
@@ -35,7 +36,7 @@ from protocol.residue.ring import Ring as ResidueRing
 from protocol.residue.rounding import scale_down, scale_up
 from protocol.residue.sampling import expand, new_seed, sample_uniform
 from protocol.residue.switch import drop_low_bits, lift_modulus, restore_low_bits, switch_modulus
-from protocol.seeds import SeedRecord, SeedReused
+from protocol.seeds import RecentSeeds, SeedRecord, SeedReused
 from quantize.packing import UnsignedArray
 
 Residues = NDArray[np.uint64]
@@ -47,6 +48,9 @@ PRODUCT_BYTES = 64 * 2**20
 """Most that the products of a chunk of columns take, over all tokens of a batch."""
 
 FLOODING_WORD_BITS = 48
+
+NOISE_SAMPLE_TOKENS = 16
+"""Rows of a session whose noise the client can measure afterwards."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,8 @@ class Plan:
             raise ValueError(
                 f"packing.output is {self.configuration.packing.output!r}; the residue engine sends extracted or packlwes"
             )
-        if self.packs and self.layout.tile_columns != 1:
-            raise ValueError("packing.tile is cheetah; output packing takes one column a polynomial")
+        if self.packs and self.configuration.packing.tile == "cheetah":
+            raise ValueError("packing.tile is cheetah; output packing takes tile column or spu")
         if self.configuration.prepared and not (self.packs and self.scalar_products):
             raise ValueError("prepared queries go with packing.output packlwes and a plaintext of at most 16 bits")
 
@@ -84,6 +88,26 @@ class Plan:
     def packs(self) -> bool:
         """Whether answers are packed by PackLWEs."""
         return self.configuration.packing.output == "packlwes"
+
+    @cached_property
+    def trees(self) -> compact.Trees:
+        """How answers are packed."""
+        return compact.trees(Grid.of(self.configuration))
+
+    @property
+    def leaves(self) -> int:
+        """Leaves of the packing trees of a token."""
+        return int(self.trees.leaves)
+
+    @property
+    def gap(self) -> int:
+        """Distance of the coefficients that are used of a leaf."""
+        return int(self.trees.gap)
+
+    @property
+    def extracts(self) -> bool:
+        """Whether a leaf is made for each used coefficient of an answer."""
+        return int(self.trees.extracted) > 0
 
     @property
     def scalar_products(self) -> bool:
@@ -124,7 +148,9 @@ class Plan:
     def answer_places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Answer polynomial and coefficient of every packed column."""
         if self.packs:
-            return packed_positions(self.layout.columns, self.ring.ring_degree)
+            answer, coefficient = packed_positions(self.leaves, self.gap)
+            leaf, place = np.divmod(np.arange(self.layout.columns), 1 if self.extracts else self.layout.tile_columns)
+            return answer[leaf], coefficient[leaf] + place * self.gap
         if self.layout.tile_columns == 1:
             return np.arange(self.layout.columns), np.zeros(self.layout.columns, dtype=np.int64)
         used = [self.layout.used(output) for output in range(self.layout.outputs)]
@@ -142,15 +168,17 @@ class Plan:
         With one column a polynomial these are the coefficients that meet a row of the table; the columns of a tile
         lie next to each other, so that every coefficient meets one.
         """
-        degree, layout = self.ring.ring_degree, self.layout
-        count = layout.rows if layout.tile_columns == 1 else layout.inputs * degree
-        block, coefficient = np.divmod(np.arange(count), degree)
+        layout = self.layout
+        if layout.tile_columns == 1:
+            block, coefficient = np.divmod(np.arange(layout.rows), layout.tile_rows)
+        else:
+            block, coefficient = np.divmod(np.arange(layout.inputs * self.ring.ring_degree), self.ring.ring_degree)
         return block, coefficient
 
     @property
     def key_exponents(self) -> tuple[int, ...]:
         """Automorphisms for which keys are needed."""
-        return packing_exponents(self.layout.columns, self.ring.ring_degree) if self.packs else ()
+        return packing_exponents(self.leaves, self.ring.ring_degree, self.gap) if self.packs else ()
 
     @property
     def key_rows(self) -> int:
@@ -209,7 +237,7 @@ class ResidueClient:
         self._seeds = seeds
         self._seed: bytes | None = None
         self._first_halves: Residues | None = None
-        self._errors: list[NDArray[np.float64]] = []
+        self._sample: list[tuple[Residues, Residues]] = []
         with meter.work("generate keys"):
             self._secret = SecretKey(ring, read_secret_key(context.KeyGen().secretKey, ring))
 
@@ -272,13 +300,16 @@ class ResidueClient:
                 np.moveaxis(a[:, answer, :, coefficient], 0, 2), lift_modulus(b, plan.ring, plan.wire.answer_b_bits)
             )
             values = scale_down(phases, plan.ring, plan.plaintext_modulus)
-        self._errors.append(noise(plan.ring, phases, values, plan.plaintext_modulus))
+        if len(self._sample) < NOISE_SAMPLE_TOKENS:
+            self._sample.extend(zip(phases, values, strict=True))
         return values.astype(np.int64)
 
     def noise_bits(self) -> float:
         """log2 of the root mean square error over the used coefficients of the answers decrypted, over q/t."""
-        relative = np.concatenate([e.reshape(-1) for e in self._errors]) * self._plan.plaintext_modulus
-        return float(np.log2(np.sqrt(np.mean(np.square(relative / float(self._plan.ring.modulus))))))
+        plan = self._plan
+        phases, values = (np.stack(part) for part in zip(*self._sample[:NOISE_SAMPLE_TOKENS], strict=True))
+        errors = noise(plan.ring, phases, values, plan.plaintext_modulus)
+        return float(np.log2(np.sqrt(np.mean(np.square(errors))) * plan.plaintext_modulus / float(plan.ring.modulus)))
 
     def _fresh_seed(self) -> bytes:
         seed = new_seed()
@@ -324,28 +355,32 @@ class ResidueServer:
         layout = plan.layout
         signed = np.int16 if configuration.ring.plaintext_modulus <= compact.SHORT_PLAINTEXT_MODULUS else np.int64
         self.weights = _centred_columns(coefficients, self.middle, np.dtype(signed))
-        factors = packing_factors(layout.columns, self.ring) if plan.packs else None
+        extracted = (self.ring, layout.tile_rows, layout.tile_columns)
+        self.extractor = Extractor(*extracted) if plan.packs and plan.extracts else None
+        factors = packing_factors(plan.leaves, self.ring, plan.gap) if plan.packs else None
         shape = (self.ring.limbs, layout.outputs, layout.inputs, self.ring.ring_degree)
         self.table = np.empty(shape, dtype=np.uint64)
         for first in range(0, layout.outputs, COLUMN_CHUNK):
             chunk = range(first, min(first + COLUMN_CHUNK, layout.outputs))
             with meter.work("encode table", len(chunk) * layout.inputs):
                 self.table[:, first : chunk.stop] = transform_table(
-                    self._polynomials(layout, chunk), self.ring, factors
+                    self._polynomials(plan, chunk), self.ring, factors
                 )
             progress("encoding table", chunk.stop, layout.outputs)
-        self.seeds = SeedRecord()
+        self.seeds = RecentSeeds()
 
-    def _polynomials(self, layout: Layout, outputs: range) -> NDArray[np.signedinteger]:
-        if layout.tile_columns == 1:
+    def _polynomials(self, plan: Plan, outputs: range) -> NDArray[np.signedinteger]:
+        layout = plan.layout
+        if layout.tile_columns == 1 and layout.tile_rows == self.ring.ring_degree:
             return convolution_order(self.weights[outputs.start : outputs.stop], self.ring.ring_degree)
         rows = self.weights.T
-        return np.stack(
+        polynomials = np.stack(
             [
                 np.stack([layout.table_polynomial(rows, block, output, 0) for block in range(layout.inputs)])
                 for output in outputs
             ]
         )
+        return shifted_down(polynomials, layout.tile_rows - 1) if plan.packs else polynomials
 
     def session(self, tokens: int, meter: Meter) -> ResidueSession:
         """Kernels for one client that looks so many rows up together."""
@@ -363,6 +398,7 @@ class ResidueSession:
         self._keys: SwitchingKeys | None = None
         self._public_key: Residues | None = None
         self._prepared: Residues | None = None
+        self._extractor = server.extractor
 
     def accept_keys(self, frames: Sequence[bytes]) -> None:
         """Read and check switching keys and public key; every a comes from the seed."""
@@ -475,11 +511,10 @@ class ResidueSession:
             if not packers:
                 answers[:, first : first + chunk] = np.moveaxis(products, 0, 1)
                 continue
-            with self._meter.work("merge", 0):
-                for token, packer in enumerate(packers):
-                    packer.push(products[:, token])
+            for token, packer in enumerate(packers):
+                self._push(packer, products[:, token], first)
         if packers:
-            with self._meter.work("merge", plan.tokens * packing_merges(plan.layout.columns, plan.ring.ring_degree)):
+            with self._meter.work("merge", plan.tokens * packing_merges(plan.leaves, plan.gap)):
                 for token, packer in enumerate(packers):
                     answers[token] = packer.finish()
         return answers
@@ -487,7 +522,20 @@ class ResidueSession:
     def _packer(self) -> Packer:
         if self._keys is None:
             raise ProtocolError("no keys were sent for packing")
-        return Packer(self._keys, self._plan.layout.columns)
+        return Packer(self._keys, self._plan.leaves, self._plan.gap)
+
+    def _push(self, packer: Packer, products: Residues, first: int) -> None:
+        """Pack answers (count, 2, limbs, N), of which the first is the ``first`` of all."""
+        if self._extractor is None:
+            with self._meter.work("merge", 0):
+                packer.push(products)
+            return
+        for output, product in enumerate(products, start=first):
+            columns = self._plan.layout.used(output).size
+            with self._meter.work("extract", columns - 1):
+                leaves = self._extractor.leaves(product, columns)
+            with self._meter.work("merge", 0):
+                packer.push(leaves)
 
     def _finish(self, answers: Residues) -> tuple[bytes, Residues]:
         """Flood the answers; their a as they travel, and b at the packed columns, (tokens, limbs, n')."""
@@ -546,10 +594,14 @@ def _centred_columns(
 
 
 def warm_up(configuration: Configuration, allow_insecure: bool) -> None:
-    """Compile or load every kernel that a configuration uses, by a lookup in a table of two rows."""
-    meter, fields = Meter("client"), len(configuration.packing.widths)
-    small = configuration.updated(table=replace(configuration.table, rows=2, channels=3 * fields, tokens=1))
-    server = ResidueServer(small, np.zeros((2, 3), dtype=np.uint16), meter, lambda *_: None, allow_insecure)
+    """Compile or load every kernel that a configuration uses, by a lookup in a table of as many rows as a polynomial has.
+
+    With five columns every tile rule gives more than one answer, so that where answers are packed there is packing.
+    """
+    meter, fields, shape = Meter("client"), len(configuration.packing.widths), (configuration.ring.degree, 5)
+    table = replace(configuration.table, rows=shape[0], channels=shape[1] * fields, tokens=1)
+    small = configuration.updated(table=table)
+    server = ResidueServer(small, np.zeros(shape, dtype=np.uint16), meter, lambda *_: None, allow_insecure)
     client = ResidueClient(small, 1, meter, allow_insecure, SeedRecord())
     session = server.session(1, meter)
     keys = list(client.keys())
@@ -557,4 +609,4 @@ def warm_up(configuration: Configuration, allow_insecure: bool) -> None:
         session.accept_keys(keys)
     if small.prepared:
         client.accept_first_halves(session.prepare(list(client.announce())))
-    client.decrypt(session.answer(list(client.encrypt([1])), np.empty((1, 3), dtype=np.int64)))
+    client.decrypt(session.answer(list(client.encrypt([1])), np.empty((1, 5), dtype=np.int64)))

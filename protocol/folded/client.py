@@ -53,9 +53,15 @@ class FoldedClient:
         self.answer_secret = answer_secret(parameters, self.ring) if parameters.switches_ring else self.secret
         self._seed = new_seed()
         self._counter = 0
+        self._keys: bytes | None = None
 
     def keys(self) -> bytes:
-        """Return the body of the keys' message: to be made and sent once."""
+        """Return the body of the keys' message, made once: fresh noise on the same a would give away noise."""
+        if self._keys is None:
+            self._keys = self._generate()
+        return self._keys
+
+    def _generate(self) -> bytes:
         p, ring, secret = self.parameters, self.ring, self.secret
         with self.meter.work("generate keys"):
             sources = [apply_automorphism(secret.residues, g) for g in expansion_exponents(p.degree)]

@@ -63,7 +63,7 @@ class Bit:
     def __init__(self, ring: Ring, rows: NDArray[np.uint64], gadget: Gadget) -> None:
         self.ring = ring
         self.gadget = gadget
-        self._factors = Factors(ring, rows)
+        self._factors = Factors.scaled(ring, rows)
 
     def fold_pairs(self, nodes: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Fold neighbours, (count, 2, limbs, N) of coefficients; the last of an odd number stays as it is.

@@ -97,7 +97,7 @@ class GadgetKey(NamedTuple):
     @classmethod
     def of(cls, ring: Ring, gadget: Gadget, b: NDArray[np.uint64], a: NDArray[np.uint64]) -> GadgetKey:
         """Prepare a key of halves (digits, limbs, N) in evaluation form."""
-        return cls(gadget, Factors(ring, np.stack([b, a])))
+        return cls(gadget, Factors.scaled(ring, np.stack([b, a])))
 
     def switch(self, coefficients: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return ciphertexts (count, 2, limbs, N) in evaluation form of polynomials (count, limbs, N) times s'."""

@@ -16,12 +16,16 @@ from protocol.folded.context import query_ring
 from protocol.folded.expansion import expand
 from protocol.folded.fold import Bit, add_bit_constants, bit_rows
 from protocol.folded.gadget import GadgetKey
-from protocol.folded.messages import Query, decode_keys, decode_query, encode_answer
+from protocol.folded.messages import KeyHalves, Query, decode_keys, decode_query, encode_answer
+from protocol.folded.products import Factors
 from protocol.folded.table import FoldedTable
 from protocol.meter import Meter
 from protocol.residue.ciphertext import expand_many
 from protocol.residue.ring import Ring
 from protocol.residue.sampling import expand as expand_seed
+
+TOKENS_TOGETHER = 16
+"""Queries that one pass over the table serves: their selectors take some 8 to 30 MB each."""
 
 MOST_PREPARED = 64
 """Queries of a session that are prepared and not yet answered."""
@@ -78,6 +82,7 @@ class FoldedServer:
         self.parameters = parameters
         self.middle = middle
         self.meter = meter or Meter("server")
+        self._seeds: set[bytes] = set()
         self.ring: Ring = query_ring(parameters)
         with self.meter.work("encode table", parameters.blocks * parameters.columns * parameters.selectors):
             self.table = FoldedTable(parameters, self.ring, coefficients, middle)
@@ -88,19 +93,22 @@ class FoldedServer:
         Raises
         ------
         ProtocolError
-            If the keys are not of these parameters.
+            If the keys are not of these parameters, or their seed was used before.
         """
-        return FoldedSession(self, keys, meter or self.meter)
+        halves = decode_keys(self.parameters, self.ring, keys)
+        if halves.seed in self._seeds:
+            raise ProtocolError("keys repeat a seed: its queries would repeat the a of earlier ones")
+        self._seeds.add(halves.seed)
+        return FoldedSession(self, halves, meter or self.meter)
 
 
 class FoldedSession:
     """One client's keys, and its queries so far."""
 
-    def __init__(self, server: FoldedServer, keys: bytes, meter: Meter) -> None:
+    def __init__(self, server: FoldedServer, halves: KeyHalves, meter: Meter) -> None:
         self._server = server
         self.meter = meter
         p, ring = server.parameters, server.ring
-        halves = decode_keys(p, ring, keys)
         self._seed = halves.seed
         self._seen: set[int] = set()
         self._prepared: dict[int, Prepared] = {}
@@ -135,9 +143,9 @@ class FoldedSession:
             self._check_fresh([counter])
             if len(self._prepared) >= MOST_PREPARED:
                 raise ProtocolError(f"{MOST_PREPARED} queries are prepared already; no more are kept")
-            leaves = self._expand(counter)
-            columns = self._products([leaves])[:, 0]
-            self._prepared[counter] = Prepared(columns, self._bit_rows(leaves))
+            selectors = self._selectors(1)
+            rows = self._load(selectors, 0, self._expand(counter))
+            self._prepared[counter] = Prepared(self._products(selectors)[:, 0], rows)
         return self._prepared[counter]
 
     def answer(self, body: bytes) -> FoldedAnswer:
@@ -151,7 +159,7 @@ class FoldedSession:
         return self._finish(self._product(decode_query(self._server.parameters, body)))
 
     def answer_many(self, bodies: Sequence[bytes]) -> list[FoldedAnswer]:
-        """Answer several queries in one pass over the table.
+        """Answer several queries, up to 16 of them in one pass over the table.
 
         Raises
         ------
@@ -161,9 +169,17 @@ class FoldedSession:
         p = self._server.parameters
         queries = [decode_query(p, body) for body in bodies]
         self._use([query.counter for query in queries])
-        leaves = [self._with_constants(self._expand(query.counter), query) for query in queries]
-        columns = self._products(leaves)
-        return [self._finish(self._fold(columns[:, k], self._bit_rows(leaf))) for k, leaf in enumerate(leaves)]
+        answers = []
+        for first in range(0, len(queries), TOKENS_TOGETHER):
+            together = queries[first : first + TOKENS_TOGETHER]
+            selectors = self._selectors(len(together))
+            rows = [
+                self._load(selectors, k, self._with_constants(self._expand(query.counter), query))
+                for k, query in enumerate(together)
+            ]
+            columns = self._products(selectors)
+            answers += [self._finish(self._fold(columns[:, k], rows[k])) for k in range(len(together))]
+        return answers
 
     def masked(self, body: bytes) -> Masked:
         """Return the un-switched answer to a query, which any holder of the secret decrypts."""
@@ -199,18 +215,22 @@ class FoldedSession:
         residues = [[x % q for q in ring.moduli] for x in lifted]
         return np.array(residues, dtype=np.uint64).reshape(len(lifted), ring.limbs)
 
-    def _bit_rows(self, leaves: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    def _selectors(self, tokens: int) -> Factors:
+        return Factors(self._server.ring, 2 * tokens, self._server.parameters.selectors)
+
+    def _load(self, selectors: Factors, token: int, leaves: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Put a token's selectors in their place and return the rows of its encrypted bits."""
         p, ring = self._server.parameters, self._server.ring
         with self.meter.work("square", p.fold_coefficients):
+            selectors.put(2 * token, np.moveaxis(leaves[: p.selectors], 1, 0))
             bits = leaves[p.selectors :].reshape(p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
             return bit_rows(bits, self._square, ring)
 
-    def _products(self, leaves: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    def _products(self, selectors: Factors) -> NDArray[np.uint64]:
         """Return the columns (columns, tokens, 2, limbs, N) of coefficients, in one pass over the table."""
-        p, ring = self._server.parameters, self._server.ring
-        with self.meter.work("table pass", len(leaves) * p.blocks * p.columns * p.selectors):
-            selectors = np.stack([leaf[: p.selectors] for leaf in leaves])
-            return ring.inverse(self._server.table.products(selectors))
+        p = self._server.parameters
+        with self.meter.work("table pass", selectors.rows // 2 * p.blocks * p.columns * p.selectors):
+            return self._server.ring.inverse(self._server.table.products(selectors))
 
     def _product(self, query: Query) -> NDArray[np.uint64]:
         """Return the folded ciphertext (blocks, 2, limbs, N) of coefficients."""
@@ -218,8 +238,9 @@ class FoldedSession:
         self._use([query.counter])
         prepared = self._prepared.pop(query.counter, None)
         if prepared is None:
-            leaves = self._with_constants(self._expand(query.counter), query)
-            return self._fold(self._products([leaves])[:, 0], self._bit_rows(leaves))
+            selectors = self._selectors(1)
+            rows = self._load(selectors, 0, self._with_constants(self._expand(query.counter), query))
+            return self._fold(self._products(selectors)[:, 0], rows)
         columns = prepared.columns
         with self.meter.work("scalar product", p.blocks * p.columns * p.selectors):
             columns[:, 0] = ring.add(

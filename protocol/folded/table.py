@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.folded_parameters import FoldedParameters
-from protocol.folded.products import Factors, sums_of_products
+from protocol.folded.products import TILE, Factors, sums_of_products, tiled
 from protocol.folded.scalars import combine, scalar_words
 from protocol.residue.multiply_accumulate import transform_table
 from protocol.residue.ring import Ring
@@ -44,7 +44,9 @@ class FoldedTable:
             raise ValueError(f"table has elements of magnitude {max(-low, high)}: need at most {p.element_bound}")
         columns = p.blocks * p.columns
         self.coefficients = np.zeros((columns, p.selectors, p.degree), dtype=np.int16)
-        self._evaluations = np.empty((ring.limbs, columns, p.selectors, p.degree), dtype=np.uint64)
+        radix = tuple((1 << 64) % q for q in ring.moduli)
+        cut = (ring.limbs, p.degree // TILE, columns, p.selectors, TILE)
+        self._evaluations = np.empty(cut, dtype=np.uint64)
         for block in range(p.blocks):
             part = slice(block * p.degree, (block + 1) * p.degree)
             for column in range(p.columns):
@@ -53,7 +55,8 @@ class FoldedTable:
                 rows = coefficients[first : first + p.selectors * p.slots, part]
                 self._fill(target, rows, middle)
         for column in range(columns):
-            self._evaluations[:, column] = transform_table(self.coefficients[column : column + 1], ring)[:, 0]
+            values = tiled(transform_table(self.coefficients[column : column + 1], ring, radix))
+            self._evaluations[:, :, column] = values[:, :, 0]
 
     def _fill(self, target: NDArray[np.int16], rows: NDArray[np.integer], middle: int) -> None:
         slots = self.parameters.slots
@@ -66,19 +69,19 @@ class FoldedTable:
         """Memory of both forms."""
         return self.coefficients.nbytes + self._evaluations.nbytes
 
-    def products(self, selectors: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    def products(self, selectors: Factors) -> NDArray[np.uint64]:
         """Return every column's sum of selectors times polynomials.
 
         Parameters
         ----------
-        selectors : (tokens, d1, 2, limbs, N) in evaluation form
+        selectors : rows b and a of every token, d1 blocks
 
         Returns
         -------
         (columns, tokens, 2, limbs, N) in evaluation form
         """
-        factors = Factors(self.ring, np.moveaxis(selectors, 2, 1))
-        return sums_of_products(self._evaluations, factors)
+        sums = sums_of_products(self._evaluations, selectors)
+        return sums.reshape(len(sums), -1, 2, *sums.shape[2:])
 
     def scalar_products(self, scalars: list[int], bits: int) -> NDArray[np.uint64]:
         """Return every column's sum of v_j Q/2^bits times polynomials, (columns, limbs, N) of coefficients."""

@@ -11,10 +11,16 @@ The tree acts on b linearly: at those coefficients the b of an output is 2^l tim
 switches of the a contribute, which is the output of the same tree with every b zero. So all of that is done as soon
 as the a are known; and with 2^-l folded into the table that multiplies a, none is left for the one that meets b.
 
+Leaves that are used at every multiple of a gap G, a power of two, are interleaved by the same tree with G in the place
+of N and the automorphisms X -> X^(2^k N/G + 1): coefficient j of leaf i lands, for a multiple j of G, at j more than
+its coefficient 0 does, and G leaves fill an output. What a function here calls ``ring_degree`` is then the gap, but
+where it takes both.
+
 References
 ----------
 .. [1] H. Chen, W. Dai, M. Kim, Y. Song, "Efficient homomorphic conversion between (ring) LWE ciphertexts",
    ePrint 2020/015, algorithm 2.
+.. [2] Lu et al. BumbleBee. NDSS 2025, ePrint 2023/1678: interleaving.
 """
 
 from __future__ import annotations
@@ -60,14 +66,15 @@ def packing_depth(leaves: int, ring_degree: int) -> int:
     return (min(leaves, ring_degree) - 1).bit_length()
 
 
-def packing_exponents(leaves: int, ring_degree: int) -> tuple[int, ...]:
-    """Return the automorphisms 2^k + 1 of the levels k = 1..l, for which keys are needed in this order."""
-    return tuple((1 << k) + 1 for k in range(1, packing_depth(leaves, ring_degree) + 1))
+def packing_exponents(leaves: int, ring_degree: int, gap: int | None = None) -> tuple[int, ...]:
+    """Return the automorphisms 2^k N/gap + 1 of the levels k = 1..l, for which keys are needed in this order."""
+    gap = gap or ring_degree
+    return tuple((ring_degree // gap << k) + 1 for k in range(1, packing_depth(leaves, gap) + 1))
 
 
-def packing_factors(leaves: int, ring: Ring) -> tuple[int, ...]:
+def packing_factors(leaves: int, ring: Ring, gap: int | None = None) -> tuple[int, ...]:
     """Return 2^-l in every limb, by which leaves have to be multiplied for the tree's factor 2^l to cancel."""
-    depth = packing_depth(leaves, ring.ring_degree)
+    depth = packing_depth(leaves, gap or ring.ring_degree)
     return tuple(pow(pow(2, depth, q), -1, q) for q in ring.moduli)
 
 
@@ -114,6 +121,7 @@ class Packer:
     ----------
     keys : for the automorphisms of :func:`packing_exponents`, in that order (more do no harm)
     leaves : how many will come
+    gap : distance of the coefficients that are used of a leaf; the constant ones alone if left out
 
     Raises
     ------
@@ -121,17 +129,17 @@ class Packer:
         If there are fewer keys than levels.
     """
 
-    def __init__(self, keys: SwitchingKeys, leaves: int) -> None:
+    def __init__(self, keys: SwitchingKeys, leaves: int, gap: int | None = None) -> None:
         ring = keys.ring
-        degree = ring.ring_degree
+        degree, gap = ring.ring_degree, gap or ring.ring_degree
         self.leaves = leaves
-        self.depth = packing_depth(leaves, degree)
+        self.depth = packing_depth(leaves, gap)
         if len(keys.tables.bits) < self.depth:
             raise ValueError(f"{len(keys.tables.bits)} keys: {leaves} leaves need {self.depth}")
         self._keys = keys
-        self._levels = _level_tables(ring, self.depth)
+        self._levels = _level_tables(ring, self.depth, gap)
         self._stack = np.zeros((self.depth + 1, 2, ring.limbs, degree), dtype=np.uint64)
-        self._out = np.zeros((packed_polynomials(leaves, degree), 2, ring.limbs, degree), dtype=np.uint64)
+        self._out = np.zeros((packed_polynomials(leaves, gap), 2, ring.limbs, degree), dtype=np.uint64)
         self._pushed = 0
 
     def push(self, leaves: NDArray[np.uint64]) -> None:
@@ -224,13 +232,13 @@ def add_constants(b: NDArray[np.uint64], constants: NDArray[np.uint64], ring: Ri
 
 
 @lru_cache(maxsize=16)
-def _level_tables(ring: Ring, depth: int) -> LevelTables:
+def _level_tables(ring: Ring, depth: int, gap: int) -> LevelTables:
     degree = ring.ring_degree
     monomials = np.zeros((depth, degree), dtype=np.int64)
-    monomials[np.arange(depth), degree >> np.arange(1, depth + 1)] = 1
+    monomials[np.arange(depth), gap >> np.arange(1, depth + 1)] = 1
     shifts = ring.forward(ring.from_signed(monomials))
     quotients = [shoup_quotients(shifts[:, i], q) for i, q in enumerate(ring.moduli)]
-    permutations = [evaluation_permutation((1 << k) + 1, degree) for k in range(1, depth + 1)]
+    permutations = [evaluation_permutation((degree // gap << k) + 1, degree) for k in range(1, depth + 1)]
     return LevelTables(
         np.array(permutations, dtype=np.int64).reshape(depth, degree), shifts, np.stack(quotients, axis=1)
     )

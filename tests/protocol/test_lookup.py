@@ -79,8 +79,7 @@ class Served:
         return there, thread, meter, outcome
 
     def open(self, channel: Channel, meter: Meter, tokens: int) -> ClientSession:
-        channels = self.configuration.table.channels
-        return ClientSession.open(channel, meter, channels, tokens, False, SeedRecord())
+        return ClientSession.open(channel, meter, tokens, False, SeedRecord())
 
     def look_up(self, tokens: list[int]) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
         there, thread, server_meter, outcome = self.start()
@@ -214,7 +213,7 @@ def test_a_served_configuration_that_contradicts_its_table_is_refused() -> None:
     thread.start()
     client = Channel(there, Meter("client"), timeout_s=5.0)
     with pytest.raises(ProtocolError, match="contradict"):
-        ClientSession.open(client, Meter("client"), 9, 1, False, SeedRecord())
+        ClientSession.open(client, Meter("client"), 1, False, SeedRecord())
     client.close()
     thread.join()
     channel.close()

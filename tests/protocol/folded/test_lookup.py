@@ -83,6 +83,14 @@ def test_a_counter_is_used_once(make_side: Callable[[str], Any]) -> None:
         side.session.answer_many([fresh, fresh])
 
 
+def test_a_seed_opens_one_session(make_side: Callable[[str], Any]) -> None:
+    side = make_side("slots")
+    keys = side.client.keys()
+    assert side.client.keys() == keys
+    with pytest.raises(ProtocolError, match="repeat a seed"):
+        side.server.open(keys)
+
+
 def test_no_more_is_prepared_than_is_kept(make_side: Callable[[str], Any]) -> None:
     side = make_side("a single row")
     side.connect()

@@ -1,0 +1,115 @@
+"""``fastquery query``: rows looked up at a server, for a share of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from costmodel.link import PRESETS, parse_link
+from costmodel.machine import load_machine
+from fastquery.cli.options import checked, link_of, machine_of
+from fastquery.cli.show import bytes_text, failure_text, json_text, pairs, seconds_text
+from fastquery.queries import DoesNotDecrypt, Query, query
+
+EXAMPLE = """examples:
+  fastquery query --connect 127.0.0.1:9000 --token 77
+  fastquery query --connect 127.0.0.1:9000 --token 77 --token 512 --output share.npy --json
+  fastquery query --connect 127.0.0.1:9000 --token 77 --check minilm     (of serve --reveal-shares-for-tests)
+
+The share is this client's only; the row is its sum with the server's, and neither alone says anything of it. Nobody is
+authenticated: on a link that is not trusted, go through a tunnel (see `fastquery serve --help`).
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the subcommand."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "query",
+        help="look rows up at a server",
+        description="Look rows of a served table up privately. The table's shape, quantisation, ring, protocol and "
+        "flooding come from the server, and are refused where they are below this client's own bounds.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--connect", required=True, metavar="HOST:PORT", help="the server")
+    parser.add_argument("--token", type=int, action="append", required=True, help="a token id; may be repeated")
+    parser.add_argument("--output", type=Path, metavar="FILE.npy", help="where the share is written, for the user alone")
+    parser.add_argument("--check", metavar="TABLE", help="open both shares against this table, of a test server")
+    parser.add_argument("--seed", type=int, default=0, help="of a random table that is checked against (default 0)")
+    parser.add_argument("--security", type=int, default=128, metavar="BITS", help="least accepted (default 128, 2018 standard)")
+    parser.add_argument("--allow-insecure", action="store_true", help="accept a ring of any security")
+    parser.add_argument("--flooding-bits", type=int, default=0, metavar="F", help="least flooding accepted (default 0)")
+    parser.add_argument(
+        "--failure", type=float, default=-40.0, metavar="LOG2", help="largest log2 failure of a row accepted (default -40)"
+    )
+    parser.add_argument(
+        "--link", type=checked(parse_link), default=PRESETS["loopback"], help="of the prediction (default loopback)"
+    )
+    parser.add_argument("--machine", type=checked(load_machine), help="calibration file of the prediction", metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.set_defaults(execute=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Query, write the share, print; fail if the ledgers differ, or a checked row does."""
+    from protocol.errors import ProtocolError
+    from protocol.openfhe_library import OpenFHEUnavailable
+    from protocol.requirements import Requirements
+
+    if not 0 <= arguments.security <= 256:
+        raise ValueError(f"security is {arguments.security}; it must lie between 0 and 256 bits")
+    security_bits = 0 if arguments.allow_insecure else arguments.security
+    try:
+        result = query(
+            arguments.connect,
+            arguments.token,
+            requirements=Requirements(security_bits, arguments.flooding_bits, arguments.failure),
+            check=arguments.check,
+            seed=arguments.seed,
+            machine=machine_of(arguments),
+            link=link_of(arguments),
+        )
+        if arguments.output is not None:
+            write_share(arguments.output, result.shares)
+    except (OpenFHEUnavailable, ProtocolError, DoesNotDecrypt, OSError) as error:
+        print(f"fastquery query: {error}", file=sys.stderr)
+        return 1
+    print(json_text(result.document()) if arguments.json else text(result))
+    return 0 if result.agrees and not result.mismatches else 1
+
+
+def write_share(path: Path, shares: Any) -> None:
+    """Write a share to a file that its user alone can read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        np.save(file, shares)
+
+
+def text(result: Query) -> str:
+    """The query for people."""
+    document = result.document()
+    table = result.configuration.table
+    rows = {
+        "share": f"{document['tokens']} row(s) of a {table.rows} x {table.channels} table, "
+        f"{bytes_text(document['share_bytes'])}",
+        "ledgers": f"predicted and measured agree in counts and bytes {'' if result.agrees else 'NOT '}entry by entry",
+    }
+    if result.mismatches is not None:
+        rows["opened"] = f"{result.mismatches} channels WRONG" if result.mismatches else "every channel right"
+    for name, label in (("up_bytes", "up"), ("down_bytes", "down"), ("setup_bytes", "setup")):
+        rows[label] = f"{bytes_text(document[name])}, predicted {bytes_text(document['predicted_' + name])}"
+    rows["server"] = seconds_text(document["server_s"]) + ", as it says itself"
+    rows["client"] = seconds_text(document["client_s"])
+    rows["latency"] = seconds_text(document["latency_s"])
+    rows["security"] = f"{document['security_bits']:.0f} bits"
+    rows["failure"] = failure_text(document["log2_failure"]) + " for all rows"
+    flooding = document["flooding_bits"]
+    rows["flooding"] = f"{flooding} bits" if flooding else "0 bits: the table is NOT protected from the client"
+    return pairs(rows)

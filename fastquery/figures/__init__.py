@@ -1,0 +1,33 @@
+"""Data behind the named figures: the model evaluated, as data frames that :mod:`plots` draws."""
+
+from __future__ import annotations
+
+from fastquery.figures.accuracy import figure_7_frame, figure_8_frame, quantization_frame
+from fastquery.figures.choices import noise_frame, pareto_frame, ring_map_frame, sensitivity_frame
+from fastquery.figures.inputs import Inputs
+from fastquery.figures.links import bandwidth_frame, round_trip_frame
+from fastquery.figures.measurements import measured_frame
+from fastquery.figures.paper import figure_1_frame, figure_9_frame, figure_10_frame, waterfall_frame
+from fastquery.figures.registry import FIGURES, NamedFigure, draw_all, frame_of
+
+__all__ = [
+    "FIGURES",
+    "Inputs",
+    "NamedFigure",
+    "bandwidth_frame",
+    "draw_all",
+    "figure_1_frame",
+    "figure_7_frame",
+    "figure_8_frame",
+    "figure_9_frame",
+    "figure_10_frame",
+    "frame_of",
+    "measured_frame",
+    "noise_frame",
+    "pareto_frame",
+    "quantization_frame",
+    "ring_map_frame",
+    "round_trip_frame",
+    "sensitivity_frame",
+    "waterfall_frame",
+]

@@ -1,0 +1,151 @@
+"""Frames about real tables: quantisation error against cost, channel magnitudes, token frequencies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from costmodel.estimate import estimate
+from costmodel.link import PRESETS, Link
+from costmodel.machine import Machine, default_machine
+from costmodel.parameters import Table
+from costmodel.presets import executable
+from fastquery.figures.designs import described, link_text, machine_text
+from fastquery.figures.inputs import Inputs
+from quantize import open_table
+from quantize.comparison import Evaluation, evaluate
+from quantize.evaluate import SentenceBenchmark
+from quantize.frequencies import table_frequencies
+from quantize.minilm import MiniLM
+from quantize.sentences import SENTENCES
+from quantize.tables import TableSource
+from quantize.workbench import Workbench
+
+REAL_TABLE = "minilm"
+COMPARED_RECIPES = (
+    "int3", "int4", "int6", "fastquery", "5-3-2", "6-2-2", "fitted", "half-integer-free", "int4-fitted", "hadamard",
+    "hadamard-ten-levels", "eleven-levels", "four-channels",
+)  # fmt: skip
+"""Recipes that a query can decode and that need nothing but the table."""
+
+SALIENT_SHARE = 1 / 3
+TOP_TOKENS = 500
+
+
+def quantization_frame(
+    name: str = REAL_TABLE,
+    link: Link = PRESETS["wan"],
+    machine: Machine | None = None,
+    recipes: Iterable[str] = COMPARED_RECIPES,
+) -> pd.DataFrame:
+    """What recipes lose on a table, beside the bytes and the latency of a lookup in what they pack.
+
+    The cosine of sentence embeddings to those of the float model is there for the real table of MiniLM.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``recipe``, ``weighted_error``, ``cosine`` (MiniLM alone), ``bytes``, ``latency_s``,
+        ``channels_per_coefficient``.
+    """
+    profile = machine or default_machine()
+    model = MiniLM.load() if name == REAL_TABLE else None
+    benchmark = None if model is None else SentenceBenchmark(model)
+    bench = Workbench.of(open_table(name), projection=None if model is None else model.qkv)
+    rows = []
+    for recipe in recipes:
+        found = evaluate(recipe, bench, benchmark)
+        size, latency = lookup_cost(found, link, profile)
+        rows.append((recipe, found.weighted_error, found.cosine, size, latency, found.channels_per_coefficient))
+    columns = ["recipe", "weighted_error", "cosine", "bytes", "latency_s", "channels_per_coefficient"]
+    frame = pd.DataFrame(rows, columns=columns)
+    accuracy = f"Cosine: {len(SENTENCES)} sentences through the model. " if benchmark else ""
+    return described(
+        frame if benchmark else frame.drop(columns="cosine"),
+        f"What quantisation loses and saves: {name}, {bench.source.rows} x {bench.source.channels}",
+        f"Lookup: this project's FastQuery with 40 bits of flooding, ring and wire chosen for the recipe's plaintext "
+        f"modulus; link {link_text(link)}. Error: behind the first projections, by token frequency. {accuracy}".strip(),
+        machine_text(profile),
+    )
+
+
+def lookup_cost(recipe: Evaluation, link: Link, machine: Machine) -> tuple[float, float]:
+    """Bytes and latency of a lookup in what a recipe packs: its coefficients as channels of all bits of its modulus."""
+    bits = (recipe.plaintext_modulus - 1).bit_length()
+    chosen = executable("fastquery", Table(recipe.rows, recipe.coefficients), widths=(bits - 1,))
+    result = estimate(chosen, link, machine)
+    return result.up_bytes + result.down_bytes, result.latency_s
+
+
+def figure_7_frame(source: TableSource) -> pd.DataFrame:
+    """Mean absolute value of every channel of a table, the largest third marked.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``channel``, ``mean_magnitude``, ``salient``.
+    """
+    total = np.zeros(source.channels)
+    for _, values in source.blocks(1 << 24):
+        total += np.abs(values).sum(axis=0, dtype=np.float64)
+    magnitude = total / source.rows
+    salient = np.zeros(source.channels, dtype=bool)
+    salient[np.argsort(-magnitude, kind="stable")[: round(source.channels * SALIENT_SHARE)]] = True
+    frame = pd.DataFrame({"channel": np.arange(source.channels), "mean_magnitude": magnitude, "salient": salient})
+    drawn = "random values" if source.provenance.get("kind") == "random" else "its real values"
+    return described(
+        frame,
+        f"Figure 7: magnitudes of the channels of {source.name}",
+        f"Table: {source.name}, {source.rows} x {source.channels}, {drawn}. Salient is the third with the largest mean "
+        "absolute value, which FastQuery quantises to 4 bits, the others to 3. "
+        f"Largest over smallest: {magnitude.max() / magnitude.min():.3g}; over the median: "
+        f"{magnitude.max() / np.median(magnitude):.3g}.",
+    )
+
+
+def figure_8_frame(model: MiniLM, top: int = TOP_TOKENS) -> pd.DataFrame:
+    """Frequencies of the most frequent tokens: counted in the sentences that recipes are compared on, and assumed.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``origin``, ``rank``, ``frequency``.
+    """
+    batch = model.tokenize(SENTENCES)
+    last = np.cumsum(batch.lengths) - 1
+    inner = np.ones(len(batch.ids), dtype=bool)
+    inner[last] = inner[last - batch.lengths + 1] = False
+    rows = len(model.word_embeddings)
+    counted = np.bincount(batch.ids[inner], minlength=rows) / inner.sum()
+    frames = []
+    for origin, frequencies in (
+        (f"counted: {len(SENTENCES)} sentences, {int(inner.sum()):,} tokens", counted),
+        ("assumed where nothing is counted: Zipf-Mandelbrot", table_frequencies(REAL_TABLE, rows)),
+    ):
+        ranked = np.sort(frequencies)[::-1][:top]
+        ranked = ranked[ranked > 0]
+        frames.append(pd.DataFrame({"origin": origin, "rank": np.arange(1, len(ranked) + 1), "frequency": ranked}))
+    share = np.sort(counted)[::-1][:10].sum()
+    return described(
+        pd.concat(frames, ignore_index=True),
+        f"Figure 8: frequencies of the {top} most frequent tokens",
+        f"MiniLM's tokeniser ({rows} tokens) on this project's fixed English sentences, the special tokens at their "
+        f"ends left out; the ten most frequent tokens are {100 * share:.0f} % of all. The paper counts WikiText-103.",
+    )
+
+
+def quantization(inputs: Inputs) -> pd.DataFrame:
+    """:func:`quantization_frame` of what is named."""
+    return quantization_frame(inputs.table or REAL_TABLE, inputs.on("wan"), inputs.machine)
+
+
+def figure_7(inputs: Inputs) -> pd.DataFrame:
+    """:func:`figure_7_frame` of what is named."""
+    return figure_7_frame(open_table(inputs.table or REAL_TABLE))
+
+
+def figure_8(inputs: Inputs) -> pd.DataFrame:
+    """:func:`figure_8_frame`; the tokeniser is MiniLM's."""
+    return figure_8_frame(MiniLM.load())

@@ -1,0 +1,93 @@
+"""Measured runs beside their predictions: from a file, or the reference data that the project carries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fastquery.figures.designs import described
+from fastquery.figures.inputs import Inputs
+
+
+def measured_frame(path: Path | None = None) -> pd.DataFrame:
+    """Runs with measured and predicted figures, a row a run.
+
+    Parameters
+    ----------
+    path
+        A Parquet or CSV file of runs, or JSON: one document of ``fastquery run --json``, a list of them, or one a
+        line. The reference data under ``validate/data`` if left out.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it cannot be read.
+    """
+    if path is None:
+        name = reference_name()
+        with resources.as_file(resources.files("validate").joinpath("data").joinpath(name)) as file:
+            return described(_read(file), "Predicted against measured", f"Reference campaign: {file.name}.")
+    return described(_read(path), "Predicted against measured", f"Measurements: {path.name}.")
+
+
+def reference_name() -> str:
+    """Name of the reference campaign's file in ``validate/data``.
+
+    Raises
+    ------
+    ValueError
+        If the project carries none.
+    """
+    folder = resources.files("validate").joinpath("data")
+    found = [one.name for one in folder.iterdir() if Path(one.name).suffix in READERS] if folder.is_dir() else []
+    if not found:
+        raise ValueError(
+            "measurements are left out and validate/data holds no reference campaign; name a file of runs, such as one "
+            "that `fastquery run --json` or `fastquery validate` has written"
+        )
+    return min(found)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if path.suffix not in READERS:
+        raise ValueError(f"measurements is {str(path)!r}; its name must end in one of {', '.join(READERS)}")
+    try:
+        return READERS[path.suffix](path)
+    except OSError as error:
+        raise ValueError(f"measurements is {str(path)!r}, which cannot be read: {error.strerror or error}") from None
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"measurements is {str(path)!r}, which is no table of runs: {error}") from None
+
+
+def _json_frame(path: Path) -> pd.DataFrame:
+    text = path.read_text(encoding="utf-8")
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError:
+        document = [json.loads(line) for line in text.splitlines() if line.strip()]
+    runs = document if isinstance(document, list) else [document]
+    return pd.DataFrame([_scalars(run) for run in runs])
+
+
+def _scalars(run: Any) -> dict[str, Any]:
+    if not isinstance(run, dict):
+        raise ValueError("it must hold documents of runs")
+    return {name: value for name, value in run.items() if not isinstance(value, (dict, list))}
+
+
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".parquet": lambda path: pd.read_parquet(path),
+    ".csv": lambda path: pd.read_csv(path),
+    ".json": _json_frame,
+}
+"""By the ending of a file's name."""
+
+
+def measured(inputs: Inputs) -> pd.DataFrame:
+    """:func:`measured_frame` of what is named."""
+    return measured_frame(inputs.measurements)

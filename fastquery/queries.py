@@ -1,0 +1,191 @@
+"""A query: rows looked up at a server by hand, and held against what its parameters predict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from costmodel.estimate import Estimate, estimate
+from costmodel.ledger import frame, totals
+from costmodel.link import PRESETS, Link
+from costmodel.machine import Machine
+from costmodel.parameters import Configuration
+from fastquery.provenance import provenance
+from fastquery.runs import BYTES
+from validate.compare import compare
+
+if TYPE_CHECKING:
+    from protocol.client import Lookup
+    from protocol.requirements import Requirements
+
+WRONG_KEY_NOISE_BITS = -2.0
+"""A quarter of the decoding interval. Answers that decrypt have an eighth at most; others are uniform, with -1.8."""
+FEWEST_COEFFICIENTS = 64
+"""Below which the noise of an answer says too little."""
+
+
+class DoesNotDecrypt(Exception):
+    """An answer is not of this session's keys. The server is not told: whether an answer decrypts is the client's own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """What a client has after a query: its shares, the ledger of both parties, and their prediction."""
+
+    configuration: Configuration
+    shares: NDArray[Any]
+    mismatches: int | None  # None where the shares were not opened
+    latency_s: float
+    noise_bits: float
+    ledger: pd.DataFrame
+    prediction: Estimate
+    comparison: pd.DataFrame
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every entry of the ledgers has its counterpart with the same count and bytes."""
+        return bool(self.comparison["agrees"].all())
+
+    def document(self) -> dict[str, Any]:
+        """What ``--json`` prints; the shares are not in it."""
+        measured, predicted = totals(self.ledger), self.prediction.figures
+        configuration = self.configuration
+        opened = {} if self.mismatches is None else {"correct": self.mismatches == 0, "mismatches": self.mismatches}
+        return {
+            **opened,
+            "share_bytes": self.shares.nbytes,
+            "tokens": len(self.shares),
+            "ledgers_agree": self.agrees,
+            **{name: measured[name] for name in BYTES},
+            **{f"predicted_{name}": predicted[name] for name in BYTES},
+            **{name: measured[name] for name in ("server_s", "client_s", "table_s", "offline_s")},
+            "latency_s": self.latency_s,
+            "predicted_server_s": predicted["server_s"],
+            "predicted_latency_s": predicted["latency_s"],
+            "noise_bits": self.noise_bits,
+            "predicted_noise_bits": predicted["noise_bits"],
+            "security_bits": predicted["security_bits"],
+            "log2_failure": predicted["log2_failure"],
+            "flooding_bits": configuration.flooding_bits,
+            "log2_statistical_distance": predicted["log2_statistical_distance"],
+            "align_bits": configuration.align_bits,
+            "engine": configuration.engine,
+            "protocol": configuration.protocol,
+            "table_rows": configuration.table.rows,
+            "table_channels": configuration.table.channels,
+            "ledger": self.comparison,
+            "provenance": provenance(),
+        }
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``127.0.0.1:9000``, ``[::1]:9000`` or ``name:9000``.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", text)
+    if found is None or int(found[3]) > 65535:
+        raise ValueError(f"address is {text!r}; it must look like 127.0.0.1:9000, with a port of at most 65535")
+    return found[1] or found[2], int(found[3])
+
+
+def query(
+    address: str,
+    tokens: Sequence[int],
+    *,
+    requirements: Requirements,
+    check: str | None = None,
+    seed: int = 0,
+    machine: Machine | None = None,
+    link: Link = PRESETS["loopback"],
+    seeds: Path | None = None,
+) -> Query:
+    """Look rows up at a server and compare the session with its prediction.
+
+    Parameters
+    ----------
+    address
+        ``HOST:PORT`` of the server.
+    tokens
+        The rows.
+    requirements
+        What the server's parameters have to hold; a security of 0 bits accepts every ring.
+    check
+        Name of the served table, to open both shares with: of a test server that reveals its own.
+    seed
+        Of a random table that is checked against.
+    machine, link
+        What the prediction is made for.
+    seeds
+        The client's record of used seeds; the user's own if left out.
+
+    Raises
+    ------
+    ValueError
+        If the address is none, or a token is outside the vocabulary.
+    DoesNotDecrypt
+        If the answer is not of this session's keys.
+    protocol.openfhe_library.OpenFHEUnavailable
+        If OpenFHE does not load.
+    protocol.errors.ProtocolError
+        If the server cannot be reached, does not follow the protocol, or states what is refused.
+    """
+    from protocol.channel import Channel
+    from protocol.client import ask_report, ask_shares, connect, look_up
+    from protocol.meter import Meter
+    from protocol.openfhe_library import load_openfhe
+    from protocol.seeds import SeedRecord, default_record
+
+    if not tokens:
+        raise ValueError("tokens are none; at least one is looked up")
+    host, port = parse_address(address)
+    load_openfhe()
+    meter = Meter("client")
+    channel = Channel(connect(host, port), meter)
+    try:
+        record = SeedRecord(seeds or default_record())
+        insecure = requirements.security_bits == 0
+        found = look_up(channel, meter, tokens, insecure, record, requirements.check)
+        report = ask_report(channel)
+        others = None if check is None else ask_shares(channel, found.shares)
+    finally:
+        channel.close()
+    if found.shares.size >= FEWEST_COEFFICIENTS and found.noise_bits > WRONG_KEY_NOISE_BITS:
+        raise DoesNotDecrypt("the answer does not decrypt: it is not of this session's keys; there are no shares")
+    configuration = found.configuration
+    asked = configuration.updated(size="native", table=replace(configuration.table, tokens=len(tokens)))
+    prediction = estimate(asked, link, machine, link_model="relay")
+    ledger = frame([*found.ledger, *report])
+    mismatches = None if others is None or check is None else _mismatches(found, others, check, seed, tokens)
+    return Query(
+        configuration=asked,
+        shares=found.shares,
+        mismatches=mismatches,
+        latency_s=found.latency_s,
+        noise_bits=found.noise_bits,
+        ledger=ledger,
+        prediction=prediction,
+        comparison=compare(prediction.ledger, ledger),
+    )
+
+
+def _mismatches(found: Lookup, others: NDArray[Any], check: str, seed: int, tokens: Sequence[int]) -> int:
+    """Channels that do not open to the plaintext table's, which is loaded only now."""
+    from protocol.execute import Execution, channel_differences
+    from protocol.server import load_table
+
+    plain = load_table(found.configuration, check, seed)
+    if plain.public != found.public:
+        raise ValueError(f"table {check!r} is not the one that the server describes")
+    opened = Execution(frame(found.ledger), found.latency_s, found.noise_bits, found.shares, others, 0)
+    return int(np.count_nonzero(channel_differences(opened, found.configuration, plain, tokens)))

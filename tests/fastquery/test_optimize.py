@@ -1,0 +1,199 @@
+"""Optimisation: the front is the front, constraints hold, keys amortise."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from costmodel.estimate import estimate
+from costmodel.grid import Grid
+from costmodel.link import PRESETS
+from costmodel.machine import default_machine
+from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.tuning import compact_wire
+from costmodel.wire_choice import wire_columns
+from fastquery.cli import main
+from fastquery.optimizer import Goal, Requirements, Search, candidates, optimize, pareto_mask, rounding_error
+from fastquery.spaces import Space
+from fastquery.sweeps import blocks
+
+SMALL = Table(3000, 96)
+FREE = Requirements(flooding_bits=0)
+points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=40)
+
+
+@given(points)
+def test_the_front_is_what_no_other_point_dominates(both: list[tuple[int, int]]) -> None:
+    x, y = (np.array([point[k] for point in both], dtype=float) for k in (0, 1))
+    dominated = [any(a <= p and b <= q and (a < p or b < q) for a, b in both) for p, q in both]
+    assert pareto_mask(x, y).tolist() == [not one for one in dominated]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from([1, 7, 100, 3000, 32000, 128256]),
+    st.sampled_from([1, 3, 77, 384, 4096]),
+    st.sampled_from([1, 5]),
+    st.sampled_from([(4, 3, 3), (4, 4), (1,), (8,), (3, 3, 3, 3)]),
+    st.sampled_from([0, 40]),
+    st.sampled_from([1024, 2048, 4096]),
+    st.integers(30, 60),
+    st.integers(1, 2),
+    st.sampled_from(["packlwes", "extracted"]),
+)
+def test_wires_of_many_are_chosen_as_of_one(
+    rows: int,
+    channels: int,
+    tokens: int,
+    widths: tuple[int, ...],
+    flooding: int,
+    degree: int,
+    bits: int,
+    limbs: int,
+    output: str,
+) -> None:
+    modulus = 2 ** (sum(widths) + len(widths))
+    one = Configuration(
+        "fastquery",
+        Table(rows, channels, tokens),
+        Ring(degree, (bits,) * limbs, modulus),
+        Packing(widths, "column", output),
+        engine="residue",
+        flooding_bits=flooding,
+    )
+    grid = Grid.of(one, limb_bits=tuple(np.array([bits, bits]) for _ in range(limbs)))
+    found = {name: int(values[1]) for name, values in wire_columns(grid).items()}
+    try:
+        assert found == vars(compact_wire(one))
+    except ValueError:  # nothing holds the target: all bits are kept
+        assert found["query_bits"] == bits * limbs
+
+
+@pytest.fixture(scope="module")
+def everything() -> tuple[Goal, list[Space]]:
+    goal = Goal(PRESETS["lan"], 10, {})
+    packings = [(4, 3, 3), (4, 4)]
+    return goal, [s for name in ("fastquery", "cheetah") for s in candidates(name, SMALL, packings, goal, FREE)]
+
+
+@pytest.mark.parametrize("pareto", [("bytes", "latency"), ("server", "setup"), ("error", "bytes")])
+def test_the_optimum_is_that_of_brute_force(everything: tuple[Goal, list[Space]], pareto: tuple[str, str]) -> None:
+    goal, spaces = everything
+    search = Search(goal, ("bytes", *pareto), {"bytes": 1e7}, FREE)
+    rows: list[np.ndarray[Any, Any]] = []
+    for space in spaces:
+        for block in blocks(space, default_machine()):
+            search.add(block)
+            flat = [np.broadcast_to(goal.figure(name, block), block.shape).ravel() for name in ("bytes", *pareto)]
+            held = (block.figures["log2_failure"] <= -40) & (block.figures["security_bits"] >= 128)
+            rows.append(np.stack(flat)[:, held.ravel() & (flat[0] <= 1e7)])
+    best, x, y = np.concatenate(rows, axis=1)
+    result = search.optimum(default_machine(), ())
+    found = result.estimate
+    assert found.up_bytes + found.down_bytes + found.setup_bytes / 10 == best.min()
+    expected = sorted(
+        {(a, b) for a, b in zip(x, y, strict=True) if not np.any((x <= a) & (y <= b) & ((x < a) | (y < b)))}
+    )
+    assert list(zip(result.pareto.iloc[:, 0], result.pareto.iloc[:, 1], strict=True)) == expected
+    counts = [int(np.sum((x == a) & (y == b))) for a, b in expected]
+    assert all(1 <= ties <= count for ties, count in zip(result.pareto["ties"], counts, strict=True))
+
+
+def test_every_point_of_the_front_is_its_own_estimate() -> None:
+    result = optimize(SMALL, protocol=["fastquery", "cheetah"], flooding_bits=0, queries=3)
+    assert len(result.configurations) == len(result.pareto) >= 2
+    for one, (_, row) in zip(result.configurations, result.pareto.iterrows(), strict=True):
+        figures = estimate(one, PRESETS["lan"]).figures
+        assert figures["latency_s"] == row["latency_s"]
+        assert figures["up_bytes"] + figures["down_bytes"] + figures["setup_bytes"] / 3 == row["bytes_per_query"]
+        assert figures["log2_failure"] <= -40
+        assert figures["security_bits"] >= 128
+
+
+def test_keys_amortise() -> None:
+    once, often = (
+        optimize(SMALL, protocol="fastquery", flooding_bits=0, queries=queries, objective="bytes").configuration
+        for queries in (1, 10_000)
+    )
+    setups = [estimate(one).setup_bytes for one in (once, often)]
+    answers = [estimate(one).up_bytes + estimate(one).down_bytes for one in (once, often)]
+    assert setups[0] <= setups[1]
+    assert answers[0] >= answers[1]
+    assert (setups[0] < setups[1]) == (answers[0] > answers[1])
+
+
+def test_constraints_hold_or_are_named() -> None:
+    free = optimize(SMALL, protocol="fastquery", objective="latency")
+    assert free.configuration.flooding_bits == 40
+    bound = free.pareto["bytes_per_query"].min()  # of the other end of the front
+    assert bound < free.pareto["bytes_per_query"].max()
+    tight = optimize(SMALL, protocol="fastquery", objective="latency", at_most={"bytes": bound})
+    assert tight.pareto["bytes_per_query"].tolist() == [bound]
+    assert tight.estimate.latency_s > free.estimate.latency_s
+    with pytest.raises(ValueError, match=r"nothing holds all of .*bytes <= 10"):
+        optimize(SMALL, protocol="fastquery", at_most={"bytes": 10})
+
+
+def test_a_named_packing_is_the_only_one() -> None:
+    result = optimize(SMALL, flooding_bits=0, packing=[(8,), (4, 3, 3)], pareto=("error", "bytes"), max_error=1)
+    assert {one.packing.widths for one in result.configurations} <= {(8,), (4, 3, 3)}
+
+
+def test_prepared_answers_sooner() -> None:
+    soon = optimize(SMALL, protocol="fastquery", packing=(4, 3, 3), prepared=True)
+    assert soon.configuration.prepared
+    assert soon.estimate.offline_s > 0
+    assert soon.estimate.latency_s < optimize(SMALL, protocol="fastquery", packing=(4, 3, 3)).estimate.latency_s
+
+
+def test_errors_of_recipes_are_the_packings() -> None:
+    errors = pd.DataFrame({"bits": ["4,3,3", "4,4", "8"], "weighted_error": [0.02, 0.01, 1e-4]})
+    result = optimize(
+        SMALL,
+        protocol="fastquery",
+        flooding_bits=0,
+        errors=errors,
+        max_error=1,
+        pareto=("error", "bytes"),
+        objective="bytes",
+    )
+    assert set(result.pareto["quantisation_error"]) <= {0.02, 0.01, 1e-4}
+    assert result.pareto["quantisation_error"].is_monotonic_increasing
+    assert result.pareto["bytes_per_query"].is_monotonic_decreasing
+    with pytest.raises(ValueError, match="no column 'bits'"):
+        optimize(SMALL, errors=pd.DataFrame({"x": []}))
+    assert rounding_error((4, 3, 3)) < rounding_error((3, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pareto", "bytes"], "pareto is 'bytes'"),
+        (["--pareto", "bytes,colour"], "objective is 'colour'"),
+        (["--at-most", "bytes"], "at-most is 'bytes'"),
+        (["--at-most", "colour=3", "--protocol", "fastquery"], "figure is 'colour'"),
+        (["--queries", "0"], "queries is 0"),
+        (["--max-error", "0"], "max_error is 0"),
+        (["--table", "nonsense"], "nonsense"),
+        (["--errors", "nowhere.csv"], "cannot be read"),
+    ],
+)
+def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["optimize", "--table", "3000x96", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_the_command_prints_one_json_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["optimize", "--table", "3000x96", "--protocol", "fastquery", "--packing", "4,3,3", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["best"]["configuration"]["protocol"] == "fastquery"
+    assert document["best"]["estimate"]["latency_s"] > 0
+    assert document["pareto"][0]["configuration"]["table"] == {"rows": 3000, "channels": 96, "tokens": 1, "spread": 1.0}

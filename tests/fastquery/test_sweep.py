@@ -1,0 +1,210 @@
+"""Sweeps: equal to a loop of single estimates, to a frame and to files; ranges and errors."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from costmodel.estimate import estimate
+from costmodel.link import Link, parse_link
+from costmodel.packing import required_plaintext_bits
+from costmodel.parameters import Table
+from costmodel.presets import configuration
+from fastquery import ranges, sweeps
+from fastquery.cli import main
+from fastquery.spaces import chosen_widths
+from fastquery.sweeps import sweep, sweep_spaces, write_sweep
+
+FIGURES = [
+    "up_bytes", "down_bytes", "setup_bytes", "client_s", "server_s", "table_s", "offline_s", "latency_s", "noise_bits",
+    "latency_low_s", "latency_high_s", "security_bits_2018", "security_bits_2024", "security_bits", "log2_failure",
+    "table_bytes",
+]  # fmt: skip
+
+
+def single(row: Any, ablation: str | None = None, **options: Any) -> dict[str, float]:
+    """Figures of one row by the road that `fastquery estimate` takes."""
+    limbs = tuple(int(row[name]) for name in row.index if name.startswith("limb_bits_") and row[name])
+    ring = {"degree": int(row["ring_degree"]), "plaintext_modulus": int(row["plaintext_modulus"]), "limb_bits": limbs}
+    table = Table(int(row["table_rows"]), int(row["table_channels"]), int(row["tokens"]))
+    widths = tuple(int(width) for width in row["widths_bits"].split(","))
+    one = configuration(
+        row["protocol"], table, ablation=ablation, ring=ring, widths=widths, allow_insecure=True, **options
+    )
+    return estimate(one, Link(row["rate_bit_per_s"], row["round_trip_s"], "row")).figures
+
+
+def assert_rows_are_single_estimates(frame: pd.DataFrame, count: int, **options: Any) -> None:
+    for at in np.random.default_rng(7).choice(len(frame), count, replace=False):
+        row = frame.iloc[int(at)]
+        expected = single(row, **options)
+        for name in FIGURES:
+            assert row[name] == expected[name], (name, dict(row))
+
+
+def test_a_sweep_of_a_published_system_is_a_loop_of_single_estimates() -> None:
+    frame = sweep(
+        ring="N=2048:8192,p=13:15,q=30:45", ablation="packing", table=["llama-7b", "1000:3000:1000x77"], packing=(4, 4),
+        tokens=["1:3", 7], link=["1:50:7Mbit/s,40ms", "lan"],
+    )  # fmt: skip
+    assert len(frame) == 3 * 3 * 16 * 4 * 4 * 9
+    assert_rows_are_single_estimates(frame, 60, ablation="packing")
+
+
+@pytest.mark.parametrize("flooding_bits", [0, 40])
+def test_a_sweep_of_the_own_design_is_a_loop_of_single_estimates(flooding_bits: int) -> None:
+    frame = sweep(
+        ring=["N=2048:4096,p=13,q=50:53", "N=4096,p=13,q=50:53:3+53"], packing=(4, 3, 3), table=["llama-7b", "77x5"],
+        flooding_bits=flooding_bits, link=["44Mbit/s", "lan"], engine="residue",
+    )  # fmt: skip
+    held = frame[frame["log2_failure"] <= -40].reset_index(drop=True)  # elsewhere no single configuration is made
+    assert len(held) >= 8
+    assert_rows_are_single_estimates(held, 8, flooding_bits=flooding_bits, engine="residue")
+
+
+def test_blocks_do_not_change_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    axes: dict[str, Any] = {"ring": "p=13,q=36:40", "ablation": "packlwes", "link": "1:40Mbit/s", "tokens": "1:3"}
+    whole = sweep(**axes)
+    monkeypatch.setattr(sweeps, "BLOCK", 7)
+    pd.testing.assert_frame_equal(sweep(**axes), whole)
+
+
+def test_what_the_ring_leaves_out_is_chosen_for_each_table() -> None:
+    frame = sweep(table=["llama-7b", "100x8"], protocol=["cheetah", "fastquery"], engine="openfhe")
+    assert_rows_are_single_estimates(frame, len(frame), engine="openfhe")
+
+
+def test_impossible_combinations_are_left_out() -> None:
+    frame = sweep(ring="p=11:14,q=20:30:2", ablation="packing", packing=(4, 3, 3))
+    bits = np.log2(frame["plaintext_modulus"])
+    assert len(frame) == 2 * 6
+    assert bits.min() == 13
+    assert (bits + 1 < frame["limb_bits_0"]).all()
+
+
+def test_a_packing_is_chosen_for_every_plaintext() -> None:
+    frame = sweep(ring="p=2:20,q=40", ablation="packing", table="minilm")
+    for modulus, widths in zip(frame["plaintext_modulus"], frame["widths_bits"], strict=True):
+        chosen = tuple(int(width) for width in widths.split(","))
+        assert chosen == chosen_widths(int(np.log2(modulus)))
+        assert required_plaintext_bits(chosen) == int(np.log2(modulus))
+    assert chosen_widths(13) == (4, 3, 3)
+
+
+def test_files_hold_the_frame_with_provenance_beside(tmp_path: Path) -> None:
+    axes: dict[str, Any] = {
+        "ring": "N=4096,p=13,q=38:41",
+        "ablation": "packlwes",
+        "tokens": "1:5",
+        "table": ["gpt2", "9x9"],
+    }
+    frame = sweep(**axes)
+    for name, read in (("a.parquet", pd.read_parquet), ("a.csv", partial(pd.read_csv, float_precision="round_trip"))):
+        written = write_sweep(tmp_path / name, **axes)
+        assert written.configurations == len(frame) == 40
+        back = read(tmp_path / name)
+        assert list(back) == list(frame)
+        for column in FIGURES:
+            assert (back[column] == frame[column]).all()
+        assert list(back["table"]) == list(frame["table"])
+        about = json.loads((tmp_path / f"{name}.json").read_text())
+        assert about["configurations"] == 40
+        assert about["provenance"]["python"]
+        assert about["axes"]["ring"] == "N=4096,p=13,q=38:41"
+
+
+def test_row_groups_do_not_change_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    axes: dict[str, Any] = {
+        "ring": ["p=13,q=36:40", "p=13,q=40+49"], "ablation": ["packlwes", "packing"], "link": ["1:9Mbit/s", "lan"],
+        "tokens": "1:3", "protocol": ["fastquery", "cheetah"], "packing": (4, 3, 3), "table": ["gpt2", "9x9"],
+    }  # fmt: skip
+    whole = sweep(**axes)
+    monkeypatch.setattr(sweeps, "BLOCK", 16)
+    monkeypatch.setattr(sweeps, "ROW_GROUP", 37)
+    write_sweep(tmp_path / "a.parquet", **axes)
+    back = pd.read_parquet(tmp_path / "a.parquet")
+    for column in whole:
+        assert list(back[column]) == list(whole[column]), column
+
+
+@pytest.mark.parametrize("limit", [1, 7, 39, 40, 1000])
+def test_a_limit_takes_the_first_configurations(limit: int) -> None:
+    axes: dict[str, Any] = {
+        "ring": "N=4096,p=12:13,q=38:41",
+        "ablation": "packing",
+        "packing": (4, 3, 3),
+        "tokens": "1:10",
+    }
+    frame, whole = sweep(limit=limit, **axes), sweep(**axes)
+    assert len(whole) == 40  # p of 12 bits holds no 13
+    pd.testing.assert_frame_equal(frame, whole.iloc[:limit].reset_index(drop=True))
+
+
+def test_all_systems_are_swept() -> None:
+    spaces, _ = sweep_spaces(protocol="all")
+    frame = sweep(protocol="all")
+    assert set(frame["protocol"]) >= {"cheetah"}
+    assert len({space.labels["protocol"] for space in spaces}) >= 2
+    assert (frame["latency_s"] > 0).all()
+
+
+def test_further_fields_are_axes() -> None:
+    frame = sweep(ablation="packing", fields={"sigma": "3:5", "tile": ["column", "cheetah"]})
+    assert len(frame) == 6
+    assert set(frame["tile"]) == {"column", "cheetah"}
+    assert frame["noise_bits"].nunique() == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "values"), [("7", [7]), ("5:8", [5, 6, 7, 8]), ("5:20:5", [5, 10, 15, 20]), ("5:19:5", [5, 10, 15])]
+)
+def test_ranges_hold_both_ends(text: str, values: list[int]) -> None:
+    assert ranges.integers("x", text).tolist() == values
+
+
+def test_ring_degrees_double_and_links_have_units() -> None:
+    assert ranges.powers_of_two("N", "1024:8192").tolist() == [1024, 2048, 4096, 8192]
+    links = ranges.links("1:1000Mbit/s,40ms")
+    assert len(links) == 1000
+    assert all(link == parse_link(f"{k}Mbit/s,40ms") for k, link in enumerate(links, 1))
+    assert ranges.tables("10:30:10x4:8:4") == ["10x4", "10x8", "20x4", "20x8", "30x4", "30x8"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ring", "N=40x"], "ring.N is '40x'"),
+        (["--ring", "p=9:5"], "must rise"),
+        (["--ring", "N=3000"], "power of two"),
+        (["--ring", "x=3"], "ring has the part 'x=3'"),
+        (["--protocol", "nonsense"], "protocol is 'nonsense'"),
+        (["--set", "foo=3"], "no field 'foo'"),
+        (["--set", "foo"], "set is 'foo'"),
+        (["--output", "x.txt"], "must end in .parquet or .csv"),
+        (["--ablation", "packing", "--ring", "q=14:60"], "limb of 14 bits"),
+        (["--limit", "0"], "limit is 0"),
+        (["--link", "5"], "has no unit"),
+    ],
+)
+def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_the_command_prints_one_json_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "s.parquet"
+    ring = ["--ablation", "packing", "--ring", "N=2048:4096,p=5:20,q=30:60", "--link", "1:10Mbit/s"]
+    assert main(["sweep", *ring, "--table", "gpt2", "--output", str(path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["configurations"] == 2 * 16 * 31 * 10 == len(pd.read_parquet(path))
+    assert document["path"] == str(path)
+    assert document["seconds"] > 0
+    assert document["write_s"] > 0

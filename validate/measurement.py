@@ -1,0 +1,188 @@
+"""Measure configurations: two processes that stay, a link between them, and several sessions of each configuration.
+
+What contention adds to a cost only ever makes it larger, and comes and goes; what is left in the quickest repetitions
+is the cost itself. The idealised cost of an entry is therefore a low quantile over its repetitions; all of them are
+kept beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from costmodel.ledger import COLUMNS, KEY_COLUMNS, frame
+from costmodel.link import PRESETS, Link
+from costmodel.parameters import Configuration
+from protocol.errors import ProtocolError
+from protocol.execute import Execution
+from protocol.openfhe_context import check_ring
+from protocol.relay import shaped
+
+IDEAL_QUANTILE = 0.1
+"""Of the repetitions of an entry, which is taken for its cost without contention."""
+
+
+def idealised(seconds: ArrayLike) -> float:
+    """Cost without contention from repeated measurements."""
+    return float(np.quantile(np.asarray(seconds, dtype=np.float64), IDEAL_QUANTILE))
+
+
+class Parties:
+    """A server and a client process that execute configurations one after the other.
+
+    A context manager. Where a configuration fails, both processes are ended and started anew for the next one.
+    """
+
+    def __init__(self) -> None:
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+
+    def __enter__(self) -> Parties:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def measure(
+        self,
+        configuration: Configuration,
+        table: str,
+        tokens: Sequence[int],
+        *,
+        sessions: int,
+        encodings: int = 1,
+        link: Link = PRESETS["loopback"],
+        seed: int = 0,
+        allow_insecure: bool = False,
+    ) -> list[Execution]:
+        """Look tokens up in several sessions; what each of them gave.
+
+        Parameters
+        ----------
+        configuration, table, tokens, seed, allow_insecure
+            See :func:`protocol.execute.execute`.
+        sessions
+            How often; every session has fresh keys and a connection of its own.
+        encodings
+            How often the table is encoded; the sessions' ledgers take turns with them.
+        link
+            Shaped by a relay unless it is the loopback.
+
+        Raises
+        ------
+        ValueError
+            If the engine cannot make the ring.
+        ProtocolError
+            If a party fails; the message says which and why.
+        """
+        check_ring(configuration.ring)
+        with tempfile.TemporaryDirectory(prefix="fastquery-") as folder:
+            job = {"sessions": sessions, "folder": folder, "allow_insecure": allow_insecure}
+            table_job = {"configuration": configuration.to_toml(), "table": table, "seed": seed, "encodings": encodings}
+            try:
+                self._send("server", {**job, **table_job})
+                port = self._next("server", "listening")["port"]
+                with shaped(None if link == PRESETS["loopback"] else link, port) as reached:
+                    self._send("client", {**job, "port": reached, "tokens": list(tokens)})
+                    return [self._session(Path(folder), session) for session in range(sessions)]
+            except BaseException:
+                self._end()
+                raise
+
+    def _session(self, folder: Path, session: int) -> Execution:
+        try:
+            client = self._next("client", "result")
+        except ProtocolError as error:
+            # Where one party fails the other loses the connection: the server's reason says more.
+            self._next("server", "result", f"{error}; server")
+            raise
+        server = self._next("server", "result")
+        shares = {party: np.load(folder / f"{party}-{session}.npy", allow_pickle=False) for party in ("client", "server")}
+        return Execution(
+            ledger=frame([*client["ledger"], *server["ledger"]]),
+            latency_s=client["latency_s"],
+            noise_bits=client["noise_bits"],
+            client_shares=shares["client"],
+            server_shares=shares["server"],
+            peak_memory_bytes=client["peak_memory_bytes"] + server["peak_memory_bytes"],
+        )
+
+    def _send(self, party: str, job: dict[str, Any]) -> None:
+        if party not in self._processes:
+            self._processes[party] = subprocess.Popen(
+                [sys.executable, "-m", "validate.party", party],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+        stream = self._processes[party].stdin
+        assert stream is not None
+        try:
+            stream.write(json.dumps(job) + "\n")
+            stream.flush()
+        except OSError as error:
+            raise ProtocolError(f"{party} has ended: {error}") from None
+
+    def _next(self, party: str, event: str, named: str = "") -> dict[str, Any]:
+        process = self._processes[party]
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise ProtocolError(f"{named or party} ended without a result, exit code {process.wait()}")
+        message: dict[str, Any] = json.loads(line)
+        if message["event"] != event:
+            raise ProtocolError(f"{named or party}: {message.get('reason', message['event'])}")
+        return message
+
+    def _end(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
+        self._processes.clear()
+
+
+def entries(executions: Sequence[Execution]) -> pd.DataFrame:
+    """Every entry of every session's ledger, with the column ``session``."""
+    frames = [one.ledger.assign(session=session) for session, one in enumerate(executions)]
+    return pd.concat(frames, ignore_index=True).drop(columns=["formula", "source"])
+
+
+def idealised_ledger(measured: pd.DataFrame) -> pd.DataFrame:
+    """One ledger from those of several sessions, with the idealised seconds of every entry.
+
+    Counts and bytes are the largest of any session: they are the same in all, and where they are not, ``varies`` says
+    so.
+    """
+    rows = []
+    for key, entry in measured.groupby(KEY_COLUMNS, sort=False):
+        rows.append(
+            dict(zip(KEY_COLUMNS, key, strict=True))
+            | {
+                "count": entry["count"].max(),
+                "bytes": entry["bytes"].max(),
+                "seconds": idealised(entry["seconds"]) if key[0] == "work" else np.nan,
+                "varies": entry["count"].nunique() > 1 or entry["bytes"].nunique() > 1,
+            }
+        )
+    return pd.DataFrame(rows).reindex(columns=[*COLUMNS, "varies"])
+
+
+def pooled_noise_bits(noise_bits: Sequence[float]) -> float:
+    """log2 of the root mean square error over sessions that each measured as many coefficients."""
+    return float(0.5 * np.log2(np.mean(np.exp2(2.0 * np.asarray(noise_bits)))))

@@ -1,0 +1,210 @@
+"""The space of configurations that a campaign draws from, and the draw: a low-discrepancy sequence over it.
+
+Every axis is a function of one coordinate in [0, 1). What a design cannot do falls back on what it can, so that every
+point of the sequence is a configuration; tables shrink until a run is expected to keep within its time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from scipy.stats import qmc
+
+from costmodel.estimate import estimate, terms
+from costmodel.grid import Grid
+from costmodel.ledger import Work
+from costmodel.link import PRESETS, Link
+from costmodel.parameters import Configuration, Table
+from costmodel.presets import executable
+
+T = TypeVar("T")
+
+MAX_RUN_S = 2.0
+"""Most that one session of a sample is expected to take, by the built-in machine, its table's encoding included."""
+
+ROWS = (500, 30000)
+CHANNELS = (24, 1536)
+TOKENS = (1, 32)
+DEGREES = (None, 2048, 4096, 8192)
+"""None: what the preset chooses."""
+FLOODING = (None, 0, 20, 40)
+"""None: the engine's default."""
+ALIGNMENT = (0, 0, 16, 32)
+LINKS = ("loopback", "paper-384", "paper-44", "paper-9", "wan")
+SPLITS = 4096
+"""Splits drawn in search of one whose calibration part has every operation."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A protocol on an engine, and the packings that it is sampled with."""
+
+    protocol: str
+    engine: str
+    widths: tuple[tuple[int, ...] | None, ...] = (None,)
+
+
+DESIGNS = (
+    Design("fastquery", "residue", (None, (4, 3, 3), (4, 4), (3, 2, 2, 2), (8,))),
+    Design("cheetah", "residue", (None, (8,), (4, 4, 4))),
+    Design("fastquery", "openfhe", (None, (4, 4), (5, 2, 2))),
+    Design("cheetah", "openfhe", (None, (8,))),
+)
+"""What this project executes; whatever :func:`costmodel.presets.executable` takes can be added."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One configuration of a campaign, with everything that its run depends on."""
+
+    index: int
+    configuration: Configuration
+    table: str
+    tokens: tuple[int, ...]
+    seed: int
+    link: Link
+    held_out: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Plain values that :meth:`from_document` makes an equal sample of."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, values: dict[str, Any]) -> Sample:
+        """A sample from :meth:`document`, or from that read back from JSON."""
+        return cls(
+            **{
+                **values,
+                "configuration": Configuration.from_dict(values["configuration"]),
+                "tokens": tuple(values["tokens"]),
+                "link": Link(**values["link"]),
+            }
+        )
+
+
+def draw(count: int, seed: int, designs: Sequence[Design] = DESIGNS) -> list[Sample]:
+    """So many samples of a scrambled Sobol sequence, a part of them held out.
+
+    Parameters
+    ----------
+    count
+        How many, at least 2 a design, so that there is something to calibrate on and something to predict.
+    seed
+        Of the sequence, of the tables, of the tokens and of the split.
+    designs
+        What is drawn from, in turns.
+
+    Raises
+    ------
+    ValueError
+        If ``count`` is too small.
+    """
+    if count < 2 * len(designs):
+        raise ValueError(f"samples is {count}; {len(designs)} designs need at least {2 * len(designs)}")
+    sequence = qmc.Sobol(9, seed=np.random.default_rng(seed)).random_base2(max(1, math.ceil(math.log2(count))))
+    samples = [_sample(index, designs[index % len(designs)], sequence[index], seed + index) for index in range(count)]
+    held_out = split(samples, seed)
+    return [replace(sample, held_out=sample.index in held_out) for sample in samples]
+
+
+def split(samples: Sequence[Sample], seed: int) -> frozenset[int]:
+    """Indices of the held-out half, drawn before anything is measured.
+
+    Half of every design's samples are held out, chosen at random; of many such splits the first is taken whose
+    calibration part has every operation that the model knows for the samples, or the one that has most.
+    """
+    rng = np.random.default_rng([seed, 1])
+    kinds = [(sample.configuration.protocol, sample.configuration.engine) for sample in samples]
+    needed = {sample.index: operations(sample.configuration) for sample in samples}
+    everything = frozenset().union(*needed.values())
+    best: tuple[int, frozenset[int]] = (-1, frozenset())
+    for _ in range(SPLITS):
+        held: set[int] = set()
+        for kind in dict.fromkeys(kinds):
+            own = [sample.index for sample, other in zip(samples, kinds, strict=True) if other == kind]
+            held.update(rng.permutation(own)[: len(own) // 2].tolist())
+        covered = frozenset().union(*(needed[index] for index in needed if index not in held))
+        if len(covered) > best[0]:
+            best = len(covered), frozenset(held)
+        if covered == everything:
+            break
+    return best[1]
+
+
+def operations(configuration: Configuration) -> frozenset[tuple[str, str]]:
+    """Engine and operation of everything that a configuration computes, at least once."""
+    ledger = terms(Grid.of(configuration))
+    return frozenset(
+        (configuration.engine, term.operation) for term in ledger if isinstance(term, Work) and float(term.count) > 0
+    )
+
+
+def _sample(index: int, design: Design, at: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> Sample:
+    rows, channels = _between(ROWS, at[0]), _between(CHANNELS, at[1])
+    tokens = _between(TOKENS, at[2] ** 2)  # mostly few
+    link = PRESETS[_choice(LINKS, at[3])]
+    options: dict[str, Any] = {
+        "widths": _choice(design.widths, at[4]),
+        "ring": {"degree": _choice(DEGREES, at[5])},
+        "flooding_bits": _choice(FLOODING, at[6]),
+        "prepared": at[7] >= 0.5,
+        "align_bits": _choice(ALIGNMENT, at[8]),
+    }
+    configuration = _possible(design, Table(rows, channels, tokens), options)
+    while _expected_s(configuration, link) > MAX_RUN_S:
+        rows, channels, tokens = _smaller(rows, channels, tokens)
+        configuration = _possible(design, Table(rows, channels, tokens), options)
+    drawn = np.random.default_rng([seed, 2]).integers(0, rows, tokens)
+    return Sample(index, configuration, f"{rows}x{channels}", tuple(drawn.tolist()), seed, link)
+
+
+def _possible(design: Design, table: Table, options: dict[str, Any]) -> Configuration:
+    """The configuration with as many of the options as go together, the others left out from the last to the first."""
+    for attempt in _relaxed(options):
+        ring = {name: value for name, value in attempt["ring"].items() if value is not None}
+        try:
+            found = executable(design.protocol, table, engine=design.engine, **{**attempt, "ring": ring})
+            terms(Grid.of(found))
+        except ValueError:
+            continue
+        return found
+    raise ValueError(f"design {design.protocol} on {design.engine} executes no table of {table.rows}x{table.channels}")
+
+
+def _relaxed(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    neutral = {"ring": {}, "align_bits": 0, "prepared": False, "flooding_bits": None, "widths": None}
+    for skipped in ((), *((name,) for name in neutral), *_pairs(tuple(neutral)), tuple(neutral)):
+        yield {**options, **{name: neutral[name] for name in skipped}}
+
+
+def _pairs(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(one, other) for k, one in enumerate(names) for other in names[k + 1 :]]
+
+
+def _expected_s(configuration: Configuration, link: Link) -> float:
+    figures = estimate(configuration, link, link_model="relay").figures
+    return figures["table_s"] + figures["offline_s"] + figures["latency_s"]
+
+
+def _smaller(rows: int, channels: int, tokens: int) -> tuple[int, int, int]:
+    if tokens > 1:
+        return rows, channels, tokens // 2
+    if rows > ROWS[0]:
+        return max(ROWS[0], rows // 2), channels, tokens
+    if channels > CHANNELS[0]:
+        return rows, max(CHANNELS[0], channels // 2), tokens
+    raise ValueError(f"max_run_s is {MAX_RUN_S}; the smallest table, {rows}x{channels}, takes longer")
+
+
+def _between(bounds: tuple[int, int], coordinate: float) -> int:
+    """A whole number between the bounds, uniform in its logarithm."""
+    low, high = (math.log(bound) for bound in bounds)
+    return round(math.exp(low + (high - low) * float(coordinate)))
+
+
+def _choice(values: Sequence[T], coordinate: float) -> T:
+    return values[min(int(coordinate * len(values)), len(values) - 1)]
