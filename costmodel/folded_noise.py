@@ -212,14 +212,19 @@ def square_secret_variance(N: ArrayLike) -> Any:
     return (2.0 * _float(N) * TERNARY_VARIANCE**2)[()]
 
 
+def dropped_limb_variance(N: ArrayLike, limbs: ArrayLike) -> Any:
+    """Variance of rounding both elements to the first of two limbs, (1 + 2N/3)/12; none with one limb."""
+    return (np.where(np.asarray(limbs) > 1, 1.0, 0.0) * (1.0 + TERNARY_VARIANCE * _float(N)) / 12.0)[()]
+
+
 def ring_switch_variance(parameters: FoldedParameters) -> float:
     """Variance over Q^2 of dropping to the first limb and switching to the ring of half the degree, 0 without one."""
     p = parameters
     if not p.switches_ring:
         return 0.0
     limb = float(p.limb_bits[0])
-    dropped = (1.0 + TERNARY_VARIANCE * p.degree) / 12.0 if p.limbs > 1 else 0.0
-    return float((dropped + gadget_switch_variance(p.degree, limb, *p.ring_switch, p.sigma)) * np.exp2(-2.0 * limb))
+    switch = gadget_switch_variance(p.degree, limb, *p.ring_switch, p.sigma)
+    return float((dropped_limb_variance(p.degree, p.limbs) + switch) * np.exp2(-2.0 * limb))
 
 
 def noise_to_hide_log2(worst_variance: ArrayLike, outputs: ArrayLike, log2_probability: ArrayLike) -> Any:

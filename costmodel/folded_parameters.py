@@ -8,8 +8,9 @@ column, then folds the columns to one, and the slots to slot 0, by one encrypted
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
 
 from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
 
@@ -89,6 +90,30 @@ class FoldedParameters:
         self._require("flooding_bits", 0, 128)
         self._require("flooding_log2_bound", 0, self.log2_q - 2)
         self._require("log2_failure", -1000, 0)
+        if not 0.5 <= self.sigma <= 1000:
+            raise ValueError(f"sigma is {self.sigma}; it must lie between 0.5 and 1000")
+
+    def to_json(self) -> str:
+        """Return the parameters as a JSON object, as the server announces them."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> FoldedParameters:
+        """Return the parameters of :meth:`to_json`, checked anew.
+
+        Raises
+        ------
+        ValueError
+            If it is no such object, a field is missing, unknown or of another type, or one is out of its bounds.
+        """
+        try:
+            values = json.loads(text)
+            known = {field.name: str(field.type) for field in fields(cls)}
+            if set(values) != set(known):
+                raise ValueError(f"folded parameters need the fields {', '.join(known)}")
+            return cls(**{name: _parsed(name, kind, values[name]) for name, kind in known.items()})
+        except (TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"folded parameters are malformed: {error}") from None
 
     def _require(self, name: str, low: int, high: int) -> None:
         value = getattr(self, name)
@@ -230,6 +255,25 @@ class FoldedParameters:
     def down_bytes(self) -> int:
         """An answer with its frame."""
         return FRAME_HEADER_BYTES + self.answer_bytes
+
+
+def _parsed(name: str, kind: str, value: Any) -> Any:
+    """Return a field's value from its JSON form."""
+
+    def integers(item: Any) -> tuple[int, ...]:
+        if not isinstance(item, list) or not all(type(number) is int for number in item):
+            raise ValueError(f"{name} is {item!r}; it must be a list of integers")
+        return tuple(item)
+
+    if kind == "Gadget":
+        return Gadget(*integers(value))
+    if kind.startswith("tuple[Gadget"):
+        return tuple(Gadget(*integers(item)) for item in value)
+    if kind.startswith("tuple[int"):
+        return integers(value)
+    if type(value) is not int and not (kind == "float" and type(value) is float):
+        raise ValueError(f"{name} is {value!r}; it must be of type {kind}")
+    return value
 
 
 def _packed_bytes(count: int, bits: int) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.folded_noise import (
+    dropped_limb_variance,
     failure,
     fold_variance,
     gadget_switch_variance,
@@ -24,7 +25,6 @@ from costmodel.folded_noise import (
     noise_to_hide_log2,
     product_variance,
     query_rounding_variance,
-    ring_switch_variance,
     square_secret_variance,
     worst_product_variance,
 )
@@ -36,7 +36,7 @@ from costmodel.security import security_bits
 SECURITY_FLOOR_BITS = 128
 TRANSFORM_S = 5e-9  # of a transform, a residue; only ratios matter to the search
 PRODUCT_S = 4e-10  # of a residue of the pass over the table
-BYTE_S = 1e-5  # of a byte on the link, unless told
+BYTE_S = 4e-5  # of a byte on the link, unless told: bytes before seconds, where they are cheap to save
 KEY_BYTE_S = 5e-9  # of a byte of the keys, which are sent once
 
 _MOST_FOLD_DIGITS = 16
@@ -299,18 +299,25 @@ class _Digits(NamedTuple):
     variance: Floats
 
 
-def _fewest_digits(shape: FoldedParameters, allowed: Floats, source_variance: float) -> _Digits:
-    """Fewest digits with which a key switch has at most a variance, their best width and the variance."""
-    log2_q, widest = float(shape.log2_q), min(shape.limb_bits) - 2
+@lru_cache(maxsize=64)
+def _switch_options(degree: int, log2_q: int, widest: int, sigma: float, source_variance: float) -> _Digits:
+    """Every number of digits of a key switch with its best width and the variance, by number."""
     options = []
     for digits in range(1, _MOST_SWITCH_DIGITS + 1):
-        widths = np.arange(2, min(shape.log2_q // digits, widest) + 1)
-        noise = gadget_switch_variance(shape.degree, log2_q, digits, widths, shape.sigma, source_variance)
+        widths = np.arange(2, min(log2_q // digits, widest) + 1)
+        noise = gadget_switch_variance(degree, log2_q, digits, widths, sigma, source_variance)
         best = int(np.argmin(noise))
         options.append((digits, widths[best], noise[best]))
-    count, bits, variances = (np.array(column, dtype=np.float64) for column in zip(*options, strict=True))
-    chosen = np.minimum(np.sum(variances.reshape(-1, *(1,) * allowed.ndim) > allowed, axis=0), len(options) - 1)
-    return _Digits(count[chosen], bits[chosen], variances[chosen])
+    return _Digits(*(np.array(column, dtype=np.float64) for column in zip(*options, strict=True)))
+
+
+def _fewest_digits(shape: FoldedParameters, allowed: Floats, source_variance: float) -> _Digits:
+    """Fewest digits with which a key switch has at most a variance, their best width and the variance."""
+    widest = min(shape.limb_bits) - 2
+    options = _switch_options(shape.degree, shape.log2_q, widest, shape.sigma, source_variance)
+    missed = options.variance.reshape(-1, *(1,) * allowed.ndim) > allowed
+    chosen = np.minimum(np.sum(missed, axis=0), len(options.digits) - 1)
+    return _Digits(options.digits[chosen], options.bits[chosen], options.variance[chosen])
 
 
 def _expansion_digits(shape: FoldedParameters, target: Floats, per_fold: Floats, per_column: float) -> _Digits:
@@ -335,15 +342,12 @@ def _ring_switch_digits(shape: FoldedParameters, allowed: float) -> tuple[Gadget
     if not shape.switches_ring:
         return Gadget(0, 0), 0.0
     limb = shape.limb_bits[0]
-    options = [
-        Gadget(digits, bits) for digits in range(1, 5) for bits in range(2, limb // digits + 1) if bits <= limb - 2
-    ]
-    variances = [ring_switch_variance(replace(shape, ring_switch=option)) for option in options]
-    within = [(option, variance) for option, variance in zip(options, variances, strict=True) if variance <= allowed]
-    if not within:
-        return min(zip(options, variances, strict=True), key=lambda pair: pair[1])
-    fewest = min(option.digits for option, _ in within)
-    return min((pair for pair in within if pair[0].digits == fewest), key=lambda pair: pair[1])
+    options = _switch_options(shape.degree, limb, limb - 2, shape.sigma, TERNARY_VARIANCE)
+    dropped = dropped_limb_variance(shape.degree, shape.limbs)
+    variances = (options.variance + dropped) * 2.0 ** (-2.0 * limb)
+    within = np.flatnonzero(variances <= allowed)
+    best = int(within[0]) if within.size else int(np.argmin(variances))
+    return Gadget(int(options.digits[best]), int(options.bits[best])), float(variances[best])
 
 
 def _answer_bits(shape: FoldedParameters, room: Floats) -> tuple[Floats, Floats, Floats]:

@@ -10,8 +10,10 @@ import numpy as np
 from costmodel import noise
 from costmodel.folded_search import RINGS, choose_parameters, ring_choices
 from costmodel.grid import Grid
+from costmodel.keyed_rings import keyed_configuration, packing_rings, rings_of_degree, slot_ring
 from costmodel.packing import check_packing, field_moduli, required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.protocols import folded
 from costmodel.protocols.registry import PROTOCOLS
 from costmodel.published import CHANNEL_BITS, PAPER_WIDTHS, published
 from costmodel.security import max_log2_q, security_bits_2018
@@ -88,12 +90,19 @@ def executable(
         target.
     """
     if protocol == "folded":
-        base = _folded(table, engine, widths or FOLDED_WIDTHS, ring or {}, flooding_bits, log2_failure)
+        packing = Packing(widths or FOLDED_WIDTHS)
+        packing = packing.with_levels(levels) if levels else packing
+        if packing.levels:
+            raise ValueError(f"levels are {levels}; the folded query packs channels of 2^w levels alone")
+        base = _folded(table, engine, packing.widths, ring or {}, flooding_bits, log2_failure)
         return base.updated(prepared=prepared, align_bits=align_bits)
     packing, bits = _executed_packing(protocol, ablation, engine, widths)
     if levels:
         packing = packing.with_levels(levels)
     given = dict(ring or {})
+    columns = -(-table.channels // len(packing.widths))
+    if protocol == "cryptflow2":
+        given = slot_ring(given, table, columns, bits or CHEETAH_PLAINTEXT_BITS)
     smallest = 2**bits if bits else required_plaintext_modulus(packing.field_moduli)
     modulus = given.get("plaintext_modulus", smallest)
     check_packing(packing.widths, modulus, packing.levels)
@@ -112,6 +121,10 @@ def executable(
         prepared=prepared,
         align_bits=align_bits,
     )
+    if protocol == "cryptflow2" or (engine == "openfhe" and packing.output == "packlwes"):
+        chosen = packing_rings(base.ring, columns, given.get("degree"))
+        rings = [base.ring] if "limb_bits" in given else rings_of_degree(base.ring) if protocol == "cryptflow2" else chosen
+        return keyed_configuration(base, rings, log2_failure)
     if engine == "openfhe":
         return base if "limb_bits" in given else base.updated(ring=_smallest_ring(base, given))
     if "limb_bits" in given:
@@ -131,6 +144,8 @@ def _folded(
     """The folded query on the ring with the least cost that holds; a named ring narrows the choice."""
     if engine != "residue":
         raise ValueError(f"engine is {engine!r}; the folded query runs on residue")
+    if log2_failure != folded.LOG2_FAILURE:
+        raise ValueError(f"failure is 2^{log2_failure:g}; the folded query is searched for 2^{folded.LOG2_FAILURE}")
     bits = DEFAULT_FLOODING_BITS if flooding_bits is None else flooding_bits
     modulus = given.get("plaintext_modulus", required_plaintext_modulus(field_moduli(widths)))
     check_packing(widths, modulus)
@@ -147,7 +162,7 @@ def _folded(
         table.channels,
         widths,
         bits,
-        int(log2_failure),
+        folded.LOG2_FAILURE - (table.tokens - 1).bit_length(),
         plaintext_modulus=modulus,
         rings=tuple(rings),
     )
@@ -167,6 +182,8 @@ def _executed_packing(
     full = "extracted" if engine == "residue" else "ciphertexts"
     if protocol == "bumblebee":
         return Packing(widths or (CHANNEL_BITS,), "spu", "packlwes"), CHEETAH_PLAINTEXT_BITS
+    if protocol == "cryptflow2":
+        return Packing(widths or (CHANNEL_BITS,), "system", "ciphertexts"), CHEETAH_PLAINTEXT_BITS
     if protocol == "cheetah" or ablation in ("baseline", "quant"):
         bits = min(CHEETAH_PLAINTEXT_BITS, LARGEST_OPENFHE_PLAINTEXT_BITS if engine == "openfhe" else 60)
         return Packing(widths or ((4,) if ablation == "quant" else (16,)), "cheetah", full), bits
@@ -174,7 +191,7 @@ def _executed_packing(
         return Packing(widths or (4,), "cheetah", full), PAPER_PLAINTEXT_BITS
     if ablation == "packing":
         return Packing(widths or PAPER_WIDTHS, "cheetah", full), None
-    if engine == "openfhe":
+    if engine == "openfhe" and ablation is None:
         return Packing(widths or PAPER_WIDTHS, "column", full), None
     return Packing(widths or PAPER_WIDTHS, "column", "packlwes"), None
 
@@ -235,6 +252,8 @@ def configuration(
     """
     if ablation is not None and protocol != "fastquery":
         raise ValueError(f"ablation is {ablation!r}; it goes with protocol fastquery, not {protocol}")
+    if ring and {"degree", "limb_bits"} <= ring.keys():
+        check_security(Ring(ring["degree"], ring["limb_bits"], 2), allow_insecure)
     own = protocol in OWN_PROTOCOLS and ablation is None
     if engine in ("residue", "openfhe") or own:
         base = executable(
@@ -252,11 +271,9 @@ def configuration(
         )
     else:
         base = published(protocol, table, ablation)
-        base = base.updated(ring=_changed(base.ring, ring or {}))
-        if widths:
-            base = base.updated(packing=Packing(widths, base.packing.tile, base.packing.output))
-        if levels:
-            base = base.updated(packing=base.packing.with_levels(levels))
+        packing = Packing(widths, base.packing.tile, base.packing.output) if widths else base.packing
+        packing = packing.with_levels(levels) if levels else packing
+        base = base.updated(ring=_changed(base.ring, ring or {}), packing=packing)
         if flooding_bits or prepared:
             raise ValueError(f"protocol {protocol} as published neither floods nor prepares; name an engine to add it")
     if ring:

@@ -102,14 +102,9 @@ class OpenFHE:
         return self.query(grid)
 
     def switching_key(self, grid: Grid) -> Bytes:
-        """Not executed in this format.
-
-        Raises
-        ------
-        ValueError
-            Always.
-        """
-        raise ValueError("size is 'openfhe'; output packing has no size in it, choose ideal or native")
+        """A map with one automorphism key, switching by digits; the digits are whole limbs where none are chosen."""
+        digits = openfhe.bv_digits(grid.limb_bits, grid.digit_bits)
+        return FRAME_HEADER_BYTES + openfhe.key_map_bytes(grid.degree, grid.limbs, grid.log2_q, 1, digits)
 
 
 class Seal:

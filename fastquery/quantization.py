@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from costmodel.estimate import estimate
+from costmodel.estimate import Estimate, estimate
 from costmodel.link import PRESETS, Link, parse_link
 from costmodel.machine import Machine
-from costmodel.parameters import Configuration, Table
+from costmodel.parameters import Table
 from costmodel.presets import configuration
 from quantize.comparison import Evaluation, compared, evaluate, evaluate_recipes, measure
 from quantize.evaluate import SentenceBenchmark
@@ -31,7 +30,7 @@ COSTS = ("up_bytes", "down_bytes", "setup_bytes", "server_s", "latency_s")
 REAL_MODEL = "minilm"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pricing:
     """What private queries of a quantised table are priced for.
 
@@ -49,7 +48,8 @@ class Pricing:
     tokens: int = 1
     link: Link = PRESETS["lan"]
     machine: Machine | None = None
-    options: tuple[tuple[str, Any], ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    _estimates: dict[tuple[Table, tuple[int, ...]], Estimate] = field(default_factory=dict, init=False)
 
     def costs(self, evaluation: Evaluation) -> dict[str, float]:
         """Bytes and seconds of a query; none of a table that no query decodes.
@@ -61,11 +61,11 @@ class Pricing:
         """
         if not evaluation.query_decodable:
             return {}
-        table = Table(evaluation.rows, evaluation.channels, self.tokens)
-        priced = estimate(
-            _configuration(self.protocol, table, evaluation.field_levels, self.options), self.link, self.machine
-        )
-        return {name: priced.figures[name] for name in COSTS}
+        asked = Table(evaluation.rows, evaluation.channels, self.tokens), evaluation.field_levels
+        if asked not in self._estimates:
+            chosen = configuration(self.protocol, asked[0], levels=asked[1], **self.options)
+            self._estimates[asked] = estimate(chosen, self.link, self.machine)
+        return {name: self._estimates[asked].figures[name] for name in COSTS}
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,7 @@ def workbench(
     """
     source = open_table(table, seed)
     counts = None if frequencies is None else read_frequencies(frequencies, source.rows)
-    if qkv:
-        projection = _projection(table, qkv, source.channels)
-    else:
-        projection = MiniLM.load().qkv if table == REAL_MODEL else None
+    projection = _projection(table, qkv, source.channels) if qkv else _own_projection(table)
     return Workbench.of(source, counts, projection, progress)
 
 
@@ -190,16 +187,23 @@ def recipes(
     Raises
     ------
     ValueError
-        If a recipe that is named does not fit the table.
+        If a recipe that is named does not fit the table, or no recipe goes with the protocol.
     """
     on = parse_link(link) if isinstance(link, str) else link
-    pricing = Pricing(protocol, tokens, on, machine, tuple(sorted(options.items())))
+    pricing = Pricing(protocol, tokens, on, machine, options)
     bench = workbench(table, qkv, frequencies, seed, progress)
     chosen = possible_recipes(bench) if names is None else list(names)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    refusal: ValueError | None = None
     for k, evaluation in enumerate(evaluate_recipes(chosen, bench, benchmark_of(table))):
-        rows.append({**asdict(evaluation), **pricing.costs(evaluation)})
+        try:
+            costs: dict[str, Any] = pricing.costs(evaluation)
+        except ValueError as error:
+            costs, refusal = {"note": f"not priced: {error}"}, error
+        rows.append({**asdict(evaluation), **costs})
         progress("recipes", (k + 1) / len(chosen))
+    if refusal and not any("latency_s" in row for row in rows):
+        raise refusal
     return pd.DataFrame(rows, columns=[*Evaluation.__dataclass_fields__, *COSTS])
 
 
@@ -239,6 +243,10 @@ def apply(
     return Quantization(packed, evaluation, pricing.costs(evaluation))
 
 
+def _own_projection(table: str) -> NDArray[np.float32] | None:
+    return MiniLM.load().qkv if table == REAL_MODEL else None
+
+
 def _projection(table: str, keys: Sequence[str], channels: int) -> NDArray[np.float32]:
     file, colon, _ = table.rpartition(":")
     parts = []
@@ -252,10 +260,3 @@ def _projection(table: str, keys: Sequence[str], channels: int) -> NDArray[np.fl
             )
         parts.append(part.read(0, part.rows).T)
     return np.ascontiguousarray(np.concatenate(parts, axis=1))
-
-
-@lru_cache(maxsize=256)
-def _configuration(
-    protocol: str, table: Table, levels: tuple[int, ...], options: tuple[tuple[str, Any], ...]
-) -> Configuration:
-    return configuration(protocol, table, levels=levels, **dict(options))

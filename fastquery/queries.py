@@ -32,7 +32,7 @@ FEWEST_COEFFICIENTS = 64
 
 
 class DoesNotDecrypt(Exception):
-    """An answer is not of this session's keys. The server is not told: whether an answer decrypts is the client's own."""
+    """An answer is not of this session's keys; the server is not told, since it could learn of the key from that."""
 
 
 @dataclass(frozen=True, eq=False)

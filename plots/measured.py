@@ -44,8 +44,8 @@ def measured(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     ----------
     frame
         A row a run. Of ``up_bytes``, ``down_bytes``, ``setup_bytes``, ``server_s``, ``client_s``, ``latency_s`` and
-        ``noise_bits`` those that are there with their prediction are drawn; ``protocol`` tells runs apart, and ``held_out``
-        those that were not calibrated on, if these columns are there.
+        ``noise_bits`` those that are there with their prediction are drawn. ``protocol`` tells runs apart, and
+        ``held_out`` those that were not calibrated on, if these columns are there.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 

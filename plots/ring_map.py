@@ -50,7 +50,9 @@ def ring_map(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
             mesh = one.draw(axes, name, norm)
             axes.set_title(f"{design}\n{one.best(axes, name)}".strip(), fontsize=8.5, loc="left")
         ticks = FuncFormatter(lambda value, _, text=text: text(value))
-        bar = drawn.colorbar(mesh, ax=list(row), label=label, ticks=LogLocator(subs=(1, 2, 5)), format=ticks, pad=0.01)
+        bar = drawn.colorbar(
+            mesh, ax=list(row), label=label, ticks=LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)), format=ticks, pad=0.01
+        )
         bar.ax.minorticks_off()
         bar.ax.tick_params(labelsize=7)
         row[0].set_ylabel("ring degree N (coefficients)", fontsize=9)

@@ -122,7 +122,7 @@ def entitle(drawn: Figure, frame: pd.DataFrame, title: str, source: str, *notes:
     legend_in = sum(legend.get_window_extent().height / drawn.dpi for legend in drawn.legends)
     height_in = drawn.get_figheight() + caption_in + legend_in
     drawn.set_figheight(height_in)
-    below = (caption_in + legend_in) / height_in
+    below = (caption_in + legend_in + (0.08 if legend_in else 0.0)) / height_in
     drawn.set_layout_engine("constrained", rect=(0, below, 1, 1 - below))
     for legend in drawn.legends:
         legend.set_bbox_to_anchor((0.5, caption_in / height_in), transform=drawn.transFigure)

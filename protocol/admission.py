@@ -50,7 +50,9 @@ class Admission:
     @contextmanager
     def _room(self, size_bytes: int) -> Iterator[None]:
         if size_bytes > self._memory_bytes:
-            raise ProtocolError(f"so many tokens take {size_bytes} bytes; this server has room for {self._memory_bytes}")
+            raise ProtocolError(
+                f"so many tokens take {size_bytes} bytes; this server has room for {self._memory_bytes}"
+            )
         with self._freed:
             if not self._freed.wait_for(lambda: self._free_bytes >= size_bytes, self._patience_s):
                 raise ProtocolError("server is busy with other clients; try again later")

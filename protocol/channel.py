@@ -43,7 +43,8 @@ class Channel:
     timeout_s
         Bound on the wait for a frame, and on sending one.
     stall_s
-        Bound on the time from a frame's first byte to its last, besides one second for every 64 KiB.
+        Bound on the time from a frame's first byte to its last, besides one second for every 64 KiB, and on every
+        pause within it.
     patience_s
         Bound on all waiting for the peer, over the whole session.
     received
@@ -63,7 +64,7 @@ class Channel:
         self._connection = connection
         self._meter = meter
         self._timeout_s = timeout_s
-        self._stall_s = stall_s
+        self._stall_s = min(stall_s, timeout_s)
         self._patience_s = patience_s
         self._ahead = memoryview(received)
         self._sent = 0
@@ -168,12 +169,12 @@ class Channel:
             raise ProtocolError(f"frame has sequence number {sequence}, expected {self._received}")
         if announced not in lengths:
             raise ProtocolError(f"{found.item} frame announces {announced} bytes, expected {_spelt(lengths)}")
-        body = self._read(announced, deadline + announced / SLOWEST_BYTE_PER_S, f"body of the {what}")
+        body = self._read(announced, deadline + announced / SLOWEST_BYTE_PER_S, f"body of the {what}", self._stall_s)
         check_body(bytes(header), body, checksum)
         self._received += 1
         return found, bytes(body)
 
-    def _read(self, length: int, deadline: float, what: str) -> bytearray:
+    def _read(self, length: int, deadline: float, what: str, stall_s: float = math.inf) -> bytearray:
         body = bytearray(length)
         view, filled = memoryview(body), min(length, len(self._ahead))
         view[:filled], self._ahead = self._ahead[:filled], self._ahead[filled:]
@@ -181,16 +182,19 @@ class Channel:
         deadline = min(deadline, started + self._patience_s)
         try:
             while filled < length:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    raise ProtocolError(f"{what} did not arrive within the time allowed: {filled} of {length} bytes came")
-                self._connection.settimeout(remaining)
+                remaining = min(deadline - time.monotonic(), stall_s)
+                # A timeout of nothing would mean that the socket does not block.
+                self._connection.settimeout(max(remaining, 1e-6))
                 try:
-                    got = self._connection.recv_into(view[filled:])
+                    got = self._connection.recv_into(view[filled:]) if remaining > 0 else -1
                 except TimeoutError:
-                    continue
+                    got = -1
                 except OSError as error:
                     raise PeerGone(f"connection lost in the {what}: {error}") from None
+                if got < 0:
+                    raise ProtocolError(
+                        f"{what} did not arrive within the time allowed: {filled} of {length} bytes came"
+                    )
                 if got == 0:
                     raise PeerGone(f"peer closed the connection in the {what}")
                 filled += got

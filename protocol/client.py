@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
 from protocol.aligning import ChannelShares
@@ -116,7 +117,8 @@ def ask_shares(channel: Channel, own: Shares | ChannelShares) -> Shares | Channe
     """
     channel.send(Kind.SHARES, b"")
     body = channel.receive(Kind.SHARES, 8 * own.size)
-    return np.frombuffer(body, dtype="<u8").astype(np.uint64).view(own.dtype).reshape(own.shape)
+    shares: NDArray[Any] = np.frombuffer(body, dtype="<u8").astype(np.uint64).view(own.dtype).reshape(own.shape)
+    return shares
 
 
 def _server_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -43,8 +43,8 @@ from quantize.packed import PackedTable
 from quantize.public import PublicTable
 
 _HELLO = struct.Struct("<12sI")
-MAX_QUERY_BYTES = 256 * 2**20
-"""Most that the server holds of one client's queries."""
+MAX_MESSAGE_BYTES = 256 * 2**20
+"""Most that any message of a session takes."""
 MAX_TOKENS = 1024
 """Most rows that are looked up together."""
 
@@ -108,11 +108,10 @@ class LookupServer:
             if not 1 <= tokens <= MAX_TOKENS:
                 raise ProtocolError(f"hello asks for {tokens} tokens; 1 to {MAX_TOKENS} are served together")
             engine: ServerSession = self._engine.session(tokens, meter)
-            if engine.shapes.query.size_bytes > MAX_QUERY_BYTES:
-                raise ProtocolError(
-                    f"hello asks for {tokens} tokens, whose query has {engine.shapes.query.size_bytes} bytes; "
-                    f"at most {MAX_QUERY_BYTES} are taken"
-                )
+            try:
+                _check_sizes(engine.shapes)
+            except ValueError as error:
+                raise ProtocolError(f"hello asks for {tokens} tokens: {error}") from None
             engine = self._admission.admit(engine, held)
             channel.send(Kind.PARAMETERS, self._parameters)
             engine.accept_keys(_receive(channel, Kind.KEYS, engine.shapes.keys))
@@ -137,6 +136,7 @@ class ClientSession:
 
     channel: Channel
     meter: Meter
+    tokens: int
     configuration: Configuration
     public: PublicTable
     engine: ClientEngine
@@ -193,7 +193,7 @@ class ClientSession:
             with meter.phase_of("offline"):
                 _send(channel, Kind.ANNOUNCEMENT, engine.announce())
                 engine.accept_first_halves(_arriving(channel, Kind.FIRST_HALVES, engine.shapes.first_halves))
-        return cls(channel, meter, configuration, public, engine, aligner)
+        return cls(channel, meter, tokens, configuration, public, engine, aligner)
 
     def lookup(self, tokens: Sequence[int]) -> Shares | ChannelShares:
         """The client's shares of the rows, (tokens, n') modulo t or, aligned, (tokens, n) modulo 2^L.
@@ -201,10 +201,13 @@ class ClientSession:
         Raises
         ------
         ValueError
-            If a token is outside the vocabulary; its value is not in the message.
+            If there are more or fewer tokens than the session was opened for, or one is outside the vocabulary; its
+            value is not in the message.
         ProtocolError
             If the server's answer is not of the protocol.
         """
+        if len(tokens) != self.tokens:
+            raise ValueError(f"there are {len(tokens)} tokens; the session was opened for {self.tokens}")
         if any(not 0 <= token < self.public.rows for token in tokens):
             raise ValueError(f"token is outside the vocabulary; it must lie between 0 and {self.public.rows - 1}")
         with self.meter.phase_of("online"):
@@ -216,8 +219,8 @@ class ClientSession:
 def _check_sizes(shapes: Shapes) -> None:
     for name in ("keys", "announcement", "first_halves", "query", "answer"):
         size = getattr(shapes, name).size_bytes
-        if size > MAX_QUERY_BYTES:
-            raise ValueError(f"their {name.replace('_', ' ')} take {size} bytes; at most {MAX_QUERY_BYTES} are taken")
+        if size > MAX_MESSAGE_BYTES:
+            raise ValueError(f"{name.replace('_', ' ')} of {size} bytes; at most {MAX_MESSAGE_BYTES} are taken")
 
 
 def _send(channel: Channel, kind: Kind, frames: Iterable[bytes]) -> None:

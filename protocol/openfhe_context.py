@@ -26,8 +26,12 @@ def check_ring(ring: Ring) -> None:
         raise ValueError(f"ring.q has {len(ring.limb_bits)} limbs; a lookup needs at most 3")
 
 
-def generate_context(ring: Ring, allow_insecure: bool = False) -> Any:
-    """An OpenFHE context of exactly this ring, with BV key switching.
+SMALLEST_SIGMA = 3.19
+"""Noise for which the security tables are made."""
+
+
+def generate_context(ring: Ring, allow_insecure: bool = False, digit_bits: int = 0) -> Any:
+    """An OpenFHE context of exactly this ring, with BV key switching by digits of so many bits, or of whole limbs.
 
     Raises
     ------
@@ -37,6 +41,8 @@ def generate_context(ring: Ring, allow_insecure: bool = False) -> Any:
         If OpenFHE does not load.
     """
     check_ring(ring)
+    if ring.sigma < SMALLEST_SIGMA and not allow_insecure:
+        raise ValueError(f"ring.sigma is {ring.sigma}; the security tables are made for at least {SMALLEST_SIGMA}")
     library = load_openfhe()
     parameters = library.CCParamsBFVRNS()
     parameters.SetPlaintextModulus(ring.plaintext_modulus)
@@ -46,6 +52,7 @@ def generate_context(ring: Ring, allow_insecure: bool = False) -> Any:
     parameters.SetStandardDeviation(ring.sigma)
     parameters.SetSecretKeyDist(library.UNIFORM_TERNARY if ring.secret == "ternary" else library.GAUSSIAN)
     parameters.SetKeySwitchTechnique(library.BV)
+    parameters.SetDigitSize(digit_bits)
     parameters.SetSecurityLevel(library.HEStd_NotSet if allow_insecure else library.HEStd_128_classic)
     try:
         context = library.GenCryptoContext(parameters)

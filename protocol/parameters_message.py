@@ -18,9 +18,10 @@ from protocol.errors import ProtocolError
 from quantize.public import PublicTable
 from quantize.tables import MAX_CHANNELS
 
-
 PARAMETERS_LENGTHS = range(
-    METADATA_BYTES + CHANNEL_METADATA_BYTES, METADATA_BYTES + CHANNEL_METADATA_BYTES * MAX_CHANNELS + 1, CHANNEL_METADATA_BYTES
+    METADATA_BYTES + CHANNEL_METADATA_BYTES,
+    METADATA_BYTES + CHANNEL_METADATA_BYTES * MAX_CHANNELS + 1,
+    CHANNEL_METADATA_BYTES,
 )
 """Lengths of the message, by the table's channels."""
 
@@ -65,10 +66,10 @@ def decode_parameters(message: bytes) -> tuple[Configuration, PublicTable]:
         if tuple(block["configuration"]["packing"]["widths"]) != public.widths:
             raise ProtocolError("server's parameters contradict each other: configuration and table differ in widths")
         configuration = Configuration.from_dict(block["configuration"])
+        stated = configuration.table
+        shape = (stated.rows, stated.channels, configuration.packing.field_moduli)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ProtocolError(f"server's parameters are malformed: {error}") from None
-    stated = configuration.table
-    shape = (stated.rows, stated.channels, configuration.packing.field_moduli)
     if shape != (public.rows, public.channels, public.field_moduli):
         raise ProtocolError("server's parameters contradict each other: configuration and table differ in shape")
     return configuration, public

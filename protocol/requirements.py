@@ -48,8 +48,8 @@ class Requirements:
         if self.security_bits > 0:
             if stated.security_bits_2018 < self.security_bits:
                 raise ValueError(
-                    f"ring N={ring.degree}, q of {ring.log2_q} bits has {stated.security_bits_2018:.0f} bits of security; "
-                    f"at least {self.security_bits} are required (2018 standard)"
+                    f"ring N={ring.degree}, q of {ring.log2_q} bits has {stated.security_bits_2018:.0f} bits of "
+                    f"security; at least {self.security_bits} are required (2018 standard)"
                 )
             if ring.sigma < SIGMA:
                 raise ValueError(f"ring.sigma is {ring.sigma}; the 2018 standard is for {SIGMA}")

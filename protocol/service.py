@@ -116,7 +116,12 @@ class Service:
     """
 
     def __init__(
-        self, server: LookupServer, listener: socket.socket, limits: Limits, table_meter: Meter, reveal_shares: bool = False
+        self,
+        server: LookupServer,
+        listener: socket.socket,
+        limits: Limits,
+        table_meter: Meter,
+        reveal_shares: bool = False,
     ) -> None:
         self._server = server
         self._listener = listener
@@ -223,7 +228,9 @@ class Service:
     def _dismiss_oldest(self) -> None:
         for visitor in list(self._visitors.values())[:1]:
             with contextlib.suppress(OSError):
-                visitor.connection.send(encode_frame(Kind.ERROR, 0, b"server has too many connections; try again later"))
+                visitor.connection.send(
+                    encode_frame(Kind.ERROR, 0, b"server has too many connections; try again later")
+                )
             self._forget(visitor).close()
 
     def _forget(self, visitor: _Visitor) -> socket.socket:
@@ -256,7 +263,7 @@ class Service:
                 LOG.info("%s: %d token(s) in %.2f s", peer, len(shares), time.monotonic() - started)
                 self._answer_requests(channel, meter, shares)
             except ProtocolError as error:
-                LOG.warning("%s: ended after %.2f s: %s", peer, time.monotonic() - started, error)
+                LOG.warning("%s: ended after %.2f s: %s", peer, time.monotonic() - started, str(error))
                 channel.fail(str(error))
             except Exception as error:
                 # What an unexpected error says may hold anything; where it happened does not.

@@ -152,7 +152,7 @@ def calibration_sample() -> list[Configuration]:
     wide = Packing((16,), "cheetah", "ciphertexts")
     packed = Packing((4, 3, 3), "column", "ciphertexts")
     modulus = required_plaintext_modulus(packed.field_moduli)
-    tables = (Table(3000, 48), Table(9000, 120, 2))
+    tables = (Table(3000, 48), Table(6000, 60, 2))
     on_openfhe = [
         Configuration("cheetah" if packing is wide else "fastquery", table, Ring(degree, limbs, t), packing)
         for degree, limbs in ((2048, (53,)), (4096, (53, 53)), (8192, (60, 60)))
@@ -168,8 +168,8 @@ def calibration_sample() -> list[Configuration]:
             (Table(3000, 96), 16),
             (Table(12000, 384, 4), 0),
             (Table(20000, 1536), 32),
-            (Table(1500, 7000), 0),
-            (Table(2500, 192, 48), 0),
+            (Table(1500, 3600), 0),
+            (Table(2500, 96, 32), 0),
         )
         for flooding_bits, prepared in ((40, False), (0, True))
     ]

@@ -21,5 +21,5 @@ def measured_recipes() -> pd.DataFrame:
         By ``name``: ``bits``, ``channels_per_coefficient``, ``coefficients``, ``plaintext_modulus``, ``rows``,
         ``query_decodable``, ``weighted_error``, ``cosine``.
     """
-    with resources.files("validate").joinpath("data", "recipes_minilm.csv").open("r", encoding="utf-8") as file:
+    with resources.files("validate").joinpath("data/recipes_minilm.csv").open("r", encoding="utf-8") as file:
         return pd.read_csv(file, comment="#", index_col="name")

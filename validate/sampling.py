@@ -151,7 +151,7 @@ def _sample(index: int, design: Design, at: np.ndarray[Any, np.dtype[np.float64]
         "widths": _choice(design.widths, at[4]),
         "ring": {"degree": _choice(DEGREES, at[5])},
         "flooding_bits": _choice(FLOODING, at[6]),
-        "prepared": at[7] >= 0.5,
+        "prepared": bool(at[7] >= 0.5),
         "align_bits": _choice(ALIGNMENT, at[8]),
     }
     configuration = _possible(design, Table(rows, channels, tokens), options)
@@ -197,7 +197,7 @@ def _smaller(rows: int, channels: int, tokens: int) -> tuple[int, int, int]:
         return max(ROWS[0], rows // 2), channels, tokens
     if channels > CHANNELS[0]:
         return rows, max(CHANNELS[0], channels // 2), tokens
-    raise ValueError(f"max_run_s is {MAX_RUN_S}; the smallest table, {rows}x{channels}, takes longer")
+    raise ValueError(f"a run may take {MAX_RUN_S} s; the smallest table, {rows}x{channels}, takes longer")
 
 
 def _between(bounds: tuple[int, int], coordinate: float) -> int:

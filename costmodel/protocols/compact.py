@@ -111,13 +111,13 @@ def keys_bytes(grid: Grid) -> Number:
     return np.where(rows > 0, SEED_BYTES + rows * grid.degree * grid.log2_q // 8, 0)
 
 
-def scalar_products(grid: Grid) -> int:
+def scalar_products(grid: Grid) -> Number:
     """1 where answers need the constant coefficients of the products of b alone and the table's entries are short.
 
     These are inner products of b with the table's columns, a tenth of the work of polynomial products.
     """
-    short = bool(np.all(grid.plaintext_modulus <= SHORT_PLAINTEXT_MODULUS))
-    return int(grid.tile == "column" and grid.output != "ciphertexts" and short)
+    constant = grid.tile == "column" and grid.output != "ciphertexts"
+    return np.where(grid.plaintext_modulus <= SHORT_PLAINTEXT_MODULUS, int(constant), 0)
 
 
 def query_coefficients(grid: Grid) -> Number:

@@ -7,7 +7,8 @@ switch for each digit of i's non-adjacent form, since only keys for powers of tw
 ones of two polynomials, three limbs up and, after flooding, one limb down. pow2 is the next power of two.
 
 The degree follows from the table and not from the grid. A call takes at most 65536 rows and as many columns as there
-are slots; a larger product is as many calls on equal parts of it, whose shares add up. Primes are those of
+are slots; a larger product is as many calls on equal parts of it, whose shares add up. Executed, it has its own
+layout and sizes (:mod:`costmodel.protocols.simd`). Primes are those of
 OpenCheetah's copy of SCI, {60, 60, 60, 49}; EzPC's own has 38 bits in the last.
 
 References
@@ -19,17 +20,23 @@ References
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from costmodel import payloads
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Work
-from costmodel.noise import flooding_variance, plaintext_product_variance, public_key_encryption_variance
+from costmodel.noise import (
+    flooding_variance,
+    log2_failure as log2_failure_of,
+    plaintext_product_variance,
+    public_key_encryption_variance,
+)
+from costmodel.protocols import simd
 from costmodel.protocols.priced import Counted, Objects, exchange_terms, key_terms
+from costmodel.slots import log2_of_power, next_power_of_two, rotation_key_switches
 
 SOURCE = "SCI, fc-field.cpp"
 SMALLEST_SLOTS, LARGEST_SLOTS = 8192, 65536
@@ -52,23 +59,25 @@ def layout(rows: ArrayLike, columns: ArrayLike) -> Layout:
     """How a table of m rows by n columns is laid out."""
     m, n = np.broadcast_arrays(np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64))
     row_calls = -(-m // LARGEST_SLOTS)
-    padded = _next_power(-(-m // row_calls))
+    padded = next_power_of_two(-(-m // row_calls))
     slots = np.clip(2 * padded, SMALLEST_SLOTS, LARGEST_SLOTS)
     column_calls = -(-n // slots)
-    results = _next_power(-(-n // column_calls))
+    results = next_power_of_two(-(-n // column_calls))
     diagonals = -(-results * padded // slots)
-    sums = np.maximum(_log2(padded) - _log2(diagonals), 0)
+    sums = np.maximum(log2_of_power(padded) - log2_of_power(diagonals), 0)
     return Layout(
-        (row_calls * column_calls)[()], slots[()], diagonals[()], _key_switches()[_log2(diagonals)][()], sums[()]
+        (row_calls * column_calls)[()], slots[()], diagonals[()], rotation_key_switches(diagonals), np.asarray(sums)[()]
     )
 
 
 def terms(grid: Grid) -> tuple[Term, ...]:
     """Predicted ledger of CrypTFlow2's private lookup, token by token."""
+    if simd.applies(grid):
+        return simd.terms(grid)
     plan = layout(grid.rows, grid.coefficients)
     limbs, calls = grid.limb_bits, grid.tokens * plan.calls
     keyed = (*limbs, np.asarray(SPECIAL_LIMB_BITS))
-    count = 2 * (_log2(plan.slots) - 1) + 1
+    count = 2 * (log2_of_power(plan.slots) - 1) + 1
     keys = payloads.public_key_bytes(grid, plan.slots, keyed)
     keys = keys + payloads.switching_keys_bytes(grid, plan.slots, keyed, count)
     query = payloads.whole_bytes(grid, plan.slots, limbs)
@@ -99,7 +108,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
 
 def key_log2_q(grid: Grid) -> Number:
     """Bits of the largest modulus that is encrypted under, the keys'."""
-    return grid.log2_q + SPECIAL_LIMB_BITS
+    return grid.log2_q if simd.applies(grid) else grid.log2_q + SPECIAL_LIMB_BITS
 
 
 def noise(grid: Grid) -> Number:
@@ -108,6 +117,8 @@ def noise(grid: Grid) -> Number:
     A plaintext of slots has coefficients uniform modulo t; every sum over rotations adds ciphertexts. What the key
     switches' special prime rounds is below the product by the bits of t and left out.
     """
+    if simd.applies(grid):
+        return simd.noise(grid)
     plan = layout(grid.rows, grid.coefficients)
     log2_t = grid.log2_plaintext_modulus
     fresh = public_key_encryption_variance(grid.sigma, plan.slots)
@@ -121,19 +132,8 @@ def noise(grid: Grid) -> Number:
     return product + flooding + secret / 12 * np.exp2(2.0 * (log2_t - grid.limb_bits[0]))
 
 
-@cache
-def _key_switches() -> NDArray[np.int64]:
-    """Digits that are not zero of the non-adjacent forms of 0 to 2^k - 1, summed, by k."""
-    numbers = np.arange(2 * LARGEST_SLOTS, dtype=np.int64)
-    digits = numbers ^ (3 * numbers)
-    weights = sum((digits >> bit) & 1 for bit in range(int(digits.max()).bit_length()))
-    totals = np.concatenate([[0], np.cumsum(weights)])
-    return np.asarray(totals[1 << np.arange(LARGEST_SLOTS.bit_length())], dtype=np.int64)
-
-
-def _next_power(value: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.int64(1) << np.frexp((value - 1).astype(np.float64))[1].astype(np.int64)
-
-
-def _log2(power: Any) -> Any:
-    return (np.frexp(np.asarray(power, dtype=np.float64))[1] - 1).astype(np.int64)
+def log2_failure(grid: Grid) -> Number:
+    """log2 of the probability that any coefficient of any token's answer decrypts wrongly."""
+    if simd.applies(grid):
+        return simd.log2_failure(grid)
+    return log2_failure_of(np.sqrt(noise(grid)), 0.5, grid.tokens * grid.coefficients)

@@ -19,7 +19,7 @@ from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.noise import packlwes_variance
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
-from costmodel.protocols import compact
+from costmodel.protocols import compact, openfhe_packed
 from costmodel.protocols.cheetah import Product, product, product_noise, product_terms
 from costmodel.protocols.session import residues
 from costmodel.sizes import size_format
@@ -40,6 +40,8 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     """Predicted ledger of FastQuery's private lookup."""
     if compact.applies(grid):
         return compact.terms(grid)
+    if openfhe_packed.applies(grid):
+        return openfhe_packed.terms(grid)
     ledger = product_terms(grid, answers(grid))
     if grid.output not in PACKED_OUTPUTS:
         return ledger
@@ -62,6 +64,8 @@ def noise(grid: Grid) -> Number:
     """
     if compact.applies(grid):
         return compact.noise(grid)
+    if openfhe_packed.applies(grid):
+        return openfhe_packed.noise(grid)
     variance = product_noise(grid, answers(grid))
     if grid.output not in PACKED_OUTPUTS:
         return variance

@@ -29,6 +29,9 @@ from costmodel.wire import FRAME_HEADER_BYTES
 
 FORMULAS = "costmodel.folded_parameters"
 
+LOG2_FAILURE = -40
+"""Of the answers to all tokens together; each token's is smaller."""
+
 
 class GridParameters:
     """The chosen parameters of every configuration of a grid, searched once for each that differs.
@@ -40,7 +43,10 @@ class GridParameters:
     """
 
     def __init__(self, grid: Grid) -> None:
-        columns = (grid.rows, grid.channels, grid.degree, grid.plaintext_modulus, grid.flooding_bits, grid.sigma)
+        doublings = np.ceil(np.log2(grid.tokens)).astype(np.int64)
+        columns = (
+            grid.rows, grid.channels, grid.degree, grid.plaintext_modulus, grid.flooding_bits, grid.sigma, doublings,
+        )  # fmt: skip
         arrays = np.broadcast_arrays(*columns, *grid.limb_bits)
         self.shape = arrays[0].shape
         keys = list(zip(*(array.reshape(-1).tolist() for array in arrays), strict=True))
@@ -68,13 +74,14 @@ def parameters_of(configuration: Configuration) -> FoldedParameters:
 
 
 def _choose(widths: Sequence[int], key: tuple[Any, ...], raising: bool) -> FoldedParameters | None:
-    rows, channels, degree, plaintext_modulus, flooding_bits, sigma, *limb_bits = key
+    rows, channels, degree, plaintext_modulus, flooding_bits, sigma, doublings, *limb_bits = key
     try:
         return choose_parameters(
             rows,
             channels,
             tuple(widths),
             flooding_bits,
+            LOG2_FAILURE - doublings,
             plaintext_modulus=plaintext_modulus,
             rings=ring_choices(degree, tuple(limb_bits)),
             sigma=sigma,

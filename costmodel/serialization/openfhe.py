@@ -30,6 +30,7 @@ _COEFFICIENT = 8
 _CIPHERTEXT = 583
 _PUBLIC_KEY = 539
 _KEY_MAP = 593
+_MAP_OF_TAGS = 48
 _KEY = 76
 
 
@@ -108,6 +109,14 @@ def automorphism_keys_bytes(
     """
     one = _KEY + 2 * np.asarray(digits, dtype=np.int64) * _polynomial(N, limbs)
     return (_KEY_MAP + _context(limbs, log2_q) + np.asarray(keys, dtype=np.int64) * one)[()]
+
+
+def key_map_bytes(N: ArrayLike, limbs: ArrayLike, log2_q: ArrayLike, keys: ArrayLike, digits: ArrayLike) -> Any:
+    """Bytes of a map of BV automorphism keys as ``Serialize`` writes it, 48 less than `automorphism_keys_bytes`.
+
+    There the map is one entry of another, by key tag. Parameters as there.
+    """
+    return automorphism_keys_bytes(N, limbs, log2_q, keys, digits) - _MAP_OF_TAGS
 
 
 def bv_digits(limb_bits: tuple[ArrayLike, ...], digit_bits: ArrayLike) -> Any:

@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from fastquery.cli import calibrate, claims, estimate, optimize, plot, quantize, query, run, serve, sweep
+from fastquery.cli import calibrate, claims, estimate, optimize, plot, quantize, query, run, serve, sweep, validate
 
-SUBCOMMANDS = (estimate, sweep, optimize, run, serve, query, quantize, claims, calibrate, plot)
+SUBCOMMANDS = (estimate, sweep, optimize, run, serve, query, quantize, claims, calibrate, validate, plot)
 
 EXAMPLE = """example:
   fastquery estimate --table llama-7b --protocol fastquery --explain

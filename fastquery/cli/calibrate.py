@@ -10,39 +10,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from costmodel.machine import Machine, default_machine, machine_toml
-from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.presets import executable
+from costmodel.machine import default_machine, machine_toml
 from fastquery.cli.show import json_text
 from fastquery.provenance import provenance
-from validate.calibration import Observation, fit_units, observations
 
 EXAMPLE = """example:
   fastquery calibrate --output machine.toml
   fastquery estimate --table minilm --engine openfhe --machine machine.toml
 """
 
-REPEATS = 2
-
-
-def sample() -> list[Configuration]:
-    """What is run on each engine: small and large rings, one limb and two, few answers and many, packed or not."""
-    tables = (Table(3000, 96), Table(12000, 384, 2))
-    rings = (Ring(2048, (53,), 2**13), Ring(4096, (50,), 2**13), Ring(4096, (53, 53), 2**13))
-    on_openfhe = [
-        Configuration("cheetah" if tile == "cheetah" else "fastquery", table, ring, Packing((4, 3, 3), tile))
-        for ring in rings
-        for table in tables
-        for tile in ("column", "cheetah")
-    ]
-    on_residues = [
-        executable("fastquery", table, flooding_bits=flooding_bits, prepared=prepared)
-        for table in (*tables, Table(30000, 1536), Table(2000, 6000))
-        for flooding_bits in (0, 40)
-        for prepared in (False, True)
-    ]
-    tiled = [executable("cheetah", table, flooding_bits=bits) for table in tables for bits in (0, 40)]
-    return [*on_openfhe, *on_residues, *tiled]
+SESSIONS = 5
+ENCODINGS = 2
 
 
 def add_parser(subparsers: Any) -> None:
@@ -50,12 +28,16 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "calibrate",
         help="measure this machine's unit costs",
-        description="Run a dozen small lookups, fit the cost of every operation, and write a profile for --machine.",
+        description="Run some thirty small lookups, several times each, fit the cost of every operation without what "
+        "contention adds, and write a profile for --machine.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--output", type=Path, default=Path("results/machine.toml"), help="the profile's path")
+    parser.add_argument(
+        "--sessions", type=int, default=SESSIONS, metavar="K", help=f"repetitions of a lookup (default {SESSIONS})"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 
@@ -63,39 +45,56 @@ def add_parser(subparsers: Any) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Measure, fit, write."""
     from protocol.errors import ProtocolError
-    from protocol.execute import execute as execute_lookup
     from protocol.openfhe_library import OpenFHEUnavailable
+    from validate.calibration import Observation, calibrated, calibration_sample, observations
+    from validate.measurement import Parties, entries
 
+    if arguments.sessions < 1:
+        raise ValueError(f"sessions is {arguments.sessions}; a lookup is measured at least once")
     observed: dict[str, list[Observation]] = {}
+    sample = calibration_sample()
     try:
-        for configuration in tqdm(sample() * REPEATS, desc="measuring", file=sys.stderr):
-            name = f"{configuration.table.rows}x{configuration.table.channels}"
-            ledger = execute_lookup(configuration, name, [0]).ledger
-            work = ledger[ledger["kind"] == "work"]
-            keys = zip(work["phase"], work["party"], work["item"], strict=True)
-            observed.setdefault(configuration.engine, []).extend(
-                observations(configuration, dict(zip(keys, work["seconds"].astype(float), strict=True)))
-            )
+        with Parties() as parties:
+            for configuration in tqdm(sample, desc="measuring", file=sys.stderr):
+                table = configuration.table
+                executions = parties.measure(
+                    configuration,
+                    f"{table.rows}x{table.channels}",
+                    range(table.tokens),
+                    sessions=arguments.sessions,
+                    encodings=ENCODINGS,
+                )
+                found = observations(configuration, entries(executions))
+                observed.setdefault(configuration.engine, []).extend(found)
     except (OpenFHEUnavailable, ProtocolError) as error:
         print(f"fastquery calibrate: {error}", file=sys.stderr)
         return 1
-    measured = {
-        (engine, operation): cost for engine, rows in observed.items() for operation, cost in fit_units(rows).items()
-    }
     origin = provenance()
     facts = {
-        **default_machine().provenance,
         "date": datetime.now(timezone.utc).date().isoformat(),
-        "processor": origin["processor"],
-        "python": origin["python"],
+        "processor": str(origin["processor"]),
+        "python": str(origin["python"]),
         "commit": origin["commit"] or "",
-        "measured": "openfhe and residue: fitted to runs of this project on one thread, CPU seconds",
+        "versions": ", ".join(f"{name} {version}" for name, version in origin["versions"].items() if version),
+        "measured": f"{' and '.join(sorted(observed))}: {len(sample)} configurations in {arguments.sessions} sessions each on "
+        "one thread, CPU seconds; fitted to the 10 % quantile of the sessions, intervals are the 5 % and 95 % quantiles "
+        "of all of them over the fit",
     }
-    published = {key: cost for key, cost in default_machine().units.items() if key[0] not in observed}
-    profile = Machine(str(origin["processor"]), {**measured, **published}, facts)
+    profile = calibrated(facts["processor"], observed, default_machine(), facts)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(machine_toml(profile), encoding="utf-8")
     units = {f"{engine}: {operation}": vars(cost) for (engine, operation), cost in profile.units.items()}
-    document = {"path": str(arguments.output), "units": units}
-    print(json_text(document) if arguments.json else f"{len(units)} unit costs in {arguments.output}")
+    measured = {name: cost for name, cost in units.items() if cost["samples"]}
+    document = {"path": str(arguments.output), "units": units, "measured": sorted(measured), "provenance": origin}
+    print(json_text(document) if arguments.json else text(measured, arguments.output))
     return 0
+
+
+def text(units: dict[str, dict[str, Any]], path: Path) -> str:
+    """The measured units for people, least certain first."""
+    lines = [f"{len(units)} unit costs in {path}; microseconds a batch, a call and a thousand residues", ""]
+    lines.append(f"{'':<34}{'batch':>9}{'call':>9}{'1000 res.':>11}{'residual':>10}{'contention':>12}")
+    for name, unit in sorted(units.items(), key=lambda item: -item[1]["residual"]):
+        coefficients = f"{1e6 * unit['batch_s']:>9.1f}{1e6 * unit['call_s']:>9.2f}{1e9 * unit['element_s']:>11.3f}"
+        lines.append(f"{name:<34}{coefficients}{unit['residual']:>10.0%}{unit['spread'] - 1:>12.0%}")
+    return "\n".join(lines)

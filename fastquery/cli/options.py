@@ -56,7 +56,11 @@ def parse_widths(text: str) -> tuple[int, ...]:
 
 def add_lookup_options(parser: argparse.ArgumentParser) -> None:
     """Options that say what is looked up, and how."""
-    parser.add_argument("--table", default="llama-7b", help="preset, MxN, FILE.safetensors:KEY, or a packed FILE.safetensors (default llama-7b)")
+    parser.add_argument(
+        "--table",
+        default="llama-7b",
+        help="preset, MxN, FILE.safetensors:KEY, or a packed FILE.safetensors (default llama-7b)",
+    )
     parser.add_argument("--protocol", default="fastquery", help="fastquery or cheetah (default fastquery)")
     parser.add_argument("--ablation", choices=ABLATIONS, help="a row of the paper's Table 6")
     parser.add_argument("--ring", type=checked(parse_ring), default={}, help=RING_HELP, metavar="RING")
@@ -68,7 +72,11 @@ def add_lookup_options(parser: argparse.ArgumentParser) -> None:
         "--prepared", action="store_true", help="do what does not depend on the token before it is known"
     )
     parser.add_argument(
-        "--align-bits", type=int, default=0, metavar="L", help="extend every channel's share to L bits (default 0: do not)"
+        "--align-bits",
+        type=int,
+        default=0,
+        metavar="L",
+        help="extend every channel's share to L bits (default 0: do not)",
     )
     parser.add_argument("--flooding-bits", type=int, metavar="F", help="statistical flooding (default 40; 0: none)")
     parser.add_argument(

@@ -88,7 +88,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
     chosen = recipe_named(arguments.recipe)
     if chosen.obstacle and (arguments.output or not arguments.evaluate):
         raise ValueError(f"recipe {chosen.name!r} is refused for a private query: {chosen.obstacle}")
-    options = (("flooding_bits", arguments.flooding_bits),)
+    options = {"flooding_bits": arguments.flooding_bits}
     pricing = Pricing(arguments.protocol, arguments.tokens, arguments.link, arguments.machine, options)
     with _bars() as progress:
         bench = workbench(arguments.table, _keys(arguments), arguments.frequencies, arguments.seed, progress)
@@ -133,9 +133,11 @@ def table_text(frame: pd.DataFrame) -> str:
     shown = shown.rename(columns={"channels_per_coefficient": "channels", "weighted_error": "error"})
     for name, unit in zip(COSTS, (bytes_text, bytes_text, bytes_text, seconds_text, seconds_text), strict=True):
         shown[name] = [unit(value) if value == value else "" for value in frame[name]]
-    shown["note"] = frame["note"]
-    formats = {"bits": "{:.2f}".format, "error": "{:.4f}".format, "cosine": "{:.4f}".format}
-    return shown.drop(columns=["setup_bytes", "server_s"]).to_string(index=False, formatters=formats, na_rep="")
+    for name in ("name", "note"):
+        shown[name] = frame[name].str.ljust(frame[name].str.len().max())
+    for name, decimals in (("bits", 2), ("error", 4), ("cosine", 4)):
+        shown[name] = [f"{value:.{decimals}f}" if pd.notna(value) else "" for value in shown[name]]
+    return shown.drop(columns=["setup_bytes", "server_s"]).to_string(index=False)
 
 
 def _keys(arguments: argparse.Namespace) -> list[str]:

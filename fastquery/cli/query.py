@@ -39,19 +39,29 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--connect", required=True, metavar="HOST:PORT", help="the server")
     parser.add_argument("--token", type=int, action="append", required=True, help="a token id; may be repeated")
-    parser.add_argument("--output", type=Path, metavar="FILE.npy", help="where the share is written, for the user alone")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE.npy", help="where the share is written, for the user alone"
+    )
     parser.add_argument("--check", metavar="TABLE", help="open both shares against this table, of a test server")
     parser.add_argument("--seed", type=int, default=0, help="of a random table that is checked against (default 0)")
-    parser.add_argument("--security", type=int, default=128, metavar="BITS", help="least accepted (default 128, 2018 standard)")
+    parser.add_argument(
+        "--security", type=int, default=128, metavar="BITS", help="least accepted (default 128, 2018 standard)"
+    )
     parser.add_argument("--allow-insecure", action="store_true", help="accept a ring of any security")
     parser.add_argument("--flooding-bits", type=int, default=0, metavar="F", help="least flooding accepted (default 0)")
     parser.add_argument(
-        "--failure", type=float, default=-40.0, metavar="LOG2", help="largest log2 failure of a row accepted (default -40)"
+        "--failure",
+        type=float,
+        default=-40.0,
+        metavar="LOG2",
+        help="largest log2 failure of a row accepted (default -40)",
     )
     parser.add_argument(
         "--link", type=checked(parse_link), default=PRESETS["loopback"], help="of the prediction (default loopback)"
     )
-    parser.add_argument("--machine", type=checked(load_machine), help="calibration file of the prediction", metavar="FILE")
+    parser.add_argument(
+        "--machine", type=checked(load_machine), help="calibration file of the prediction", metavar="FILE"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 

@@ -42,17 +42,27 @@ def add_parser(subparsers: Any) -> None:
     )
     add_lookup_options(parser)
     parser.add_argument(
-        "--listen", default="127.0.0.1:9000", metavar="HOST:PORT", help="where (default 127.0.0.1:9000; port 0: a free one)"
+        "--listen",
+        default="127.0.0.1:9000",
+        metavar="HOST:PORT",
+        help="where (default 127.0.0.1:9000; port 0: a free one)",
     )
     parser.add_argument(
-        "--tokens", type=int, default=1, help="rows of one query that --failure is kept for (default 1); more are served"
+        "--tokens",
+        type=int,
+        default=1,
+        help="rows of one query that --failure is kept for (default 1); more are served",
     )
     parser.add_argument("--clients", type=int, default=128, help="sessions at once; others wait (default 128)")
     parser.add_argument(
         "--memory", type=int, default=1024, metavar="MIB", help="MiB for the messages of all sessions (default 1024)"
     )
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="S", help="seconds that a client's next frame may take (default 60)"
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds that a client's next frame may take (default 60)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of a random table (default 0)")
     parser.add_argument(
@@ -146,12 +156,14 @@ def say(arguments: argparse.Namespace, listener: socket.socket, configuration: A
         print(json_text(document), flush=True)
         return
     rows, channels = configuration.table.rows, configuration.table.channels
+    limbs = "+".join(str(bits) for bits in ring.limb_bits)
     text = pairs(
         {
             "listening": f"{host}:{port}, {arguments.clients} clients at once",
             "table": f"{arguments.table}, {rows} x {channels}, encoded in {seconds_text(table_s)}",
-            "protocol": f"{configuration.protocol}, engine {configuration.engine}, flooding {configuration.flooding_bits} bits",
-            "ring": f"N={ring.degree}, q={'+'.join(str(bits) for bits in ring.limb_bits)} bits, t={ring.plaintext_modulus}",
+            "protocol": f"{configuration.protocol}, engine {configuration.engine}",
+            "flooding": f"{configuration.flooding_bits} bits",
+            "ring": f"N={ring.degree}, q={limbs} bits, t={ring.plaintext_modulus}",
             "memory": f"{bytes_text(arguments.memory * 2**20)} for messages",
         }
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from costmodel.estimate import evaluate
 from costmodel.grid import Grid
 from costmodel.link import Link
-from costmodel.machine import Machine, UnitCost, default_machine
+from costmodel.machine import Machine, default_machine
 from costmodel.noise import modulus_switch_variance, public_key_encryption_variance, required_ratio
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import executable
@@ -222,8 +222,10 @@ def _sides(figures: Figures) -> tuple[Figures, Figures]:
 
 def _scaled(machine: Machine, engine: str, operation: str, factor: float) -> Machine:
     unit = machine.units[engine, operation]
-    slower = UnitCost(unit.call_s * factor, unit.element_s * factor, unit.low, unit.high)
-    return replace(machine, units={**machine.units, (engine, operation): slower})
+    names = [one.name for one in fields(unit) if one.name.endswith("_s")]
+    costs: dict[str, Any] = {name: float(getattr(unit, name) * factor) for name in names}
+    changed = replace(unit, **costs)
+    return replace(machine, units={**machine.units, (engine, operation): changed})
 
 
 def noise_frame(table: Table) -> pd.DataFrame:

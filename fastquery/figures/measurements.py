@@ -14,6 +14,10 @@ from fastquery.figures.designs import described
 from fastquery.figures.inputs import Inputs
 
 
+REFERENCE = "campaign"
+"""How the name of the reference campaign's file begins."""
+
+
 def measured_frame(path: Path | None = None) -> pd.DataFrame:
     """Runs with measured and predicted figures, a row a run.
 
@@ -44,10 +48,11 @@ def reference_name() -> str:
         If the project carries none.
     """
     folder = resources.files("validate").joinpath("data")
-    found = [one.name for one in folder.iterdir() if Path(one.name).suffix in READERS] if folder.is_dir() else []
+    names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
+    found = [name for name in names if name.startswith(REFERENCE) and Path(name).suffix in READERS]
     if not found:
         raise ValueError(
-            "measurements are left out and validate/data holds no reference campaign; name a file of runs, such as one "
+            f"measurements are left out and validate/data holds no {REFERENCE}.parquet, .csv or .json; name a file of runs, such as one "
             "that `fastquery run --json` or `fastquery validate` has written"
         )
     return min(found)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from costmodel.parameters import Configuration
-from protocol.engines import folded, openfhe, residue
+from protocol.engines import folded, openfhe, openfhe_packed, residue, simd
 from protocol.engines.base import ClientEngine, Progress, ServerEngine
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
@@ -27,7 +29,7 @@ def server_engine(
         residue.warm_up(configuration, allow_insecure)
         return residue.ResidueServer(configuration, coefficients, meter, progress, allow_insecure)
     if configuration.engine == "openfhe":
-        return openfhe.OpenFHEServer(configuration, coefficients, meter, progress, allow_insecure)
+        return _openfhe(configuration)[0](configuration, coefficients, meter, progress, allow_insecure)
     raise ValueError(f"engine is {configuration.engine!r}, which is priced but not executed; take openfhe or residue")
 
 
@@ -48,5 +50,14 @@ def client_engine(
         residue.warm_up(configuration, allow_insecure)
         return residue.ResidueClient(configuration, tokens, meter, allow_insecure, seeds)
     if configuration.engine == "openfhe":
-        return openfhe.OpenFHEClient(configuration, tokens, meter, allow_insecure)
+        return _openfhe(configuration)[1](configuration, tokens, meter, allow_insecure)
     raise ValueError(f"engine is {configuration.engine!r}, which is priced but not executed; take openfhe or residue")
+
+
+def _openfhe(configuration: Configuration) -> tuple[type[Any], type[Any]]:
+    """Server and client on OpenFHE."""
+    if configuration.protocol == "cryptflow2":
+        return simd.SlotServer, simd.SlotClient
+    if configuration.packing.output == "packlwes":
+        return openfhe_packed.PackedServer, openfhe_packed.PackedClient
+    return openfhe.OpenFHEServer, openfhe.OpenFHEClient

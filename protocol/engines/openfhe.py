@@ -26,6 +26,8 @@ from protocol.openfhe_library import load_openfhe
 from protocol.randomness import uniform
 from protocol.residue.ciphertext import SecretKey, noise, phase
 from protocol.residue.context import read_ring, read_secret_key
+from protocol.residue.ring import Ring as ResidueRing
+from protocol.residue.rounding import scale_down
 from protocol.residue.serialised import read_polynomials
 from quantize.packing import UnsignedArray
 
@@ -54,18 +56,37 @@ def check_plaintext(ring: Ring) -> None:
         )
 
 
+def check_executed(configuration: Configuration) -> None:
+    """Refuse what this engine would leave out without a word.
+
+    Raises
+    ------
+    ValueError
+        If answers are to be flooded, or queries prepared.
+    """
+    if configuration.flooding_bits:
+        raise ValueError(f"flooding_bits is {configuration.flooding_bits}; the openfhe engine floods nothing: 0")
+    if configuration.prepared:
+        raise ValueError("prepared is true; the openfhe engine has no seeds to prepare queries from")
+
+
 class OpenFHERing:
     """A BFV context of OpenFHE with the ciphertext format that both parties derive from it."""
 
-    def __init__(self, ring: Ring, allow_insecure: bool = False) -> None:
-        check_plaintext(ring)
+    def __init__(self, ring: Ring, allow_insecure: bool = False, digit_bits: int = 0) -> None:
+        self.check(ring)
         self.ring = ring
         self.library = load_openfhe()
-        self.context = generate_context(ring, allow_insecure)
+        self.context = generate_context(ring, allow_insecure, digit_bits)
+
+    @staticmethod
+    def check(ring: Ring) -> None:
+        """Refuse a ring whose plaintexts cannot be encoded; see :func:`check_plaintext`."""
+        check_plaintext(ring)
 
     @cached_property
     def _zero(self) -> Any:
-        fresh = self.context.Encrypt(self.context.KeyGen().secretKey, self.context.MakeCoefPackedPlaintext([0]))
+        fresh = self.context.Encrypt(self.context.KeyGen().secretKey, self.encode(np.zeros(1, dtype=np.int64)))
         zero = self.context.EvalSub(fresh, fresh)
         zero.SetKeyTag(_NO_TAG)
         return zero
@@ -125,10 +146,25 @@ class OpenFHERing:
         return ciphertext
 
     def encode(self, polynomial: IntArray) -> Any:
-        """A plaintext from coefficients in [0, t); OpenFHE takes them in (-t/2, t/2]."""
+        """A plaintext from coefficients in [0, t)."""
+        return self.context.MakeCoefPackedPlaintext(self.centred(polynomial))
+
+    def decode(self, plaintext: Any) -> IntArray:
+        """Coefficients in [0, t) of a decrypted plaintext, shape (N,)."""
+        return np.asarray(plaintext.GetCoefPackedValue(), dtype=np.int64) % self.ring.plaintext_modulus
+
+    def centred(self, values: IntArray) -> list[int]:
+        """Values in [0, t) as OpenFHE takes them, in (-t/2, t/2]."""
         modulus = self.ring.plaintext_modulus
-        centred = np.where(polynomial > modulus // 2, polynomial - modulus, polynomial)
-        return self.context.MakeCoefPackedPlaintext(centred.tolist())
+        centred: list[int] = np.where(values > modulus // 2, values - modulus, values).tolist()
+        return centred
+
+    def inner_product(self, ciphertexts: Sequence[Any], plaintexts: Sequence[Any]) -> Any:
+        """Sum of the products of ciphertexts and plaintexts."""
+        total = self.context.EvalMult(ciphertexts[0], plaintexts[0])
+        for ciphertext, plaintext in zip(ciphertexts[1:], plaintexts[1:], strict=True):
+            self.context.EvalAddInPlace(total, self.context.EvalMult(ciphertext, plaintext))
+        return total
 
 
 def residue_blocks(serialised: bytes, degree: int) -> list[tuple[int, int]]:
@@ -153,21 +189,15 @@ def residue_blocks(serialised: bytes, degree: int) -> list[tuple[int, int]]:
     return blocks
 
 
-class OpenFHEClient:
-    """The client's kernels; the secret key lives and dies here."""
+class KeyHolder:
+    """A secret key and what is done with it; it lives and dies here."""
 
-    def __init__(self, configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool) -> None:
-        self._ring = OpenFHERing(configuration.ring, allow_insecure)
-        self._layout = Layout.of(configuration)
+    def __init__(self, ring: OpenFHERing, meter: Meter) -> None:
+        self._ring = ring
         self._meter = meter
-        self._sample: list[tuple[bytes, IntArray]] = []
-        self.shapes = _shapes(self._layout, tokens, self._ring.ciphertext_bytes)
+        self._sample: list[bytes] = []
         with meter.work("generate keys"):
-            self._key = self._ring.context.KeyGen().secretKey
-
-    def keys(self) -> Iterator[bytes]:
-        """None: products with plaintexts take no keys."""
-        return iter(())
+            self._key = ring.context.KeyGen().secretKey
 
     def announce(self) -> Iterator[bytes]:
         """None: OpenFHE's ciphertexts have no seeds, so that nothing can be prepared."""
@@ -176,18 +206,63 @@ class OpenFHEClient:
     def accept_first_halves(self, frames: Iterable[bytes]) -> None:
         """Nothing comes."""
 
+    def encrypt_polynomial(self, polynomial: IntArray) -> bytes:
+        """A fresh secret-key encryption of what is encoded of values modulo t, shape (N,), as it travels."""
+        with self._meter.work("encrypt"):
+            ciphertext = self._ring.context.Encrypt(self._key, self._ring.encode(polynomial))
+        with self._meter.work("write ciphertext"):
+            return self._ring.write(ciphertext)
+
+    def decrypt_polynomial(self, serialised: bytes) -> IntArray:
+        """Values in [0, t), shape (N,), of an answer as it travelled."""
+        with self._meter.work("read ciphertext"):
+            ciphertext = self._ring.read(serialised, self._key.GetKeyTag())
+        with self._meter.work("decrypt"):
+            plaintext = self._ring.context.Decrypt(self._key, ciphertext)
+            plaintext.SetLength(self._ring.ring.degree)
+            values = self._ring.decode(plaintext)
+        if len(self._sample) < NOISE_SAMPLE_ANSWERS:
+            self._sample.append(serialised)
+        return values
+
+    def noise_bits(self) -> float:
+        """log2 of the root mean square error of some answers over the decoding interval q/t.
+
+        A measurement beside the protocol, on residues read from the serialised answers and key. Every coefficient of a
+        product adds up as many table entries, used or not, so whole polynomials are pooled.
+        """
+        return self._noise_bits(self._ring.ring.plaintext_modulus, slice(None))
+
+    def _noise_bits(self, modulus: int, used: slice | IntArray) -> float:
+        ring, secret = self.residues()
+        phases = np.stack([phase(secret, read_polynomials(one, ring))[..., used] for one in self._sample])
+        errors = noise(ring, phases, scale_down(phases, ring, modulus), modulus)
+        return float(np.log2(np.sqrt(np.mean(np.square(errors))) * modulus / float(ring.modulus)))
+
+    def residues(self) -> tuple[ResidueRing, SecretKey]:
+        """Ring and secret as residues."""
+        ring = read_ring(self._ring.context)
+        return ring, SecretKey(ring, read_secret_key(self._key, ring))
+
+
+class OpenFHEClient(KeyHolder):
+    """The client's kernels."""
+
+    def __init__(self, configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool) -> None:
+        check_executed(configuration)
+        super().__init__(OpenFHERing(configuration.ring, allow_insecure), meter)
+        self._layout = Layout.of(configuration)
+        self.shapes = _shapes(self._layout, tokens, self._ring.ciphertext_bytes)
+
+    def keys(self) -> Iterator[bytes]:
+        """None: products with plaintexts take no keys."""
+        return iter(())
+
     def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
         """Secret-key encryptions of the one-hot polynomials, one a frame."""
         for token in tokens:
             for polynomial in self._layout.query(token):
                 yield self.encrypt_polynomial(polynomial)
-
-    def encrypt_polynomial(self, polynomial: IntArray) -> bytes:
-        """A fresh secret-key encryption of coefficients modulo t, shape (N,), as it travels."""
-        with self._meter.work("encrypt"):
-            ciphertext = self._ring.context.Encrypt(self._key, self._ring.encode(polynomial))
-        with self._meter.work("write ciphertext"):
-            return self._ring.write(ciphertext)
 
     def decrypt(self, frames: Iterable[bytes]) -> Shares:
         """The client's shares, an answer polynomial a frame."""
@@ -197,34 +272,6 @@ class OpenFHEClient:
             columns = [self.decrypt_polynomial(next(arriving))[layout.used(output)] for output in range(layout.outputs)]
             rows.append(np.concatenate(columns))
         return np.stack(rows)
-
-    def decrypt_polynomial(self, serialised: bytes) -> IntArray:
-        """Coefficients in [0, t), shape (N,), of an answer as it travelled."""
-        with self._meter.work("read ciphertext"):
-            ciphertext = self._ring.read(serialised, self._key.GetKeyTag())
-        with self._meter.work("decrypt"):
-            plaintext = self._ring.context.Decrypt(self._key, ciphertext)
-            plaintext.SetLength(self._ring.ring.degree)
-            values = np.asarray(plaintext.GetCoefPackedValue(), dtype=np.int64) % self._ring.ring.plaintext_modulus
-        if len(self._sample) < NOISE_SAMPLE_ANSWERS:
-            self._sample.append((serialised, values))
-        return values
-
-    def noise_bits(self) -> float:
-        """log2 of the root mean square error of some answers over the decoding interval q/t.
-
-        A measurement beside the protocol, on residues read from the serialised answers and key. Every coefficient of a
-        product adds up as many table entries, used or not, so whole polynomials are pooled.
-        """
-        ring = read_ring(self._ring.context)
-        secret = SecretKey(ring, read_secret_key(self._key, ring))
-        modulus = self._ring.ring.plaintext_modulus
-        errors = [
-            noise(ring, phase(secret, read_polynomials(serialised, ring)), values.astype(np.uint64), modulus)
-            for serialised, values in self._sample
-        ]
-        return float(np.log2(np.sqrt(np.mean(np.square(errors))) * modulus / float(ring.modulus)))
-
 
 class OpenFHEServer:
     """The server's kernels; the table lives here, and no secret key ever does.
@@ -244,6 +291,7 @@ class OpenFHEServer:
         progress: Progress,
         allow_insecure: bool,
     ) -> None:
+        check_executed(configuration)
         self.ring = OpenFHERing(configuration.ring, allow_insecure)
         self.layout = layout = Layout.of(configuration)
         self.middle = middle_element(configuration.packing.field_moduli)
@@ -308,12 +356,8 @@ class OpenFHESession:
             return self._server.ring.read(serialised)
 
     def _inner_product(self, ciphertexts: list[Any], plaintexts: list[Any]) -> Any:
-        context = self._server.ring.context
         with self._meter.work("multiply-accumulate", len(ciphertexts)):
-            total = context.EvalMult(ciphertexts[0], plaintexts[0])
-            for ciphertext, plaintext in zip(ciphertexts[1:], plaintexts[1:], strict=True):
-                context.EvalAddInPlace(total, context.EvalMult(ciphertext, plaintext))
-        return total
+            return self._server.ring.inner_product(ciphertexts, plaintexts)
 
 
 def _shapes(layout: Layout, tokens: int, ciphertext_bytes: int) -> Shapes:

@@ -34,7 +34,7 @@ from protocol.residue.multiply_accumulate import Query, multiply_accumulate, tra
 from protocol.residue.packlwes import Packer, packed_positions, packing_exponents, packing_factors, packing_merges
 from protocol.residue.ring import Ring as ResidueRing
 from protocol.residue.rounding import scale_down, scale_up
-from protocol.residue.sampling import expand, new_seed, sample_uniform
+from protocol.residue.sampling import STANDARD_DEVIATION, expand, new_seed, sample_uniform
 from protocol.residue.switch import drop_low_bits, lift_modulus, restore_low_bits, switch_modulus
 from protocol.seeds import RecentSeeds, SeedRecord, SeedReused
 from quantize.packing import UnsignedArray
@@ -64,6 +64,11 @@ class Plan:
     def __post_init__(self) -> None:
         if self.configuration.wire is None:
             raise ValueError("wire is not chosen; the residue engine needs the bits of queries and answers")
+        if self.configuration.ring.sigma != STANDARD_DEVIATION:
+            # Flooding is sized by the ring's sigma, and noise drawn with this one.
+            raise ValueError(
+                f"ring.sigma is {self.configuration.ring.sigma}; the residue engine draws noise of {STANDARD_DEVIATION}"
+            )
         if self.configuration.packing.output not in ("extracted", "packlwes"):
             raise ValueError(
                 f"packing.output is {self.configuration.packing.output!r}; the residue engine sends extracted or packlwes"

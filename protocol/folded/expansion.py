@@ -21,13 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.folded_parameters import FoldedParameters
-from protocol.folded.gadget import GadgetKey
+from protocol.folded.gadget import GadgetKey, rows_in_cache
 from protocol.residue.automorphism import evaluation_permutation
 from protocol.residue.compiled import kernel
 from protocol.residue.modular import multiply_shoup, shoup_quotients
 from protocol.residue.ring import Ring
-
-_CHUNK = 8  # nodes whose digits stay in the cache
 
 
 def expansion_exponents(degree: int) -> tuple[int, ...]:
@@ -59,9 +57,10 @@ def expand(
         permutation = evaluation_permutation(exponent, ring.ring_degree)
         lowered, quotients = _negative_power(ring, 1 << level)
         children = nodes if level >= single else leaves.shape[0]
-        for first in range(0, nodes, _CHUNK):
-            chunk = leaves[first : min(first + _CHUNK, nodes)]
-            switched = key.switch(ring.inverse(chunk[:, 1][..., permutation]))
+        together = rows_in_cache(ring, key.gadget.digits)
+        for first in range(0, nodes, together):
+            images = leaves[first : min(first + together, nodes), 1][..., permutation]
+            switched = key.switch(ring.inverse(images))
             _split(leaves, first, children, permutation, switched, lowered, quotients, ring.tables.moduli)
     return leaves
 

@@ -16,11 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.folded_parameters import Gadget
-from protocol.folded.gadget import GadgetKey, decompose
+from protocol.folded.gadget import GadgetKey, decompose, rows_in_cache
 from protocol.folded.products import Factors, sums_of_products
 from protocol.residue.ring import Ring
-
-_CHUNK = 8  # pairs whose digits stay in the cache
 
 
 def bit_rows(leaves: NDArray[np.uint64], square: GadgetKey, ring: Ring) -> NDArray[np.uint64]:
@@ -72,8 +70,9 @@ class Bit:
         """
         pairs = len(nodes) // 2
         out = np.empty((len(nodes) - pairs, *nodes.shape[1:]), dtype=np.uint64)
-        for first in range(0, pairs, _CHUNK):
-            last = min(first + _CHUNK, pairs)
+        chunk = rows_in_cache(self.ring, 2 * self.gadget.digits)
+        for first in range(0, pairs, chunk):
+            last = min(first + chunk, pairs)
             out[first:last] = self._choose(nodes[2 * first : 2 * last : 2], nodes[2 * first + 1 : 2 * last : 2])
         out[pairs:] = nodes[2 * pairs :]
         return out

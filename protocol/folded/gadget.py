@@ -32,6 +32,7 @@ from protocol.residue.sampling import STANDARD_DEVIATION
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _WORD = 64
+_CACHE_BYTES = 1 << 19
 
 
 class FractionTables(NamedTuple):
@@ -86,6 +87,11 @@ def decompose(coefficients: NDArray[np.uint64], ring: Ring, gadget: Gadget) -> N
         out,
     )
     return out
+
+
+def rows_in_cache(ring: Ring, digits: int) -> int:
+    """Return how many rows of so many digits stay in a core's cache until they are multiplied, two at least."""
+    return max(2, _CACHE_BYTES // (8 * digits * ring.limbs * ring.ring_degree))
 
 
 class GadgetKey(NamedTuple):

@@ -27,7 +27,7 @@ from protocol.residue.sampling import expand as expand_seed
 TOKENS_TOGETHER = 16
 """Queries that one pass over the table serves: their selectors take some 8 to 30 MB each."""
 
-MOST_PREPARED = 64
+MOST_PREPARED = 128
 """Queries of a session that are prepared and not yet answered."""
 
 

@@ -89,6 +89,17 @@ def renew_automorphism_keys(
     ValueError
         If the map holds another number of keys or digits of another width.
     """
+    renewed = renewed_automorphism_keys(secret, key_map, exponents, digit_bits, seed)
+    return openfhe.DeserializeEvalKeyMapString(renewed, openfhe.BINARY)
+
+
+def renewed_automorphism_keys(
+    secret: SecretKey, key_map: Any, exponents: Sequence[int], digit_bits: int, seed: bytes | None = None
+) -> bytes:
+    """Return the serialisation of :func:`renew_automorphism_keys`, of the same size as that of the map given.
+
+    A map that was read back is written with its ring's parameters once more.
+    """
     ring = secret.ring
     serialised = openfhe.Serialize(key_map, openfhe.BINARY)
     rows = len(Gadget(digit_bits).rows(ring))
@@ -99,8 +110,7 @@ def renew_automorphism_keys(
         generate_key(_permuted(secret, exponent), secret.residues, Gadget(digit_bits), rows_a)
         for exponent, rows_a in zip(sorted(exponents), a, strict=True)
     ]
-    renewed = replace_switching_keys(serialised, ring, np.stack([np.stack(b), a], axis=1))
-    return openfhe.DeserializeEvalKeyMapString(renewed, openfhe.BINARY)
+    return replace_switching_keys(serialised, ring, np.stack([np.stack(b), a], axis=1))
 
 
 def _permuted(secret: SecretKey, exponent: int) -> SecretKey:

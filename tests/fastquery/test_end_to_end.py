@@ -85,8 +85,18 @@ def test_a_sentence_looked_up_privately_embeds_as_in_the_clear(model: MiniLM) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{"flooding_bits": 0}, {}, {"prepared": True}])
-@pytest.mark.parametrize("recipe", ["fastquery", "int4", "hadamard", "hadamard-ten-levels", "eleven-levels"])
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        ("int4", {"flooding_bits": 0}),
+        ("hadamard", {"flooding_bits": 0}),
+        ("eleven-levels", {"flooding_bits": 0}),
+        ("fastquery", {}),
+        ("hadamard-ten-levels", {}),
+        ("fastquery", {"prepared": True}),
+        ("hadamard-ten-levels", {"prepared": True}),
+    ],
+)
 def test_sentences_looked_up_privately_embed_as_in_the_clear(
     model: MiniLM, recipe: str, options: dict[str, Any]
 ) -> None:

@@ -17,6 +17,7 @@ from costmodel.packing import check_packing, field_moduli, widths_of_levels
 from costmodel.parameters import Configuration, Packing, Table
 from costmodel.presets import configuration
 from fastquery.cli import main
+from fastquery.cli.quantize import table_text
 from protocol.elements import element_spread, middle_element
 from protocol.server import load_table
 from quantize.packed import PackedTable
@@ -128,15 +129,24 @@ def test_recipes_as_a_frame(shard: str) -> None:
     fast = fq.recipes(shard, names, link="lan", tokens=2, flooding_bits=0)
     assert (frame["latency_s"] > fast["latency_s"])[:2].all()
     assert frame["weighted_error"].equals(fast["weighted_error"])
-    assert len(fq.recipes(shard)) == sum(not recipe.needs_projection for recipe in RECIPES.values())
+
+
+def test_recipes_that_a_protocol_does_not_take_are_not_priced(shard: str) -> None:
+    narrow = {"plaintext_modulus": 4096}
+    frame = fq.recipes(shard, ["int4", "ten-levels"], ring=narrow).set_index("name")
+    assert frame["up_bytes"].isna().tolist() == [False, True]
+    assert frame["note"]["ten-levels"] == "not priced: packing of 10,10,10 levels needs t >= 8000, got t=4096"
+    for names, words in ((["ten-levels"], "needs t >= 8000"), (["int4", "pca"], "protocol is 'none'")):
+        with pytest.raises(ValueError, match=words):
+            fq.recipes(shard, names, ring=narrow, protocol="none" if "pca" in names else "fastquery")
+    assert fq.recipes(shard, ["pca"])["up_bytes"].isna().all()
 
 
 def test_recipes_for_people(shard: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["quantize", "--table", shard, "--recipe", "all", "--evaluate"]) == 0
-    printed = capsys.readouterr()
-    lines = printed.out.splitlines()
-    assert len(lines) == 1 + sum(not recipe.needs_projection for recipe in RECIPES.values())
-    assert any("scale is public and tells which token" in line for line in lines)
+    lines = table_text(fq.recipes(shard, ["int3-token", "int4"])).splitlines()
+    assert len(lines) == 3
+    assert "scale is public and tells which token" in lines[1]
+    assert "kB" in lines[2]
     assert main(["quantize", "--table", shard, "--recipe", "pca", "--evaluate"]) == 0
     assert "none: a private query cannot decode it" in capsys.readouterr().out
 
@@ -157,7 +167,11 @@ def test_recipes_for_people(shard: str, capsys: pytest.CaptureFixture[str]) -> N
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    arguments: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if "--table" not in arguments:
@@ -205,6 +219,8 @@ def test_mixed_radix_is_a_packing() -> None:
     check_packing((4, 4, 4), 8000, (10, 10, 10))
     with pytest.raises(ValueError, match="needs t >= 8000, got t=7999"):
         check_packing((4, 4, 4), 7999, (10, 10, 10))
+    with pytest.raises(ValueError, match=r"levels are \(10, 10, 10\); the folded query packs"):
+        configuration("folded", Table(300, 9), levels=(10, 10, 10))
     asked = configuration("fastquery", Table(300, 9), levels=(10, 10, 10))
     assert asked.ring.plaintext_modulus == 8000
     assert Configuration.from_toml(asked.to_toml()) == asked
@@ -217,7 +233,9 @@ def test_elements_of_a_grid_are_those_of_the_table(levels: tuple[int, ...]) -> N
     grid, moduli = Grid.of(asked), field_moduli(widths_of_levels(levels), levels)
     generator = np.random.default_rng(0)
     places = np.cumprod([1, *moduli[:-1]])
-    elements = sum(place * generator.integers(0, count, (2000, 50)) for place, count in zip(places, levels, strict=True))
+    elements = sum(
+        place * generator.integers(0, count, (2000, 50)) for place, count in zip(places, levels, strict=True)
+    )
     centred = np.asarray(elements) - middle_element(moduli)
     assert np.mean(centred.astype(float) ** 2) == pytest.approx(float(grid.element_mean_square), rel=0.07)
     largest = sum(place * (modulus // 4) for place, modulus in zip(places, moduli, strict=True))

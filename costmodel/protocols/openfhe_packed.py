@@ -1,0 +1,84 @@
+"""One column a polynomial and PackLWEs, executed on OpenFHE: whole ciphertexts, and keys in OpenFHE's serialisation.
+
+The tree's factor 2^l cannot be taken back by 2^-l modulo q through OpenFHE, whose plaintexts are small integers.
+Instead they have the modulus t 2^l: the tree leaves 2^l times a result in it, which is the result modulo t at the scale
+of t, so that decryption has all the room that t leaves. The products' noise grows by 2^l with the results.
+
+References
+----------
+.. [1] Lin et al. FastQuery. DAC 2024, section 4.2.
+.. [2] Chen, Dai, Kim, Song. ePrint 2020/015: PackLWEs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Term, Transfer, Work
+from costmodel.noise import (
+    packlwes_variance,
+    plaintext_product_variance,
+    secret_key_encryption_variance,
+    unsigned_key_switch_variance,
+)
+from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
+from costmodel.protocols.session import overhead_terms, residues, setup_terms
+from costmodel.serialization.openfhe import bv_digits
+from costmodel.sizes import size_format
+from costmodel.tiles import column_tile
+
+_SOURCE = "one column a polynomial"
+
+
+def applies(grid: Grid) -> bool:
+    """Whether a grid is executed on OpenFHE with packed answers."""
+    return grid.engine == "openfhe" and grid.output == "packlwes"
+
+
+def terms(grid: Grid) -> tuple[Term, ...]:
+    """Predicted ledger of the lookup."""
+    tile = column_tile(grid.rows, grid.coefficients, grid.degree)
+    sizes, size, tokens = size_format(grid), residues(grid), grid.tokens
+    digits = bv_digits(grid.limb_bits, grid.digit_bits)
+    keys = packlwes_automorphism_keys(grid.coefficients, grid.degree)
+    sent = keys * sizes.switching_key(grid)
+    inputs, leaves = tokens * tile.inputs, tokens * tile.outputs
+    answers = tokens * packlwes_outputs(grid.coefficients, grid.degree)
+    merges = tokens * packlwes_merges(grid.coefficients, grid.degree)
+    up, down = inputs * sizes.query(grid), answers * sizes.query(grid)
+    products = tokens * tile.inputs * (tile.outputs + 1)
+    return (
+        *setup_terms(grid),
+        Transfer("setup", "client", "keys", keys, sent, "log2 of the leaves", "[2]"),
+        Work("setup", "client", "generate switching key", keys, size * digits, "log2 of the leaves", "[2]"),
+        Work("setup", "server", "encode table", tile.multiplications + 1, size, "ceil(m/N) n' and the middle", _SOURCE),
+        Transfer("online", "client", "query", inputs, up, "tokens ceil(m/N) ciphertexts", _SOURCE),
+        Transfer("online", "server", "answer", answers, down, "tokens ceil(n'/N) ciphertexts", "[2]"),
+        Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/N)", _SOURCE),
+        Work("online", "client", "write ciphertext", inputs, size, "tokens ceil(m/N)", _SOURCE),
+        Work("online", "server", "read ciphertext", inputs, size, "tokens ceil(m/N)", _SOURCE),
+        Work("online", "server", "multiply-accumulate", products, size, "tokens ceil(m/N) (n' + 1)", _SOURCE),
+        Work("online", "server", "centre", leaves, size, "tokens n'", "the table's middle value"),
+        Work("online", "server", "merge", merges, size * digits, "tokens (nodes of the tree)", "[2]"),
+        Work("online", "server", "draw mask", answers, grid.degree, "one an answer", _SOURCE),
+        Work("online", "server", "subtract mask", answers, size, "one an answer", _SOURCE),
+        Work("online", "server", "write ciphertext", answers, size, "one an answer", _SOURCE),
+        Work("online", "client", "read ciphertext", answers, size, "one an answer", _SOURCE),
+        Work("online", "client", "decrypt", answers, size, "one an answer", _SOURCE),
+        *overhead_terms(grid, "setup", {"client": sent, "server": sent}),
+        *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
+    )
+
+
+def noise(grid: Grid) -> Number:
+    """Variance of an answer coefficient's error over (q/t)^2: the products' 4^l times, and the tree's key switches."""
+    depth = packlwes_depth(grid.coefficients, grid.degree)
+    fresh = secret_key_encryption_variance(grid.sigma)
+    product = plaintext_product_variance(fresh, grid.rows, grid.element_mean_square) * np.exp2(2.0 * depth)
+    switch = sum(
+        unsigned_key_switch_variance(grid.degree, bits, np.maximum(grid.digit_bits, 1), grid.sigma)
+        for bits in grid.limb_bits
+    )
+    scale = np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))
+    return (product + packlwes_variance(switch, depth)) * scale

@@ -1,0 +1,242 @@
+"""CrypTFlow2's product on OpenFHE: SIMD slots, the query rotated once for every diagonal of the table.
+
+A ciphertext holds M entries of the one-hot row, repeated over all N slots. Slot M g + u of diagonal i of an answer holds
+the table's entry at row (u + i) mod M and column D g + (u mod D) of the answer's; the sum of the products with the query
+rotated by i has in slot M g + u what the rows u, u + 1, ..., u + D - 1 modulo M give to that column, and rotations by D,
+2 D, ..., M/2 add up the rest. The answer's column D g + r is read at slot M g + r; see
+:mod:`costmodel.protocols.simd`. The mask covers every slot, since the others hold sums of the table's entries as well.
+
+Rotations are by powers of two, each an automorphism X -> X^(5^step) through OpenFHE with keys of this session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.parameters import Configuration, Ring
+from costmodel.protocols.simd import Slots, slots
+from costmodel.slots import check_slots, rotation_path, rotation_steps
+from protocol.engines.automorphism_keys import AutomorphismKeys
+from protocol.engines.base import NOTHING, Progress, Shape, Shapes, Shares
+from protocol.engines.openfhe import KeyHolder, OpenFHERing, check_executed
+from protocol.meter import Meter
+from protocol.randomness import uniform
+from quantize.packing import UnsignedArray
+
+IntArray = NDArray[np.int64]
+
+LARGEST_MODULUS = 2**59
+"""Well below OpenFHE's own bound on packed plaintexts."""
+
+
+class SlotRing(OpenFHERing):
+    """A context whose plaintexts are vectors of N slots."""
+
+    @staticmethod
+    def check(ring: Ring) -> None:
+        """Refuse a plaintext modulus without slots, at which OpenFHE would end the process."""
+        check_slots(ring.plaintext_modulus, ring.degree)
+        if ring.plaintext_modulus > LARGEST_MODULUS:
+            raise ValueError(f"ring.t is {ring.plaintext_modulus}; slots take at most {LARGEST_MODULUS}")
+
+    def encode(self, polynomial: IntArray) -> Any:
+        """A plaintext from the values of its slots, in [0, t)."""
+        return self.context.MakePackedPlaintext(self.centred(polynomial))
+
+    def decode(self, plaintext: Any) -> IntArray:
+        """The values of all slots of a decrypted plaintext, in [0, t)."""
+        return np.asarray(plaintext.GetPackedValue(), dtype=np.int64) % self.ring.plaintext_modulus
+
+
+class SlotPlan:
+    """What both parties derive from a configuration."""
+
+    def __init__(self, configuration: Configuration, allow_insecure: bool) -> None:
+        check_executed(configuration)
+        if configuration.wire is None or not configuration.wire.digit_bits:
+            raise ValueError("wire.digit_bits is not chosen; keys of rotations need digits")
+        table, packing, degree = configuration.table, configuration.packing, configuration.ring.degree
+        self.rows, self.degree = table.rows, degree
+        self.columns = -(-table.channels // len(packing.widths))
+        self.slots = Slots(*(int(count) for count in slots(self.rows, self.columns, degree)))
+        self.ring = SlotRing(configuration.ring, allow_insecure, configuration.wire.digit_bits)
+        self.steps = rotation_steps(self.slots.diagonals, self.slots.period)
+        self.keys = AutomorphismKeys(
+            self.ring, configuration.wire.digit_bits, [self.exponent(step) for step in self.steps]
+        )
+
+    @property
+    def answer_columns(self) -> int:
+        """Columns of an answer, D N/M."""
+        return self.slots.diagonals * self.degree // self.slots.period
+
+    def exponent(self, step: int) -> int:
+        """G of the automorphism X -> X^g that rotates to the left by ``step``."""
+        return pow(5, step % (self.degree // 2), 2 * self.degree)
+
+    def query(self, token: int) -> IntArray:
+        """Slots of the query of a token, (inputs, N)."""
+        entries = np.zeros((self.slots.inputs, self.slots.period), dtype=np.int64)
+        entries[divmod(token, self.slots.period)] = 1
+        return np.tile(entries, self.degree // self.slots.period)
+
+    def diagonal(self, coefficients: NDArray[Any], block: int, output: int, index: int) -> IntArray:
+        """Slots (N,) of a diagonal of the table (m, n') for a query ciphertext and an answer; 0 beyond the table."""
+        period, diagonals = self.slots.period, self.slots.diagonals
+        slot = np.arange(self.degree)
+        row = block * period + (slot + index) % period
+        column = output * self.answer_columns + slot // period * diagonals + slot % diagonals
+        inside = (row < self.rows) & (column < self.columns)
+        values = np.zeros(self.degree, dtype=np.int64)
+        values[inside] = coefficients[row[inside], column[inside]]
+        return values
+
+    def used(self, output: int) -> IntArray:
+        """Slots of an answer that hold a column each, in column order."""
+        count = min(self.answer_columns, self.columns - output * self.answer_columns)
+        group, place = np.divmod(np.arange(count), self.slots.diagonals)
+        return group * self.slots.period + place
+
+    def shapes(self, tokens: int) -> Shapes:
+        """Lengths of every message."""
+        length = self.ring.ciphertext_bytes
+        return Shapes(
+            keys=Shape(len(self.steps), self.keys.length),
+            announcement=NOTHING,
+            first_halves=NOTHING,
+            query=Shape(tokens * self.slots.inputs, length),
+            answer=Shape(tokens * self.slots.outputs, length),
+        )
+
+
+class SlotClient(KeyHolder):
+    """The client's kernels."""
+
+    def __init__(self, configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool) -> None:
+        self._plan = SlotPlan(configuration, allow_insecure)
+        super().__init__(self._plan.ring, meter)
+        self.shapes = self._plan.shapes(tokens)
+
+    def keys(self) -> Iterator[bytes]:
+        """A key for every rotation, one a frame."""
+        _, secret = self.residues()
+        return self._plan.keys.generate(self._key, secret, self._meter)
+
+    def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
+        """Secret-key encryptions of the one-hot rows, one a frame."""
+        for token in tokens:
+            for values in self._plan.query(token):
+                yield self.encrypt_polynomial(values)
+
+    def decrypt(self, frames: Iterable[bytes]) -> Shares:
+        """The client's shares, an answer a frame."""
+        plan, arriving = self._plan, iter(frames)
+        rows = []
+        for _ in range(self.shapes.answer.frames // plan.slots.outputs):
+            answers = [self.decrypt_polynomial(next(arriving))[plan.used(one)] for one in range(plan.slots.outputs)]
+            rows.append(np.concatenate(answers))
+        return np.stack(rows)
+
+
+class SlotServer:
+    """The server's kernels with the table's diagonals encoded in them."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        coefficients: UnsignedArray,
+        meter: Meter,
+        progress: Progress,
+        allow_insecure: bool,
+    ) -> None:
+        self.plan = plan = SlotPlan(configuration, allow_insecure)
+        layout = plan.slots
+        self.diagonals: list[list[list[Any]]] = []  # by query ciphertext, answer and rotation
+        for block in range(layout.inputs):
+            answers = []
+            for output in range(layout.outputs):
+                with meter.work("encode table", layout.diagonals):
+                    answers.append(
+                        [
+                            plan.ring.encode(plan.diagonal(coefficients, block, output, index))
+                            for index in range(layout.diagonals)
+                        ]
+                    )
+            self.diagonals.append(answers)
+            progress("encoding table", block + 1, layout.inputs)
+
+    def session(self, tokens: int, meter: Meter) -> SlotSession:
+        """Kernels for one client that looks so many rows up together."""
+        return SlotSession(self, tokens, meter)
+
+
+class SlotSession:
+    """One client's keys and queries."""
+
+    def __init__(self, server: SlotServer, tokens: int, meter: Meter) -> None:
+        self._server = server
+        self._plan = server.plan
+        self._meter = meter
+        self._keys: dict[int, Any] = {}
+        self.shapes = server.plan.shapes(tokens)
+
+    def accept_keys(self, frames: Sequence[bytes]) -> None:
+        """Read and check the keys of all rotations."""
+        self._keys = self._plan.keys.read(frames)
+
+    def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
+        """Nothing can be prepared."""
+        return iter(())
+
+    def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
+        """One answer a frame, token by token."""
+        plan, inputs = self._plan, self._plan.slots.inputs
+        modulus = plan.ring.ring.plaintext_modulus
+        for token, row in enumerate(shares):
+            totals = self._products(frames[token * inputs : (token + 1) * inputs])
+            for output, total in enumerate(totals):
+                total = self._add_up(total)
+                with self._meter.work("draw mask"):
+                    mask = uniform(modulus, plan.degree)
+                with self._meter.work("subtract mask"):
+                    total = plan.ring.context.EvalSub(total, plan.ring.encode(mask))
+                with self._meter.work("write ciphertext"):
+                    written = plan.ring.write(total)
+                first = output * plan.answer_columns
+                row[first : first + plan.answer_columns] = mask[plan.used(output)]
+                yield written
+
+    def _products(self, frames: Sequence[bytes]) -> list[Any]:
+        """For every answer the sum of the rotated queries' products with its diagonals."""
+        plan, totals = self._plan, [None] * self._plan.slots.outputs
+        context = plan.ring.context
+        for frame, answers in zip(frames, self._server.diagonals, strict=True):
+            with self._meter.work("read ciphertext"):
+                query = plan.ring.read(frame)
+            for index in range(plan.slots.diagonals):
+                rotated = query
+                for step in rotation_path(index, plan.slots.period):
+                    rotated = self._rotate(rotated, step)
+                with self._meter.work("multiply-accumulate", len(answers)):
+                    for output, diagonals in enumerate(answers):
+                        product = context.EvalMult(rotated, diagonals[index])
+                        total = totals[output]
+                        totals[output] = product if total is None else context.EvalAdd(total, product)
+        return totals
+
+    def _add_up(self, total: Any) -> Any:
+        """Add the partial sums that lie D slots apart."""
+        step = self._plan.slots.diagonals
+        while step < self._plan.slots.period:
+            total = self._plan.ring.context.EvalAdd(total, self._rotate(total, step))
+            step *= 2
+        return total
+
+    def _rotate(self, ciphertext: Any, step: int) -> Any:
+        exponent = self._plan.exponent(step)
+        with self._meter.work("rotate"):
+            return self._plan.ring.context.EvalAutomorphism(ciphertext, exponent, self._keys[exponent])

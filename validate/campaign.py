@@ -1,0 +1,382 @@
+"""A campaign: sampled configurations, executed, calibrated on one part and predicted on the other.
+
+Every step's measurements are written to disk as they come, so that an interrupted campaign goes on where it stopped:
+
+    plan.json            samples, split and seed, before anything is measured
+    sessions/*.json      one file a sample, and one for each repetition of the reference configuration
+    measurements.parquet every entry of every session, as it was measured
+    entries.parquet      every entry of every sample, idealised, beside its prediction
+    runs.csv             one row a sample
+    machine.toml         unit costs from the calibration part
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from costmodel.estimate import Estimate, estimate
+from costmodel.grid import Grid
+from costmodel.ledger import COLUMNS, totals
+from costmodel.machine import Machine, default_machine, machine_toml
+from costmodel.parameters import Configuration
+from protocol.elements import element_spread
+from protocol.errors import ProtocolError
+from protocol.execute import channel_differences
+from protocol.server import load_table
+from validate.calibration import Observation, calibrated, observations
+from validate.compare import compare
+from validate.measurement import Parties, entries, idealised, idealised_ledger, pooled_noise_bits
+from validate.sampling import Sample, draw, operations
+
+Progress = Callable[[str, int, int], None]
+
+VERSION = 1
+POOLED_COEFFICIENTS = 256
+"""Over which the noise of a sample is measured, at least."""
+SESSION_TOKENS = 16
+"""Rows of a session whose noise the client measures, at most."""
+SESSIONS = 5
+ENCODINGS = 2
+REFERENCES = 5
+"""Times that the reference configuration is measured, spread over the campaign."""
+SECONDS = ("server_s", "client_s", "table_s", "latency_s")
+BYTES = ("up_bytes", "down_bytes", "setup_bytes")
+
+
+@dataclass(frozen=True, eq=False)
+class Campaign:
+    """What a campaign found; the frames are what its folder holds."""
+
+    samples: list[Sample]
+    seed: int
+    runs: pd.DataFrame
+    entries: pd.DataFrame
+    references: pd.DataFrame
+    machine: Machine
+    uncalibrated: tuple[str, ...]
+    provenance: dict[str, Any]
+
+    @property
+    def held_out(self) -> pd.DataFrame:
+        """Runs that were measured and not calibrated on."""
+        return self.runs[self.runs["held_out"] & (self.runs["status"] == "measured")]
+
+    @property
+    def measured(self) -> pd.DataFrame:
+        """Runs that did not fail."""
+        return self.runs[self.runs["status"] == "measured"]
+
+    def summary(self) -> dict[str, Any]:
+        """Figures of the whole; errors of seconds are relative, those of noise in bits, all on the held-out part."""
+        transfers = self.entries[self.entries["kind"] == "transfer"]
+        work = self.entries[self.entries["kind"] == "work"]
+        held_out = self.held_out
+        figures: dict[str, Any] = {
+            "samples": len(self.runs),
+            "held_out": len(held_out),
+            "failed": int((self.runs["status"] != "measured").sum()),
+            "wrong_channels": int(self.measured["wrong_channels"].sum()),
+            "byte_mismatches": int((~transfers["agrees"]).sum()),
+            "count_mismatches": int((~work["agrees"]).sum()),
+            "bytes_compared": len(transfers),
+        }
+        for name in SECONDS:
+            stem = name.removesuffix("_s")
+            error = relative_error(held_out, name)
+            figures[f"{stem}_error_median"] = float(np.median(error)) if len(error) else math.nan
+            figures[f"{stem}_error_max"] = float(np.max(error, initial=0.0)) if len(error) else math.nan
+        noise = np.abs(held_out["predicted_noise_bits"] - held_out["noise_bits"])
+        figures["noise_error_bits_median"] = float(noise.median())
+        figures["noise_error_bits_max"] = float(noise.max())
+        for name in ("server_s", "latency_s"):
+            figures[f"machine_noise_{name.removesuffix('_s')}"] = machine_noise(self.references, name)
+        figures["contention"] = float(self.measured["contention"].median())
+        inside = held_out["latency_median_s"].between(held_out["predicted_latency_low_s"], held_out["predicted_latency_high_s"])
+        figures["latency_in_interval"] = float(inside.mean())
+        return figures
+
+    def verdicts(self) -> dict[str, str]:
+        """What must hold, and whether it does: ``holds``, ``fails``, or ``noise`` where the machine is too noisy to say."""
+        figures = self.summary()
+        exact = {
+            "every sample was executed": figures["failed"] == 0,
+            "every channel opened to the table's": figures["wrong_channels"] == 0,
+            "bytes equal in every run": figures["byte_mismatches"] == 0,
+            "operations counted alike": figures["count_mismatches"] == 0,
+            "noise within half a bit": figures["noise_error_bits_max"] <= 0.5,
+        }
+        found = {name: "holds" if held else "fails" for name, held in exact.items()}
+        for stem in ("server", "latency"):
+            for which, bound in (("median", 0.10), ("max", 0.25)):
+                error, noise = figures[f"{stem}_error_{which}"], figures[f"machine_noise_{stem}"]
+                verdict = "holds" if error <= bound else "noise" if noise > bound else "fails"
+                found[f"{stem} seconds within {bound:.0%} ({'median' if which == 'median' else 'worst'})"] = verdict
+        return found
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing fails."""
+        return "fails" not in self.verdicts().values()
+
+
+def relative_error(runs: pd.DataFrame, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """|predicted / measured - 1| of a column."""
+    ratio = runs[f"predicted_{name}"].to_numpy(dtype=np.float64) / runs[name].to_numpy(dtype=np.float64)
+    return np.abs(ratio - 1.0)
+
+
+def machine_noise(references: pd.DataFrame, name: str) -> float:
+    """Largest relative deviation from the median between repetitions of one configuration, idealised like a sample."""
+    values = references[name].to_numpy(dtype=np.float64)
+    if len(values) < 2:
+        return math.nan
+    return float(np.max(np.abs(values / np.median(values) - 1.0)))
+
+
+def run_campaign(
+    folder: Path,
+    count: int,
+    seed: int,
+    provenance: dict[str, Any],
+    *,
+    sessions: int = SESSIONS,
+    progress: Progress | None = None,
+) -> Campaign:
+    """Draw, measure, calibrate and predict; what the folder already holds is not measured again.
+
+    Parameters
+    ----------
+    folder
+        Where measurements go, and are found again after an interruption.
+    count, seed
+        How many samples; of their draw and of the split.
+    provenance
+        Of the machine and the code, kept with the plan.
+    sessions
+        Repetitions of every sample.
+    progress
+        Called with what is being measured, how much is done, and of how much.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another campaign, or nothing of the calibration part could be measured.
+    """
+    samples = planned(folder, count, seed, sessions, provenance)
+    with Parties() as parties:
+        steps = list(_steps(samples))
+        for done, (name, sample) in enumerate(steps):
+            if progress is not None:
+                progress(name, done, len(steps))
+            path = folder / "sessions" / f"{name}.json"
+            if _status(path) != "measured":
+                _write(path, _measured(parties, sample, sessions))
+        if progress is not None:
+            progress("done", len(steps), len(steps))
+    return evaluated(folder)
+
+
+def planned(folder: Path, count: int, seed: int, sessions: int, provenance: dict[str, Any]) -> list[Sample]:
+    """The plan in a folder, drawn and written there first if it has none.
+
+    Raises
+    ------
+    ValueError
+        If it holds another one.
+    """
+    path, wanted = folder / "plan.json", {"version": VERSION, "count": count, "seed": seed, "sessions": sessions}
+    if not path.exists():
+        plan = {**wanted, "provenance": provenance, "samples": [sample.document() for sample in draw(count, seed)]}
+        _write(path, plan)
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    found = {name: plan.get(name) for name in wanted}
+    if found != wanted:
+        raise ValueError(f"output is {str(folder)!r}, which holds the campaign {found}; {wanted} needs another folder")
+    return [Sample.from_document(sample) for sample in plan["samples"]]
+
+
+def _steps(samples: Sequence[Sample]) -> Iterator[tuple[str, Sample]]:
+    """The samples in order, and the reference configuration between them."""
+    reference = next(sample for sample in samples if sample.held_out)
+    at = {round(k * (len(samples) - 1) / (REFERENCES - 1)): k for k in range(REFERENCES)}
+    for position, sample in enumerate(samples):
+        if position in at:
+            yield f"reference-{at[position]}", reference
+        yield f"sample-{sample.index:03d}", sample
+
+
+def _status(path: Path) -> str | None:
+    try:
+        status: str = json.loads(path.read_text(encoding="utf-8"))["status"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return status
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(document), encoding="utf-8")
+    partial.replace(path)
+
+
+def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]:
+    """The measurements of a sample, or why there are none."""
+    configuration, tokens = sample.configuration, list(sample.tokens)
+    pooled = min(len(tokens), SESSION_TOKENS) * int(Grid.of(configuration).coefficients)
+    try:
+        executions = parties.measure(
+            configuration,
+            sample.table,
+            tokens,
+            sessions=max(sessions, -(-POOLED_COEFFICIENTS // pooled)),
+            encodings=ENCODINGS,
+            link=sample.link,
+            seed=sample.seed,
+        )
+        plain = load_table(configuration, sample.table, sample.seed)
+        wrong = [np.count_nonzero(channel_differences(one, configuration, plain, tokens)) for one in executions]
+    except (ProtocolError, ValueError, MemoryError) as error:
+        return {"status": "failed", "reason": str(error) or type(error).__name__}
+    return {
+        "status": "measured",
+        "reason": "",
+        "wrong_channels": int(sum(wrong)),
+        "spread": element_spread(plain.coefficients, plain.public.field_moduli),
+        "latency_s": [one.latency_s for one in executions],
+        "noise_bits": [one.noise_bits for one in executions],
+        "peak_memory_bytes": max(one.peak_memory_bytes for one in executions),
+        "entries": entries(executions).to_dict(orient="list"),
+    }
+
+
+def evaluated(folder: Path) -> Campaign:
+    """Calibrate and predict from what a folder holds; its frames are written there.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no campaign, or nothing of its calibration part was measured.
+    """
+    try:
+        plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        samples = [Sample.from_document(sample) for sample in plan["samples"]]
+        results = {name: json.loads((folder / "sessions" / f"{name}.json").read_text()) for name, _ in _steps(samples)}
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"{str(folder)!r} holds no finished campaign: {error}") from None
+    measured = {sample.index: results[f"sample-{sample.index:03d}"] for sample in samples}
+    raw = {
+        index: pd.DataFrame(result["entries"]) for index, result in measured.items() if result["status"] == "measured"
+    }
+    machine, uncalibrated = _calibrated([s for s in samples if not s.held_out and s.index in raw], raw, samples)
+    runs, compared = [], []
+    for sample in samples:
+        row, ledger = _evaluated(sample, measured[sample.index], raw.get(sample.index), machine)
+        runs.append(row)
+        if ledger is not None:
+            compared.append(ledger)
+    campaign = Campaign(
+        samples,
+        plan["seed"],
+        pd.DataFrame(runs),
+        pd.concat(compared, ignore_index=True),
+        pd.DataFrame([_reference(result) for name, result in results.items() if name.startswith("reference")]).dropna(),
+        machine,
+        uncalibrated,
+        plan["provenance"],
+    )
+    campaign.runs.to_csv(folder / "runs.csv", index=False)
+    campaign.entries.to_parquet(folder / "entries.parquet", index=False)
+    every = pd.concat([frame.assign(sample=index) for index, frame in raw.items()], ignore_index=True)
+    every.to_parquet(folder / "measurements.parquet", index=False)
+    (folder / "machine.toml").write_text(machine_toml(machine), encoding="utf-8")
+    return campaign
+
+
+def _calibrated(
+    chosen: Sequence[Sample], raw: dict[int, pd.DataFrame], samples: Sequence[Sample]
+) -> tuple[Machine, tuple[str, ...]]:
+    """A machine from the calibration part, and the operations of the other part that it does not have."""
+    if not chosen:
+        raise ValueError("nothing of the calibration part was measured")
+    observed: dict[str, list[Observation]] = {}
+    for sample in chosen:
+        found = observations(sample.configuration, raw[sample.index])
+        observed.setdefault(sample.configuration.engine, []).extend(found)
+    facts = {"measured": f"calibration part of a campaign, {len(chosen)} configurations"}
+    machine = calibrated("campaign", observed, default_machine(), facts)
+    seen = {(engine, one.operation) for engine, rows in observed.items() for one in rows}
+    missing = sorted(set().union(*(operations(sample.configuration) for sample in samples)) - seen)
+    return machine, tuple(f"{engine}: {operation}" for engine, operation in missing)
+
+
+def _evaluated(
+    sample: Sample, result: dict[str, Any], raw: pd.DataFrame | None, machine: Machine
+) -> tuple[dict[str, Any], pd.DataFrame | None]:
+    configuration = sample.configuration
+    row: dict[str, Any] = {
+        "sample": sample.index, "held_out": sample.held_out, "status": result["status"], "reason": result["reason"],
+        **described(configuration, sample),
+    }  # fmt: skip
+    if raw is None:
+        return row, None
+    prediction = predicted(sample, result["spread"], machine)
+    ledger = idealised_ledger(raw)
+    compared = compare(prediction.ledger, ledger[COLUMNS])
+    varying = ledger.loc[ledger["varies"], "item"]
+    compared["agrees"] &= ~compared["item"].isin(varying)
+    measured, figures = totals(ledger), prediction.figures
+    server = raw[(raw["kind"] == "work") & (raw["party"] == "server") & (raw["phase"] != "setup")]
+    by_session = server.groupby("session")["seconds"].sum()
+    row |= {
+        "sessions": len(result["latency_s"]),
+        "wrong_channels": result["wrong_channels"],
+        "byte_mismatches": int((~compared.loc[compared["kind"] == "transfer", "agrees"]).sum()),
+        **{name: measured[name] for name in (*BYTES, "server_s", "client_s", "offline_s", "table_s")},
+        "latency_s": idealised(result["latency_s"]),
+        "latency_median_s": float(np.median(result["latency_s"])),
+        "noise_bits": pooled_noise_bits(result["noise_bits"]),
+        **{f"predicted_{name}": figures[name] for name in (*BYTES, *SECONDS, "offline_s", "noise_bits")},
+        "predicted_latency_low_s": figures["latency_low_s"],
+        "predicted_latency_high_s": figures["latency_high_s"],
+        "security_bits": figures["security_bits"],
+        "log2_failure": figures["log2_failure"],
+        "contention": float(by_session.quantile(0.95) / measured["server_s"]),
+        "peak_memory_bytes": result["peak_memory_bytes"],
+    }
+    return row, compared.assign(sample=sample.index, held_out=sample.held_out)
+
+
+def described(configuration: Configuration, sample: Sample) -> dict[str, Any]:
+    """A configuration as the scalar columns of a frame."""
+    ring = configuration.ring
+    return {
+        "protocol": configuration.protocol, "engine": configuration.engine, "table": sample.table,
+        "tokens": configuration.table.tokens, "ring_degree": ring.degree, "limb_bits": "+".join(map(str, ring.limb_bits)),
+        "plaintext_modulus": ring.plaintext_modulus, "widths": ",".join(map(str, configuration.packing.widths)),
+        "tile": configuration.packing.tile, "output": configuration.packing.output,
+        "flooding_bits": configuration.flooding_bits, "prepared": configuration.prepared,
+        "align_bits": configuration.align_bits, "link": sample.link.name,
+    }  # fmt: skip
+
+
+def predicted(sample: Sample, spread: float, machine: Machine) -> Estimate:
+    """The prediction of a sample for a table of this spread, on the relay's model of its link."""
+    configuration = sample.configuration
+    sized = configuration.updated(size="native", table=replace(configuration.table, spread=spread))
+    return estimate(sized, sample.link, machine, link_model="relay")
+
+
+def _reference(result: dict[str, Any]) -> dict[str, float]:
+    if result["status"] != "measured":
+        return {"server_s": math.nan, "latency_s": math.nan}
+    ledger = idealised_ledger(pd.DataFrame(result["entries"]))
+    return {"server_s": totals(ledger)["server_s"], "latency_s": idealised(result["latency_s"])}
