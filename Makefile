@@ -25,7 +25,7 @@ ANEW := anew
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench clean anew
+.PHONY: help setup demo test test-all lint format bench headline clean anew
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -72,6 +72,9 @@ bench: $(STAMP)  ## run every benchmark
 	    module=benchmarks.$$(basename "$$script" .py); \
 	    echo "== $$module"; $(PY) -m "$$module"; \
 	done
+
+headline: $(STAMP)  ## execute this project's designs at full size and write the README's table (minutes, 4 GB)
+	$(PY) -m benchmarks.headline $(ARGS)
 
 clean:  ## remove what make and the tools have made, .venv included
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

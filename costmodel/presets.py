@@ -41,6 +41,11 @@ EXECUTED: dict[str, tuple[str, ...]] = {
 """Engines that execute a protocol, the default first."""
 
 
+def executing_engine(protocol: str) -> str:
+    """The engine that executes a protocol where none is named."""
+    return EXECUTED.get(protocol, ("residue",))[0]
+
+
 def executable(
     protocol: str,
     table: Table,
@@ -54,6 +59,7 @@ def executable(
     prepared: bool = False,
     align_bits: int = 0,
     log2_failure: float = LOG2_FAILURE,
+    options: tuple[str, ...] = (),
 ) -> Configuration:
     """What this project executes for a protocol, on a ring that OpenFHE makes.
 
@@ -82,6 +88,8 @@ def executable(
         Extend every channel's share to this many bits; 0 leaves the packed shares.
     log2_failure
         Target failure probability of a query.
+    options
+        ``delphi``: the encrypted product on random vectors, before the tokens are known.
 
     Raises
     ------
@@ -120,10 +128,13 @@ def executable(
         flooding_bits=flooding_bits,
         prepared=prepared,
         align_bits=align_bits,
+        options=options,
     )
     if protocol == "cryptflow2" or (engine == "openfhe" and packing.output == "packlwes"):
         chosen = packing_rings(base.ring, columns, given.get("degree"))
-        rings = [base.ring] if "limb_bits" in given else rings_of_degree(base.ring) if protocol == "cryptflow2" else chosen
+        rings = (
+            [base.ring] if "limb_bits" in given else rings_of_degree(base.ring) if protocol == "cryptflow2" else chosen
+        )
         return keyed_configuration(base, rings, log2_failure)
     if engine == "openfhe":
         return base if "limb_bits" in given else base.updated(ring=_smallest_ring(base, given))
@@ -149,6 +160,10 @@ def _folded(
     bits = DEFAULT_FLOODING_BITS if flooding_bits is None else flooding_bits
     modulus = given.get("plaintext_modulus", required_plaintext_modulus(field_moduli(widths)))
     check_packing(widths, modulus)
+    packing = Packing(widths, "system", "system")
+    if {"degree", "limb_bits"} <= given.keys():
+        ring = Ring(given["degree"], given["limb_bits"], modulus)
+        return Configuration("folded", table, ring, packing, engine=engine, flooding_bits=bits)
     rings = [
         choice
         for choice in RINGS
@@ -167,7 +182,7 @@ def _folded(
         rings=tuple(rings),
     )
     ring = Ring(chosen.degree, chosen.limb_bits, modulus)
-    return Configuration("folded", table, ring, Packing(widths, "system", "system"), engine=engine, flooding_bits=bits)
+    return Configuration("folded", table, ring, packing, engine=engine, flooding_bits=bits)
 
 
 def _executed_packing(
@@ -224,6 +239,7 @@ def configuration(
     align_bits: int = 0,
     log2_failure: float = LOG2_FAILURE,
     allow_insecure: bool = False,
+    options: tuple[str, ...] = (),
 ) -> Configuration:
     """A configuration from what a user names, the rest chosen for the protocol.
 
@@ -240,8 +256,8 @@ def configuration(
     engine, size
         How it is executed or priced. A named engine, and FastQuery without an ablation, mean this project's own
         design; everything else is as published.
-    flooding_bits, prepared, align_bits, log2_failure
-        See :func:`executable`.
+    flooding_bits, prepared, align_bits, log2_failure, options
+        See :func:`executable`; a published system takes any of :data:`costmodel.parameters.OPTIONS`.
     allow_insecure
         Accept a named ring that the 2018 standard puts below 128 bits.
 
@@ -268,12 +284,13 @@ def configuration(
             prepared=prepared,
             align_bits=align_bits,
             log2_failure=log2_failure,
+            options=options,
         )
     else:
         base = published(protocol, table, ablation)
         packing = Packing(widths, base.packing.tile, base.packing.output) if widths else base.packing
         packing = packing.with_levels(levels) if levels else packing
-        base = base.updated(ring=_changed(base.ring, ring or {}), packing=packing)
+        base = base.updated(ring=_changed(base.ring, ring or {}), packing=packing, options=options)
         if flooding_bits or prepared:
             raise ValueError(f"protocol {protocol} as published neither floods nor prepares; name an engine to add it")
     if ring:

@@ -90,12 +90,14 @@ INNER, OUTER = "0.78", "0.90"
 
 def _panel(axes: Axes, frame: pd.DataFrame, name: str, protocols: list[str]) -> None:
     quantity = QUANTITIES[name]
+    held_out = frame["held_out"].to_numpy(dtype=bool) if "held_out" in frame else np.ones(len(frame), dtype=bool)
+    judged = held_out if held_out.any() else ~held_out
     seen, predicted = (frame[column].to_numpy(dtype=float) for column in (name, PREFIX + name))
     low, high = min(seen.min(), predicted.min()), max(seen.max(), predicted.max())
     if quantity.logarithmic:
         span = np.array([low / 1.5, high * 1.5])
         axes.set(xscale="log", yscale="log")
-        error = np.abs(predicted / seen - 1)
+        error = np.abs(predicted / seen - 1)[judged]
         text = (
             f"error: median {np.median(error):.1%}, worst {error.max():.1%}"
             if error.max() > 0
@@ -104,14 +106,13 @@ def _panel(axes: Axes, frame: pd.DataFrame, name: str, protocols: list[str]) -> 
     else:
         margin = max(1.0, 0.05 * (high - low))
         span = np.array([low - margin, high + margin])
-        error = np.abs(predicted - seen)
+        error = np.abs(predicted - seen)[judged]
         text = f"error: median {np.median(error):.2f}, worst {error.max():.2f} bits"
     for bound, shade in ((quantity.outer, OUTER), (quantity.inner, INNER)):
         if bound:
             edges = (span * (1 - bound), span * (1 + bound)) if quantity.logarithmic else (span - bound, span + bound)
             axes.fill_between(span, *edges, color=shade, linewidth=0, zorder=0)
     axes.plot(span, span, color="black", linewidth=0.8, zorder=1)
-    held_out = frame["held_out"].to_numpy(dtype=bool) if "held_out" in frame else np.ones(len(frame), dtype=bool)
     own = frame["protocol"].astype(str) if "protocol" in frame else pd.Series(["runs"] * len(frame))
     for k, protocol in enumerate(protocols):
         look = series(k)
@@ -130,6 +131,6 @@ def _panel(axes: Axes, frame: pd.DataFrame, name: str, protocols: list[str]) -> 
     axes.set(xlim=span, ylim=span)
     axes.set_xlabel(f"measured {quantity.label}", fontsize=8.5)
     axes.set_ylabel(f"predicted {quantity.label}", fontsize=8.5)
-    axes.set_title(f"n = {len(frame)}; {text}", fontsize=SMALL)
+    axes.set_title(f"{judged.sum()} runs{' held out' if 'held_out' in frame else ''}; {text}", fontsize=SMALL)
     axes.tick_params(labelsize=SMALL)
     grid(axes)

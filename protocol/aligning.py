@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
-from costmodel.protocols.alignment import BLOCK_BITS
+from costmodel.protocols.alignment import BLOCK_BITS, needs_transfers
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
 from protocol.channel import Channel
 from protocol.engines.base import Shares
@@ -42,6 +42,20 @@ class NoAlignment:
     def align(self, shares: Shares) -> Shares:
         """The same shares, modulo t."""
         return shares
+
+
+class WideShares:
+    """Shares of one channel a coefficient modulo a multiple of 2^L: aligned once they are reduced."""
+
+    def __init__(self, align_bits: int) -> None:
+        self._mask = np.uint64((1 << align_bits) - 1)
+
+    def setup(self) -> None:
+        """Nothing."""
+
+    def align(self, shares: Shares) -> ChannelShares:
+        """The shares modulo 2^L."""
+        return shares.astype(np.uint64) & self._mask
 
 
 class _Frames:
@@ -88,8 +102,11 @@ def alignment_of(
     """The alignment that a configuration asks for, bound to the session's first messages."""
     if not configuration.align_bits:
         return NoAlignment()
+    modulus = configuration.ring.plaintext_modulus
+    if not needs_transfers(len(public.field_moduli), modulus, configuration.align_bits):
+        return WideShares(configuration.align_bits)
     with _refusing():
-        fields = Fields.covering(public.field_moduli, configuration.ring.plaintext_modulus)
+        fields = Fields.covering(public.field_moduli, modulus)
         session = hashlib.sha256(transcript).digest()
         made = party(_Frames(channel), fields, configuration.align_bits, BLOCK_BITS, session)
     return ObliviousAlignment(made, public.channels, meter)

@@ -57,6 +57,13 @@ class Layout:
         polynomials[block, place] = 1
         return polynomials
 
+    def vector(self, values: IntArray) -> IntArray:
+        """Query polynomials of any vector (m,), shape (inputs, N)."""
+        polynomials = np.zeros((self.inputs, self.degree), dtype=np.int64)
+        block, place = np.divmod(np.arange(self.rows), self.tile_rows)
+        polynomials[block, place] = values
+        return polynomials
+
     def table_polynomial(self, coefficients: NDArray[Any], block: int, output: int, fill: int) -> IntArray:
         """Polynomial of one tile, shape (N,), from the packed coefficients of the table (m, n').
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from costmodel.estimate import terms
@@ -24,6 +25,8 @@ from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.presets import executable
 from protocol.meter import OVERHEAD
 from validate.measurement import idealised
+
+FloatArray = NDArray[np.float64]
 
 CLOCK_S = 20e-6
 """Seconds below which an entry's time is mostly the clock's and the interpreter's; errors are taken relative to more."""
@@ -76,7 +79,9 @@ def observations(configuration: Configuration, measured: pd.DataFrame) -> list[O
             continue
         key = (term.phase, term.party, term.operation)
         if key not in seconds:
-            raise ValueError(f"measured ledger has no entry {', '.join(key)}, which the model counts {term.count} times")
+            raise ValueError(
+                f"measured ledger has no entry {', '.join(key)}, which the model counts {term.count} times"
+            )
         found.append(Observation(term.operation, float(term.count), float(term.size), seconds[key]))
     return found
 
@@ -84,8 +89,8 @@ def observations(configuration: Configuration, measured: pd.DataFrame) -> list[O
 def fit_units(observed: Iterable[Observation]) -> dict[str, UnitCost]:
     """Affine cost of every operation.
 
-    Minimised is the sum of (s - m)^2 / (s m) over the entries, s idealised and m modelled seconds, by iterated weights:
-    small runs count as much as large ones, and too little as much as too much. ``low`` and ``high`` are the 5 % and 95 % quantiles of measured over modelled seconds
+    Minimised is the sum of ln(s/m)^2 over the entries, s idealised and m modelled seconds, by iterated weights: small
+    runs count as much as large ones, and half as much as twice as much. ``low`` and ``high`` are the 5 % and 95 % quantiles of measured over modelled seconds
     over all repetitions, widened to contain 1; ``residual`` is the root mean square relative error of the fit and
     ``spread`` the median over the entries of the 95 % quantile of the repetitions over the idealised seconds.
     """
@@ -98,15 +103,17 @@ def fit_units(observed: Iterable[Observation]) -> dict[str, UnitCost]:
 def fit_unit(rows: Sequence[Observation]) -> UnitCost:
     """Affine cost of one operation; see :func:`fit_units`."""
     design = np.array([[1.0, row.count, row.count * row.size] for row in rows])
-    ideal = np.array([row.ideal_s for row in rows]) + CLOCK_S
+    ideal = np.array([row.ideal_s for row in rows])
     scale = np.maximum(design.max(axis=0), 1.0)
     modelled = ideal
     for _ in range(ITERATIONS):
-        weight = 1.0 / np.sqrt(ideal * modelled)
+        weight = np.sqrt(_log_over_difference(ideal + CLOCK_S, modelled + CLOCK_S) / (modelled + CLOCK_S))
         solution, _ = nnls(design / scale * weight[:, None], ideal * weight)
         cost = solution / scale
-        modelled = np.maximum(design @ cost, CLOCK_S)
-    ratios = [(np.asarray(row.seconds) + CLOCK_S) / spent for row, spent in zip(rows, modelled, strict=True)]
+        modelled = design @ cost
+    ratios = [
+        (np.asarray(row.seconds) + CLOCK_S) / (spent + CLOCK_S) for row, spent in zip(rows, modelled, strict=True)
+    ]
     low, high = np.quantile(np.concatenate(ratios), INTERVAL_QUANTILES)
     spreads = [(np.quantile(row.seconds, INTERVAL_QUANTILES[1]) + CLOCK_S) / (row.ideal_s + CLOCK_S) for row in rows]
     return UnitCost(
@@ -114,16 +121,22 @@ def fit_unit(rows: Sequence[Observation]) -> UnitCost:
         float(cost[2]),
         low=float(min(1.0, low)),
         high=float(max(1.0, high)),
-        residual=float(np.sqrt(np.mean(np.square(np.log(modelled / ideal))))),
+        residual=float(np.sqrt(np.mean(np.square(np.log((modelled + CLOCK_S) / (ideal + CLOCK_S)))))),
         spread=float(np.median(spreads)),
         samples=len(rows),
         batch_s=float(cost[0]),
     )
 
 
-def calibrated(
-    name: str, observed: dict[str, list[Observation]], base: Machine, provenance: dict[str, str]
-) -> Machine:
+def _log_over_difference(x: FloatArray, y: FloatArray) -> FloatArray:
+    """ln(x/y) / (x - y), which is 1/y where they are equal."""
+    excess = x / y - 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where(np.abs(excess) < 1e-6, 1.0, np.log1p(excess) / excess)
+    return np.asarray(found / y)
+
+
+def calibrated(name: str, observed: dict[str, list[Observation]], base: Machine, provenance: dict[str, str]) -> Machine:
     """A profile with the units of the engines that were measured; what was not measured is the base's.
 
     Parameters
@@ -177,4 +190,9 @@ def calibration_sample() -> list[Configuration]:
         executable("cheetah", table, flooding_bits=bits)
         for table, bits in ((Table(3000, 96), 40), (Table(12000, 384, 2), 0), (Table(6000, 1500), 40))
     ]
-    return [*on_openfhe, *on_residues, *tiled]
+    folded = [
+        executable("folded", table, flooding_bits=bits, prepared=prepared)
+        for table in (Table(3000, 96), Table(12000, 768, 2), Table(2500, 4096, 2), Table(32000, 1536))
+        for bits, prepared in ((40, False), (0, True))
+    ]
+    return [*on_openfhe, *on_residues, *tiled, *folded]

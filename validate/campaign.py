@@ -28,8 +28,10 @@ from costmodel.ledger import COLUMNS, totals
 from costmodel.machine import Machine, default_machine, machine_toml
 from costmodel.parameters import Configuration
 from protocol.elements import element_spread
+from protocol.engines.openfhe import NOISE_SAMPLE_ANSWERS
 from protocol.errors import ProtocolError
 from protocol.execute import channel_differences
+from protocol.layout import Layout
 from protocol.server import load_table
 from validate.calibration import Observation, calibrated, observations
 from validate.compare import compare
@@ -99,7 +101,9 @@ class Campaign:
         for name in ("server_s", "latency_s"):
             figures[f"machine_noise_{name.removesuffix('_s')}"] = machine_noise(self.references, name)
         figures["contention"] = float(self.measured["contention"].median())
-        inside = held_out["latency_median_s"].between(held_out["predicted_latency_low_s"], held_out["predicted_latency_high_s"])
+        inside = held_out["latency_median_s"].between(
+            held_out["predicted_latency_low_s"], held_out["predicted_latency_high_s"]
+        )
         figures["latency_in_interval"] = float(inside.mean())
         return figures
 
@@ -233,7 +237,7 @@ def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]
     configuration, tokens = sample.configuration, list(sample.tokens)
     pooled = min(len(tokens), SESSION_TOKENS) * int(Grid.of(configuration).coefficients)
     try:
-        executions = parties.measure(
+        measured = parties.measure(
             configuration,
             sample.table,
             tokens,
@@ -243,19 +247,29 @@ def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]
             seed=sample.seed,
         )
         plain = load_table(configuration, sample.table, sample.seed)
-        wrong = [np.count_nonzero(channel_differences(one, configuration, plain, tokens)) for one in executions]
+        wrong = [np.count_nonzero(channel_differences(one.execution, configuration, plain, tokens)) for one in measured]
     except (ProtocolError, ValueError, MemoryError) as error:
         return {"status": "failed", "reason": str(error) or type(error).__name__}
     return {
         "status": "measured",
         "reason": "",
         "wrong_channels": int(sum(wrong)),
-        "spread": element_spread(plain.coefficients, plain.public.field_moduli),
-        "latency_s": [one.latency_s for one in executions],
-        "noise_bits": [one.noise_bits for one in executions],
-        "peak_memory_bytes": max(one.peak_memory_bytes for one in executions),
-        "entries": entries(executions).to_dict(orient="list"),
+        "spread": element_spread(plain.coefficients[:, : noise_columns(configuration)], plain.public.field_moduli),
+        "latency_s": [one.latency_s for one in measured],
+        "wall_latency_s": [one.execution.latency_s for one in measured],
+        "noise_bits": [one.execution.noise_bits for one in measured],
+        "peak_memory_bytes": max(one.execution.peak_memory_bytes for one in measured),
+        "entries": entries(measured).to_dict(orient="list"),
     }
+
+
+def noise_columns(configuration: Configuration) -> int:
+    """Packed columns over which the client measures the noise: all, or those of OpenFHE's first answers.
+
+    A power-of-two scale makes the elements of one column up to twice those of another, and so its noise.
+    """
+    layout = Layout.of(configuration)
+    return NOISE_SAMPLE_ANSWERS * layout.tile_columns if configuration.engine == "openfhe" else layout.columns
 
 
 def evaluated(folder: Path) -> Campaign:
@@ -343,6 +357,7 @@ def _evaluated(
         **{name: measured[name] for name in (*BYTES, "server_s", "client_s", "offline_s", "table_s")},
         "latency_s": idealised(result["latency_s"]),
         "latency_median_s": float(np.median(result["latency_s"])),
+        "wall_latency_s": idealised(result["wall_latency_s"]),
         "noise_bits": pooled_noise_bits(result["noise_bits"]),
         **{f"predicted_{name}": figures[name] for name in (*BYTES, *SECONDS, "offline_s", "noise_bits")},
         "predicted_latency_low_s": figures["latency_low_s"],

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,22 @@ IDEAL_QUANTILE = 0.1
 def idealised(seconds: ArrayLike) -> float:
     """Cost without contention from repeated measurements."""
     return float(np.quantile(np.asarray(seconds, dtype=np.float64), IDEAL_QUANTILE))
+
+
+class Session(NamedTuple):
+    """One session of a configuration."""
+
+    execution: Execution
+    waited_s: float  # online, how long a party was ready to run and had no processor
+
+    @property
+    def latency_s(self) -> float:
+        """Wall seconds from token to shares, less what either party waited for a processor.
+
+        On an idle machine that is the wall time itself. Where both parties work at once and both have to wait, more is
+        subtracted than was lost.
+        """
+        return max(0.0, self.execution.latency_s - self.waited_s)
 
 
 class Parties:
@@ -66,7 +82,7 @@ class Parties:
         link: Link = PRESETS["loopback"],
         seed: int = 0,
         allow_insecure: bool = False,
-    ) -> list[Execution]:
+    ) -> list[Session]:
         """Look tokens up in several sessions; what each of them gave.
 
         Parameters
@@ -101,7 +117,7 @@ class Parties:
                 self._end()
                 raise
 
-    def _session(self, folder: Path, session: int) -> Execution:
+    def _session(self, folder: Path, session: int) -> Session:
         try:
             client = self._next("client", "result")
         except ProtocolError as error:
@@ -109,8 +125,10 @@ class Parties:
             self._next("server", "result", f"{error}; server")
             raise
         server = self._next("server", "result")
-        shares = {party: np.load(folder / f"{party}-{session}.npy", allow_pickle=False) for party in ("client", "server")}
-        return Execution(
+        shares = {
+            party: np.load(folder / f"{party}-{session}.npy", allow_pickle=False) for party in ("client", "server")
+        }
+        execution = Execution(
             ledger=frame([*client["ledger"], *server["ledger"]]),
             latency_s=client["latency_s"],
             noise_bits=client["noise_bits"],
@@ -118,6 +136,7 @@ class Parties:
             server_shares=shares["server"],
             peak_memory_bytes=client["peak_memory_bytes"] + server["peak_memory_bytes"],
         )
+        return Session(execution, client["waited_s"] + server["waited_s"])
 
     def _send(self, party: str, job: dict[str, Any]) -> None:
         if party not in self._processes:
@@ -157,9 +176,9 @@ class Parties:
         self._processes.clear()
 
 
-def entries(executions: Sequence[Execution]) -> pd.DataFrame:
+def entries(sessions: Sequence[Session]) -> pd.DataFrame:
     """Every entry of every session's ledger, with the column ``session``."""
-    frames = [one.ledger.assign(session=session) for session, one in enumerate(executions)]
+    frames = [one.execution.ledger.assign(session=number) for number, one in enumerate(sessions)]
     return pd.concat(frames, ignore_index=True).drop(columns=["formula", "source"])
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from costmodel.ledger import Phase
 from costmodel.parameters import Configuration
 from protocol.channel import Channel
 from protocol.client import connect, look_up
@@ -24,6 +27,29 @@ from protocol.lookup import LookupServer
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from protocol.server import load_table
+
+
+class WaitingMeter(Meter):
+    """A meter that also tells how long its party was ready to run and had no processor."""
+
+    waited_s: float = 0.0  # online
+
+    @contextmanager
+    def phase_of(self, phase: Phase) -> Iterator[None]:
+        """As :class:`protocol.meter.Meter`."""
+        before = waiting_s()
+        with super().phase_of(phase):
+            yield
+        if phase == "online":
+            self.waited_s += waiting_s() - before
+
+
+def waiting_s() -> float:
+    """Seconds that this process's main thread has waited for a processor; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1]) * 1e-9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def serve(job: dict[str, Any]) -> None:
@@ -41,7 +67,7 @@ def serve(job: dict[str, Any]) -> None:
         emit("listening", port=listener.getsockname()[1])
         for session in range(job["sessions"]):
             connection, _ = listener.accept()
-            meter = Meter("server")
+            meter = WaitingMeter("server")
             channel = Channel(connection, meter)
             try:
                 shares = server.session(channel, meter)
@@ -54,6 +80,7 @@ def serve(job: dict[str, Any]) -> None:
             emit(
                 "result",
                 ledger=[*meter.rows(), *encodings[session % len(encodings)]],
+                waited_s=meter.waited_s,
                 peak_memory_bytes=peak_memory_bytes(),
             )
 
@@ -62,7 +89,7 @@ def ask(job: dict[str, Any]) -> None:
     """Look the job's tokens up in so many sessions, one after the other."""
     seeds = SeedRecord()
     for session in range(job["sessions"]):
-        meter = Meter("client")
+        meter = WaitingMeter("client")
         channel = Channel(connect("127.0.0.1", job["port"]), meter)
         try:
             found = look_up(channel, meter, job["tokens"], job["allow_insecure"], seeds)
@@ -74,6 +101,7 @@ def ask(job: dict[str, Any]) -> None:
             ledger=found.ledger,
             latency_s=found.latency_s,
             noise_bits=found.noise_bits,
+            waited_s=meter.waited_s,
             peak_memory_bytes=peak_memory_bytes(),
         )
 

@@ -27,6 +27,7 @@ from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.protocols.registry import PROTOCOLS
 from costmodel.published import published
 from quantize.tables import table_shape
+from validate.recipes import measured_recipes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -296,6 +297,7 @@ def _most_channels(of: Mapping[str, Any]) -> float:
 
 
 FIGURES: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
+    "sentence_loss": lambda of: 1.0 - float(measured_recipes()["cosine"][of["recipe"]]),
     "bytes": _bytes,
     "bytes_with_keys": lambda of: _bytes(of, phases=("setup", *QUERY)),
     "up_bytes": lambda of: _bytes(of, ("client",)),

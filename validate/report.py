@@ -142,7 +142,10 @@ def _runs(runs: pd.DataFrame) -> Table:
 def _entries(entries: pd.DataFrame) -> Table:
     """Work entries of the held-out part by their share in the error of the server's seconds of their run."""
     chosen = entries[
-        entries["held_out"] & (entries["kind"] == "work") & (entries["party"] == "server") & (entries["phase"] != "setup")
+        entries["held_out"]
+        & (entries["kind"] == "work")
+        & (entries["party"] == "server")
+        & (entries["phase"] != "setup")
     ].copy()
     totals = chosen.groupby("sample")["seconds_measured"].transform("sum")
     chosen["share"] = (chosen["seconds_predicted"] - chosen["seconds_measured"]) / totals
@@ -165,7 +168,10 @@ def _mismatches(entries: pd.DataFrame) -> Table:
         [
             f"{row['item']} ({row['phase']}, {row['party']})",
             f"{row['sample']:.0f}",
-            *(f"{row[name]:.0f}" for name in ("count_measured", "count_predicted", "bytes_measured", "bytes_predicted")),
+            *(
+                f"{row[name]:.0f}"
+                for name in ("count_measured", "count_predicted", "bytes_measured", "bytes_predicted")
+            ),
         ]
         for _, row in entries.iterrows()
     ]

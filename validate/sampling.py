@@ -46,10 +46,11 @@ class Design:
     protocol: str
     engine: str
     widths: tuple[tuple[int, ...] | None, ...] = (None,)
+    prepares: bool = False  # whether what does not depend on the token can be done before
 
 
 DESIGNS = (
-    Design("fastquery", "residue", (None, (4, 3, 3), (4, 4), (3, 2, 2, 2), (8,))),
+    Design("fastquery", "residue", (None, (4, 3, 3), (4, 4), (3, 2, 2, 2), (8,)), prepares=True),
     Design("cheetah", "residue", (None, (8,), (4, 4, 4))),
     Design("fastquery", "openfhe", (None, (4, 4), (5, 2, 2))),
     Design("cheetah", "openfhe", (None, (8,))),
@@ -151,7 +152,7 @@ def _sample(index: int, design: Design, at: np.ndarray[Any, np.dtype[np.float64]
         "widths": _choice(design.widths, at[4]),
         "ring": {"degree": _choice(DEGREES, at[5])},
         "flooding_bits": _choice(FLOODING, at[6]),
-        "prepared": bool(at[7] >= 0.5),
+        "prepared": design.prepares and bool(at[7] >= 0.5),
         "align_bits": _choice(ALIGNMENT, at[8]),
     }
     configuration = _possible(design, Table(rows, channels, tokens), options)
@@ -191,13 +192,14 @@ def _expected_s(configuration: Configuration, link: Link) -> float:
 
 
 def _smaller(rows: int, channels: int, tokens: int) -> tuple[int, int, int]:
-    if tokens > 1:
-        return rows, channels, tokens // 2
-    if rows > ROWS[0]:
-        return max(ROWS[0], rows // 2), channels, tokens
-    if channels > CHANNELS[0]:
-        return rows, max(CHANNELS[0], channels // 2), tokens
-    raise ValueError(f"a run may take {MAX_RUN_S} s; the smallest table, {rows}x{channels}, takes longer")
+    """The same with one of the three halved: whichever is the furthest above its least."""
+    sizes, bounds = [rows, channels, tokens], (ROWS, CHANNELS, TOKENS)
+    above = [math.log(size / low) / math.log(high / low) for size, (low, high) in zip(sizes, bounds, strict=True)]
+    largest = above.index(max(above))
+    if above[largest] <= 0:
+        raise ValueError(f"a run may take {MAX_RUN_S} s; the smallest table, {rows}x{channels}, takes longer")
+    sizes[largest] = max(bounds[largest][0], sizes[largest] // 2)
+    return sizes[0], sizes[1], sizes[2]
 
 
 def _between(bounds: tuple[int, int], coordinate: float) -> int:

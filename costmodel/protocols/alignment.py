@@ -1,5 +1,7 @@
 """Entries of widening the shares of packed channels to ``align_bits``, where a configuration asks for it.
 
+One channel a coefficient with a plaintext as wide as asked for needs none: its shares are aligned as they are.
+
 By default this project's own protocol: every carry out of a field of a coefficient is one correlated oblivious
 transfer, made by SoftSpokenOT with blocks of k bits (k = 1 is IKNP). The server's message depends on its mask alone and
 travels with the answer; the client's answers it after its own share is there. Options ``sirnn-iknp`` and
@@ -93,6 +95,15 @@ def message_bytes(
     )
 
 
+def needs_transfers(fields: int, last_modulus: Any, target_bits: Any) -> Any:
+    """Whether shares of packed coefficients have carries to correct before they are shares modulo 2^L of channels.
+
+    One channel a coefficient modulo a multiple of 2^L has none: its shares are reduced modulo 2^L where they lie.
+    """
+    last = np.asarray(last_modulus, dtype=np.int64)
+    return (fields > 1) | ((last & -last) < np.exp2(target_bits))
+
+
 def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...]:
     """Entries of the alignment, none where no grid point asks for it.
 
@@ -106,16 +117,31 @@ def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...
     if "sirnn-iknp" in grid.options or "sirnn-ferret" in grid.options:
         return _sirnn_terms(grid)
     coefficients = grid.tokens * grid.coefficients
-    bits = np.maximum(grid.align_bits, 1)
-    messages = message_bytes(coefficients, grid.fields, _last_modulus(grid), bits, block_bits)
+    bits, last = np.maximum(grid.align_bits, 1), _last_modulus(grid)
+    wanted = (grid.align_bits > 0) & needs_transfers(grid.fields, last, bits)
+    if not np.any(wanted):
+        return ()
+    messages = message_bytes(coefficients, grid.fields, last, bits, block_bits)
     k = f"k = {block_bits}"
     return (
-        _message(grid, "setup", "server", "base_ot_point", messages.base_ot_point, "32", 0),
-        _message(grid, "setup", "client", "base_ot_choices", messages.base_ot_choices, "128 * 32", 0),
-        _message(grid, "setup", "server", "seed_tree_sums", messages.seed_tree_sums, f"32 (128 - ceil(128/k)), {k}", 0),
-        _message(grid, "online", "server", "ot_extension", messages.ot_extension, f"ceil(128/k) ceil(n / 8), {k}", 0),
+        _message(grid, wanted, "setup", "server", "base_ot_point", messages.base_ot_point, "32", 0),
+        _message(grid, wanted, "setup", "client", "base_ot_choices", messages.base_ot_choices, "128 * 32", 0),
         _message(
             grid,
+            wanted,
+            "setup",
+            "server",
+            "seed_tree_sums",
+            messages.seed_tree_sums,
+            f"32 (128 - ceil(128/k)), {k}",
+            0,
+        ),
+        _message(
+            grid, wanted, "online", "server", "ot_extension", messages.ot_extension, f"ceil(128/k) ceil(n / 8), {k}", 0
+        ),
+        _message(
+            grid,
+            wanted,
             "online",
             "client",
             "carry_corrections",
@@ -123,7 +149,7 @@ def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...
             "ceil((f-1) N' L / 8) + ceil(N' (L-v) / 8)",
             1,
         ),
-        *_work(grid, np.where(grid.align_bits > 0, coefficients * grid.fields, 0)),
+        *_work(grid, np.where(wanted, coefficients * grid.fields, 0)),
     )
 
 
@@ -143,11 +169,13 @@ def _work(grid: Grid, transfers: Number) -> tuple[Term, ...]:
     )
 
 
-def _message(grid: Grid, phase: Phase, party: Party, item: str, size: Number, formula: str, exchange: int) -> Transfer:
+def _message(
+    grid: Grid, wanted: Any, phase: Phase, party: Party, item: str, size: Number, formula: str, exchange: int
+) -> Transfer:
     """A message in a frame of this project, or bare in a published system's own format and ideally."""
     framed = grid.engine in ("openfhe", "residue") and grid.size != "ideal"
     # Only the seed trees of blocks of one bit send nothing at all; other messages are framed even if empty.
-    sent = (grid.align_bits > 0) & ((np.asarray(size) > 0) | (item != "seed_tree_sums"))
+    sent = wanted & ((np.asarray(size) > 0) | (item != "seed_tree_sums"))
     total = np.where(sent, size + (FRAME_HEADER_BYTES if framed else 0), 0)
     return Transfer(phase, party, item.replace("_", " "), np.where(sent, 1, 0), total, formula, SOURCE, exchange)
 

@@ -28,6 +28,10 @@ from costmodel.tiles import Tile, cheetah_tile, column_tile
 TILE_SOURCE = {"cheetah": "OpenCheetah getSplit", "column": "FastQuery, section 4.3: one column a polynomial"}
 
 
+FRAME_WORDS = 12000
+"""Words of a message that take as long as a frame of a ciphertext's own: conversions, arrays and calls in Python."""
+
+
 class Product(NamedTuple):
     """Counts of the encrypted vector times the table, a token."""
 
@@ -58,6 +62,7 @@ def product_terms(grid: Grid, counts: Product) -> tuple[Term, ...]:
     constants, centred = (1, answers) if grid.engine == "openfhe" else (0, 0 * answers)
     products = tokens * tile.inputs * (tile.outputs + constants)
     encoded = tile.multiplications + constants
+    handled = up + down + 8 * FRAME_WORDS * (inputs + answers)
     return (
         *setup_terms(grid),
         Work("setup", "server", "encode table", encoded, size, "ceil(m/d1) ceil(n'/d0)", source),
@@ -82,7 +87,7 @@ def product_terms(grid: Grid, counts: Product) -> tuple[Term, ...]:
         Work("online", "client", "decrypt", answers, size, "one an answer", source),
         Work("online", "server", "centre", centred, size, "one an answer, on OpenFHE", "the table's middle value"),
         *overhead_terms(grid, "setup", {"client": np.int64(0), "server": np.int64(0)}),
-        *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
+        *overhead_terms(grid, "online", {"client": handled, "server": handled}),
     )
 
 

@@ -185,7 +185,9 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         ),
         *_work(grid, first),
         *overhead_terms(grid, "setup", {"client": keys, "server": keys}),
-        *overhead_terms(grid, "online", {"client": query + answer, "server": query + answer + (0 if grid.prepared else moved)}),
+        *overhead_terms(
+            grid, "online", {"client": query + answer, "server": query + answer + (0 if grid.prepared else moved)}
+        ),
     )
 
 

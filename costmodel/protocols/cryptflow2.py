@@ -30,9 +30,11 @@ from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Work
 from costmodel.noise import (
     flooding_variance,
-    log2_failure as log2_failure_of,
     plaintext_product_variance,
     public_key_encryption_variance,
+)
+from costmodel.noise import (
+    log2_failure as log2_failure_of,
 )
 from costmodel.protocols import simd
 from costmodel.protocols.priced import Counted, Objects, exchange_terms, key_terms

@@ -19,9 +19,13 @@ import numpy as np
 from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer, Work
 from costmodel.payloads import plain_bytes
+from costmodel.protocols.session import overhead_terms
 from costmodel.protocols.spu import RING_BITS
+from costmodel.wire import FRAME_HEADER_BYTES
 
 SOURCE = "FastQuery, section 2.2 and figure 2"
+_OFFLINE_ITEMS = {"query": "announcement", "answer": "first halves"}
+"""What the messages of the encrypted product are called where it is executed ahead."""
 
 
 def offline(ledger: Iterable[Term], grid: Grid) -> tuple[Term, ...]:
@@ -41,6 +45,8 @@ def offline(ledger: Iterable[Term], grid: Grid) -> tuple[Term, ...]:
     """
     if grid.protocol == "ciphergpt":
         raise ValueError("options has 'delphi'; ciphergpt computes no product that could be taken offline")
+    if grid.engine in ("residue", "openfhe"):
+        return _executed(ledger, grid)
     moved = tuple(term._replace(phase="offline") if term.phase == "online" else term for term in ledger)
     bits = RING_BITS.get(grid.protocol, np.ceil(grid.log2_plaintext_modulus).astype(np.int64))
     vector = grid.tokens * plain_bytes(grid.rows, bits)
@@ -49,3 +55,27 @@ def offline(ledger: Iterable[Term], grid: Grid) -> tuple[Term, ...]:
         Transfer("online", "client", "masked query", grid.tokens, vector, "tokens ceil(m log2 t / 8)", SOURCE),
         Work("online", "server", "plain product", grid.tokens, grid.rows * grid.coefficients, "a pass over W", SOURCE),
     )
+
+
+def _executed(ledger: Iterable[Term], grid: Grid) -> tuple[Term, ...]:
+    """The same in this project's frames: all tokens' masked vectors in one."""
+    moved = tuple(_ahead(term) for term in ledger)
+    bits = np.ceil(grid.log2_plaintext_modulus).astype(np.int64)
+    header = 0 if grid.size == "ideal" else FRAME_HEADER_BYTES
+    vectors = header + plain_bytes(grid.tokens * grid.rows, bits)
+    one, entries = np.int64(1), grid.rows * grid.coefficients
+    return (
+        *moved,
+        Transfer("online", "client", "query", one, vectors, "header + ceil(tokens m log2 t / 8)", SOURCE),
+        Work("online", "client", "mask query", grid.tokens, grid.rows, "tokens", SOURCE),
+        Work("online", "server", "plain product", grid.tokens, entries, "a pass over W a token", SOURCE),
+        *overhead_terms(grid, "online", {"client": vectors, "server": vectors}),
+    )
+
+
+def _ahead(term: Term) -> Term:
+    if term.phase != "online":
+        return term
+    if isinstance(term, Transfer):
+        return term._replace(phase="offline", item=_OFFLINE_ITEMS.get(term.item, term.item))
+    return term._replace(phase="offline")

@@ -60,6 +60,12 @@ class GridParameters:
         return np.array(values)[self._index]
 
 
+def _of_a_node(parameters: FoldedParameters) -> float:
+    """Polynomials that a key switch of the expansion transforms on average: its digits and what is switched."""
+    levels = zip(parameters.expansion_nodes, parameters.expansion, strict=True)
+    return sum(nodes * (1 + gadget.digits) for nodes, gadget in levels) / parameters.expansion_switches
+
+
 def parameters_of(configuration: Configuration) -> FoldedParameters:
     """The parameters that a configuration is executed with; both parties derive the same.
 
@@ -93,7 +99,11 @@ def _choose(widths: Sequence[int], key: tuple[Any, ...], raising: bool) -> Folde
 
 
 def terms(grid: Grid) -> tuple[Term, ...]:
-    """Predicted ledger of the folded query."""
+    """Predicted ledger of the folded query.
+
+    The size of an operation that switches keys or multiplies externally is that of the polynomials it transforms: the
+    digits of its gadget, and what they are digits of.
+    """
     p, tokens = GridParameters(grid), grid.tokens
     polynomials = p.array(lambda q: q.blocks * q.columns * q.selectors)
     up, down = tokens * p.array(lambda q: q.up_bytes), tokens * p.array(lambda q: q.down_bytes)
@@ -101,8 +111,8 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     one = np.int64(1)
     before: Phase = "offline" if grid.prepared else "online"
 
-    def server(phase: Phase, operation: str, count: Number, formula: str) -> Work:
-        return Work(phase, "server", operation, count, size, formula, FORMULAS)
+    def server(phase: Phase, operation: str, count: Number, formula: str, polynomials_each: Number = one) -> Work:
+        return Work(phase, "server", operation, count, size * polynomials_each, formula, FORMULAS)
 
     # Nothing is announced, since the keys carry the seed; the server says that it is done.
     done = (Transfer("offline", "server", "first halves", one, one * FRAME_HEADER_BYTES, "header", FORMULAS),)
@@ -126,18 +136,48 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "online", "client", "query", tokens, up, "tokens (header + counter + d1 and l h coefficients)", FORMULAS
         ),
         Work("online", "client", "encrypt", tokens, size, "one a token", FORMULAS),
-        server(before, "expand", tokens * p.array(lambda q: q.expansion_switches), "tokens (nodes of the expansion)"),
+        server(
+            before,
+            "expand",
+            tokens * p.array(lambda q: q.expansion_switches),
+            "tokens (nodes of the expansion)",
+            p.array(_of_a_node),
+        ),
         server(before, "table pass", tokens * polynomials, "tokens blocks C d1"),
-        server(before, "square", tokens * p.array(lambda q: q.fold_coefficients), "tokens l h"),
+        server(
+            before,
+            "square",
+            tokens * p.array(lambda q: q.fold_coefficients),
+            "tokens l h",
+            p.array(lambda q: 1 + q.square.digits),
+        ),
         server(
             "online",
             "scalar product",
             (tokens if grid.prepared else 0) * polynomials,
             "tokens blocks C d1, if prepared",
         ),
-        server("online", "fold", tokens * p.array(lambda q: q.folds), "tokens blocks (C - 1 + log2 slots)"),
-        server("online", "mask", tokens * p.array(lambda q: q.blocks), "tokens blocks"),
-        server("online", "compress", tokens * p.array(lambda q: q.answers), "tokens ceil(n'/N') or blocks"),
+        server(
+            "online",
+            "fold",
+            tokens * p.array(lambda q: q.folds),
+            "tokens blocks (C - 1 + log2 slots)",
+            p.array(lambda q: 2 * (1 + q.fold.digits)),
+        ),
+        server(
+            "online",
+            "mask",
+            tokens * p.array(lambda q: q.blocks),
+            "tokens blocks",
+            p.array(lambda q: 2 if q.flooding_bits else 1),  # a fresh encryption of zero has two
+        ),
+        server(
+            "online",
+            "compress",
+            tokens * p.array(lambda q: q.answers),
+            "tokens ceil(n'/N') or blocks",
+            p.array(lambda q: 1 + q.ring_switch.digits),
+        ),
         Transfer("online", "server", "answer", tokens, down, "tokens (header + N' a + n' b)", FORMULAS),
         Work("online", "client", "decrypt", tokens, size, "one a token", FORMULAS),
         *overhead_terms(grid, "setup", {"client": np.int64(0), "server": np.int64(0)}),

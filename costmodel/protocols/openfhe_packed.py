@@ -17,10 +17,10 @@ import numpy as np
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.noise import (
+    key_switch_variance,
     packlwes_variance,
     plaintext_product_variance,
     secret_key_encryption_variance,
-    unsigned_key_switch_variance,
 )
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
 from costmodel.protocols.session import overhead_terms, residues, setup_terms
@@ -77,8 +77,7 @@ def noise(grid: Grid) -> Number:
     fresh = secret_key_encryption_variance(grid.sigma)
     product = plaintext_product_variance(fresh, grid.rows, grid.element_mean_square) * np.exp2(2.0 * depth)
     switch = sum(
-        unsigned_key_switch_variance(grid.degree, bits, np.maximum(grid.digit_bits, 1), grid.sigma)
-        for bits in grid.limb_bits
+        key_switch_variance(grid.degree, bits, np.maximum(grid.digit_bits, 1), grid.sigma) for bits in grid.limb_bits
     )
     scale = np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))
     return (product + packlwes_variance(switch, depth)) * scale

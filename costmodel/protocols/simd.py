@@ -24,11 +24,13 @@ from numpy.typing import ArrayLike
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.noise import (
-    log2_failure as log2_failure_of,
+    key_switch_variance,
     plaintext_product_variance,
     secret_key_encryption_variance,
-    unsigned_key_switch_variance,
     unsigned_uniform_mean_square,
+)
+from costmodel.noise import (
+    log2_failure as log2_failure_of,
 )
 from costmodel.protocols.session import overhead_terms, residues, setup_terms
 from costmodel.serialization.openfhe import bv_digits
@@ -112,7 +114,10 @@ def noise(grid: Grid) -> Number:
     """Variance of an answer coefficient's error over (q/t)^2, pooled over all coefficients of an answer.
 
     With V of a key switch, S key switches for D rotations and g sums,
-    ((m/M) N t^2/3 (D sigma^2 + S V) + V) 2^g - V.
+    ((m/M) N t^2/3 (D sigma^2 + S V) + N^2 t^2/48 + V) 2^g - V.
+
+    The second term is that OpenFHE encodes by rounding down, 1/2 too low in the mean, and multiplies by t/2 in the mean;
+    automorphisms scatter the signs, so that it arises where the query is not rotated.
     """
     plan = slots(grid.rows, grid.coefficients, grid.degree)
     product, switch = _variances(grid, plan)
@@ -137,10 +142,10 @@ def log2_failure(grid: Grid) -> Number:
 def _variances(grid: Grid, plan: Slots) -> tuple[Number, Number]:
     """Of an answer before its partial sums are added, and of a key switch, in units of 1 at q."""
     switch = sum(
-        unsigned_key_switch_variance(grid.degree, bits, np.maximum(grid.digit_bits, 1), grid.sigma)
-        for bits in grid.limb_bits
+        key_switch_variance(grid.degree, bits, np.maximum(grid.digit_bits, 1), grid.sigma) for bits in grid.limb_bits
     )
     fresh = plan.diagonals * secret_key_encryption_variance(grid.sigma)
     rotated = fresh + rotation_key_switches(plan.diagonals, plan.period) * switch
     square = unsigned_uniform_mean_square(grid.plaintext_modulus)
-    return plaintext_product_variance(rotated, plan.inputs * grid.degree, square), switch
+    product = plaintext_product_variance(rotated, plan.inputs * grid.degree, square)
+    return product + np.square(grid.degree * np.exp2(grid.log2_plaintext_modulus)) / 48, switch

@@ -57,14 +57,14 @@ def execute(arguments: argparse.Namespace) -> int:
         with Parties() as parties:
             for configuration in tqdm(sample, desc="measuring", file=sys.stderr):
                 table = configuration.table
-                executions = parties.measure(
+                sessions = parties.measure(
                     configuration,
                     f"{table.rows}x{table.channels}",
                     range(table.tokens),
                     sessions=arguments.sessions,
                     encodings=ENCODINGS,
                 )
-                found = observations(configuration, entries(executions))
+                found = observations(configuration, entries(sessions))
                 observed.setdefault(configuration.engine, []).extend(found)
     except (OpenFHEUnavailable, ProtocolError) as error:
         print(f"fastquery calibrate: {error}", file=sys.stderr)

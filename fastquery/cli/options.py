@@ -72,6 +72,9 @@ def add_lookup_options(parser: argparse.ArgumentParser) -> None:
         "--prepared", action="store_true", help="do what does not depend on the token before it is known"
     )
     parser.add_argument(
+        "--delphi", action="store_true", help="take the encrypted product offline, on random vectors (Delphi)"
+    )
+    parser.add_argument(
         "--align-bits",
         type=int,
         default=0,
@@ -128,6 +131,7 @@ def configuration_of(arguments: argparse.Namespace, tokens: int) -> Configuratio
         size=arguments.size,
         flooding_bits=arguments.flooding_bits,
         prepared=arguments.prepared,
+        options=("delphi",) if arguments.delphi else (),
         align_bits=arguments.align_bits,
         log2_failure=arguments.failure,
         allow_insecure=arguments.allow_insecure,

@@ -41,7 +41,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--table", help="preset, MxN, or FILE.safetensors:KEY (default: the figure's own)")
     parser.add_argument("--link", help="preset or RATE,DELAY (default: the figure's own)")
     parser.add_argument("--machine", help="calibration file", metavar="FILE")
-    parser.add_argument("--measurements", type=Path, help="runs for 'measured': Parquet, CSV or JSON", metavar="FILE")
+    parser.add_argument(
+        "--measurements", type=Path, help="a campaign's folder, or runs as Parquet, CSV or JSON", metavar="FILE"
+    )
     parser.add_argument("--output", type=Path, help="a PNG, SVG or PDF file; with all a folder", metavar="PATH")
     parser.add_argument("--format", choices=ENDINGS, default="png", help="of the files of all (default png)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")

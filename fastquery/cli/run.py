@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from costmodel.presets import executing_engine
 from fastquery.cli.options import add_configuration_options, configuration_of, link_of, machine_of
 from fastquery.cli.show import bytes_text, failure_text, json_text, ledger_text, pairs, seconds_text
 from fastquery.runs import Run, run
@@ -64,7 +65,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from protocol.openfhe_library import OpenFHEUnavailable
 
     tokens = parse_tokens(arguments.tokens, arguments.token)
-    arguments.engine = arguments.engine or "residue"
+    arguments.engine = arguments.engine or executing_engine(arguments.protocol)
     configuration = configuration_of(arguments, tokens if isinstance(tokens, int) else len(tokens))
     bars: dict[str, Any] = {}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from costmodel.presets import executing_engine
 from fastquery.cli.options import add_lookup_options, configuration_of
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.queries import parse_address
@@ -109,7 +110,7 @@ def serve(arguments: argparse.Namespace, listener: socket.socket) -> int:
         timeout_s=arguments.timeout,
         patience_s=5 * arguments.timeout,
     )
-    arguments.engine = arguments.engine or "residue"
+    arguments.engine = arguments.engine or executing_engine(arguments.protocol)
     configuration = configuration_of(arguments, arguments.tokens)
     table = load_table(configuration, arguments.table, arguments.seed)
     meter = Meter("server")

@@ -13,9 +13,11 @@ import pandas as pd
 from fastquery.figures.designs import described
 from fastquery.figures.inputs import Inputs
 
-
 REFERENCE = "campaign"
-"""How the name of the reference campaign's file begins."""
+"""The reference campaign's folder, or its file without the ending."""
+
+RUNS = "runs.csv"
+"""What a campaign's folder calls the file with a row a sample."""
 
 
 def measured_frame(path: Path | None = None) -> pd.DataFrame:
@@ -24,8 +26,9 @@ def measured_frame(path: Path | None = None) -> pd.DataFrame:
     Parameters
     ----------
     path
-        A Parquet or CSV file of runs, or JSON: one document of ``fastquery run --json``, a list of them, or one a
-        line. The reference data under ``validate/data`` if left out.
+        The folder of a campaign; or a Parquet or CSV file of runs, or JSON: one document of ``fastquery run --json``,
+        a list of them, or one a line. The reference campaign under ``validate/data`` if left out. Runs that a campaign
+        calls failed are counted in the caption and left out.
 
     Raises
     ------
@@ -33,14 +36,20 @@ def measured_frame(path: Path | None = None) -> pd.DataFrame:
         If there is no such file, or it cannot be read.
     """
     if path is None:
-        name = reference_name()
-        with resources.as_file(resources.files("validate").joinpath("data").joinpath(name)) as file:
-            return described(_read(file), "Predicted against measured", f"Reference campaign: {file.name}.")
-    return described(_read(path), "Predicted against measured", f"Measurements: {path.name}.")
+        folder = resources.files("validate").joinpath("data")
+        with resources.as_file(folder.joinpath(reference_name())) as reference:
+            return _described(_read(reference), f"Reference campaign: {reference.name}")
+    return _described(_read(path), f"Measurements: {path.name}")
+
+
+def _described(runs: pd.DataFrame, origin: str) -> pd.DataFrame:
+    done = runs[runs["status"] == "measured"].reset_index(drop=True) if "status" in runs else runs
+    failed = f", {len(runs) - len(done)} that failed left out" if len(done) < len(runs) else ""
+    return described(done, "Predicted against measured", f"{origin}, {len(done)} runs{failed}.")
 
 
 def reference_name() -> str:
-    """Name of the reference campaign's file in ``validate/data``.
+    """Name of the reference campaign's folder or file in ``validate/data``.
 
     Raises
     ------
@@ -49,16 +58,18 @@ def reference_name() -> str:
     """
     folder = resources.files("validate").joinpath("data")
     names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
-    found = [name for name in names if name.startswith(REFERENCE) and Path(name).suffix in READERS]
+    found = [name for name in names if Path(name).stem == REFERENCE and Path(name).suffix in ("", *READERS)]
     if not found:
         raise ValueError(
-            f"measurements are left out and validate/data holds no {REFERENCE}.parquet, .csv or .json; name a file of runs, such as one "
-            "that `fastquery run --json` or `fastquery validate` has written"
+            f"measurements are left out and validate/data holds no {REFERENCE!r}; name a campaign's folder or a file "
+            "of runs, such as one that `fastquery run --json` has written"
         )
     return min(found)
 
 
 def _read(path: Path) -> pd.DataFrame:
+    if path.is_dir():
+        return _read(path / RUNS)
     if path.suffix not in READERS:
         raise ValueError(f"measurements is {str(path)!r}; its name must end in one of {', '.join(READERS)}")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from costmodel.parameters import Configuration
-from protocol.engines import folded, openfhe, openfhe_packed, residue, simd
+from protocol.engines import delphi, folded, openfhe, openfhe_packed, residue, simd
 from protocol.engines.base import ClientEngine, Progress, ServerEngine
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
@@ -22,14 +22,27 @@ def server_engine(
     ValueError
         If no engine executes the configuration.
     """
+    if "delphi" in configuration.options:
+        delphi.check_split(configuration)
+        engine = _product_server(configuration, coefficients, meter, progress, allow_insecure)
+        return delphi.DelphiServer(engine, configuration, coefficients)
     if configuration.protocol == "folded":
         folded.warm_up(configuration)
         return folded.FoldedServerEngine(configuration, coefficients, meter)
+    return _product_server(configuration, coefficients, meter, progress, allow_insecure)
+
+
+def _product_server(
+    configuration: Configuration, coefficients: UnsignedArray, meter: Meter, progress: Progress, allow_insecure: bool
+) -> delphi.TableServer:
     if configuration.engine == "residue":
         residue.warm_up(configuration, allow_insecure)
         return residue.ResidueServer(configuration, coefficients, meter, progress, allow_insecure)
     if configuration.engine == "openfhe":
-        return _openfhe(configuration)[0](configuration, coefficients, meter, progress, allow_insecure)
+        server: delphi.TableServer = _openfhe(configuration)[0](
+            configuration, coefficients, meter, progress, allow_insecure
+        )
+        return server
     raise ValueError(f"engine is {configuration.engine!r}, which is priced but not executed; take openfhe or residue")
 
 
@@ -43,14 +56,25 @@ def client_engine(
     ValueError
         If no engine executes the configuration.
     """
+    if "delphi" in configuration.options:
+        delphi.check_split(configuration)
+        engine = _product_client(configuration, tokens, meter, allow_insecure, seeds)
+        return delphi.DelphiClient(engine, configuration, tokens, meter)
     if configuration.protocol == "folded":
         folded.warm_up(configuration)
         return folded.FoldedClientEngine(configuration, tokens, meter)
+    return _product_client(configuration, tokens, meter, allow_insecure, seeds)
+
+
+def _product_client(
+    configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool, seeds: SeedRecord
+) -> delphi.VectorClient:
     if configuration.engine == "residue":
         residue.warm_up(configuration, allow_insecure)
         return residue.ResidueClient(configuration, tokens, meter, allow_insecure, seeds)
     if configuration.engine == "openfhe":
-        return _openfhe(configuration)[1](configuration, tokens, meter, allow_insecure)
+        client: delphi.VectorClient = _openfhe(configuration)[1](configuration, tokens, meter, allow_insecure)
+        return client
     raise ValueError(f"engine is {configuration.engine!r}, which is priced but not executed; take openfhe or residue")
 
 

@@ -261,8 +261,12 @@ class OpenFHEClient(KeyHolder):
     def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
         """Secret-key encryptions of the one-hot polynomials, one a frame."""
         for token in tokens:
-            for polynomial in self._layout.query(token):
-                yield self.encrypt_polynomial(polynomial)
+            yield from map(self.encrypt_polynomial, self._layout.query(token))
+
+    def encrypt_vectors(self, vectors: IntArray) -> Iterator[bytes]:
+        """The same for any vectors modulo t, (tokens, m)."""
+        for vector in vectors:
+            yield from map(self.encrypt_polynomial, self._layout.vector(vector))
 
     def decrypt(self, frames: Iterable[bytes]) -> Shares:
         """The client's shares, an answer polynomial a frame."""
@@ -272,6 +276,7 @@ class OpenFHEClient(KeyHolder):
             columns = [self.decrypt_polynomial(next(arriving))[layout.used(output)] for output in range(layout.outputs)]
             rows.append(np.concatenate(columns))
         return np.stack(rows)
+
 
 class OpenFHEServer:
     """The server's kernels; the table lives here, and no secret key ever does.

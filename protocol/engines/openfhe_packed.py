@@ -83,8 +83,12 @@ class PackedClient(KeyHolder):
     def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
         """Secret-key encryptions of the one-hot polynomials, one a frame."""
         for token in tokens:
-            for polynomial in self._plan.layout.query(token):
-                yield self.encrypt_polynomial(polynomial)
+            yield from map(self.encrypt_polynomial, self._plan.layout.query(token))
+
+    def encrypt_vectors(self, vectors: IntArray) -> Iterator[bytes]:
+        """The same for any vectors modulo t, (tokens, m)."""
+        for vector in vectors:
+            yield from map(self.encrypt_polynomial, self._plan.layout.vector(vector))
 
     def decrypt(self, frames: Iterable[bytes]) -> Shares:
         """The client's shares, a packed answer a frame: what is at the results' coefficients, rounded to t."""

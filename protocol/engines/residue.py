@@ -274,15 +274,22 @@ class ResidueClient:
 
     def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
         """A seed, unless it was announced, and the coefficients of b that answers depend on."""
-        plan = self._plan
+        return self._encrypt([self._plan.layout.query(token) for token in tokens])
+
+    def encrypt_vectors(self, vectors: NDArray[np.int64]) -> Iterator[bytes]:
+        """The same for any vectors modulo t, (tokens, m)."""
+        return self._encrypt([self._plan.layout.vector(vector) for vector in vectors])
+
+    def _encrypt(self, polynomials: Sequence[NDArray[np.int64]]) -> Iterator[bytes]:
+        plan, tokens = self._plan, len(polynomials)
         seed, announced = self._seed or self._fresh_seed(), self._seed is not None
         self._seed = None
-        with self._meter.work("encrypt", len(tokens) * plan.layout.inputs):
-            messages = np.concatenate([plan.layout.query(token) for token in tokens]).astype(np.uint64)
+        with self._meter.work("encrypt", tokens * plan.layout.inputs):
+            messages = np.concatenate(polynomials).astype(np.uint64)
             b = encrypt_seeded(self._secret, messages, plan.plaintext_modulus, seed, "query")
         with self._meter.work("pack bits"):
             block, coefficient = plan.query_places
-            b = b.reshape(len(tokens), plan.layout.inputs, plan.ring.limbs, -1)[:, block, :, coefficient]
+            b = b.reshape(tokens, plan.layout.inputs, plan.ring.limbs, -1)[:, block, :, coefficient]
             packed = b"".join(
                 pack_bits(drop_low_bits(b[..., limb].T, q, plan.dropped_bits), bits)
                 for limb, (q, bits) in enumerate(zip(plan.ring.moduli, plan.query_limb_bits, strict=True))
@@ -368,9 +375,7 @@ class ResidueServer:
         for first in range(0, layout.outputs, COLUMN_CHUNK):
             chunk = range(first, min(first + COLUMN_CHUNK, layout.outputs))
             with meter.work("encode table", len(chunk) * layout.inputs):
-                self.table[:, first : chunk.stop] = transform_table(
-                    self._polynomials(plan, chunk), self.ring, factors
-                )
+                self.table[:, first : chunk.stop] = transform_table(self._polynomials(plan, chunk), self.ring, factors)
             progress("encoding table", chunk.stop, layout.outputs)
         self.seeds = RecentSeeds()
 

@@ -80,9 +80,13 @@ class SlotPlan:
 
     def query(self, token: int) -> IntArray:
         """Slots of the query of a token, (inputs, N)."""
-        entries = np.zeros((self.slots.inputs, self.slots.period), dtype=np.int64)
-        entries[divmod(token, self.slots.period)] = 1
-        return np.tile(entries, self.degree // self.slots.period)
+        return self.vector(np.eye(1, self.rows, token, dtype=np.int64)[0])
+
+    def vector(self, values: IntArray) -> IntArray:
+        """Slots of the query of any vector (m,), (inputs, N)."""
+        entries = np.zeros(self.slots.inputs * self.slots.period, dtype=np.int64)
+        entries[: self.rows] = values
+        return np.tile(entries.reshape(self.slots.inputs, -1), self.degree // self.slots.period)
 
     def diagonal(self, coefficients: NDArray[Any], block: int, output: int, index: int) -> IntArray:
         """Slots (N,) of a diagonal of the table (m, n') for a query ciphertext and an answer; 0 beyond the table."""
@@ -129,8 +133,12 @@ class SlotClient(KeyHolder):
     def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
         """Secret-key encryptions of the one-hot rows, one a frame."""
         for token in tokens:
-            for values in self._plan.query(token):
-                yield self.encrypt_polynomial(values)
+            yield from map(self.encrypt_polynomial, self._plan.query(token))
+
+    def encrypt_vectors(self, vectors: IntArray) -> Iterator[bytes]:
+        """The same for any vectors modulo t, (tokens, m)."""
+        for vector in vectors:
+            yield from map(self.encrypt_polynomial, self._plan.vector(vector))
 
     def decrypt(self, frames: Iterable[bytes]) -> Shares:
         """The client's shares, an answer a frame."""
@@ -154,6 +162,7 @@ class SlotServer:
         allow_insecure: bool,
     ) -> None:
         self.plan = plan = SlotPlan(configuration, allow_insecure)
+        self.middle = 0
         layout = plan.slots
         self.diagonals: list[list[list[Any]]] = []  # by query ciphertext, answer and rotation
         for block in range(layout.inputs):

@@ -179,7 +179,9 @@ def test_security_rests_on_the_largest_modulus() -> None:
     assert key_log2_q(Grid.of(published("cheetah", LLAMA_7B))) == 109
 
 
-@pytest.mark.parametrize("system", [system for system in PROTOCOLS if system not in ("ciphergpt", "fastquery", "folded")])
+@pytest.mark.parametrize(
+    "system", [system for system in PROTOCOLS if system not in ("ciphergpt", "fastquery", "folded")]
+)
 def test_delphi_moves_the_product_offline(system: str) -> None:
     base = published(system, Table(32000, 512, 2))
     plain, split = estimate(base), estimate(base.updated(options=("delphi",)))

@@ -275,9 +275,12 @@ def test_reference_campaign_is_found_by_its_name(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(measurements.resources, "files", lambda package: tmp_path)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "other.csv").write_text("# no runs\na,b\n1\n")
-    with pytest.raises(ValueError, match=r"validate/data holds no campaign\.parquet"):
+    with pytest.raises(ValueError, match="validate/data holds no 'campaign'"):
         figures.measured_frame()
-    (tmp_path / "data" / "campaign.csv").write_text("server_s,predicted_server_s\n1.0,1.1\n")
+    (tmp_path / "data" / "campaign").mkdir()
+    rows = "status,held_out,server_s,predicted_server_s\nmeasured,True,1.0,1.1\nfailed,True,,\n"
+    (tmp_path / "data" / "campaign" / "runs.csv").write_text(rows)
     frame = figures.measured_frame()
     assert frame["predicted_server_s"].tolist() == [1.1]
-    assert "campaign.csv" in frame.attrs["source"]
+    assert "1 runs, 1 that failed left out" in frame.attrs["source"]
+    assert "1 runs held out; error: median 10.0%" in fq.plot.measured(frame).axes[0].get_title()

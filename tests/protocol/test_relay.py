@@ -86,11 +86,15 @@ def test_every_byte_arrives_in_order_and_the_end_is_passed_on() -> None:
     sent = bytes(range(256)) * 4000
     arrived: list[bytes] = []
     listener, thread = target(lambda connection: arrived.append(receive(connection, len(sent) + 1)))
-    with listener, Relay("127.0.0.1", listener.getsockname()[1], Link(200e6, 2e-3, "test")) as between:
-        with socket.create_connection(("127.0.0.1", between.port)) as client:
-            client.sendall(sent)
-            client.shutdown(socket.SHUT_WR)
-            thread.join(timeout=20)
+    link = Link(200e6, 2e-3, "test")
+    with (
+        listener,
+        Relay("127.0.0.1", listener.getsockname()[1], link) as between,
+        socket.create_connection(("127.0.0.1", between.port)) as client,
+    ):
+        client.sendall(sent)
+        client.shutdown(socket.SHUT_WR)
+        thread.join(timeout=20)
     assert arrived == [sent]
 
 
@@ -123,6 +127,8 @@ def test_a_target_that_goes_away_ends_the_connection() -> None:
 def test_no_target_ends_the_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with Relay("127.0.0.1", port, Link(10e6, 1e-3, "test")) as between:
-        with socket.create_connection(("127.0.0.1", between.port), timeout=5.0) as client:
-            assert client.recv(1) == b""
+    with (
+        Relay("127.0.0.1", port, Link(10e6, 1e-3, "test")) as between,
+        socket.create_connection(("127.0.0.1", between.port), timeout=5.0) as client,
+    ):
+        assert client.recv(1) == b""

@@ -1,0 +1,251 @@
+"""The README's table: published systems, SPU by the model, and this project's designs, executed.
+
+`python -m benchmarks.headline [--repeats K] [--table MxN]` looks a random row up with every design, checks it, and
+writes one Markdown table between the README's markers. Every cell is measured in this run, derived by the model for the
+built-in machine, or read from the published claims, and its row says which.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from costmodel.estimate import estimate, terms
+from costmodel.grid import Grid
+from costmodel.ledger import Transfer, totals
+from costmodel.link import Link, exchange_s, parse_link
+from costmodel.parameters import Configuration
+from costmodel.presets import configuration
+from costmodel.published import published
+from fastquery.cli.show import failure_text
+from fastquery.provenance import provenance
+from fastquery.runs import Run, run
+from fastquery.tables import table_of
+from validate.published import UNITS, load_claims
+
+README = Path(__file__).parent.parent / "README.md"
+START, END = "<!-- headline -->", "<!-- /headline -->"
+TABLE = "32000x4096"
+LINKS = tuple(parse_link(text) for text in ("lan", "44Mbit/s,40ms", "9Mbit/s,40ms"))
+ALIGNMENT = ("ot extension", "carry corrections")
+ALIGN_BITS = 37
+"""Ring of the next layer's fixed-point numbers, Cheetah's and the paper's."""
+
+PUBLISHED = (("FastQuery, the paper", "table-6/packlwes"), ("Cheetah, the paper", "table-6/baseline"))
+"""Names and the claims with their communication and latency."""
+
+DESIGNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("FastQuery's rows, no flooding", "fastquery", {"flooding_bits": 0}),
+    ("FastQuery's rows", "fastquery", {"flooding_bits": 40}),
+    ("folded, no flooding", "folded", {"flooding_bits": 0}),
+    ("folded", "folded", {"flooding_bits": 40}),
+    (f"folded, {ALIGN_BITS}-bit shares", "folded", {"flooding_bits": 40, "align_bits": ALIGN_BITS}),
+    (
+        f"folded, {ALIGN_BITS}-bit plaintext, no flooding",
+        "folded",
+        {
+            "flooding_bits": 0,
+            "align_bits": ALIGN_BITS,
+            "widths": (4,),
+            "ring": {"plaintext_modulus": 2**ALIGN_BITS},
+        },
+    ),
+)
+"""Name, protocol and options; each runs as it is and prepared."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One design; None where it has no such figure."""
+
+    design: str
+    source: str  # published, model or measured
+    both_bytes: float  # up and down, alignment left out
+    up_bytes: float | None = None
+    down_bytes: float | None = None
+    alignment_bytes: float | None = None
+    setup_bytes: float | None = None
+    server_s: float | None = None
+    online_s: float | None = None  # the server's, where the rest was done before the token was known
+    latency_s: tuple[float, ...] = ()  # by LINKS
+    security_bits: float | None = None
+    log2_failure: float | None = None
+    flooding_bits: int | None = None
+
+
+def published_rows() -> list[Row]:
+    """The paper's own numbers; it gives a total of both directions."""
+    claims = {claim.id: claim for claim in load_claims()}
+
+    def number(name: str) -> float:
+        claim = claims[name]
+        assert not isinstance(claim.published, tuple)
+        return claim.published * UNITS.get(claim.unit, 1.0)
+
+    return [
+        Row(design, "published", number(f"{name}/communication"), server_s=number(f"{name}/latency"))
+        for design, name in PUBLISHED
+    ]
+
+
+def model_row(design: str, priced: Configuration) -> Row:
+    """A system by the model, at the built-in machine."""
+    figures = estimate(priced).figures
+    return Row(
+        design,
+        "model",
+        figures["up_bytes"] + figures["down_bytes"],
+        figures["up_bytes"],
+        figures["down_bytes"],
+        0,
+        figures["setup_bytes"],
+        figures["server_s"],
+        latency_s=tuple(estimate(priced, link).figures["latency_s"] for link in LINKS),
+        security_bits=figures["security_bits"],
+        log2_failure=figures["log2_failure"],
+        flooding_bits=priced.flooding_bits,
+    )
+
+
+def measured_row(design: str, result: Run) -> Row:
+    """A run: bytes and seconds of its measured ledger, security and failure of its parameters."""
+    ledger, one = result.ledger, result.configuration
+    measured = totals(ledger)
+    alignment = ledger[ledger["item"].isin(ALIGNMENT)]
+    extra = {party: float(alignment.loc[alignment["party"] == party, "bytes"].sum()) for party in ("client", "server")}
+    up, down = measured["up_bytes"] - extra["client"], measured["down_bytes"] - extra["server"]
+    work = ledger[(ledger["kind"] == "work") & (ledger["party"] == "server") & (ledger["phase"] == "online")]
+    figures = result.prediction.figures
+    return Row(
+        design + (", prepared" if one.prepared else ""),
+        "measured",
+        up + down,
+        up,
+        down,
+        sum(extra.values()),
+        measured["setup_bytes"],
+        measured["server_s"],
+        float(work["seconds"].sum()) if one.prepared else None,
+        tuple(latency_s(result, link) for link in LINKS),
+        figures["security_bits"],
+        figures["log2_failure"],
+        one.flooding_bits,
+    )
+
+
+def latency_s(result: Run, link: Link) -> float:
+    """Seconds from token to shares over a link: both parties' measured online seconds, and the measured bytes by TCP.
+
+    An exchange is what one waits for the other's answer to; the model says which message belongs to which.
+    """
+    exchange = {
+        (term.party, term.item): term.exchange
+        for term in terms(Grid.of(result.configuration))
+        if isinstance(term, Transfer) and term.phase == "online"
+    }
+    online = result.ledger[result.ledger["phase"] == "online"]
+    sent: dict[int, dict[str, float]] = {}
+    for entry in online[online["kind"] == "transfer"].itertuples():
+        both = sent.setdefault(exchange[entry.party, entry.item], {"client": 0.0, "server": 0.0})
+        both[entry.party] += entry.bytes
+    computing = float(online.loc[online["kind"] == "work", "seconds"].sum())
+    waiting = (
+        exchange_s(one["client"], one["server"], link.rate_bit_per_s, link.round_trip_s) for one in sent.values()
+    )
+    return computing + float(sum(waiting))
+
+
+def executed(design: str, protocol: str, options: Mapping[str, Any], prepared: bool, table: str, repeats: int) -> Run:
+    """The run with the least server CPU time of so many.
+
+    Raises
+    ------
+    SystemExit
+        If a row came out wrong or a ledger is not as predicted.
+    """
+    one = configuration(protocol, table_of(table, 1), engine="residue", prepared=prepared, **options)
+    runs = [run(one, table, seed=seed) for seed in range(repeats)]
+    for result in runs:
+        if not (result.correct and result.agrees):
+            raise SystemExit(f"{design}: {result.mismatches} channels wrong, ledgers agree: {result.agrees}")
+    return min(runs, key=lambda result: totals(result.ledger)["server_s"])
+
+
+def markdown(rows: Iterable[Row], repeats: int, table: str) -> str:
+    """The table with what its columns mean."""
+    heads = ["design", "", "up + down", "up", "down", "alignment", "keys, once", "server CPU s", "online s"]
+    heads += [f"s on {link.name}" for link in LINKS] + ["security", "fails", "flooding"]
+    lines = [heads, ["---", "---", *["---:"] * (len(heads) - 2)], *map(_cells, rows)]
+    about = provenance()
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    best = "" if repeats == 1 else f", the quickest of {repeats} runs"
+    return f"""One token, a random {table} table, bytes. *measured*: executed by two processes on one thread each of
+{about["processor"]}{best}, every channel right and every byte as predicted; latency is the measured seconds of both
+parties and the measured bytes over TCP. *model*: predicted for this machine. *published*: the paper's total and latency.
+Up and down leave the alignment of the shares to {ALIGN_BITS} bits out; *online* is the server's time once the rest was
+prepared. Without flooding the table is **not** protected from the client.
+
+{text}
+"""
+
+
+def _cells(row: Row) -> list[str]:
+    sizes = (row.both_bytes, row.up_bytes, row.down_bytes, row.alignment_bytes, row.setup_bytes)
+    seconds = (row.server_s, row.online_s, *(row.latency_s or (None,) * len(LINKS)))
+    return [
+        row.design,
+        row.source,
+        *(_shown(value, ",.0f") for value in sizes),
+        *(_shown(value, "#.3g") for value in seconds),
+        _shown(row.security_bits, ".0f"),
+        "" if row.log2_failure is None else failure_text(row.log2_failure),
+        _shown(row.flooding_bits, "d"),
+    ]
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def replaced(document: str, text: str) -> str:
+    """The document with the text between its markers.
+
+    Raises
+    ------
+    ValueError
+        If it does not have both markers, in order.
+    """
+    before, start, rest = document.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise ValueError(f"document has no {START} ... {END} to fill")
+    return f"{before}{START}\n{text.strip()}\n{END}{after}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=1, help="runs of a design, of which the quickest counts")
+    parser.add_argument("--table", default=TABLE, help=f"MxN (default {TABLE}); another leaves the README as it is")
+    options = parser.parse_args(arguments)
+    rows = published_rows() if options.table == TABLE else []
+    rows += [
+        model_row(f"SPU {name.removeprefix('spu-').upper()}", published(name, table_of(options.table, 1)))
+        for name in ("spu-fm32", "spu-fm64")
+    ]
+    for design, protocol, fields in DESIGNS:
+        for prepared in (False, True):
+            result = executed(design, protocol, fields, prepared, options.table, options.repeats)
+            rows.append(measured_row(design, result))
+            print(rows[-1], file=sys.stderr, flush=True)
+    text = markdown(rows, options.repeats, options.table)
+    if options.table == TABLE:
+        README.write_text(replaced(README.read_text("utf-8"), text), "utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Campaigns: the draw and its split, what is compared, what a report says, and going on after an interruption."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from costmodel.link import PRESETS
+from costmodel.parameters import Table
+from costmodel.presets import executable
+from validate import campaign as module
+from validate.campaign import Campaign, evaluated, planned, run_campaign
+from validate.report import write_report
+from validate.sampling import DESIGNS, Design, Sample, draw, operations, split
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    return draw(16, 3)
+
+
+def test_a_draw_is_reproducible_and_covers_every_design(samples: list[Sample]) -> None:
+    assert samples == draw(16, 3)
+    kinds = [(one.configuration.protocol, one.configuration.engine) for one in samples]
+    assert set(kinds) == {(design.protocol, design.engine) for design in DESIGNS}
+    assert len({one.link.name for one in samples}) >= 4
+    assert {one.configuration.prepared for one in samples} == {True, False}
+    assert len({one.configuration.flooding_bits > 0 for one in samples}) == 2
+    assert any(one.configuration.align_bits for one in samples)
+    assert max(one.configuration.table.tokens for one in samples) > 1
+    assert all(0 <= token < one.configuration.table.rows for one in samples for token in one.tokens)
+
+
+def test_half_of_every_design_is_held_out_and_the_rest_has_every_operation(samples: list[Sample]) -> None:
+    for design in DESIGNS:
+        own = [
+            s for s in samples if (s.configuration.protocol, s.configuration.engine) == (design.protocol, design.engine)
+        ]
+        assert sum(s.held_out for s in own) == len(own) // 2
+    covered = frozenset().union(*(operations(s.configuration) for s in samples if not s.held_out))
+    assert covered >= frozenset().union(*(operations(s.configuration) for s in samples if s.held_out))
+    assert split(samples, 3) == {s.index for s in samples if s.held_out}
+    assert split(samples, 4) != split(samples, 3)
+
+
+def test_a_sample_survives_its_document(samples: list[Sample]) -> None:
+    for sample in samples:
+        assert Sample.from_document(json.loads(json.dumps(sample.document()))) == sample
+
+
+def test_too_few_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="samples is 3"):
+        draw(3, 0)
+
+
+def tiny(index: int, *, held_out: bool, flooding_bits: int = 40, **changes: int) -> Sample:
+    configuration = executable(
+        "fastquery", Table(300, 24, 2), flooding_bits=flooding_bits, ring={"degree": 4096}, **changes
+    )
+    return Sample(index, configuration, "300x24", (3, 7), index, PRESETS["loopback"], held_out)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A campaign of three runs, one of which cannot be executed."""
+    broken = tiny(2, held_out=True)
+    broken = replace(broken, table="301x24")
+    chosen = [tiny(0, held_out=False), tiny(1, held_out=True), broken]
+    where = tmp_path_factory.mktemp("campaign")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "draw", lambda count, seed: chosen)
+        patch.setattr(module, "REFERENCES", 2)
+        run_campaign(where, 3, 5, {"processor": "test"}, sessions=2)
+    return where
+
+
+@pytest.fixture
+def found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
+    monkeypatch.setattr(module, "REFERENCES", 2)
+    return evaluated(folder)
+
+
+def test_runs_are_compared_and_failures_reported(found: Campaign) -> None:
+    summary, verdicts = found.summary(), found.verdicts()
+    assert (summary["samples"], summary["held_out"], summary["failed"]) == (3, 1, 1)
+    assert summary["wrong_channels"] == summary["byte_mismatches"] == summary["count_mismatches"] == 0
+    assert summary["noise_error_bits_max"] < 1
+    assert verdicts["bytes equal in every run"] == "holds"
+    assert verdicts["every sample was executed"] == "fails"
+    assert not found.holds
+    assert "301x24" in found.runs.set_index("sample").loc[2, "reason"]
+    sessions = found.measured["sessions"]
+    assert (sessions * 2 * 8 >= module.POOLED_COEFFICIENTS).all()
+
+
+def test_a_byte_more_is_found(folder: Path, found: Campaign, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    path = copy / "sessions" / "sample-001.json"
+    document = json.loads(path.read_text())
+    at = document["entries"]["item"].index("query")
+    document["entries"]["bytes"][at] += 1
+    path.write_text(json.dumps(document))
+    changed = evaluated(copy)
+    assert changed.summary()["byte_mismatches"] == 1
+    assert changed.verdicts()["bytes equal in every run"] == "fails"
+
+
+def test_the_report_names_failures_and_worst_cases(found: Campaign, tmp_path: Path) -> None:
+    picture = tmp_path / "figure.png"
+    markdown, page = write_report(found, tmp_path, {"a <picture>": picture})
+    text = markdown.read_text()
+    assert "301x24" in text
+    assert "bytes equal in every run | holds" in text
+    assert "![a <picture>](figure.png)" in text
+    written = page.read_text()
+    assert "a &lt;picture&gt;" in written
+    assert written.count("<table>") == written.count("</table>") >= 5
+
+
+def test_what_was_measured_is_not_measured_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+    monkeypatch.setattr(module, "REFERENCES", 2)
+    monkeypatch.setattr(
+        module, "_measured", lambda parties, sample, sessions: measured.append(sample.table) or failed()
+    )
+    again = run_campaign(folder, 3, 5, {}, sessions=2)
+    assert measured == ["301x24"]
+    assert again.provenance == {"processor": "test"}
+
+
+def failed() -> dict[str, str]:
+    return {"status": "failed", "reason": "still not 301x24"}
+
+
+def test_another_campaign_does_not_go_into_the_same_folder(folder: Path) -> None:
+    with pytest.raises(ValueError, match="another folder"):
+        planned(folder, 3, 6, 2, {})
+
+
+def test_a_folder_without_a_campaign_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=str(tmp_path)):
+        evaluated(tmp_path)
+
+
+def test_designs_that_execute_nothing_are_named() -> None:
+    with pytest.raises(ValueError, match="nonsense"):
+        draw(2, 0, [Design("nonsense", "residue")])
