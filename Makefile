@@ -67,8 +67,8 @@ format: $(STAMP)  ## let ruff mend what it can
 	$(PY) -m ruff check --fix $(SOURCES)
 	$(PY) -m ruff format $(SOURCES)
 
-bench: $(STAMP)  ## run every benchmark
-	@set -e; for script in $$(grep -ls '^if __name__ == "__main__":' benchmarks/*.py); do \
+bench: $(STAMP)  ## run every benchmark but the README's
+	@set -e; for script in $$(grep -ls '^if __name__ == "__main__":' $(filter-out benchmarks/headline.py,$(wildcard benchmarks/*.py))); do \
 	    module=benchmarks.$$(basename "$$script" .py); \
 	    echo "== $$module"; $(PY) -m "$$module"; \
 	done

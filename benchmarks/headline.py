@@ -39,8 +39,8 @@ PUBLISHED = (("FastQuery, the paper", "table-6/packlwes"), ("Cheetah, the paper"
 """Names and the claims with their communication and latency."""
 
 DESIGNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("FastQuery's rows, no flooding", "fastquery", {"flooding_bits": 0}),
-    ("FastQuery's rows", "fastquery", {"flooding_bits": 40}),
+    ("fastquery, no flooding", "fastquery", {"flooding_bits": 0}),
+    ("fastquery", "fastquery", {"flooding_bits": 40}),
     ("folded, no flooding", "folded", {"flooding_bits": 0}),
     ("folded", "folded", {"flooding_bits": 40}),
     (f"folded, {ALIGN_BITS}-bit shares", "folded", {"flooding_bits": 40, "align_bits": ALIGN_BITS}),
@@ -101,7 +101,7 @@ def model_row(design: str, priced: Configuration) -> Row:
         figures["up_bytes"] + figures["down_bytes"],
         figures["up_bytes"],
         figures["down_bytes"],
-        0,
+        None,
         figures["setup_bytes"],
         figures["server_s"],
         latency_s=tuple(estimate(priced, link).figures["latency_s"] for link in LINKS),
@@ -126,7 +126,7 @@ def measured_row(design: str, result: Run) -> Row:
         up + down,
         up,
         down,
-        sum(extra.values()),
+        sum(extra.values()) if one.align_bits else None,
         measured["setup_bytes"],
         measured["server_s"],
         float(work["seconds"].sum()) if one.prepared else None,
@@ -149,9 +149,10 @@ def latency_s(result: Run, link: Link) -> float:
     }
     online = result.ledger[result.ledger["phase"] == "online"]
     sent: dict[int, dict[str, float]] = {}
-    for entry in online[online["kind"] == "transfer"].itertuples():
-        both = sent.setdefault(exchange[entry.party, entry.item], {"client": 0.0, "server": 0.0})
-        both[entry.party] += entry.bytes
+    messages = online[online["kind"] == "transfer"]
+    for party, item, size in zip(messages["party"], messages["item"], messages["bytes"], strict=True):
+        both = sent.setdefault(exchange[party, item], {"client": 0.0, "server": 0.0})
+        both[party] += float(size)
     computing = float(online.loc[online["kind"] == "work", "seconds"].sum())
     waiting = (
         exchange_s(one["client"], one["server"], link.rate_bit_per_s, link.round_trip_s) for one in sent.values()
@@ -183,11 +184,12 @@ def markdown(rows: Iterable[Row], repeats: int, table: str) -> str:
     about = provenance()
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     best = "" if repeats == 1 else f", the quickest of {repeats} runs"
-    return f"""One token, a random {table} table, bytes. *measured*: executed by two processes on one thread each of
-{about["processor"]}{best}, every channel right and every byte as predicted; latency is the measured seconds of both
-parties and the measured bytes over TCP. *model*: predicted for this machine. *published*: the paper's total and latency.
-Up and down leave the alignment of the shares to {ALIGN_BITS} bits out; *online* is the server's time once the rest was
-prepared. Without flooding the table is **not** protected from the client.
+    return f"""One token, a random {table} table; sizes in bytes. *Measured*: executed by two processes on one thread
+each of an {about["processor"]}{best}, every channel right and every byte as predicted; latency is the measured seconds
+of both parties with the measured bytes over TCP by the model of the link. *Model*: predicted for this machine.
+*Published*: the paper's total, and its latency as the server's seconds. Up and down leave out what aligns the shares to
+{ALIGN_BITS} bits, which has its own column where shares are aligned; *online* is the server's time where the rest was
+prepared. Security in bits by the stricter table. Without flooding the table is **not** protected from the client.
 
 {text}
 """

@@ -242,7 +242,9 @@ def flooding_distance(parameters: FoldedParameters) -> float:
     if not p.flooding_bits:
         return 0.0
     noise = folded_noise(p, float(p.element_bound) ** 2)
-    hidden = noise_to_hide_log2(noise.worst_product + noise.folds, p.row_coefficients, p.log2_failure) + p.log2_q
+    zero = public_key_encryption_variance(p.sigma, p.degree) * 2.0 ** (-2.0 * p.log2_q)
+    worst = noise.worst_product + noise.folds + zero
+    hidden = noise_to_hide_log2(worst, p.row_coefficients, p.log2_failure) + p.log2_q
     return float(log2_flooding_distance(p.flooding_log2_bound - hidden, p.row_coefficients))
 
 

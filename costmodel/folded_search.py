@@ -29,7 +29,7 @@ from costmodel.folded_noise import (
     worst_product_variance,
 )
 from costmodel.folded_parameters import FoldedParameters, Gadget
-from costmodel.noise import TERNARY_VARIANCE, required_ratio
+from costmodel.noise import TERNARY_VARIANCE, public_key_encryption_variance, required_ratio
 from costmodel.packing import field_moduli, field_weights, packed_coefficients, required_plaintext_modulus
 from costmodel.security import security_bits
 
@@ -252,7 +252,8 @@ def _candidates(shape: FoldedParameters, byte_s: float) -> Iterator[_Candidate]:
     ring_switch, switched = _ring_switch_digits(shape, (limit / ratio) ** 2 / 64.0)
     flooding = np.zeros(hidden.shape)
     if shape.flooding_bits:
-        hide = noise_to_hide_log2(hidden, shape.row_coefficients, shape.log2_failure) + log2_q
+        zero = public_key_encryption_variance(shape.sigma, shape.degree) * 2.0 ** (-2.0 * log2_q)
+        hide = noise_to_hide_log2(hidden + zero, shape.row_coefficients, shape.log2_failure) + log2_q
         flooding = np.clip(np.ceil(shape.flooding_bits + hide), 0.0, log2_q - 2)
     room = limit - (np.exp2(flooding - log2_q) if shape.flooding_bits else 0.0)
     left = np.where(room > 0, (room / ratio) ** 2 - hidden - switched, -1.0)

@@ -139,5 +139,5 @@ def machine_toml(machine: Machine) -> str:
 
 
 def _unit_cost(values: Mapping[str, Any]) -> UnitCost:
-    numbers = {key: float(value) for key, value in values.items()}
+    numbers: dict[str, Any] = {key: float(value) for key, value in values.items()}
     return UnitCost(**{**numbers, "samples": int(numbers.get("samples", 0))})

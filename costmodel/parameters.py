@@ -164,6 +164,11 @@ class Configuration:
             _require_one_of("options", option, OPTIONS)
         check_packing(self.packing.widths, self.ring.plaintext_modulus, self.packing.levels)
 
+    @property
+    def has_offline_phase(self) -> bool:
+        """Whether messages are exchanged before the tokens are known."""
+        return self.prepared or "delphi" in self.options
+
     def updated(self, **changes: Any) -> Configuration:
         """A copy with some fields replaced, checked anew."""
         return replace(self, **changes)

@@ -17,11 +17,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from costmodel.estimate import Estimate, estimate
+from costmodel.folded_search import RINGS
 from costmodel.link import Link, exchange_s, parse_link
 from costmodel.machine import Machine, default_machine
 from costmodel.packing import required_plaintext_bits
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.presets import configuration
+from costmodel.protocols.folded import parameters_of
 from costmodel.protocols.registry import PROTOCOLS
 from costmodel.published import ABLATIONS, PAPER_WIDTHS
 from costmodel.security import security_bits
@@ -29,6 +31,7 @@ from costmodel.tuning import LOG2_FAILURE
 from fastquery.spaces import EXECUTED, Column, Space, configuration_at
 from fastquery.sweeps import RENAMED, Block, blocks, several
 from fastquery.tables import table_of
+from fastquery.winners import design_of, winners_frame
 
 Floats = NDArray[np.float64]
 Widths = tuple[int, ...]
@@ -86,6 +89,7 @@ class Requirements(NamedTuple):
     log2_failure: float = LOG2_FAILURE
     security: int = 128  # bits by the stricter table
     prepared: bool = False  # what does not depend on the token is done before it is known
+    align_bits: int = 0  # of every channel's share; 0 leaves the packed shares
 
 
 def rounding_error(widths: Widths) -> float:
@@ -134,6 +138,7 @@ class Optimum:
     configurations: tuple[Configuration, ...]  # of the rows of `pareto`
     searched: int
     skipped: tuple[str, ...]
+    winners: pd.DataFrame  # see :func:`fastquery.winners.winners_frame`
 
     def document(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -143,6 +148,7 @@ class Optimum:
                 {"configuration": asdict(one), **row}
                 for one, row in zip(self.configurations, self.pareto.to_dict(orient="records"), strict=True)
             ],
+            "winners": self.winners.to_dict(orient="records"),
             "searched": self.searched,
             "skipped": list(self.skipped),
         }
@@ -165,6 +171,7 @@ def optimize(
     log2_failure: float = LOG2_FAILURE,
     security: int = 128,
     prepared: bool = False,
+    align_bits: int = 0,
     at_most: Mapping[str, float] | None = None,
 ) -> Optimum:
     """The best configuration of a lookup and the Pareto front of two objectives.
@@ -189,6 +196,9 @@ def optimize(
         Statistical flooding, target log2 failure probability, and security in bits by the stricter table.
     prepared
         What does not depend on the token is done before it is known.
+    align_bits
+        Extend every channel's share to so many bits, by oblivious transfer or by a plaintext as wide with one channel
+        a coefficient; 0 leaves the packed shares.
     at_most
         Upper bounds by objective or figure: ``{"bytes": 1e6, "memory": 4e8}``.
 
@@ -218,7 +228,7 @@ def optimize(
         raise ValueError(f"max_error is {bound:.3g}; no packing has so small a quantisation error")
     profile = machine or default_machine()
     bounds = {"error": bound, **(at_most or {})}
-    needs = Requirements(flooding_bits, log2_failure, security, prepared)
+    needs = Requirements(flooding_bits, log2_failure, security, prepared, align_bits)
     search = Search(goal, (objective, *pareto), bounds, needs)
     names = list(PROTOCOLS) if "all" in several(protocol) else several(protocol)
     skipped = []
@@ -231,7 +241,8 @@ def optimize(
             if len(names) == 1:
                 raise
             skipped.append(f"{name}: {error}")
-    return search.optimum(profile, tuple(dict.fromkeys(skipped)))
+    as_published = configuration("fastquery", shape, ablation="packlwes")
+    return search.optimum(profile, tuple(dict.fromkeys(skipped)), estimate(as_published, goal.link, profile))
 
 
 def candidates(
@@ -249,6 +260,9 @@ def candidates(
     ValueError
         If the system cannot be had so.
     """
+    if protocol == "folded":
+        yield from _folded(table, packings, goal, needs)
+        return
     base = _base(protocol, table, needs)
     if base.engine not in EXECUTED:
         if not named or base.packing.widths in packings:
@@ -259,8 +273,8 @@ def candidates(
             yield _space(_base(protocol, table, needs, widths), goal.link)
         return
     layouts = dict.fromkeys((p.tile, p.output) for p in _layouts(base, table, needs))
-    for widths, (tile, output), limbs in product(packings, layouts, (1, 2)):
-        modulus = 2 ** required_plaintext_bits(widths)
+    plaintexts = [(widths, modulus) for widths in packings for modulus in _moduli(widths, needs.align_bits)]
+    for (widths, modulus), (tile, output), limbs in product(plaintexts, layouts, (1, 2)):
         rings = _rings(modulus, limbs, needs.security)
         if not len(rings["degree"]):
             continue
@@ -271,6 +285,41 @@ def candidates(
         if output == "packlwes":  # more digits take longer and leave less noise, fewer make smaller keys
             digits = {"digit_bits": np.array(DIGIT_BITS), "digit_dropped_bits": np.zeros(len(DIGIT_BITS), np.int64)}
             yield _space(carrier, goal.link, [*axes, digits], *wire)
+
+
+def _moduli(widths: Widths, align_bits: int) -> list[int]:
+    """The smallest plaintext modulus of a packing, and for one channel the one whose shares come out aligned."""
+    smallest = required_plaintext_bits(widths)
+    return [2**bits for bits in sorted({smallest, max(smallest, align_bits if len(widths) == 1 else 0)})]
+
+
+def _folded(table: Table, packings: Sequence[Widths], goal: Goal, needs: Requirements) -> Iterator[Space]:
+    """The folded query with every packing on the smallest ring that holds, and on the next.
+
+    Raises
+    ------
+    ValueError
+        If no ring holds any packing.
+    """
+    found, reason = 0, "folded has no packing"
+    for widths in packings:
+        for modulus in _moduli(widths, needs.align_bits):
+            held = 0
+            for degree, limb_bits in dict.fromkeys((ring.degree, ring.limb_bits) for ring in RINGS):
+                ring = {"degree": degree, "limb_bits": limb_bits, "plaintext_modulus": modulus}
+                try:
+                    base = _own("folded", table, needs, widths, ring)
+                    parameters_of(base)
+                except ValueError as error:
+                    reason = str(error)
+                    continue
+                yield _space(base, goal.link)
+                held += 1
+                if held == 2:  # a larger one only costs more
+                    break
+            found += held
+    if not found:
+        raise ValueError(reason)
 
 
 def pareto_mask(x: Floats, y: Floats) -> NDArray[np.bool_]:
@@ -326,8 +375,8 @@ class Search:
         self._rows.append(rows.assign(space=len(self._spaces)))
         self._spaces.append(block.space)
 
-    def optimum(self, machine: Machine, skipped: tuple[str, ...]) -> Optimum:
-        """The best of all, and the front.
+    def optimum(self, machine: Machine, skipped: tuple[str, ...], published: Estimate) -> Optimum:
+        """The best of all, the front, and the best of every design beside a published one.
 
         Raises
         ------
@@ -357,7 +406,19 @@ class Search:
             configurations,
             self.searched,
             skipped,
+            winners_frame(self._best(rows, machine), published),
         )
+
+    def _best(self, rows: pd.DataFrame, machine: Machine) -> dict[str, list[Estimate]]:
+        """By objective, the best of every design in order."""
+        designs = rows["space"].map({k: design_of(space.base) for k, space in enumerate(self._spaces)})
+        best = {}
+        for k, name in enumerate(self.objectives):
+            order = [f"objective_{k}", *(f"objective_{other}" for other in range(3) if other != k)]
+            firsts = rows.assign(design=designs).sort_values(order, kind="stable").drop_duplicates("design")
+            found = [self._configuration(row) for _, row in firsts.iterrows()]
+            best[name] = [estimate(one, self.goal.link, machine) for one in found]
+        return best
 
     def _configuration(self, row: pd.Series[Any]) -> Configuration:
         space = self._spaces[int(row["space"])]
@@ -382,17 +443,36 @@ class Search:
 def _base(protocol: str, table: Table, needs: Requirements, widths: Widths | None = None) -> Configuration:
     """The project's own design of a system where there is one, the published one otherwise."""
     try:
-        return configuration(
-            protocol,
-            table,
-            engine="residue",
-            widths=widths,
-            flooding_bits=needs.flooding_bits,
-            log2_failure=needs.log2_failure,
-            prepared=needs.prepared,
-        )
+        return _own(protocol, table, needs, widths)
     except ValueError:
-        return configuration(protocol, table)
+        return configuration(protocol, table, align_bits=needs.align_bits)
+
+
+def _own(
+    protocol: str,
+    table: Table,
+    needs: Requirements,
+    widths: Widths | None = None,
+    ring: Mapping[str, Any] | None = None,
+) -> Configuration:
+    """The project's own design of a system.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or none so.
+    """
+    return configuration(
+        protocol,
+        table,
+        engine="residue",
+        ring=ring,
+        widths=widths,
+        flooding_bits=needs.flooding_bits,
+        log2_failure=needs.log2_failure,
+        prepared=needs.prepared,
+        align_bits=needs.align_bits,
+    )
 
 
 def _layouts(base: Configuration, table: Table, needs: Requirements) -> Iterator[Packing]:

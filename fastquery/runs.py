@@ -65,7 +65,7 @@ class Run:
             "security_bits": predicted["security_bits"],
             "log2_failure": predicted["log2_failure"],
             "flooding_bits": self.configuration.flooding_bits,
-            "log2_statistical_distance": 0.0,
+            "log2_statistical_distance": predicted["log2_statistical_distance"],
             "align_bits": self.configuration.align_bits,
             "engine": self.configuration.engine,
             "peak_memory_bytes": self.peak_memory_bytes,

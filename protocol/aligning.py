@@ -1,4 +1,4 @@
-"""Bit-width alignment in a session: from shares modulo t of packed coefficients to shares modulo 2^L of every channel."""
+"""Bit-width alignment in a session: from shares modulo t of packed coefficients to shares modulo 2^L of channels."""
 
 from __future__ import annotations
 

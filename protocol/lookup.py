@@ -119,7 +119,7 @@ class LookupServer:
             aligner = alignment_of(AlignmentServer, self.configuration, self._public, channel, meter, transcript)
             aligner.setup()
             channel.send(Kind.READY, b"")
-        if self.configuration.prepared:
+        if self.configuration.has_offline_phase:
             with meter.phase_of("offline"):
                 announced = _receive(channel, Kind.ANNOUNCEMENT, engine.shapes.announcement)
                 _send(channel, Kind.FIRST_HALVES, engine.prepare(announced))
@@ -189,7 +189,7 @@ class ClientSession:
             aligner.setup()
             # A query that left while keys are under way would wait for them, and its latency would be theirs.
             channel.receive(Kind.READY, 0)
-        if configuration.prepared:
+        if configuration.has_offline_phase:
             with meter.phase_of("offline"):
                 _send(channel, Kind.ANNOUNCEMENT, engine.announce())
                 engine.accept_first_halves(_arriving(channel, Kind.FIRST_HALVES, engine.shapes.first_halves))

@@ -29,7 +29,7 @@ from validate.measurement import idealised
 FloatArray = NDArray[np.float64]
 
 CLOCK_S = 20e-6
-"""Seconds below which an entry's time is mostly the clock's and the interpreter's; errors are taken relative to more."""
+"""Seconds below which an entry's time is mostly the clock's; errors are taken relative to at least that."""
 
 ITERATIONS = 12
 """Of the weights; the coefficients then move by less than the noise."""
@@ -90,9 +90,10 @@ def fit_units(observed: Iterable[Observation]) -> dict[str, UnitCost]:
     """Affine cost of every operation.
 
     Minimised is the sum of ln(s/m)^2 over the entries, s idealised and m modelled seconds, by iterated weights: small
-    runs count as much as large ones, and half as much as twice as much. ``low`` and ``high`` are the 5 % and 95 % quantiles of measured over modelled seconds
-    over all repetitions, widened to contain 1; ``residual`` is the root mean square relative error of the fit and
-    ``spread`` the median over the entries of the 95 % quantile of the repetitions over the idealised seconds.
+    runs count as much as large ones, and half as much as twice as much. ``low`` and ``high`` are the 5 % and 95 %
+    quantiles of measured over modelled seconds over all repetitions, widened to contain 1; ``residual`` is the root
+    mean square of ln(m/s) and ``spread`` the median over the entries of the 95 % quantile of the repetitions over the
+    idealised seconds.
     """
     by_operation: dict[str, list[Observation]] = {}
     for one in observed:

@@ -8,6 +8,9 @@ Every step's measurements are written to disk as they come, so that an interrupt
     entries.parquet      every entry of every sample, idealised, beside its prediction
     runs.csv             one row a sample
     machine.toml         unit costs from the calibration part
+    campaign.toml        figures of the whole, verdicts and provenance
+
+The reference campaign of the project is ``runs.csv`` and ``campaign.toml`` of one, as ``validate/data/reference``.
 """
 
 from __future__ import annotations
@@ -95,7 +98,7 @@ class Campaign:
             error = relative_error(held_out, name)
             figures[f"{stem}_error_median"] = float(np.median(error)) if len(error) else math.nan
             figures[f"{stem}_error_max"] = float(np.max(error, initial=0.0)) if len(error) else math.nan
-        noise = np.abs(held_out["predicted_noise_bits"] - held_out["noise_bits"])
+        noise = (held_out["predicted_noise_bits"] - held_out["noise_bits"]).abs()
         figures["noise_error_bits_median"] = float(noise.median())
         figures["noise_error_bits_max"] = float(noise.max())
         for name in ("server_s", "latency_s"):
@@ -108,7 +111,7 @@ class Campaign:
         return figures
 
     def verdicts(self) -> dict[str, str]:
-        """What must hold, and whether it does: ``holds``, ``fails``, or ``noise`` where the machine is too noisy to say."""
+        """What must hold, and whether it does: ``holds``, ``fails``, or ``noise`` where the machine's hides it."""
         figures = self.summary()
         exact = {
             "every sample was executed": figures["failed"] == 0,
@@ -125,6 +128,17 @@ class Campaign:
                 found[f"{stem} seconds within {bound:.0%} ({'median' if which == 'median' else 'worst'})"] = verdict
         return found
 
+    def toml(self) -> str:
+        """Seed, figures, verdicts and provenance as a TOML document."""
+        origin = {name: value for name, value in self.provenance.items() if isinstance(value, (str, int, float))}
+        sections = {"summary": self.summary(), "verdicts": self.verdicts(), "provenance": origin}
+        lines = [f"version = {VERSION}", f"seed = {self.seed}"]
+        for name, section in sections.items():
+            lines += ["", f"[{name}]"]
+            for key, value in section.items():
+                lines.append(f"{json.dumps(key)} = {repr(value) if isinstance(value, float) else json.dumps(value)}")
+        return "\n".join(lines) + "\n"
+
     @property
     def holds(self) -> bool:
         """Whether nothing fails."""
@@ -134,7 +148,7 @@ class Campaign:
 def relative_error(runs: pd.DataFrame, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     """|predicted / measured - 1| of a column."""
     ratio = runs[f"predicted_{name}"].to_numpy(dtype=np.float64) / runs[name].to_numpy(dtype=np.float64)
-    return np.abs(ratio - 1.0)
+    return np.asarray(np.abs(ratio - 1.0))
 
 
 def machine_noise(references: pd.DataFrame, name: str) -> float:
@@ -255,8 +269,8 @@ def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]
         "reason": "",
         "wrong_channels": int(sum(wrong)),
         "spread": element_spread(plain.coefficients[:, : noise_columns(configuration)], plain.public.field_moduli),
-        "latency_s": [one.latency_s for one in measured],
-        "wall_latency_s": [one.execution.latency_s for one in measured],
+        "latency_s": [one.execution.latency_s for one in measured],
+        "waited_s": [one.waited_s for one in measured],
         "noise_bits": [one.execution.noise_bits for one in measured],
         "peak_memory_bytes": max(one.execution.peak_memory_bytes for one in measured),
         "entries": entries(measured).to_dict(orient="list"),
@@ -312,6 +326,7 @@ def evaluated(folder: Path) -> Campaign:
     every = pd.concat([frame.assign(sample=index) for index, frame in raw.items()], ignore_index=True)
     every.to_parquet(folder / "measurements.parquet", index=False)
     (folder / "machine.toml").write_text(machine_toml(machine), encoding="utf-8")
+    (folder / "campaign.toml").write_text(campaign.toml(), encoding="utf-8")
     return campaign
 
 
@@ -357,7 +372,7 @@ def _evaluated(
         **{name: measured[name] for name in (*BYTES, "server_s", "client_s", "offline_s", "table_s")},
         "latency_s": idealised(result["latency_s"]),
         "latency_median_s": float(np.median(result["latency_s"])),
-        "wall_latency_s": idealised(result["wall_latency_s"]),
+        "waited_median_s": float(np.median(result["waited_s"])),
         "noise_bits": pooled_noise_bits(result["noise_bits"]),
         **{f"predicted_{name}": figures[name] for name in (*BYTES, *SECONDS, "offline_s", "noise_bits")},
         "predicted_latency_low_s": figures["latency_low_s"],
@@ -375,7 +390,8 @@ def described(configuration: Configuration, sample: Sample) -> dict[str, Any]:
     ring = configuration.ring
     return {
         "protocol": configuration.protocol, "engine": configuration.engine, "table": sample.table,
-        "tokens": configuration.table.tokens, "ring_degree": ring.degree, "limb_bits": "+".join(map(str, ring.limb_bits)),
+        "tokens": configuration.table.tokens,
+        "ring_degree": ring.degree, "limb_bits": "+".join(map(str, ring.limb_bits)),
         "plaintext_modulus": ring.plaintext_modulus, "widths": ",".join(map(str, configuration.packing.widths)),
         "tile": configuration.packing.tile, "output": configuration.packing.output,
         "flooding_bits": configuration.flooding_bits, "prepared": configuration.prepared,

@@ -42,16 +42,7 @@ class Session(NamedTuple):
     """One session of a configuration."""
 
     execution: Execution
-    waited_s: float  # online, how long a party was ready to run and had no processor
-
-    @property
-    def latency_s(self) -> float:
-        """Wall seconds from token to shares, less what either party waited for a processor.
-
-        On an idle machine that is the wall time itself. Where both parties work at once and both have to wait, more is
-        subtracted than was lost.
-        """
-        return max(0.0, self.execution.latency_s - self.waited_s)
+    waited_s: float  # online, how long the parties were ready to run and had no processor, added up
 
 
 class Parties:

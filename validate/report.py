@@ -1,4 +1,4 @@
-"""The report of a campaign, in Markdown and in HTML: verdicts, errors, worst cases first, and where it all comes from."""
+"""The report of a campaign, in Markdown and in HTML: verdicts, errors, the worst cases first, and provenance."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def _opening(campaign: Campaign, summary: dict[str, Any]) -> str:
         f"held-out half before anything was measured. Unit costs were fitted to {calibrated} of them; the other "
         f"{summary['held_out']} were predicted. Seconds are CPU seconds without contention (the 10 % quantile of the "
         f"sessions of a configuration); contention added {summary['contention'] - 1:.0%} to a session's server seconds "
-        f"(95 % quantile, median over the configurations). One configuration measured again and again over the campaign "
+        "(95 % quantile, median over the configurations). "
+        "One configuration measured again and again over the campaign "
         f"moved by up to {summary['machine_noise_server']:.1%} in server seconds and "
         f"{summary['machine_noise_latency']:.1%} in latency: a difference below that is the machine's. "
         f"{summary['latency_in_interval']:.0%} of the held-out configurations had their median latency within the "

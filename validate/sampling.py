@@ -1,7 +1,8 @@
 """The space of configurations that a campaign draws from, and the draw: a low-discrepancy sequence over it.
 
 Every axis is a function of one coordinate in [0, 1). What a design cannot do falls back on what it can, so that every
-point of the sequence is a configuration; tables shrink until a run is expected to keep within its time.
+point of the sequence is a configuration; tables shrink until a run is expected to keep within its time, and where the
+smallest does not, no link is shaped.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ FLOODING = (None, 0, 20, 40)
 """None: the engine's default."""
 ALIGNMENT = (0, 0, 16, 32)
 LINKS = ("loopback", "paper-384", "paper-44", "paper-9", "wan")
-SPLITS = 4096
-"""Splits drawn in search of one whose calibration part has every operation."""
+AXES = 9
+SPLITS = 500
+"""Splits drawn in search of one whose calibration part has every operation at its smallest and its largest size."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Sample:
 
 
 def draw(count: int, seed: int, designs: Sequence[Design] = DESIGNS) -> list[Sample]:
-    """So many samples of a scrambled Sobol sequence, a part of them held out.
+    """So many samples of Sobol sequences, one a design and randomly shifted; half of them held out.
 
     Parameters
     ----------
@@ -106,8 +108,13 @@ def draw(count: int, seed: int, designs: Sequence[Design] = DESIGNS) -> list[Sam
     """
     if count < 2 * len(designs):
         raise ValueError(f"samples is {count}; {len(designs)} designs need at least {2 * len(designs)}")
-    sequence = qmc.Sobol(9, seed=np.random.default_rng(seed)).random_base2(max(1, math.ceil(math.log2(count))))
-    samples = [_sample(index, designs[index % len(designs)], sequence[index], seed + index) for index in range(count)]
+    points = qmc.Sobol(AXES, scramble=False).random_base2(math.ceil(math.log2(count / len(designs))))
+    # A sequence of its own for every design: every fourth point of one sequence keeps to a part of the space.
+    shifts = np.random.default_rng(seed).random((len(designs), AXES))
+    samples = []
+    for index in range(count):
+        turn, own = divmod(index, len(designs))
+        samples.append(_sample(index, designs[own], (points[turn] + shifts[own]) % 1.0, seed + index))
     held_out = split(samples, seed)
     return [replace(sample, held_out=sample.index in held_out) for sample in samples]
 
@@ -116,32 +123,48 @@ def split(samples: Sequence[Sample], seed: int) -> frozenset[int]:
     """Indices of the held-out half, drawn before anything is measured.
 
     Half of every design's samples are held out, chosen at random; of many such splits the first is taken whose
-    calibration part has every operation that the model knows for the samples, or the one that has most.
+    calibration part has most operations, and of these most within the sizes that the held-out part asks for, so that
+    predictions interpolate.
     """
     rng = np.random.default_rng([seed, 1])
     kinds = [(sample.configuration.protocol, sample.configuration.engine) for sample in samples]
-    needed = {sample.index: operations(sample.configuration) for sample in samples}
-    everything = frozenset().union(*needed.values())
-    best: tuple[int, frozenset[int]] = (-1, frozenset())
+    sizes = {sample.index: operations(sample.configuration) for sample in samples}
+    best: tuple[tuple[int, int], frozenset[int]] = ((-1, -1), frozenset())
     for _ in range(SPLITS):
         held: set[int] = set()
         for kind in dict.fromkeys(kinds):
             own = [sample.index for sample, other in zip(samples, kinds, strict=True) if other == kind]
             held.update(rng.permutation(own)[: len(own) // 2].tolist())
-        covered = frozenset().union(*(needed[index] for index in needed if index not in held))
-        if len(covered) > best[0]:
-            best = len(covered), frozenset(held)
-        if covered == everything:
-            break
+        score = _covered([sizes[k] for k in sizes if k not in held], [sizes[k] for k in held])
+        if score > best[0]:
+            best = score, frozenset(held)
     return best[1]
 
 
-def operations(configuration: Configuration) -> frozenset[tuple[str, str]]:
-    """Engine and operation of everything that a configuration computes, at least once."""
-    ledger = terms(Grid.of(configuration))
-    return frozenset(
-        (configuration.engine, term.operation) for term in ledger if isinstance(term, Work) and float(term.count) > 0
-    )
+Sizes = dict[tuple[str, str], tuple[float, float]]
+
+
+def _covered(known: Sequence[Sizes], asked: Sequence[Sizes]) -> tuple[int, int]:
+    """Of the operations asked for: how many are known, and how many sizes lie between known ones."""
+    ranges: Sizes = {}
+    for sizes in known:
+        for key, (low, high) in sizes.items():
+            least, most = ranges.get(key, (low, high))
+            ranges[key] = min(least, low), max(most, high)
+    wanted = [(key, bounds) for sizes in asked for key, bounds in sizes.items()]
+    within = [key for key, (low, high) in wanted if key in ranges and ranges[key][0] <= low and high <= ranges[key][1]]
+    return sum(key in ranges for key, _ in wanted), len(within)
+
+
+def operations(configuration: Configuration) -> Sizes:
+    """Engine and operation of everything that a configuration computes, with the least and the largest size of each."""
+    found: Sizes = {}
+    for term in terms(Grid.of(configuration)):
+        if isinstance(term, Work) and float(term.count) > 0:
+            key = (configuration.engine, term.operation)
+            low, high = found.get(key, (math.inf, 0.0))
+            found[key] = min(low, float(term.size)), max(high, float(term.size))
+    return found
 
 
 def _sample(index: int, design: Design, at: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> Sample:
@@ -157,7 +180,11 @@ def _sample(index: int, design: Design, at: np.ndarray[Any, np.dtype[np.float64]
     }
     configuration = _possible(design, Table(rows, channels, tokens), options)
     while _expected_s(configuration, link) > MAX_RUN_S:
-        rows, channels, tokens = _smaller(rows, channels, tokens)
+        smaller = _smaller(rows, channels, tokens)
+        if smaller == (rows, channels, tokens):
+            link = PRESETS["loopback"]  # the smallest table is still too much for the link
+            break
+        rows, channels, tokens = smaller
         configuration = _possible(design, Table(rows, channels, tokens), options)
     drawn = np.random.default_rng([seed, 2]).integers(0, rows, tokens)
     return Sample(index, configuration, f"{rows}x{channels}", tuple(drawn.tolist()), seed, link)
@@ -192,12 +219,10 @@ def _expected_s(configuration: Configuration, link: Link) -> float:
 
 
 def _smaller(rows: int, channels: int, tokens: int) -> tuple[int, int, int]:
-    """The same with one of the three halved: whichever is the furthest above its least."""
+    """The same with one of the three halved: whichever is the furthest above its least, if any is."""
     sizes, bounds = [rows, channels, tokens], (ROWS, CHANNELS, TOKENS)
     above = [math.log(size / low) / math.log(high / low) for size, (low, high) in zip(sizes, bounds, strict=True)]
     largest = above.index(max(above))
-    if above[largest] <= 0:
-        raise ValueError(f"a run may take {MAX_RUN_S} s; the smallest table, {rows}x{channels}, takes longer")
     sizes[largest] = max(bounds[largest][0], sizes[largest] // 2)
     return sizes[0], sizes[1], sizes[2]
 

@@ -1,4 +1,4 @@
-"""This project's own lookup: FastQuery's and Cheetah's products on seeded ciphertexts in exactly as many bits as needed.
+"""FastQuery's, Cheetah's and BumbleBee's products on seeded ciphertexts, in exactly as many bits as needed.
 
 A query is a seed and, of each b, the coefficients that meet a row of the table, their lowest bits dropped. An answer
 is a in few bits, whole, and b in few bits at the coefficients that hold a packed column. Keys are a seed and every b.
@@ -17,6 +17,8 @@ References
 from __future__ import annotations
 
 from typing import NamedTuple
+
+import math
 
 import numpy as np
 
@@ -37,8 +39,8 @@ from costmodel.protocols.session import overhead_terms, residues, setup_terms
 from costmodel.tiles import cheetah_tile, column_tile, spu_tile
 from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
 
-FLOODING_TAIL_LOG2 = -64
-"""log2 of the probability that a coefficient's noise exceeds the bound that flooding is sized for."""
+FLOODING_TAIL_BITS = 24
+"""How far below 2^-flooding_bits the probability lies that a coefficient exceeds what flooding is sized for."""
 
 SHORT_PLAINTEXT_MODULUS = 2**16
 """Up to here centred table entries fit 16 bits."""
@@ -246,8 +248,15 @@ def product_variance(grid: Grid, mean_square: Number) -> Number:
 
 
 def flooding_width_bits(grid: Grid) -> Number:
-    """K such that flooding uniform in [-2^(k-1), 2^(k-1)) is 2^flooding_bits over the worst table's noise."""
-    bound = noise_bound(np.sqrt(product_variance(grid, grid.element_worst_square)), FLOODING_TAIL_LOG2)
+    """K such that flooding uniform in [-2^(k-1), 2^(k-1)) is 2^flooding_bits over what it hides.
+
+    That is the worst table's noise, the noise of the encryption of zero, which would tell of its randomness, and the
+    rounding of Q/t times an element. A coefficient exceeds the bound with a probability 24 bits below 2^-flooding_bits,
+    so that the statistical distance is the flooding's.
+    """
+    hidden = product_variance(grid, grid.element_worst_square) + public_key_encryption_variance(grid.sigma, grid.degree)
+    rounding = math.sqrt(grid.element_worst_square) / 2 + 1
+    bound = noise_bound(np.sqrt(hidden), -(grid.flooding_bits + FLOODING_TAIL_BITS)) + rounding
     return np.ceil(np.log2(bound) + grid.flooding_bits).astype(np.int64) + 1
 
 

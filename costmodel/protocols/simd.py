@@ -116,8 +116,8 @@ def noise(grid: Grid) -> Number:
     With V of a key switch, S key switches for D rotations and g sums,
     ((m/M) N t^2/3 (D sigma^2 + S V) + N^2 t^2/48 + V) 2^g - V.
 
-    The second term is that OpenFHE encodes by rounding down, 1/2 too low in the mean, and multiplies by t/2 in the mean;
-    automorphisms scatter the signs, so that it arises where the query is not rotated.
+    The second term is that OpenFHE encodes by rounding down, 1/2 too low in the mean, and multiplies by t/2 in the
+    mean; automorphisms scatter the signs, so that it arises where the query is not rotated.
     """
     plan = slots(grid.rows, grid.coefficients, grid.degree)
     product, switch = _variances(grid, plan)

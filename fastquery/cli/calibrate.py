@@ -76,9 +76,9 @@ def execute(arguments: argparse.Namespace) -> int:
         "python": str(origin["python"]),
         "commit": origin["commit"] or "",
         "versions": ", ".join(f"{name} {version}" for name, version in origin["versions"].items() if version),
-        "measured": f"{' and '.join(sorted(observed))}: {len(sample)} configurations in {arguments.sessions} sessions each on "
-        "one thread, CPU seconds; fitted to the 10 % quantile of the sessions, intervals are the 5 % and 95 % quantiles "
-        "of all of them over the fit",
+        "measured": f"{' and '.join(sorted(observed))}: {len(sample)} configurations in {arguments.sessions} sessions "
+        "each on one thread, CPU seconds; fitted to the 10 % quantile of the sessions, intervals are the 5 % and 95 % "
+        "quantiles of all of them over the fit",
     }
     profile = calibrated(facts["processor"], observed, default_machine(), facts)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

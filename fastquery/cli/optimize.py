@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import sys
 from typing import Any
 
 import pandas as pd
@@ -12,10 +14,13 @@ from fastquery.cli.options import parse_widths
 from fastquery.cli.show import bytes_text, failure_text, json_text, pairs, seconds_text
 from fastquery.cli.sweep import machine_named
 from fastquery.optimizer import FLOODING_BITS, OBJECTIVES, Optimum, optimize
+from fastquery.runs import Run, run
+from fastquery.spaces import EXECUTED
 
 EXAMPLE = f"""examples:
   fastquery optimize --table llama-7b --link 44Mbit/s,40ms --queries 100
   fastquery optimize --table gpt2 --objective bytes --pareto bytes,server --at-most memory=4e8 --json
+  fastquery optimize --link 9Mbit/s,40ms --align-bits 37 --run
   fastquery optimize --packing 4,3,3 --packing 8 --pareto error,bytes --max-error 1 --flooding-bits 0
 
 Objectives: {", ".join(OBJECTIVES)}. bytes are those of a query with its share of the setup (keys), time is the latency
@@ -53,6 +58,15 @@ def add_parser(subparsers: Any) -> None:
         "--prepared", action="store_true", help="do what does not depend on the token before it is known"
     )
     parser.add_argument(
+        "--align-bits",
+        type=int,
+        default=0,
+        metavar="L",
+        help="extend every channel's share to L bits (default 0: do not)",
+    )
+    parser.add_argument("--run", action="store_true", help="execute the best over the link, measured beside predicted")
+    parser.add_argument("--seed", type=int, default=0, help="with --run: of a random table and of drawn tokens")
+    parser.add_argument(
         "--at-most", action="append", default=[], metavar="NAME=VALUE", help="bound an objective or figure: bytes=1e6"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
@@ -82,10 +96,42 @@ def execute(arguments: argparse.Namespace) -> int:
         log2_failure=arguments.failure,
         security=arguments.security,
         prepared=arguments.prepared,
+        align_bits=arguments.align_bits,
         at_most=bounds_of(arguments.at_most),
     )
-    print(json_text(result.document()) if arguments.json else text(result))
-    return 0
+    if not arguments.run:
+        print(json_text(result.document()) if arguments.json else text(result))
+        return 0
+    return execute_best(result, arguments)
+
+
+def execute_best(result: Optimum, arguments: argparse.Namespace) -> int:
+    """Run the best, print it beside its prediction, and fail unless the rows were right and the ledgers agree.
+
+    Raises
+    ------
+    ValueError
+        If the best is a published system, which nothing here executes.
+    """
+    from protocol.errors import ProtocolError
+    from protocol.openfhe_library import OpenFHEUnavailable
+
+    best = result.configuration
+    if best.engine not in EXECUTED:
+        raise ValueError(f"best is {best.protocol} as published, which nothing here executes; name another --protocol")
+    machine = machine_named(arguments.machine)
+    try:
+        measured = run(
+            best, arguments.table, arguments.tokens, seed=arguments.seed, machine=machine, link=result.estimate.link
+        )
+    except (OpenFHEUnavailable, ProtocolError) as error:
+        print(f"fastquery optimize: {error}", file=sys.stderr)
+        return 1
+    if arguments.json:
+        print(json_text({**result.document(), "run": measured.document()}))
+    else:
+        print(text(result), run_text(measured), sep="\n\n")
+    return 0 if measured.correct and measured.agrees else 1
 
 
 def bounds_of(texts: list[str]) -> dict[str, float]:
@@ -129,10 +175,47 @@ def text(result: Optimum) -> str:
             "security": f"{f['security_bits']:.0f} bits",
             "failure": failure_text(f["log2_failure"]),
             "flooding": f"{c.flooding_bits} bits",
+            **({"alignment": f"{c.align_bits} bits"} if c.align_bits else {}),
         }
     )
     columns = list(
         dict.fromkeys([*result.pareto.columns[:6], "ring_degree", "latency_s", "server_s", "setup_bytes", "ties"])
     )
     front = result.pareto[columns].to_string(index=False, float_format=lambda value: f"{value:.6g}")
-    return f"{best}\n\nPareto front of {result.searched:,} configurations:\n{front}"
+    return f"{best}\n\n{winners_text(result.winners)}\n\nPareto front of {result.searched:,} configurations:\n{front}"
+
+
+def winners_text(winners: pd.DataFrame) -> str:
+    """The winner of every objective, and how many times its bytes and its latency the others take."""
+    parts = []
+    for objective, rows in winners.groupby("objective", sort=False):
+        shown = {
+            "design": rows["design"],
+            "packing": rows["widths_bits"],
+            "log2_t": [f"{math.log2(t):.4g}" for t in rows["plaintext_modulus"]],
+            "N": rows["ring_degree"],
+            "up": rows["up_bytes"].map("{:,.0f}".format),
+            "down": rows["down_bytes"].map("{:,.0f}".format),
+            "setup": rows["setup_bytes"].map("{:,.0f}".format),
+            "server": rows["server_s"].map(seconds_text),
+            "latency": rows["latency_s"].map(seconds_text),
+            "flooding": rows["flooding_bits"].map("{:.0f}".format),
+            "up+down": rows["bytes_ratio"].map("{:.3g} x".format),
+            "time": rows["latency_ratio"].map("{:.3g} x".format),
+        }
+        parts.append(f"By {objective} {rows['design'].iloc[0]} wins:\n{pd.DataFrame(shown).to_string(index=False)}")
+    return "\n\n".join(parts)
+
+
+def run_text(measured: Run) -> str:
+    """What the run of the best gave, beside its prediction."""
+    d = measured.document()
+    right = f"all {measured.channels} channels right" if measured.correct else f"{measured.mismatches} channels WRONG"
+    agree = "agree entry by entry" if measured.agrees else "do NOT agree in every entry"
+    rows = {"executed": f"{right}; predicted and measured ledgers {agree}"}
+    for name in ("up", "down", "setup"):
+        rows[name] = f"{bytes_text(d[name + '_bytes'])}, predicted {bytes_text(d[f'predicted_{name}_bytes'])}"
+    for name in ("server", "latency"):
+        rows[name] = f"{seconds_text(d[name + '_s'])}, predicted {seconds_text(d[f'predicted_{name}_s'])}"
+    rows["latency"] += f" over {measured.prediction.link.name} by a relay"
+    return pairs(rows)

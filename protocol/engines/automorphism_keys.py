@@ -1,4 +1,4 @@
-"""OpenFHE's automorphism keys as they travel: one a frame, with noise of the full width, validated before they are read.
+"""OpenFHE's automorphism keys as they travel: one a frame, with noise of the full width, validated when they arrive.
 
 OpenFHE makes its switching keys with too little noise (:mod:`protocol.residue.openfhe_keys`); they are made anew before
 they leave. Its reader trusts what it reads: an arriving key is held against one made here for the same automorphism,

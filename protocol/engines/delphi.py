@@ -1,4 +1,4 @@
-"""Delphi's split around any product: the encrypted one on random vectors before the tokens are known, the rest in the clear.
+"""Delphi's split around any product: encrypted on random vectors before the tokens are known, the rest in the clear.
 
 Offline the client encrypts a random r for every token and both parties end with shares of W r. Online it sends x - r
 modulo t, from which the server learns nothing, and the server adds W (x - r) to its share. Each r is used once. The
@@ -59,6 +59,11 @@ def check_split(configuration: Configuration) -> None:
         raise ValueError("options has 'delphi'; the folded query is no vector that could be random")
 
 
+def _warm_up() -> None:
+    """Compile or load the kernels that pack bits."""
+    unpack_bits(pack_bits(np.ones(2, dtype=np.uint64), 3), 2, 3)
+
+
 def split_shapes(inner: Shapes, configuration: Configuration, tokens: int) -> Shapes:
     """Messages of the split, from those of the product."""
     bits = (configuration.ring.plaintext_modulus - 1).bit_length()
@@ -71,6 +76,7 @@ class DelphiClient:
 
     def __init__(self, engine: VectorClient, configuration: Configuration, tokens: int, meter: Meter) -> None:
         check_split(configuration)
+        _warm_up()
         self.shapes = split_shapes(engine.shapes, configuration, tokens)
         self._engine = engine
         self._modulus = configuration.ring.plaintext_modulus
@@ -127,6 +133,7 @@ class DelphiServer:
 
     def __init__(self, engine: TableServer, configuration: Configuration, coefficients: UnsignedArray) -> None:
         check_split(configuration)
+        _warm_up()
         self.engine = engine
         self.configuration = configuration
         self.coefficients = coefficients

@@ -47,6 +47,9 @@ COLUMN_CHUNK = 32
 PRODUCT_BYTES = 64 * 2**20
 """Most that the products of a chunk of columns take, over all tokens of a batch."""
 
+TOKENS_TOGETHER = 32
+"""Rows of a batch that share a pass over the table: more would take memory and save little."""
+
 FLOODING_WORD_BITS = 48
 
 NOISE_SAMPLE_TOKENS = 16
@@ -71,7 +74,8 @@ class Plan:
             )
         if self.configuration.packing.output not in ("extracted", "packlwes"):
             raise ValueError(
-                f"packing.output is {self.configuration.packing.output!r}; the residue engine sends extracted or packlwes"
+                f"packing.output is {self.configuration.packing.output!r}; the residue engine sends extracted or "
+                "packlwes"
             )
         if self.packs and self.configuration.packing.tile == "cheetah":
             raise ValueError("packing.tile is cheetah; output packing takes tile column or spu")
@@ -93,6 +97,11 @@ class Plan:
     def packs(self) -> bool:
         """Whether answers are packed by PackLWEs."""
         return self.configuration.packing.output == "packlwes"
+
+    @property
+    def whole_columns(self) -> bool:
+        """Whether a polynomial of the table is N entries of one column, laid out for a result at its constant one."""
+        return self.layout.tile_columns == 1 and self.layout.tile_rows == self.ring.ring_degree
 
     @cached_property
     def trees(self) -> compact.Trees:
@@ -156,7 +165,7 @@ class Plan:
             answer, coefficient = packed_positions(self.leaves, self.gap)
             leaf, place = np.divmod(np.arange(self.layout.columns), 1 if self.extracts else self.layout.tile_columns)
             return answer[leaf], coefficient[leaf] + place * self.gap
-        if self.layout.tile_columns == 1:
+        if self.whole_columns:
             return np.arange(self.layout.columns), np.zeros(self.layout.columns, dtype=np.int64)
         used = [self.layout.used(output) for output in range(self.layout.outputs)]
         return np.repeat(np.arange(len(used)), [u.size for u in used]), np.concatenate(used)
@@ -381,7 +390,7 @@ class ResidueServer:
 
     def _polynomials(self, plan: Plan, outputs: range) -> NDArray[np.signedinteger]:
         layout = plan.layout
-        if layout.tile_columns == 1 and layout.tile_rows == self.ring.ring_degree:
+        if plan.whole_columns:
             return convolution_order(self.weights[outputs.start : outputs.stop], self.ring.ring_degree)
         rows = self.weights.T
         polynomials = np.stack(
@@ -436,32 +445,52 @@ class ResidueSession:
     def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
         """Everything on the a of announced queries; the a of their answers is sent."""
         (seed,) = frames
-        packed, self._prepared = self._finish(self._products(Query(self._plan.ring, self._expand(seed)), halves=1))
+        packed, self._prepared = self._answers(seed, None)
         yield packed
 
     def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
         """Answers to a batch of queries, one-shot or prepared."""
-        plan = self._plan
         (frame,) = frames
-        if plan.configuration.prepared:
+        if self._plan.configuration.prepared:
             if self._prepared is None:
                 raise ProtocolError("a prepared query was not announced")
             columns, self._prepared = self._prepared, None
             yield self._mask_and_switch(self._add_inner_products(columns, self._read_query(frame)), shares)
             return
-        seed, b = frame[:SEED_BYTES], self._read_query(frame[SEED_BYTES:])
-        a = self._expand(seed)
-        if plan.scalar_products:
-            packed, columns = self._finish(self._products(Query(plan.ring, a), halves=1))
-            columns = self._add_inner_products(columns, b)
-        else:
-            packed, columns = self._finish(self._products(self._transform(a, b), halves=2))
+        packed, columns = self._answers(frame[:SEED_BYTES], self._read_query(frame[SEED_BYTES:]))
         yield packed + self._mask_and_switch(columns, shares)
+
+    def _answers(self, seed: bytes, b: Residues | None) -> tuple[bytes, Residues]:
+        """The a of all answers as they travel, and b at the packed columns, (tokens, limbs, n'), without masks.
+
+        Of queries whose b, (tokens, sent, limbs), is not known yet, b owes nothing to it. Some tokens at a time, so that
+        memory does not grow with the batch.
+        """
+        plan = self._plan
+        try:
+            self._server.seeds.claim(seed)
+        except SeedReused as error:
+            raise ProtocolError(str(error)) from None
+        halves, columns = [], []
+        for first in range(0, plan.tokens, TOKENS_TOGETHER):
+            tokens = range(first, min(first + TOKENS_TOGETHER, plan.tokens))
+            a = self._expand(seed, tokens)
+            if b is None or plan.scalar_products:
+                half, column = self._finish(self._products(Query(plan.ring, a), halves=1))
+            else:
+                whole = self._transform(a, b[tokens.start : tokens.stop])
+                half, column = self._finish(self._products(whole, halves=2))
+            halves.append(half)
+            columns.append(column)
+        with self._meter.work("switch a", 0):
+            packed = pack_bits(np.concatenate(halves), plan.wire.answer_a_bits)
+        joined = np.concatenate(columns)
+        return packed, joined if b is None or not plan.scalar_products else self._add_inner_products(joined, b)
 
     def _transform(self, a: Residues, b: Residues) -> Query:
         """Whole ciphertexts, from a in evaluation form and the coefficients of b that were sent."""
         plan = self._plan
-        with self._meter.work("transform query", plan.tokens * plan.layout.inputs):
+        with self._meter.work("transform query", len(a) * plan.layout.inputs):
             polynomials = np.zeros(a.shape, dtype=np.uint64)
             block, coefficient = plan.query_places
             polynomials[:, block, :, coefficient] = np.moveaxis(b, 1, 0)
@@ -477,16 +506,12 @@ class ResidueSession:
             ]
             return plan.ring.add(columns, np.stack(products, axis=1))
 
-    def _expand(self, seed: bytes) -> Residues:
-        """The a of all queries of a seed, (tokens, inputs, limbs, N) in evaluation form."""
-        plan = self._plan
-        try:
-            self._server.seeds.claim(seed)
-        except SeedReused as error:
-            raise ProtocolError(str(error)) from None
-        with self._meter.work("expand seed", plan.tokens * plan.layout.inputs):
-            a = expand_many(plan.ring, seed, "query", plan.tokens * plan.layout.inputs)
-        return a.reshape(plan.tokens, plan.layout.inputs, plan.ring.limbs, -1)
+    def _expand(self, seed: bytes, tokens: range) -> Residues:
+        """The a of some queries of a seed, (tokens, inputs, limbs, N) in evaluation form."""
+        plan, inputs = self._plan, self._plan.layout.inputs
+        with self._meter.work("expand seed", len(tokens) * inputs):
+            a = expand_many(plan.ring, seed, "query", len(tokens) * inputs, tokens.start * inputs)
+        return a.reshape(len(tokens), inputs, plan.ring.limbs, -1)
 
     def _read_query(self, data: bytes) -> Residues:
         """Coefficients of b that were sent, (tokens, sent, limbs)."""
@@ -507,14 +532,15 @@ class ResidueSession:
     def _products(self, query: Query, halves: int) -> Residues:
         """Answers in evaluation form, (tokens, answers, 2, limbs, N); of one half, a, their b owes nothing to a b."""
         plan, ring = self._plan, self._plan.ring
-        size = plan.tokens * halves * ring.limbs * ring.ring_degree * 8
+        tokens = query.shape[0]
+        size = tokens * halves * ring.limbs * ring.ring_degree * 8
         chunk = max(1, min(COLUMN_CHUNK, PRODUCT_BYTES // size))
-        shape = (plan.tokens, plan.answers, 2, ring.limbs, ring.ring_degree)
+        shape = (tokens, plan.answers, 2, ring.limbs, ring.ring_degree)
         answers = np.zeros(shape, dtype=np.uint64)
-        packers = [self._packer() for _ in range(plan.tokens)] if plan.key_exponents else []
+        packers = [self._packer() for _ in range(tokens)] if plan.key_exponents else []
         for first in range(0, plan.layout.outputs, chunk):
             table = self._server.table[:, first : first + chunk]
-            with self._meter.work("multiply-accumulate", plan.tokens * halves * table.shape[1] * table.shape[2]):
+            with self._meter.work("multiply-accumulate", tokens * halves * table.shape[1] * table.shape[2]):
                 products = multiply_accumulate(table, query)
             if halves == 1:
                 products = np.stack([np.zeros_like(products), products], axis=2)
@@ -524,7 +550,7 @@ class ResidueSession:
             for token, packer in enumerate(packers):
                 self._push(packer, products[:, token], first)
         if packers:
-            with self._meter.work("merge", plan.tokens * packing_merges(plan.leaves, plan.gap)):
+            with self._meter.work("merge", tokens * packing_merges(plan.leaves, plan.gap)):
                 for token, packer in enumerate(packers):
                     answers[token] = packer.finish()
         return answers
@@ -547,21 +573,20 @@ class ResidueSession:
             with self._meter.work("merge", 0):
                 packer.push(leaves)
 
-    def _finish(self, answers: Residues) -> tuple[bytes, Residues]:
-        """Flood the answers; their a as they travel, and b at the packed columns, (tokens, limbs, n')."""
+    def _finish(self, answers: Residues) -> tuple[Residues, Residues]:
+        """Flood the answers; their a in few bits, (tokens, answers, N), and b at the packed columns, (tokens, limbs, n')."""
         plan, ring = self._plan, self._plan.ring
         answer, coefficient = plan.answer_places
         if self._public_key is not None:
-            with self._meter.work("flood", plan.tokens * plan.answers):
-                for token in range(plan.tokens):
+            with self._meter.work("flood", len(answers) * plan.answers):
+                for token in range(len(answers)):
                     for one in range(plan.answers):
                         answers[token, one] = ring.add(answers[token, one], encrypt_zero(ring, self._public_key))
-        with self._meter.work("switch a", plan.tokens * plan.answers):
+        with self._meter.work("switch a", len(answers) * plan.answers):
             a = switch_modulus(ring.inverse(answers[:, :, 1]), ring, plan.wire.answer_a_bits)
-            packed = pack_bits(a, plan.wire.answer_a_bits)
         with self._meter.work("flood", 0):
             b = np.moveaxis(ring.inverse(answers[:, :, 0])[:, answer, :, coefficient], 0, 2)
-            return packed, ring.add(b, self._flooding(b.shape)) if plan.floods else b
+            return a, ring.add(b, self._flooding(b.shape)) if plan.floods else b
 
     def _flooding(self, shape: tuple[int, ...]) -> Residues:
         """Residues of integers uniform in [-2^(k-1), 2^(k-1)), of shape (tokens, limbs, n')."""
@@ -604,9 +629,10 @@ def _centred_columns(
 
 
 def warm_up(configuration: Configuration, allow_insecure: bool) -> None:
-    """Compile or load every kernel that a configuration uses, by a lookup in a table of as many rows as a polynomial has.
+    """Compile or load every kernel that a configuration uses, by a lookup in a small table.
 
-    With five columns every tile rule gives more than one answer, so that where answers are packed there is packing.
+    It has as many rows as a polynomial has coefficients. With five columns every tile rule gives more than one
+    answer, so that where answers are packed there is packing.
     """
     meter, fields, shape = Meter("client"), len(configuration.packing.widths), (configuration.ring.degree, 5)
     table = replace(configuration.table, rows=shape[0], channels=shape[1] * fields, tokens=1)

@@ -1,10 +1,10 @@
 """CrypTFlow2's product on OpenFHE: SIMD slots, the query rotated once for every diagonal of the table.
 
-A ciphertext holds M entries of the one-hot row, repeated over all N slots. Slot M g + u of diagonal i of an answer holds
-the table's entry at row (u + i) mod M and column D g + (u mod D) of the answer's; the sum of the products with the query
-rotated by i has in slot M g + u what the rows u, u + 1, ..., u + D - 1 modulo M give to that column, and rotations by D,
-2 D, ..., M/2 add up the rest. The answer's column D g + r is read at slot M g + r; see
-:mod:`costmodel.protocols.simd`. The mask covers every slot, since the others hold sums of the table's entries as well.
+A ciphertext holds M entries of the one-hot row, repeated over all N slots. Slot M g + u of diagonal i of an answer
+holds the table's entry at row (u + i) mod M and column D g + (u mod D) of the answer's. The sum of the products with
+the query rotated by i has in slot M g + u what the rows u to u + D - 1 modulo M give to that column, and rotations by
+D, 2 D, ..., M/2 add up the rest. The answer's column D g + r is read at slot M g + r; see
+:mod:`costmodel.protocols.simd`. The mask covers every slot: the others hold sums of the table's entries as well.
 
 Rotations are by powers of two, each an automorphism X -> X^(5^step) through OpenFHE with keys of this session.
 """
@@ -72,11 +72,11 @@ class SlotPlan:
     @property
     def answer_columns(self) -> int:
         """Columns of an answer, D N/M."""
-        return self.slots.diagonals * self.degree // self.slots.period
+        return int(self.slots.diagonals * self.degree // self.slots.period)
 
     def exponent(self, step: int) -> int:
-        """G of the automorphism X -> X^g that rotates to the left by ``step``."""
-        return pow(5, step % (self.degree // 2), 2 * self.degree)
+        """The g of the automorphism X -> X^g that rotates to the left by ``step``."""
+        return int(pow(5, step % (self.degree // 2), 2 * self.degree))
 
     def query(self, token: int) -> IntArray:
         """Slots of the query of a token, (inputs, N)."""
@@ -102,8 +102,9 @@ class SlotPlan:
     def used(self, output: int) -> IntArray:
         """Slots of an answer that hold a column each, in column order."""
         count = min(self.answer_columns, self.columns - output * self.answer_columns)
-        group, place = np.divmod(np.arange(count), self.slots.diagonals)
-        return group * self.slots.period + place
+        group, place = np.divmod(np.arange(count, dtype=np.int64), self.slots.diagonals)
+        used: IntArray = group * self.slots.period + place
+        return used
 
     def shapes(self, tokens: int) -> Shapes:
         """Lengths of every message."""

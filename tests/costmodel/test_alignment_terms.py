@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from costmodel.alignment import ferret_bytes, sirnn_bytes
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer
-from costmodel.parameters import Table
-from costmodel.protocols.alignment import alignment_terms, message_bytes
+from costmodel.parameters import Packing, Ring, Table
+from costmodel.protocols.alignment import alignment_terms, message_bytes, needs_transfers
 from costmodel.published import published
 from protocol.alignment.fields import Fields
 from protocol.alignment.messages import message_lengths
@@ -83,3 +83,16 @@ def test_fields_that_do_not_fill_the_modulus_are_refused() -> None:
     ring = type(base.ring)(4096, (39,), 10007)
     with pytest.raises(ValueError, match=r"ring\.t is 10007.*multiple of 512"):
         alignment_terms(Grid.of(base.updated(ring=ring, align_bits=37)))
+
+
+def test_one_wide_channel_a_coefficient_needs_no_transfer() -> None:
+    wide = grid(ring=Ring(4096, (53, 53), 2**37), packing=Packing((4,), "column", "packlwes"))
+    assert alignment_terms(wide) == ()
+    narrower = grid(ring=Ring(4096, (53, 53), 2**36), packing=Packing((4,), "column", "packlwes"))
+    assert total(alignment_terms(narrower), "client", "online") > 0
+
+
+@given(st.integers(1, 3), st.integers(1, 50), st.integers(1, 64))
+def test_transfers_are_needed_as_the_protocol_makes_them(fields: int, last_bits: int, target_bits: int) -> None:
+    moduli = (32,) * (fields - 1) + (2**last_bits,)
+    assert needs_transfers(fields, 2**last_bits, target_bits) == any(Fields(moduli).carry_bits(target_bits))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from costmodel.estimate import estimate
 from costmodel.folded_noise import (
     LeafNoise,
     failure,
@@ -27,6 +28,7 @@ from costmodel.folded_search import RINGS, choose_parameters, element_bound, lea
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.presets import executable
 from costmodel.protocols import folded
 from costmodel.security import security_bits
 
@@ -222,3 +224,21 @@ def test_what_does_not_hold_is_nan_in_a_grid_and_an_error_alone() -> None:
     assert np.isnan(noise[1])
     with pytest.raises(ValueError, match="holds"):
         folded.noise(Grid.of(configuration(300, 40), flooding_bits=40))
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("flooding_bits", [0, 40])
+def test_the_built_in_machine_prices_every_operation(flooding_bits: int, prepared: bool) -> None:
+    found = estimate(executable("folded", Table(3000, 96), flooding_bits=flooding_bits, prepared=prepared))
+    work = found.ledger[(found.ledger["kind"] == "work") & (found.ledger["count"] > 0)]
+    assert (work["seconds"] > 0).all()
+    assert (found.offline_s > 0) == prepared
+    assert found.server_s == pytest.approx(
+        work.loc[(work["party"] == "server") & (work["phase"] != "setup"), "seconds"].sum()
+    )
+
+
+def test_a_ring_named_whole_is_taken_as_it_is() -> None:
+    chosen = executable("folded", Table(3000, 96), flooding_bits=40)
+    ring = {"degree": chosen.ring.degree, "limb_bits": chosen.ring.limb_bits}
+    assert executable("folded", Table(3000, 96), flooding_bits=40, ring=ring) == chosen

@@ -16,12 +16,14 @@ from costmodel.grid import Grid
 from costmodel.link import PRESETS
 from costmodel.machine import default_machine
 from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.presets import configuration
 from costmodel.tuning import compact_wire
 from costmodel.wire_choice import wire_columns
 from fastquery.cli import main
 from fastquery.optimizer import Goal, Requirements, Search, candidates, optimize, pareto_mask, rounding_error
 from fastquery.spaces import Space
 from fastquery.sweeps import blocks
+from fastquery.winners import PUBLISHED, design_of
 
 SMALL = Table(3000, 96)
 FREE = Requirements(flooding_bits=0)
@@ -94,7 +96,8 @@ def test_the_optimum_is_that_of_brute_force(everything: tuple[Goal, list[Space]]
             held = (block.figures["log2_failure"] <= -40) & (block.figures["security_bits"] >= 128)
             rows.append(np.stack(flat)[:, held.ravel() & (flat[0] <= 1e7)])
     best, x, y = np.concatenate(rows, axis=1)
-    result = search.optimum(default_machine(), ())
+    published = estimate(configuration("fastquery", SMALL, ablation="packlwes"))
+    result = search.optimum(default_machine(), (), published)
     found = result.estimate
     assert found.up_bytes + found.down_bytes + found.setup_bytes / 10 == best.min()
     expected = sorted(
@@ -197,3 +200,57 @@ def test_the_command_prints_one_json_document(capsys: pytest.CaptureFixture[str]
     assert document["best"]["configuration"]["protocol"] == "fastquery"
     assert document["best"]["estimate"]["latency_s"] > 0
     assert document["pareto"][0]["configuration"]["table"] == {"rows": 3000, "channels": 96, "tokens": 1, "spread": 1.0}
+
+
+def test_winners_are_the_best_of_every_design_and_the_ratios_theirs() -> None:
+    result = optimize(SMALL, protocol=["fastquery", "folded"], link="9Mbit/s,40ms", objective="latency")
+    assert list(result.winners["objective"].unique()) == ["latency", "bytes"]
+    for objective, rows in result.winners.groupby("objective", sort=False):
+        assert sorted(rows["design"].iloc[:-1]) == ["fastquery", "folded"]
+        assert rows["design"].iloc[-1] == PUBLISHED
+        sent = rows["up_bytes"] + rows["down_bytes"]
+        assert rows["bytes_ratio"].tolist() == (sent / sent.iloc[0]).tolist()
+        assert rows["latency_ratio"].tolist() == (rows["latency_s"] / rows["latency_s"].iloc[0]).tolist()
+        executed = rows.iloc[:-1]
+        cost = executed["latency_s"] if objective == "latency" else sent.iloc[:-1] + executed["setup_bytes"]
+        assert cost.is_monotonic_increasing
+    for protocol in ("fastquery", "folded"):
+        alone = optimize(SMALL, protocol=protocol, link="9Mbit/s,40ms", objective="latency").estimate.latency_s
+        rows = result.winners[(result.winners["design"] == protocol) & (result.winners["objective"] == "latency")]
+        assert rows["latency_s"].tolist() == [alone]
+
+
+def test_shares_align_by_transfers_or_by_a_wide_plaintext() -> None:
+    result = optimize(SMALL, protocol="folded", flooding_bits=0, align_bits=16, packing=[(4,), (4, 3)])
+    rows = result.winners[result.winners["objective"] == "latency"].set_index("design")
+    wide, packed = rows.loc["folded, wide plaintext"], rows.loc["folded, oblivious transfer"]
+    assert wide["plaintext_modulus"] == 2**16
+    assert packed["plaintext_modulus"] < 2**16
+    assert {one.align_bits for one in result.configurations} == {16}
+    assert design_of(result.configuration) == rows.index[0]
+
+
+def test_the_folded_query_is_skipped_where_nothing_holds() -> None:
+    with pytest.raises(ValueError, match="element_bound is"):
+        optimize(SMALL, protocol="folded", packing=[(8, 8, 8, 8)], max_error=1)
+    both = optimize(SMALL, protocol=["folded", "fastquery"], packing=[(8, 8, 8)], max_error=1)
+    assert both.configuration.protocol == "fastquery"
+    assert any(line.startswith("folded: element_bound is") for line in both.skipped)
+
+
+def test_the_best_is_executed_beside_its_prediction(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["optimize", "--table", "600x48", "--protocol", "folded", "--packing", "4", "--align-bits", "16"]
+    assert main([*asked, "--flooding-bits", "0", "--max-error", "1", "--run", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    run, best = document["run"], document["best"]["estimate"]
+    assert run["correct"]
+    assert run["ledgers_agree"]
+    assert run["align_bits"] == 16
+    assert (run["up_bytes"], run["down_bytes"]) == (best["up_bytes"], best["down_bytes"])
+    assert run["latency_s"] > 0
+
+
+def test_a_published_system_is_not_executed(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["optimize", "--table", "600x48", "--protocol", "iron", "--flooding-bits", "0", "--max-error", "1"]
+    assert main([*asked, "--security", "80", "--failure", "-1", "--run"]) == 2
+    assert "iron as published" in capsys.readouterr().err

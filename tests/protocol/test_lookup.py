@@ -123,6 +123,7 @@ def served() -> Served:
         own(300, 9, ablation="accumulation", flooding_bits=0),
         own(300, 9, widths=(16,), ring={"plaintext_modulus": 2**30}),
         own(300, 9, ring={"plaintext_modulus": 9000}, flooding_bits=20),
+        own(300, 9, tokens=70, flooding_bits=0),
         own(300, 40, tokens=2, align_bits=37, flooding_bits=0),
         own(300, 41, align_bits=64, prepared=True),
         own(300, 1, widths=(4,), align_bits=3, flooding_bits=0),

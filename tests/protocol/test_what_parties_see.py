@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -573,6 +574,30 @@ def test_the_reference_engine_refuses_what_it_does_not_do() -> None:
         OpenFHEClient(flooded, 1, Meter("client"), False)
     with pytest.raises(ValueError, match="prepared"):
         OpenFHEClient(REFERENCE.updated(prepared=True), 1, Meter("client"), False)
+
+
+FORKED = """
+import os
+from costmodel.parameters import Ring
+from protocol.openfhe_context import generate_context
+from protocol.openfhe_library import OpenFHEUnavailable
+
+generate_context(Ring(2048, (50,), 512)).KeyGen()
+if os.fork() == 0:
+    try:
+        generate_context(Ring(2048, (50,), 512)).KeyGen()
+    except OpenFHEUnavailable as error:
+        os._exit(7 if "forked" in str(error) else 1)
+    os._exit(0)
+_, status = os.wait()
+generate_context(Ring(2048, (50,), 512)).KeyGen()
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_forked_process_draws_no_keys_that_its_parent_draws() -> None:
+    ended = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.split() == ["7"]
 
 
 def test_noise_below_that_of_the_security_tables_is_refused() -> None:

@@ -139,5 +139,5 @@ def test_the_built_in_machine_has_every_unit_of_what_is_executed(sample: list[Co
 
 
 def test_fits_are_by_operation() -> None:
-    rows = observed(0, 1e-5, 0) + [Observation("other", 1.0, 1.0, (1.0,))]
+    rows = [*observed(0, 1e-5, 0), Observation("other", 1.0, 1.0, (1.0,))]
     assert sorted(fit_units(rows)) == ["other", "work"]

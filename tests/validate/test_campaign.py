@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,11 @@ from validate import campaign as module
 from validate.campaign import Campaign, evaluated, planned, run_campaign
 from validate.report import write_report
 from validate.sampling import DESIGNS, Design, Sample, draw, operations, split
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +47,10 @@ def test_half_of_every_design_is_held_out_and_the_rest_has_every_operation(sampl
             s for s in samples if (s.configuration.protocol, s.configuration.engine) == (design.protocol, design.engine)
         ]
         assert sum(s.held_out for s in own) == len(own) // 2
-    covered = frozenset().union(*(operations(s.configuration) for s in samples if not s.held_out))
-    assert covered >= frozenset().union(*(operations(s.configuration) for s in samples if s.held_out))
+    known, asked = (
+        {key for s in samples if s.held_out == held for key in operations(s.configuration)} for held in (False, True)
+    )
+    assert known >= asked
     assert split(samples, 3) == {s.index for s in samples if s.held_out}
     assert split(samples, 4) != split(samples, 3)
 
@@ -58,16 +67,16 @@ def test_too_few_samples_are_refused() -> None:
 
 def tiny(index: int, *, held_out: bool, flooding_bits: int = 40, **changes: int) -> Sample:
     configuration = executable(
-        "fastquery", Table(300, 24, 2), flooding_bits=flooding_bits, ring={"degree": 4096}, **changes
+        "fastquery", Table(300, 384, 2), flooding_bits=flooding_bits, ring={"degree": 4096}, **changes
     )
-    return Sample(index, configuration, "300x24", (3, 7), index, PRESETS["loopback"], held_out)
+    return Sample(index, configuration, "300x384", (3, 7), index, PRESETS["loopback"], held_out)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A campaign of three runs, one of which cannot be executed."""
     broken = tiny(2, held_out=True)
-    broken = replace(broken, table="301x24")
+    broken = replace(broken, table="301x384")
     chosen = [tiny(0, held_out=False), tiny(1, held_out=True), broken]
     where = tmp_path_factory.mktemp("campaign")
     with pytest.MonkeyPatch.context() as patch:
@@ -91,14 +100,12 @@ def test_runs_are_compared_and_failures_reported(found: Campaign) -> None:
     assert verdicts["bytes equal in every run"] == "holds"
     assert verdicts["every sample was executed"] == "fails"
     assert not found.holds
-    assert "301x24" in found.runs.set_index("sample").loc[2, "reason"]
+    assert "301x384" in found.runs.set_index("sample").loc[2, "reason"]
     sessions = found.measured["sessions"]
-    assert (sessions * 2 * 8 >= module.POOLED_COEFFICIENTS).all()
+    assert (sessions * 2 * 128 >= module.POOLED_COEFFICIENTS).all()
 
 
 def test_a_byte_more_is_found(folder: Path, found: Campaign, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     path = copy / "sessions" / "sample-001.json"
@@ -111,11 +118,19 @@ def test_a_byte_more_is_found(folder: Path, found: Campaign, monkeypatch: pytest
     assert changed.verdicts()["bytes equal in every run"] == "fails"
 
 
+def test_a_campaign_is_summarised_in_toml(folder: Path, found: Campaign) -> None:
+    document = tomllib.loads((folder / "campaign.toml").read_text())
+    assert document["seed"] == 5
+    assert document["summary"]["failed"] == 1
+    assert document["verdicts"] == found.verdicts()
+    assert document["provenance"] == {"processor": "test"}
+
+
 def test_the_report_names_failures_and_worst_cases(found: Campaign, tmp_path: Path) -> None:
     picture = tmp_path / "figure.png"
     markdown, page = write_report(found, tmp_path, {"a <picture>": picture})
     text = markdown.read_text()
-    assert "301x24" in text
+    assert "301x384" in text
     assert "bytes equal in every run | holds" in text
     assert "![a <picture>](figure.png)" in text
     written = page.read_text()
@@ -130,12 +145,12 @@ def test_what_was_measured_is_not_measured_again(folder: Path, monkeypatch: pyte
         module, "_measured", lambda parties, sample, sessions: measured.append(sample.table) or failed()
     )
     again = run_campaign(folder, 3, 5, {}, sessions=2)
-    assert measured == ["301x24"]
+    assert measured == ["301x384"]
     assert again.provenance == {"processor": "test"}
 
 
 def failed() -> dict[str, str]:
-    return {"status": "failed", "reason": "still not 301x24"}
+    return {"status": "failed", "reason": "still not 301x384"}
 
 
 def test_another_campaign_does_not_go_into_the_same_folder(folder: Path) -> None:

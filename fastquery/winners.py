@@ -1,0 +1,67 @@
+"""Who wins, and by how much: the best of every design beside the best of all and beside FastQuery as published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from costmodel.estimate import Estimate
+from costmodel.parameters import Configuration
+from costmodel.protocols.alignment import needs_transfers
+
+PUBLISHED = "fastquery as published"
+FIGURES = ("up_bytes", "down_bytes", "setup_bytes", "server_s", "latency_s", "log2_failure", "flooding_bits")
+
+
+def design_of(configuration: Configuration) -> str:
+    """Name of a design: its protocol, and how its shares come to be aligned where that is asked for."""
+    if not configuration.align_bits:
+        return configuration.protocol
+    *lower, _ = moduli = configuration.packing.field_moduli
+    last = configuration.ring.plaintext_modulus // math.prod(lower)
+    if needs_transfers(len(moduli), min(last, 2**62), configuration.align_bits):
+        return f"{configuration.protocol}, oblivious transfer"
+    return f"{configuration.protocol}, wide plaintext"
+
+
+def winners_frame(best: Mapping[str, Iterable[Estimate]], published: Estimate) -> pd.DataFrame:
+    """A row for every design and objective, the winner of the objective first, FastQuery as published last.
+
+    Parameters
+    ----------
+    best
+        By objective, the best of every design in order; at least one.
+    published
+        FastQuery as published, over the same link.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``objective``, ``design``, ``widths_bits``, ``plaintext_modulus``, ``ring_degree``, figures, and
+        ``bytes_ratio`` and ``latency_ratio``: up and down bytes, and latency, over those of the objective's winner.
+    """
+    rows = []
+    for objective, estimates in best.items():
+        named = [*((design_of(one.configuration), one) for one in estimates), (PUBLISHED, published)]
+        winner = named[0][1]
+        for design, one in named:
+            configuration = one.configuration
+            rows.append(
+                {
+                    "objective": objective,
+                    "design": design,
+                    "widths_bits": ",".join(map(str, configuration.packing.widths)),
+                    "plaintext_modulus": configuration.ring.plaintext_modulus,
+                    "ring_degree": configuration.ring.degree,
+                    **{name: one.figures[name] for name in FIGURES},
+                    "bytes_ratio": _bytes(one) / _bytes(winner),
+                    "latency_ratio": one.latency_s / winner.latency_s,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _bytes(one: Estimate) -> float:
+    return one.figures["up_bytes"] + one.figures["down_bytes"]
