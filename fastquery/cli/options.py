@@ -61,7 +61,11 @@ def add_lookup_options(parser: argparse.ArgumentParser) -> None:
         default="llama-7b",
         help="preset, MxN, FILE.safetensors:KEY, or a packed FILE.safetensors (default llama-7b)",
     )
-    parser.add_argument("--protocol", default="fastquery", help="fastquery or cheetah (default fastquery)")
+    parser.add_argument(
+        "--protocol",
+        default="fastquery",
+        help="a system of the model: fastquery (default), folded, cheetah, bumblebee, ...",
+    )
     parser.add_argument("--ablation", choices=ABLATIONS, help="a row of the paper's Table 6")
     parser.add_argument("--ring", type=checked(parse_ring), default={}, help=RING_HELP, metavar="RING")
     parser.add_argument(

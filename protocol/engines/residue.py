@@ -463,8 +463,8 @@ class ResidueSession:
     def _answers(self, seed: bytes, b: Residues | None) -> tuple[bytes, Residues]:
         """The a of all answers as they travel, and b at the packed columns, (tokens, limbs, n'), without masks.
 
-        Of queries whose b, (tokens, sent, limbs), is not known yet, b owes nothing to it. Some tokens at a time, so that
-        memory does not grow with the batch.
+        Where the b of the queries, (tokens, sent, limbs), is not known yet, nothing of it is in them. Some tokens are
+        done at a time, so that memory does not grow with the batch.
         """
         plan = self._plan
         try:
@@ -574,7 +574,12 @@ class ResidueSession:
                 packer.push(leaves)
 
     def _finish(self, answers: Residues) -> tuple[Residues, Residues]:
-        """Flood the answers; their a in few bits, (tokens, answers, N), and b at the packed columns, (tokens, limbs, n')."""
+        """Flood the answers.
+
+        Returns
+        -------
+        a in few bits, (tokens, answers, N), and b at the packed columns, (tokens, limbs, n')
+        """
         plan, ring = self._plan, self._plan.ring
         answer, coefficient = plan.answer_places
         if self._public_key is not None:
