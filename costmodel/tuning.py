@@ -133,7 +133,7 @@ def compact_configuration(
             break
     if best is None:
         raise ValueError(
-            f"ring is left to be chosen, but none of N={', '.join(map(str, degrees))} holds t={configuration.ring.plaintext_modulus} "
-            f"with flooding_bits {configuration.flooding_bits}"
+            f"ring is left to be chosen, but none of N={', '.join(map(str, degrees))} holds "
+            f"t={configuration.ring.plaintext_modulus} with flooding_bits {configuration.flooding_bits}"
         )
     return best[1]
