@@ -148,7 +148,7 @@ class Seal:
 
 
 class Compact(OpenFHE):
-    """Messages of this project's own, sized as a whole by :mod:`costmodel.protocols.compact`; a session's are as ever."""
+    """Messages of this project, sized as a whole by :mod:`costmodel.protocols.compact`; a session's are as ever."""
 
     def query(self, grid: Grid) -> Bytes:
         """Not sized one ciphertext at a time.

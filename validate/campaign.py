@@ -10,7 +10,7 @@ Every step's measurements are written to disk as they come, so that an interrupt
     machine.toml         unit costs from the calibration part
     campaign.toml        figures of the whole, verdicts and provenance
 
-The reference campaign of the project is ``runs.csv`` and ``campaign.toml`` of one, as ``validate/data/reference``.
+The reference campaign of the project is ``runs.csv`` and ``campaign.toml`` of one, as ``campaign.*`` in validate/data.
 """
 
 from __future__ import annotations
