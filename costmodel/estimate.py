@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from costmodel.grid import Grid
@@ -20,6 +19,9 @@ from costmodel.protocols import delphi
 from costmodel.protocols.alignment import alignment_terms
 from costmodel.protocols.registry import PROTOCOLS, key_log2_q
 from costmodel.security import security_bits_2018, security_bits_2024
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LinkModel = Callable[[Any, Any, Any, Any], Any]
 LINK_MODELS: Mapping[str, LinkModel] = {"tcp": exchange_s, "relay": relay_exchange_s}

@@ -8,11 +8,13 @@ plot, a calibration or a comparison is written once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Phase: TypeAlias = Literal["setup", "offline", "online"]
 Party: TypeAlias = Literal["client", "server"]
@@ -88,6 +90,9 @@ def total_bytes(terms: Iterable[Term], party: Party, phases: Sequence[Phase]) ->
 
 def frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Entries as a data frame with the columns of every ledger, absent ones empty."""
+    # Loaded here: the parties' processes count entries, and need none of its 60 MB.
+    import pandas as pd
+
     return pd.DataFrame(list(rows)).reindex(columns=COLUMNS)
 
 

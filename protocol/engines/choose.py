@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from costmodel.parameters import Configuration
-from protocol.engines import delphi, folded, openfhe, openfhe_packed, residue, simd
 from protocol.engines.base import ClientEngine, Progress, ServerEngine
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from quantize.packing import UnsignedArray
+
+if TYPE_CHECKING:
+    from protocol.engines import delphi
+
+# An engine is loaded when it is asked for: the compiled ones bring their compiler with them.
 
 
 def server_engine(
@@ -23,10 +27,14 @@ def server_engine(
         If no engine executes the configuration.
     """
     if "delphi" in configuration.options:
+        from protocol.engines import delphi
+
         delphi.check_split(configuration)
         engine = _product_server(configuration, coefficients, meter, progress, allow_insecure)
         return delphi.DelphiServer(engine, configuration, coefficients)
     if configuration.protocol == "folded":
+        from protocol.engines import folded
+
         folded.warm_up(configuration)
         return folded.FoldedServerEngine(configuration, coefficients, meter)
     return _product_server(configuration, coefficients, meter, progress, allow_insecure)
@@ -36,6 +44,8 @@ def _product_server(
     configuration: Configuration, coefficients: UnsignedArray, meter: Meter, progress: Progress, allow_insecure: bool
 ) -> delphi.TableServer:
     if configuration.engine == "residue":
+        from protocol.engines import residue
+
         residue.warm_up(configuration, allow_insecure)
         return residue.ResidueServer(configuration, coefficients, meter, progress, allow_insecure)
     if configuration.engine == "openfhe":
@@ -57,10 +67,14 @@ def client_engine(
         If no engine executes the configuration.
     """
     if "delphi" in configuration.options:
+        from protocol.engines import delphi
+
         delphi.check_split(configuration)
         engine = _product_client(configuration, tokens, meter, allow_insecure, seeds)
         return delphi.DelphiClient(engine, configuration, tokens, meter)
     if configuration.protocol == "folded":
+        from protocol.engines import folded
+
         folded.warm_up(configuration)
         return folded.FoldedClientEngine(configuration, tokens, meter)
     return _product_client(configuration, tokens, meter, allow_insecure, seeds)
@@ -70,6 +84,8 @@ def _product_client(
     configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool, seeds: SeedRecord
 ) -> delphi.VectorClient:
     if configuration.engine == "residue":
+        from protocol.engines import residue
+
         residue.warm_up(configuration, allow_insecure)
         return residue.ResidueClient(configuration, tokens, meter, allow_insecure, seeds)
     if configuration.engine == "openfhe":
@@ -81,7 +97,13 @@ def _product_client(
 def _openfhe(configuration: Configuration) -> tuple[type[Any], type[Any]]:
     """Server and client on OpenFHE."""
     if configuration.protocol == "cryptflow2":
+        from protocol.engines import simd
+
         return simd.SlotServer, simd.SlotClient
     if configuration.packing.output == "packlwes":
+        from protocol.engines import openfhe_packed
+
         return openfhe_packed.PackedServer, openfhe_packed.PackedClient
+    from protocol.engines import openfhe
+
     return openfhe.OpenFHEServer, openfhe.OpenFHEClient

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,11 @@ from protocol.meter import Meter
 from protocol.openfhe_context import generate_context
 from protocol.openfhe_library import load_openfhe
 from protocol.randomness import uniform
-from protocol.residue.ciphertext import SecretKey, noise, phase
-from protocol.residue.context import read_ring, read_secret_key
-from protocol.residue.ring import Ring as ResidueRing
-from protocol.residue.rounding import scale_down
-from protocol.residue.serialised import read_polynomials
 from quantize.packing import UnsignedArray
+
+if TYPE_CHECKING:
+    from protocol.residue.ciphertext import SecretKey
+    from protocol.residue.ring import Ring as ResidueRing
 
 IntArray = NDArray[np.int64]
 
@@ -234,6 +233,10 @@ class KeyHolder:
         return self._noise_bits(self._ring.ring.plaintext_modulus, slice(None))
 
     def _noise_bits(self, modulus: int, used: slice | IntArray) -> float:
+        from protocol.residue.ciphertext import noise, phase
+        from protocol.residue.rounding import scale_down
+        from protocol.residue.serialised import read_polynomials
+
         ring, secret = self.residues()
         phases = np.stack([phase(secret, read_polynomials(one, ring))[..., used] for one in self._sample])
         errors = noise(ring, phases, scale_down(phases, ring, modulus), modulus)
@@ -241,6 +244,10 @@ class KeyHolder:
 
     def residues(self) -> tuple[ResidueRing, SecretKey]:
         """Ring and secret as residues."""
+        # Compiled kernels and their compiler take 60 MB, which a server on OpenFHE alone has better use for.
+        from protocol.residue.ciphertext import SecretKey
+        from protocol.residue.context import read_ring, read_secret_key
+
         ring = read_ring(self._ring.context)
         return ring, SecretKey(ring, read_secret_key(self._key, ring))
 
