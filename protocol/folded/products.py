@@ -12,15 +12,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.residue.compiled import inlined, kernel
-from protocol.residue.modular import montgomery_inverse, reduce_montgomery
+from protocol.residue.compiled import kernel
+from protocol.residue.modular import montgomery_inverse
+from protocol.residue.multiply_accumulate import reduce_sums
 from protocol.residue.ring import Ring
 
 TILE = 32
 _COLUMN_BLOCK = 8
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
-_WORD = np.uint64(64)
 
 
 def tiled(polynomials: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -94,20 +94,6 @@ def sums_of_products(left: NDArray[np.uint64], factors: Factors) -> NDArray[np.u
             out,
         )
     return out
-
-
-@inlined
-def _reduce_sums(
-    low: np.uint64, cross: np.uint64, high: np.uint64, half: np.uint64, q: np.uint64, q_inverse: np.uint64
-) -> np.uint64:
-    """Return (high * 4^w + cross * 2^w + low) / 2^64 mod q, canonical."""
-    shifted = cross << half
-    lower = low + shifted
-    upper = (cross >> (_WORD - half)) + (_ONE if lower < shifted else _ZERO)
-    shifted = high << (half + half)
-    lower += shifted
-    upper += (high >> (_WORD - half - half)) + (_ONE if lower < shifted else _ZERO)
-    return reduce_montgomery(upper, lower, q, q_inverse)
 
 
 @kernel
@@ -204,6 +190,6 @@ def _accumulate(
                             )
                             target = out[at_column, at_row, limb, tile * TILE : (tile + 1) * TILE]
                             for i in range(TILE):
-                                reduced = _reduce_sums(low[i], cross[i], high[i], half, q, q_inverse)
+                                reduced = reduce_sums(low[i], cross[i], high[i], half, q, q_inverse)
                                 total = reduced + target[i] if first > 0 else reduced
                                 target[i] = min(total, total - q)

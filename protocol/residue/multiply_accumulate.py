@@ -166,7 +166,7 @@ def _pack_halves(residues: NDArray[np.uint64], width: np.uint64) -> None:
 
 
 @inlined
-def _reduce_sums(
+def reduce_sums(
     low: np.uint64, cross: np.uint64, high: np.uint64, width: np.uint64, q: np.uint64, q_inverse: np.uint64
 ) -> np.uint64:
     """Return (high * 4^w + cross * 2^w + low) / 2^64 mod q, canonical."""
@@ -250,5 +250,5 @@ def _accumulate(
                         last = min(first + capacity, blocks)
                         _add_products(table[column], query[row], first, last, start, width, low, cross, high)
                         for i in range(tile):
-                            reduced = _reduce_sums(low[i], cross[i], high[i], width, q, q_inverse) + target[i]
+                            reduced = reduce_sums(low[i], cross[i], high[i], width, q, q_inverse) + target[i]
                             target[i] = min(reduced, reduced - q)
