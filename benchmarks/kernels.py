@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from costmodel.parameters import Ring as RingParameters
+from protocol.openfhe_context import generate_context
 from protocol.residue import packlwes, switch
 from protocol.residue.bits import pack_bits, unpack_bits
 from protocol.residue.ciphertext import SecretKey, decrypt, encrypt_seeded, encrypt_zero, expand_many
-from protocol.residue.context import create_context, read_ring
+from protocol.residue.context import read_ring
 from protocol.residue.inner_product import combine_rows, convolution_order, inner_products
 from protocol.residue.keyswitch import Gadget, SwitchingKeys, automorphism_keys
 from protocol.residue.multiply_accumulate import Query, multiply_accumulate, transform_table
@@ -56,7 +58,7 @@ def transforms_us() -> dict[str, float]:
     """Return the times of both transforms, in microseconds a polynomial, over batches of 16."""
     out = {}
     for degree, bits in ((2048, 52), (4096, 60)):
-        ring = read_ring(create_context(degree, PLAINTEXT_MODULUS, bits))
+        ring = read_ring(generate_context(RingParameters(degree, (bits,), PLAINTEXT_MODULUS)))
         rows = np.random.default_rng(0).integers(0, ring.modulus, (16, degree), dtype=np.uint64)
         transform = ring.transforms[0]
         out[f"forward N={degree} q={bits}"] = microseconds(partial(transform.forward, rows)) / 16
@@ -180,7 +182,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=16, help="tokens of the batch")
     parser.add_argument("--runs", type=int, default=5, help="runs of which the best counts")
     arguments = parser.parse_args()
-    ring = read_ring(create_context(2048, PLAINTEXT_MODULUS, 52))
+    ring = read_ring(generate_context(RingParameters(2048, (52,), PLAINTEXT_MODULUS)))
     secret = SecretKey.generate(ring)
     folded = np.random.default_rng(4).integers(-256, 256, (232, 138 * 2048)).astype(np.int16)
     scalars = np.random.default_rng(5).integers(0, ring.modulus, 232, dtype=np.uint64)

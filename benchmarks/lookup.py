@@ -61,7 +61,7 @@ def measure(configuration: Configuration, coefficients: np.ndarray, repeats: int
         "offline_s": statistics.median(offline) / tokens,
         "online_s": statistics.median(online) / tokens,
         "table_s": sum(s for _, s in table.operations.values()),
-        "table_bytes": server.table.nbytes,
+        "table_bytes": server.table.transformed.nbytes,
         "noise_bits": client.noise_bits(),
     }
 

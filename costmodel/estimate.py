@@ -10,21 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.grid import Grid
+from costmodel.latency import latency_s
 from costmodel.ledger import Term, Transfer, Work, frame
-from costmodel.link import PRESETS, Link, exchange_s, relay_exchange_s
+from costmodel.link import PRESETS, Link, relay_leg_s, tcp_leg_s
 from costmodel.machine import Machine, UnitCost, default_machine
 from costmodel.noise import log2_failure, log2_flooding_distance
 from costmodel.parameters import Configuration
 from costmodel.protocols import delphi
 from costmodel.protocols.alignment import alignment_terms
-from costmodel.protocols.registry import PROTOCOLS, key_log2_q
+from costmodel.protocols.registry import PROTOCOLS, security
 from costmodel.security import security_bits_2018, security_bits_2024
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LinkModel = Callable[[Any, Any, Any, Any], Any]
-LINK_MODELS: Mapping[str, LinkModel] = {"tcp": exchange_s, "relay": relay_exchange_s}
+LinkModel = Callable[[Any, Any, Any], Any]
+LINK_MODELS: Mapping[str, LinkModel] = {"tcp": tcp_leg_s, "relay": relay_leg_s}
+"""Seconds of a message on the line, by its bytes, the rate and the round-trip time."""
 RESIDUE_BYTES = 8
 EXECUTED_ENGINES = ("residue", "openfhe")
 
@@ -67,11 +69,11 @@ def evaluate(
 ) -> dict[str, NDArray[np.float64]]:
     """Every figure of a grid on a link, or on many, as arrays of the shape that grid and links broadcast to.
 
-    ``latency_s`` is the wall time from token to shares: the parties' online seconds one after the other, and an
-    exchange over the link for each round trip. ``latency_low_s`` and ``latency_high_s`` put the intervals of the
-    machine's unit costs in. ``noise_bits`` are those of a table of the grid's spread; ``log2_failure`` is that of all
-    answers for the worst table where this project executes the design, and of the grid's where it is published.
-    ``table_bytes`` are the residues of the encoded table, at 8 bytes.
+    ``latency_s`` is the wall time from the token to both parties' shares (:mod:`costmodel.latency`);
+    ``latency_low_s`` and ``latency_high_s`` put the intervals of the machine's unit costs in. ``noise_bits`` are those
+    of a table of the grid's spread; ``log2_failure`` is that of all answers for the worst table where this project
+    executes the design, and of the grid's where it is published. ``table_bytes`` are the residues of the encoded table,
+    at 8 bytes.
 
     The arrays are read-only views: a figure that does not depend on an axis is stored once along it.
     """
@@ -88,8 +90,6 @@ def summarise(
         ("up_bytes", "down_bytes", "setup_bytes", "table_bytes", "client_s", "server_s", "table_s", "offline_s"),
         np.float64(0),
     )
-    online, low, high = np.float64(0), np.float64(0), np.float64(0)
-    exchanges: dict[int, dict[str, Any]] = {}
     for term in ledger:
         if isinstance(term, Transfer):
             if term.phase == "setup":
@@ -97,12 +97,8 @@ def summarise(
                 continue
             direction = "up_bytes" if term.party == "client" else "down_bytes"
             figures[direction] = figures[direction] + term.size_bytes
-            if term.phase == "online":
-                exchange = exchanges.setdefault(term.exchange, {"client": 0, "server": 0})
-                exchange[term.party] = exchange[term.party] + term.size_bytes
             continue
-        unit = machine.unit(grid.engine, term.operation)
-        spent = seconds(term, unit)
+        spent = seconds(term, machine.unit(grid.engine, term.operation))
         if term.operation == "encode table":
             figures["table_s"] = figures["table_s"] + spent
             figures["table_bytes"] = figures["table_bytes"] + RESIDUE_BYTES * term.count * term.size
@@ -111,16 +107,10 @@ def summarise(
         figures[f"{term.party}_s"] = figures[f"{term.party}_s"] + spent
         if term.phase == "offline":
             figures["offline_s"] = figures["offline_s"] + spent
-        else:
-            online, low, high = online + spent, low + unit.low * spent, high + unit.high * spent
-    on_link = np.float64(0)
-    for exchange in exchanges.values():
-        on_link = on_link + LINK_MODELS[link_model](
-            exchange["client"], exchange["server"], link.rate_bit_per_s, link.round_trip_s
-        )
-    figures.update(latency_s=online + on_link, latency_low_s=low + on_link, latency_high_s=high + on_link)
-    figures["security_bits_2018"] = security_bits_2018(grid.degree, key_log2_q(grid), grid.secret)
-    figures["security_bits_2024"] = security_bits_2024(grid.degree, key_log2_q(grid), grid.secret)
+    latencies = _latencies(grid, ledger, link, machine, LINK_MODELS[link_model])
+    figures["latency_s"], figures["latency_low_s"], figures["latency_high_s"] = latencies
+    figures["security_bits_2018"] = security(grid, security_bits_2018)
+    figures["security_bits_2024"] = security(grid, security_bits_2024)
     sigma = np.sqrt(PROTOCOLS[grid.protocol].noise(grid))
     figures["noise_bits"] = np.log2(sigma)
     figures["log2_failure"] = failure(grid, sigma)
@@ -128,6 +118,21 @@ def summarise(
     figures["log2_statistical_distance"] = statistical_distance(grid)
     figures["security_bits"] = np.minimum(figures["security_bits_2018"], figures["security_bits_2024"])
     return {name: np.asarray(values, dtype=np.float64) for name, values in figures.items()}
+
+
+def _latencies(grid: Grid, ledger: Sequence[Term], link: Links, machine: Machine, model: LinkModel) -> Any:
+    """Latency, and its bounds by the intervals of the unit costs, along the first axis."""
+    dimensions = len(np.broadcast_shapes(grid.shape, np.shape(link.rate_bit_per_s), np.shape(link.round_trip_s)))
+    first_axis = (3, *(1,) * dimensions)
+
+    def spent_s(work: Work) -> Any:
+        unit = machine.unit(grid.engine, work.operation)
+        return np.array([1.0, unit.low, unit.high]).reshape(first_axis) * seconds(work, unit)
+
+    def leg_s(size_bytes: Any) -> Any:
+        return model(size_bytes, link.rate_bit_per_s, link.round_trip_s)
+
+    return latency_s(ledger, spent_s, leg_s, link.round_trip_s) + np.zeros(first_axis)
 
 
 def failure(grid: Grid, sigma: Any) -> Any:

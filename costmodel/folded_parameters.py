@@ -10,27 +10,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
+from costmodel.expanded import Expanded, Gadget, packed_bytes, require_gadget
 from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
 
 COUNTER_BYTES = 8
 
 
-class Gadget(NamedTuple):
-    """The ``digits`` uppermost digits of ``bits`` bits of a residue modulo Q; what is below them is rounded off."""
-
-    digits: int
-    bits: int
-
-    @property
-    def kept_bits(self) -> int:
-        """Bits of the residue that the digits hold."""
-        return self.digits * self.bits
-
-
 @dataclass(frozen=True)
-class FoldedParameters:
+class FoldedParameters(Expanded):
     """One folded query: table, ring, gadgets and the widths of everything that travels.
 
     Raises
@@ -61,37 +50,25 @@ class FoldedParameters:
     sigma: float = 3.19
 
     def __post_init__(self) -> None:
-        self._require("rows", 1, 1 << 24)
-        self._require("row_coefficients", 1, 1 << 20)
-        self._require("element_bound", 1, (1 << 15) - 1)
-        self._require("plaintext_modulus", 2, 1 << 50)
-        self._require("degree", 16, 1 << 15)
-        if self.degree & (self.degree - 1):
-            raise ValueError(f"degree is {self.degree}; it must be a power of two")
-        if len(self.limb_bits) not in (1, 2) or not all(20 <= bits <= 60 for bits in self.limb_bits):
-            raise ValueError(f"limb_bits is {self.limb_bits}; it must be one or two sizes from 20 to 60 bits")
-        self._require("selectors", 1, self.polynomials)
+        self.require("rows", 1, 1 << 24)
+        self.require("row_coefficients", 1, 1 << 20)
+        self.require("element_bound", 1, (1 << 15) - 1)
+        self.require("plaintext_modulus", 2, 1 << 50)
+        if self.limbs > 2 or 2 * self.answer_degree < self.degree:
+            raise ValueError(
+                f"limb_bits is {self.limb_bits}, answer_degree {self.answer_degree}; a folded query takes at most two "
+                f"limbs and answers of at least half of N={self.degree}"
+            )
+        self.check_ring()
+        self.require("selectors", 1, self.polynomials)
         if self.query_coefficients > self.degree:
             raise ValueError(f"selectors is {self.selectors}: {self.query_coefficients} coefficients, N={self.degree}")
-        if len(self.expansion) != self.expansion_levels:
-            raise ValueError(
-                f"expansion has {len(self.expansion)} levels; it must have log2 N = {self.expansion_levels}"
-            )
-        for name, gadget in (("square", self.square), ("fold", self.fold), *(("expansion", g) for g in self.expansion)):
-            _require_gadget(name, gadget, self.log2_q, min(self.limb_bits) - 2)
+        require_gadget("fold", self.fold, self.log2_q, min(self.limb_bits) - 2)
         for name in ("selector_bits", "fold_bits"):
-            self._require(name, 1, self.log2_q)
-        if self.answer_degree not in (self.degree, self.degree // 2):
-            raise ValueError(f"answer_degree is {self.answer_degree}; it must be N={self.degree} or half of it")
-        if self.switches_ring:
-            _require_gadget("ring_switch", self.ring_switch, self.limb_bits[0], self.limb_bits[0] - 2)
-        for name in ("answer_a_bits", "answer_b_bits"):
-            self._require(name, 1, min(self.limb_bits) - 1)
-        self._require("flooding_bits", 0, 128)
-        self._require("flooding_log2_bound", 0, self.log2_q - 2)
-        self._require("log2_failure", -1000, 0)
-        if not 0.5 <= self.sigma <= 1000:
-            raise ValueError(f"sigma is {self.sigma}; it must lie between 0.5 and 1000")
+            self.require(name, 1, self.log2_q)
+        self.require("flooding_bits", 0, 128)
+        self.require("flooding_log2_bound", 0, self.log2_q - 2)
+        self.require("log2_failure", -1000, 0)
 
     def to_json(self) -> str:
         """Return the parameters as a JSON object, as the server announces them."""
@@ -114,21 +91,6 @@ class FoldedParameters:
             return cls(**{name: _parsed(name, kind, values[name]) for name, kind in known.items()})
         except (TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"folded parameters are malformed: {error}") from None
-
-    def _require(self, name: str, low: int, high: int) -> None:
-        value = getattr(self, name)
-        if not low <= value <= high:
-            raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
-
-    @property
-    def limbs(self) -> int:
-        """Primes of Q."""
-        return len(self.limb_bits)
-
-    @property
-    def log2_q(self) -> int:
-        """Bits of Q."""
-        return sum(self.limb_bits)
 
     @property
     def blocks(self) -> int:
@@ -176,40 +138,9 @@ class FoldedParameters:
         return self.selectors + self.fold_coefficients
 
     @property
-    def expansion_levels(self) -> int:
-        """Automorphisms on the way to a leaf, log2 N."""
-        return self.degree.bit_length() - 1
-
-    @property
-    def split_levels(self) -> int:
-        """Last levels, at which nodes are split: ceil(log2 K)."""
-        return (self.query_coefficients - 1).bit_length()
-
-    @property
-    def stride(self) -> int:
-        """Distance of the used coefficients of a query."""
-        return self.degree >> self.split_levels
-
-    @property
-    def expansion_nodes(self) -> tuple[int, ...]:
-        """Nodes of every level, each with one key switch."""
-        single = self.expansion_levels - self.split_levels
-        return (1,) * single + tuple(min(1 << depth, self.query_coefficients) for depth in range(self.split_levels))
-
-    @property
-    def expansion_switches(self) -> int:
-        """Key switches of the expansion."""
-        return sum(self.expansion_nodes)
-
-    @property
     def folds(self) -> int:
         """External products, of all blocks."""
         return self.blocks * (self.columns - 1 + self.slot_levels)
-
-    @property
-    def switches_ring(self) -> bool:
-        """Whether answers come back in the ring of half the degree."""
-        return self.answer_degree < self.degree
 
     @property
     def answers(self) -> int:
@@ -225,9 +156,9 @@ class FoldedParameters:
     @property
     def key_bytes(self) -> int:
         """Body of the keys: a seed, then the residues of every limb in exact bits."""
-        size = sum(_packed_bytes(self.key_rows * self.degree, bits) for bits in self.limb_bits)
+        size = sum(packed_bytes(self.key_rows * self.degree, bits) for bits in self.limb_bits)
         if self.switches_ring:
-            size += _packed_bytes(self.ring_switch.digits * self.degree, self.limb_bits[0])
+            size += packed_bytes(self.ring_switch.digits * self.degree, self.limb_bits[0])
         return SEED_BYTES + size
 
     @property
@@ -235,15 +166,8 @@ class FoldedParameters:
         """Body of a query: its counter and the used coefficients of N*b."""
         return (
             COUNTER_BYTES
-            + _packed_bytes(self.selectors, self.selector_bits)
-            + _packed_bytes(self.fold_coefficients, self.fold_bits)
-        )
-
-    @property
-    def answer_bytes(self) -> int:
-        """Body of an answer: all of a, the used coefficients of b."""
-        return _packed_bytes(self.answers * self.answer_degree, self.answer_a_bits) + _packed_bytes(
-            self.row_coefficients, self.answer_b_bits
+            + packed_bytes(self.selectors, self.selector_bits)
+            + packed_bytes(self.fold_coefficients, self.fold_bits)
         )
 
     @property
@@ -274,16 +198,3 @@ def _parsed(name: str, kind: str, value: Any) -> Any:
     if type(value) is not int and not (kind == "float" and type(value) is float):
         raise ValueError(f"{name} is {value!r}; it must be of type {kind}")
     return value
-
-
-def _packed_bytes(count: int, bits: int) -> int:
-    return -(-count * bits // 8)
-
-
-def _require_gadget(name: str, gadget: Gadget, log2_modulus: int, widest: int) -> None:
-    digits, bits = gadget
-    if digits < 1 or not 2 <= bits <= widest or digits * bits > log2_modulus:
-        raise ValueError(
-            f"{name} is {digits} digits of {bits} bits; it must be at least one of 2 to {widest} bits, "
-            f"{log2_modulus} bits in all"
-        )

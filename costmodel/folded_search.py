@@ -14,13 +14,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from costmodel.expanded import Gadget
 from costmodel.folded_noise import (
-    dropped_limb_variance,
     failure,
     fold_variance,
-    gadget_switch_variance,
     leaf_noise,
     noise_to_hide_log2,
     product_variance,
@@ -28,7 +26,15 @@ from costmodel.folded_noise import (
     square_secret_variance,
     worst_product_variance,
 )
-from costmodel.folded_parameters import FoldedParameters, Gadget
+from costmodel.folded_parameters import FoldedParameters
+from costmodel.gadget_search import (
+    Floats,
+    answer_bits,
+    bits_within,
+    expansion_digits,
+    fewest_digits,
+    ring_switch_digits,
+)
 from costmodel.noise import TERNARY_VARIANCE, public_key_encryption_variance, required_ratio
 from costmodel.packing import field_moduli, field_weights, packed_coefficients, required_plaintext_modulus
 from costmodel.security import security_bits
@@ -41,9 +47,6 @@ KEY_BYTE_S = 5e-9  # of a byte of the keys, which are sent once
 
 _MOST_FOLD_DIGITS = 16
 _WIDEST_FOLD_DIGIT = 26
-_MOST_SWITCH_DIGITS = 24
-
-Floats = NDArray[np.float64]
 
 
 class RingChoice(NamedTuple):
@@ -223,11 +226,11 @@ def _candidates(shape: FoldedParameters, byte_s: float) -> Iterator[_Candidate]:
     rounded_selectors = np.exp2(-np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0]))[None, None, :, None]
     rounded_bits = np.exp2(-np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0]))[None, None, None, :]
 
-    selector_bits = _bits_within(budget * rounded_selectors / per_selector, log2_q)
-    fold_bits = _bits_within(budget * rounded_bits / per_fold, log2_q)
-    digits, digit_bits, variances = _expansion_digits(shape, budget * share / unit, per_fold, per_selector * fill)
+    selector_bits = bits_within(budget * rounded_selectors / per_selector, log2_q)
+    fold_bits = bits_within(budget * rounded_bits / per_fold, log2_q)
+    digits, digit_bits, variances = expansion_digits(shape, budget * share / unit, per_fold, per_selector * fill)
     square_target = budget * share / unit / (16.0 * per_fold)
-    square = _fewest_digits(shape, square_target, square_secret_variance(N))
+    square = fewest_digits(shape, square_target, square_secret_variance(N))
 
     fresh = (N * sigma) ** 2
     selector_rounding = query_rounding_variance(log2_q, selector_bits)
@@ -249,7 +252,7 @@ def _candidates(shape: FoldedParameters, byte_s: float) -> Iterator[_Candidate]:
     folds = shape.fold_levels * fold_variance(N, log2_q, shape.fold.digits, width, bit, square[2])
     hidden = (product + folds) * unit
 
-    ring_switch, switched = _ring_switch_digits(shape, (limit / ratio) ** 2 / 64.0)
+    ring_switch, switched = ring_switch_digits(shape, (limit / ratio) ** 2 / 64.0)
     flooding = np.zeros(hidden.shape)
     if shape.flooding_bits:
         zero = public_key_encryption_variance(shape.sigma, shape.degree) * 2.0 ** (-2.0 * log2_q)
@@ -257,9 +260,9 @@ def _candidates(shape: FoldedParameters, byte_s: float) -> Iterator[_Candidate]:
         flooding = np.clip(np.ceil(shape.flooding_bits + hide), 0.0, log2_q - 2)
     room = limit - (np.exp2(flooding - log2_q) if shape.flooding_bits else 0.0)
     left = np.where(room > 0, (room / ratio) ** 2 - hidden - switched, -1.0)
-    a_bits, b_bits, answer_bits = _answer_bits(shape, left)
+    a_bits, b_bits, returned = answer_bits(shape, left)
 
-    sent = shape.selectors * selector_bits + shape.fold_coefficients * fold_bits + answer_bits
+    sent = shape.selectors * selector_bits + shape.fold_coefficients * fold_bits + returned
     kept = (np.sum(digits, axis=0) + square[0]) * N * log2_q
     cost = _server_s(shape, digits, square[0]) + byte_s * sent / 8 + KEY_BYTE_S * kept / 8
     cost = np.where(left > 0, cost, np.inf)
@@ -289,92 +292,12 @@ def _candidates(shape: FoldedParameters, byte_s: float) -> Iterator[_Candidate]:
         )
 
 
-def _bits_within(variance: Floats, log2_q: float) -> Floats:
-    """Fewest bits of N*b whose rounding has at most a variance over Q^2."""
-    return np.clip(np.ceil(-0.5 * np.log2(12.0 * variance)), 1.0, log2_q)
-
-
-class _Digits(NamedTuple):
-    digits: Floats
-    bits: Floats
-    variance: Floats
-
-
-@lru_cache(maxsize=64)
-def _switch_options(degree: int, log2_q: int, widest: int, sigma: float, source_variance: float) -> _Digits:
-    """Every number of digits of a key switch with its best width and the variance, by number."""
-    options = []
-    for digits in range(1, _MOST_SWITCH_DIGITS + 1):
-        widths = np.arange(2, min(log2_q // digits, widest) + 1)
-        noise = gadget_switch_variance(degree, log2_q, digits, widths, sigma, source_variance)
-        best = int(np.argmin(noise))
-        options.append((digits, widths[best], noise[best]))
-    return _Digits(*(np.array(column, dtype=np.float64) for column in zip(*options, strict=True)))
-
-
-def _fewest_digits(shape: FoldedParameters, allowed: Floats, source_variance: float) -> _Digits:
-    """Fewest digits with which a key switch has at most a variance, their best width and the variance."""
-    widest = min(shape.limb_bits) - 2
-    options = _switch_options(shape.degree, shape.log2_q, widest, shape.sigma, source_variance)
-    missed = options.variance.reshape(-1, *(1,) * allowed.ndim) > allowed
-    chosen = np.minimum(np.sum(missed, axis=0), len(options.digits) - 1)
-    return _Digits(options.digits[chosen], options.bits[chosen], options.variance[chosen])
-
-
-def _expansion_digits(shape: FoldedParameters, target: Floats, per_fold: Floats, per_column: float) -> _Digits:
-    """Digits of every level, (levels, ...), for a variance of all of them together in the result.
-
-    A level is allowed the share of the target that its nodes have among all; its noise reaches the result through the
-    folds and through the table by its energy, but through the worst table, which flooding has to hide, coherently.
-    """
-    nodes = np.array(shape.expansion_nodes, dtype=np.float64)
-    chosen = []
-    for level, share in enumerate(nodes / nodes.sum()):
-        after = shape.expansion_levels - 1 - level
-        enters = 2.0 if after < shape.split_levels else 1.0
-        in_table = enters * 4.0**after if shape.flooding_bits else 2.0**after
-        weight = shape.degree * np.maximum(per_fold * 2.0**after, per_column * in_table)
-        chosen.append(_fewest_digits(shape, target * share / weight, TERNARY_VARIANCE))
-    return _Digits(*(np.stack(arrays) for arrays in zip(*chosen, strict=True)))
-
-
-def _ring_switch_digits(shape: FoldedParameters, allowed: float) -> tuple[Gadget, float]:
-    """Fewest digits of the ring switch within a variance over Q^2, and that variance with the dropped limb's."""
-    if not shape.switches_ring:
-        return Gadget(0, 0), 0.0
-    limb = shape.limb_bits[0]
-    options = _switch_options(shape.degree, limb, limb - 2, shape.sigma, TERNARY_VARIANCE)
-    dropped = dropped_limb_variance(shape.degree, shape.limbs)
-    variances = (options.variance + dropped) * 2.0 ** (-2.0 * limb)
-    within = np.flatnonzero(variances <= allowed)
-    best = int(within[0]) if within.size else int(np.argmin(variances))
-    return Gadget(int(options.digits[best]), int(options.bits[best])), float(variances[best])
-
-
-def _answer_bits(shape: FoldedParameters, room: Floats) -> tuple[Floats, Floats, Floats]:
-    """Bits of a and of b that make the shortest answer within a variance over Q^2, and that answer's bits."""
-    per_a = shape.answer_degree * TERNARY_VARIANCE / 12.0
-    safe = np.where(room > 0, room, 1.0)
-    most = min(shape.limb_bits) - 1
-    fewest = np.floor(0.5 * np.log2(per_a / safe)) + 1.0
-    best_a, best_b, best = np.zeros(safe.shape), np.zeros(safe.shape), np.full(safe.shape, np.inf)
-    for more in range(6):
-        a = np.clip(fewest + more, 1.0, most)
-        left = safe - per_a * np.exp2(-2.0 * a)
-        b = np.clip(np.ceil(-0.5 * np.log2(12.0 * np.where(left > 0, left, 1.0))), 1.0, most)
-        size = shape.answers * shape.answer_degree * a + shape.row_coefficients * b
-        better = (left > 0) & (size < best)
-        best_a, best_b = np.where(better, a, best_a), np.where(better, b, best_b)
-        best = np.where(better, size, best)
-    return best_a, best_b, best
-
-
-def _server_s(shape: FoldedParameters, expansion_digits: Any, square_digits: Any) -> Floats:
+def _server_s(shape: FoldedParameters, level_digits: Any, square_digits: Any) -> Floats:
     """Seconds that a query takes, in terms of transforms and of the pass over the table.
 
     A polynomial's digits cost half a transform, the two products of a digit with its row a third.
     """
-    digits = np.asarray(expansion_digits, dtype=np.float64)
+    digits = np.asarray(level_digits, dtype=np.float64)
     nodes = np.array(shape.expansion_nodes, dtype=np.float64).reshape(-1, *(1,) * (digits.ndim - 1))
     expansion = np.sum(nodes * (1.5 + 1.33 * digits), axis=0)
     squares = shape.fold_coefficients * (1.5 + 1.33 * square_digits)

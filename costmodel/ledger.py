@@ -39,7 +39,9 @@ class Transfer(NamedTuple):
     formula, source
         How ``size_bytes`` comes about, and where the formula stands.
     exchange
-        Index of the round trip within its phase that carries the item.
+        Its place in the conversation of its phase, with ``party``: see :mod:`costmodel.latency`.
+    pieces
+        Frames that leave one by one as the work on them is done; 1 where all of it is done before.
     """
 
     phase: Phase
@@ -50,6 +52,7 @@ class Transfer(NamedTuple):
     formula: str
     source: str
     exchange: int = 0
+    pieces: Number = 1
 
 
 class Work(NamedTuple):
@@ -65,6 +68,8 @@ class Work(NamedTuple):
         Residues that one repetition handles; it costs ``call_s + element_s * size`` of its unit.
     formula, source
         How ``count`` comes about, and where the formula stands.
+    exchange
+        Its place in the conversation of its phase, with ``party``: before what the party sends there.
     """
 
     phase: Phase
@@ -74,6 +79,7 @@ class Work(NamedTuple):
     size: Number
     formula: str
     source: str
+    exchange: int = 0
 
 
 Term: TypeAlias = Transfer | Work

@@ -1,8 +1,9 @@
 """Links: rate and round-trip time, their spelling, and the time that transfers take over them.
 
-A link has two models. `fresh_exchange_s`, `exchange_s` and `warm_exchange_s` are TCP as a user sees it, with
-slow start. `relay_exchange_s` is a relay in user space that shapes rate and delay on one machine: the
-connections on either side of it are loopback ones, so slow start does not show.
+A link has two models. `tcp_leg_s` is a message over TCP as a user sees it, with slow start; `relay_leg_s` is one
+through a relay in user space that shapes rate and delay on one machine: the connections on either side of it are
+loopback ones, so slow start does not show. Exchanges are a message each way and a round trip; whole conversations are
+put together by `costmodel.latency`.
 """
 
 from __future__ import annotations
@@ -230,15 +231,20 @@ def warm_exchange_s(
     return exchange_s(up_bytes, down_bytes, rate_bit_per_s, round_trip_s, np.inf, np.inf)
 
 
+def relay_leg_s(size_bytes: ArrayLike, rate_bit_per_s: ArrayLike, round_trip_s: ArrayLike) -> Any:
+    """Seconds that one message takes through a relay that shapes payload to a rate, beyond its delay: 8 S/rate.
+
+    There is no framing, and no slow start whatever the round trip, since both connections are loopback ones.
+    """
+    return (8.0 * np.asarray(size_bytes, dtype=np.float64) / np.asarray(rate_bit_per_s, dtype=np.float64))[()]
+
+
 def relay_exchange_s(
     up_bytes: ArrayLike, down_bytes: ArrayLike, rate_bit_per_s: ArrayLike, round_trip_s: ArrayLike
 ) -> Any:
-    """Seconds of one request and its answer through a relay that shapes payload to a rate and a delay.
-
-    T + 8*(up + down)/rate: no framing and no slow start, since both connections are loopback ones.
-    """
-    size_bits = 8.0 * (np.asarray(up_bytes, dtype=np.float64) + np.asarray(down_bytes, dtype=np.float64))
-    return (np.asarray(round_trip_s, dtype=np.float64) + size_bits / np.asarray(rate_bit_per_s, dtype=np.float64))[()]
+    """Seconds of one request and its answer through a relay: T + leg(up) + leg(down)."""
+    legs = relay_leg_s(up_bytes, rate_bit_per_s, round_trip_s) + relay_leg_s(down_bytes, rate_bit_per_s, round_trip_s)
+    return (np.asarray(round_trip_s, dtype=np.float64) + legs)[()]
 
 
 def _payload_bytes_per_s(rate_bit_per_s: ArrayLike) -> Any:

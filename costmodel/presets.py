@@ -7,24 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from costmodel import noise
-from costmodel.folded_search import RINGS, choose_parameters, ring_choices
+from costmodel import compressed_search, folded_search, noise
 from costmodel.grid import Grid
 from costmodel.keyed_rings import keyed_configuration, packing_rings, rings_of_degree, slot_ring
 from costmodel.packing import check_packing, field_moduli, required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.protocols import folded
 from costmodel.protocols.registry import PROTOCOLS
+from costmodel.protocols.searched import LOG2_FAILURE as SEARCHED_LOG2_FAILURE
 from costmodel.published import CHANNEL_BITS, PAPER_WIDTHS, published
 from costmodel.security import max_log2_q, security_bits_2018
-from costmodel.tuning import DEGREES, LOG2_FAILURE, compact_configuration, compact_wire
+from costmodel.tuning import DEGREES, compact_configuration
+from costmodel.wire_choice import LOG2_FAILURE, compact_wire
 
 SECURITY_FLOOR_BITS = 128
 DEFAULT_FLOODING_BITS = 40
-OWN_PROTOCOLS = ("fastquery", "folded")
+OWN_PROTOCOLS = ("fastquery", "folded", "compressed")
 """Protocols that are this project's own design where nothing else is asked for."""
 FOLDED_WIDTHS = (4, 3)
 """Two channels in a plaintext of 9 bits: a row of 4096 channels is one polynomial of 2048 coefficients."""
+SEARCHED = {"folded": (folded_search, FOLDED_WIDTHS), "compressed": (compressed_search, PAPER_WIDTHS)}
+"""Protocols whose parameters are searched for: where, and the widths where none are named."""
 CHEETAH_PLAINTEXT_BITS = 37
 PAPER_PLAINTEXT_BITS = 13
 LARGEST_OPENFHE_PLAINTEXT_BITS = 31
@@ -97,12 +99,14 @@ def executable(
         If the protocol or the engine is unknown, the packing does not fit the plaintext modulus, or no ring holds the
         target.
     """
-    if protocol == "folded":
-        packing = Packing(widths or FOLDED_WIDTHS)
+    if protocol in SEARCHED:
+        packing = Packing(widths or SEARCHED[protocol][1])
         packing = packing.with_levels(levels) if levels else packing
         if packing.levels:
-            raise ValueError(f"levels are {levels}; the folded query packs channels of 2^w levels alone")
-        base = _folded(table, engine, packing.widths, ring or {}, flooding_bits, log2_failure)
+            raise ValueError(f"levels are {levels}; the {protocol} query packs channels of 2^w levels alone")
+        if prepared and protocol == "compressed":
+            raise ValueError("prepared is True; a compressed query's bits meet each other before the table does")
+        base = _searched(protocol, table, engine, packing.widths, ring or {}, flooding_bits, log2_failure)
         return base.updated(prepared=prepared, align_bits=align_bits)
     packing, bits = _executed_packing(protocol, ablation, engine, widths)
     if levels:
@@ -144,7 +148,8 @@ def executable(
     return compact_configuration(base, log2_failure, degrees)
 
 
-def _folded(
+def _searched(
+    protocol: str,
     table: Table,
     engine: str,
     widths: tuple[int, ...],
@@ -152,37 +157,40 @@ def _folded(
     flooding_bits: int | None,
     log2_failure: float,
 ) -> Configuration:
-    """The folded query on the ring with the least cost that holds; a named ring narrows the choice."""
+    """A protocol of :data:`SEARCHED` on the ring with the least cost that holds; a named ring narrows the choice."""
     if engine != "residue":
-        raise ValueError(f"engine is {engine!r}; the folded query runs on residue")
-    if log2_failure != folded.LOG2_FAILURE:
-        raise ValueError(f"failure is 2^{log2_failure:g}; the folded query is searched for 2^{folded.LOG2_FAILURE}")
+        raise ValueError(f"engine is {engine!r}; the {protocol} query runs on residue")
+    if log2_failure != SEARCHED_LOG2_FAILURE:
+        raise ValueError(
+            f"failure is 2^{log2_failure:g}; the {protocol} query is searched for 2^{SEARCHED_LOG2_FAILURE}"
+        )
+    search = SEARCHED[protocol][0]
     bits = DEFAULT_FLOODING_BITS if flooding_bits is None else flooding_bits
     modulus = given.get("plaintext_modulus", required_plaintext_modulus(field_moduli(widths)))
     check_packing(widths, modulus)
     packing = Packing(widths, "system", "system")
     if {"degree", "limb_bits"} <= given.keys():
         ring = Ring(given["degree"], given["limb_bits"], modulus)
-        return Configuration("folded", table, ring, packing, engine=engine, flooding_bits=bits)
+        return Configuration(protocol, table, ring, packing, engine=engine, flooding_bits=bits)
     rings = [
         choice
-        for choice in RINGS
+        for choice in search.RINGS
         if given.get("degree", choice.degree) == choice.degree
         and given.get("limb_bits", choice.limb_bits) == choice.limb_bits
     ]
     if "limb_bits" in given and not rings:
-        rings = list(ring_choices(given.get("degree", 4096), given["limb_bits"]))
-    chosen = choose_parameters(
+        rings = list(search.ring_choices(given.get("degree", 4096), given["limb_bits"]))
+    chosen = search.choose_parameters(
         table.rows,
         table.channels,
         widths,
         bits,
-        folded.LOG2_FAILURE - (table.tokens - 1).bit_length(),
+        SEARCHED_LOG2_FAILURE - (table.tokens - 1).bit_length(),
         plaintext_modulus=modulus,
         rings=tuple(rings),
     )
     ring = Ring(chosen.degree, chosen.limb_bits, modulus)
-    return Configuration("folded", table, ring, packing, engine=engine, flooding_bits=bits)
+    return Configuration(protocol, table, ring, packing, engine=engine, flooding_bits=bits)
 
 
 def _executed_packing(
@@ -266,6 +274,8 @@ def configuration(
     ValueError
         If a value is out of its bounds, two do not fit, or a named ring is not secure.
     """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol is {protocol!r}; it must be one of {', '.join(PROTOCOLS)}")
     if ablation is not None and protocol != "fastquery":
         raise ValueError(f"ablation is {ablation!r}; it goes with protocol fastquery, not {protocol}")
     if ring and {"degree", "limb_bits"} <= ring.keys():

@@ -3,14 +3,14 @@
 The client learns the record itself, so that neither party holds a share and nothing hides the table but its size; a
 lookup for private inference needs both. Each system's sizes are restated from its own code at the parameters that the
 code ships, for records of any number and size that these parameters hold. Bytes are those of the code's own
-serialisation: 64-bit words for SEAL's ciphertexts without compression, packed bits elsewhere.
+serialisation: 64-bit words for SEAL's ciphertexts, which `sealpir-zstd` compresses, packed bits elsewhere.
 
 References
 ----------
 .. [1] Angel, Chen, Laine, Setty. SealPIR. IEEE S&P 2018; ``microsoft/SealPIR``, ``pir.cpp``, ``pir_client.cpp``,
    ``main.cpp``.
-.. [2] OnionPIRv2, ``chenyue42/OnionPIRv2``, ``pir.cpp``, ``database_constants.h``.
-.. [3] Menon, Wu. Spiral. IEEE S&P 2022; ``menonsamir/spiral``, ``select_params.py`` and the example of its README.
+.. [2] Chen, Ren. OnionPIRv2. ePrint 2025/1142; ``chenyue42/OnionPIRv2``, ``pir.cpp``, ``database_constants.h``.
+.. [3] Menon, Wu. Spiral. IEEE S&P 2022; ``menonsamir/spiral``, ``spiral.cpp`` and the example of its README.
 .. [4] Henzinger, Hong, Corrigan-Gibbs, Meiklejohn, Vaikuntanathan. SimplePIR. USENIX Security 2023;
    ``ahenzinger/simplepir``, ``params.csv``, ``simple_pir.go``, ``database.go``.
 .. [5] Menon, Wu. YPIR. USENIX Security 2024; ``menonsamir/ypir``, ``params.rs``, ``scheme.rs``, README.
@@ -24,8 +24,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from costmodel.serialization import seal
+
 WORD_BYTES = 8
 """Of a residue in SEAL's serialisation without compression."""
+
+SEALPIR_DEGREE = 4096
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,30 @@ def sealpir(records: int, record_bytes: int) -> Retrieval:
     ValueError
         If a record does not fit a plaintext polynomial.
     """
-    degree, usable_bits, limbs = 4096, 20, 2
+    residues = SEALPIR_DEGREE * WORD_BYTES
+    return _sealpir("sealpir", records, record_bytes, 2 * residues, 2 * residues, 2 * 3 * residues)
+
+
+def sealpir_zstd(records: int, record_bytes: int) -> Retrieval:
+    """SealPIR on a SEAL that was built with zstd, with which it then compresses whatever it saves.
+
+    Raises
+    ------
+    ValueError
+        As `sealpir`.
+    """
+    query = seal.seeded_ciphertext_bytes(SEALPIR_DEGREE, (36, 36))
+    answer = seal.ciphertext_bytes(SEALPIR_DEGREE, (36,))
+    key = seal.ciphertext_bytes(SEALPIR_DEGREE, (36, 36, 37))
+    return _sealpir("sealpir-zstd", records, record_bytes, round(query), round(answer), round(key))
+
+
+def _sealpir(system: str, records: int, record_bytes: int, query: int, answer: int, key: int) -> Retrieval:
+    """Counts of SealPIR, with the bytes of a ciphertext of its query, of its answer, and of its keys."""
+    degree, usable_bits, limbs = SEALPIR_DEGREE, 20, 2
     per_record = -(-8 * record_bytes // usable_bits)
     if per_record > degree:
-        raise ValueError(f"record_bytes is {record_bytes}; sealpir holds at most {degree * usable_bits // 8}")
+        raise ValueError(f"record_bytes is {record_bytes}; {system} holds at most {degree * usable_bits // 8}")
     plaintexts = -(-records // (degree // per_record))
     root = max(2, math.isqrt(plaintexts))
     dimensions = [root, root]
@@ -70,13 +94,11 @@ def sealpir(records: int, record_bytes: int) -> Retrieval:
             break
         dimensions[i] += 1
     queries = sum(-(-n // degree) for n in dimensions)
-    answers = 2 * -(-36 // usable_bits)
-    keys = 12 * limbs * 2 * (limbs + 1) * degree * WORD_BYTES
     return Retrieval(
-        "sealpir",
-        queries * limbs * degree * WORD_BYTES,
-        answers * 2 * degree * WORD_BYTES,
-        keys,
+        system,
+        queries * query,
+        2 * -(-36 // usable_bits) * answer,
+        12 * limbs * key,
         "12 Galois keys",
         "sum_i ceil(n_i/N) seeded ciphertexts of two limbs; 4 ciphertexts of one",
         "[1]",
@@ -116,17 +138,20 @@ def onionpir2(records: int, record_bytes: int) -> Retrieval:
 
 
 def spiral(records: int, record_bytes: int) -> Retrieval:
-    """Spiral with the parameters of its README's example: 2^15 plaintexts of 8 KiB (nu = 8 and 7).
+    """Spiral with the parameters of its README's example, up to 2^15 plaintexts of 8 KiB.
 
-    d = 2048, q of 56 bits, p = 256, q' of 20 bits: a query of one ciphertext (two polynomials, as the code sends it),
-    an answer of (4 d 10 + 2 d 20) bits a plaintext [3]_.
+    d = 2048, q of 56 bits, p = 256, q' of 20 bits, t_exp = 8 and 56, t_conv = 4, t_GSW = 8; the first dimension has 2^9
+    plaintexts, as in the paper's Table 1, the others two. A query is one ciphertext, both polynomials as the code
+    counts it, an answer (4 d 10 + 2 d 20) bits a plaintext. Keys are those of ``runConversionImproved``:
+    ceil(log2(2^9 + 8 nu_2)) of 2 t_exp polynomials for the expansion, ceil(log2(8 nu_2)) + 1 of 2 * 56 for the other
+    dimensions, and two conversions of 6 t_conv [3]_.
 
     Raises
     ------
     ValueError
         If the database has more than 2^15 plaintexts.
     """
-    degree, log2_q, nu_1, t_exp, t_exp_right, t_conv, t_gsw = 2048, 56, 8, 8, 56, 4, 8
+    degree, log2_q, nu_1, t_exp, t_exp_right, t_conv, t_gsw = 2048, 56, 9, 8, 56, 4, 8
     plaintext_bytes = 4 * degree
     answers = max(1, -(-record_bytes // plaintext_bytes))
     plaintexts = -(-records // max(1, plaintext_bytes // record_bytes))
@@ -134,8 +159,10 @@ def spiral(records: int, record_bytes: int) -> Retrieval:
         raise ValueError(
             f"records take {plaintexts} plaintexts; spiral's example holds 32768 of {plaintext_bytes} bytes"
         )
-    expansion = nu_1 * 2 * t_exp + math.ceil(math.log2(nu_1 * t_gsw)) * 2 * t_exp_right
-    keys = (expansion + 2 * 6 * t_conv) * degree * log2_q // 8
+    folded = t_gsw * max(1, (plaintexts - 1).bit_length() - nu_1)
+    expansion = math.ceil(math.log2(2**nu_1 + folded)) * 2 * t_exp
+    other_dimensions = (math.ceil(math.log2(folded)) + 1) * 2 * t_exp_right
+    keys = (expansion + other_dimensions + 2 * 6 * t_conv) * degree * log2_q // 8
     return Retrieval(
         "spiral",
         2 * degree * log2_q // 8,
@@ -203,6 +230,7 @@ def ypir(records: int, record_bytes: int) -> Retrieval:
 
 SYSTEMS: dict[str, Callable[[int, int], Retrieval]] = {
     "sealpir": sealpir,
+    "sealpir-zstd": sealpir_zstd,
     "onionpir2": onionpir2,
     "spiral": spiral,
     "simplepir": simplepir,

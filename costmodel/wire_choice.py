@@ -1,4 +1,4 @@
-"""Wire bits for many configurations at once: the columnar form of :func:`costmodel.tuning.compact_wire`.
+"""Wire bits with the fewest bytes a query, for one configuration or for many at once.
 
 For every number of bits of the query near the fewest that hold the target, the fewest bits of the answer follow in
 closed form from what the noise leaves of the decoding interval; the fewest bytes a query win.
@@ -14,11 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.grid import WIRE_COLUMNS, Grid
+from costmodel.ledger import Number
 from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, required_ratio
+from costmodel.parameters import Configuration, Wire
 from costmodel.protocols import compact
-from costmodel.tuning import LOG2_FAILURE, MAX_DIGITS, QUERIES_PER_CLIENT
 
 IntArray = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+LOG2_FAILURE = -40.0
+"""Default target for all answers of a query together."""
+
+QUERIES_PER_CLIENT = 32
+"""Queries over which a client's keys are spread when bytes are weighed: it decides how many digits keys have."""
+
+SLACK = 0.01
+"""Bytes that fewer digits, and so faster key switching, may cost."""
+
+MAX_DIGITS = 8
 
 FEWEST_BITS = 2
 """Of an answer's coefficient."""
@@ -26,18 +39,36 @@ FEWEST_BITS = 2
 QUERY_CANDIDATES = 9
 """Bits of the query above the fewest that hold: the dropped bits' share of the noise falls by 4 with each."""
 
-ANSWER_CANDIDATES = 12
-"""Bits of a above the fewest; each further one shortens b ever less."""
-
 DIGIT_COLUMNS = ("digit_bits", "digit_dropped_bits")
 _ALL_BITS = np.asarray(1000)
 _ROWS = 512  # points at once, so that their candidates stay in the caches
+
+
+def compact_wire(configuration: Configuration, log2_target: float = LOG2_FAILURE) -> Wire:
+    """Bits of the compact format of one configuration, the keys spread over 32 queries; see :func:`wire_columns`.
+
+    Raises
+    ------
+    ValueError
+        If the ring's q is too small for the target with all bits kept.
+    """
+    grid = Grid.of(configuration.updated(engine="residue", size="native"))
+    found, size = _wires(grid, log2_target, QUERIES_PER_CLIENT, True)
+    if not np.isfinite(size):
+        ring = configuration.ring
+        raise ValueError(
+            f"ring.q has {ring.log2_q} bits; t={ring.plaintext_modulus} over {configuration.table.rows} rows with "
+            f"flooding_bits {configuration.flooding_bits} needs more for a failure of 2^{log2_target:g}"
+        )
+    return Wire(**{name: int(values) for name, values in found.items()})
 
 
 def wire_columns(
     grid: Grid, log2_target: float = LOG2_FAILURE, queries: float = QUERIES_PER_CLIENT, digits: bool = True
 ) -> dict[str, IntArray]:
     """Bits of query and answer, and of the keys' digits, with the fewest bytes a query for a target failure.
+
+    Of the numbers of digits whose bytes are within 1 % of the fewest, the smallest is taken.
 
     Parameters
     ----------
@@ -55,13 +86,25 @@ def wire_columns(
     dict of int64 arrays of the grid's shape
         By ``WIRE_COLUMNS``. Where no bits hold the target all are kept.
     """
+    return _wires(grid, log2_target, queries, digits)[0]
+
+
+def bytes_a_query(grid: Grid, queries: float = QUERIES_PER_CLIENT) -> Number:
+    """Query, answer, and the share of the keys."""
+    online = compact.query_bytes(grid) + compact.answer_a_bytes(grid) + compact.answer_b_bytes(grid)
+    return online + compact.keys_bytes(grid) / queries
+
+
+def _wires(grid: Grid, log2_target: float, queries: float, digits: bool) -> tuple[dict[str, IntArray], Floats]:
+    """The chosen bits, and their bytes a query; infinite where no bits hold the target."""
     grid = grid.of_worst_table()
     choices = list(_digit_choices(grid)) if digits else [(grid.digit_bits, grid.digit_dropped_bits)]
     width, dropped = (np.stack([np.broadcast_to(one[k], grid.shape) for one in choices]) for k in (0, 1))
-    found, size = _chosen(replace(grid, digit_bits=width, digit_dropped_bits=dropped), log2_target, queries)
+    found, size = _by_parts(replace(grid, digit_bits=width, digit_dropped_bits=dropped), log2_target, queries)
     size = np.where(width >= 0, size, np.inf)
-    fewest = np.where(np.isfinite(size).any(axis=0), np.argmin(size, axis=0), len(choices) - 1)[None]
-    return {name: np.take_along_axis(values, fewest, axis=0)[0] for name, values in found.items()}
+    best = size.min(axis=0)
+    taken = np.where(np.isfinite(best), np.argmax(size <= (1 + SLACK) * best, axis=0), len(choices) - 1)[None]
+    return {name: np.take_along_axis(values, taken, axis=0)[0] for name, values in found.items()}, best
 
 
 def _digit_choices(grid: Grid) -> Iterator[tuple[IntArray, IntArray]]:
@@ -81,16 +124,15 @@ def _digit_choices(grid: Grid) -> Iterator[tuple[IntArray, IntArray]]:
         yield np.where(found, width, -1), drops[least[..., 0]]
 
 
-def _chosen(grid: Grid, log2_target: float, queries: float) -> tuple[dict[str, IntArray], NDArray[np.float64]]:
+def _by_parts(grid: Grid, log2_target: float, queries: float) -> tuple[dict[str, IntArray], Floats]:
     shape, rows = grid.shape, int(np.prod(grid.shape, dtype=np.int64))
     flat = {name: np.broadcast_to(values, shape).reshape(-1) for name, values in grid.arrays().items()}
     columns = {name: np.empty(rows, np.int64) for name in WIRE_COLUMNS}
     size = np.empty(rows, np.float64)
     for start in range(0, rows, _ROWS):
         part = slice(start, start + _ROWS)
-        chosen, size[part] = _for_points(
-            _points(grid, {name: values[part] for name, values in flat.items()}), log2_target, queries
-        )
+        points = _points(grid, {name: values[part] for name, values in flat.items()})
+        chosen, size[part] = _fewest_bytes(points, log2_target, queries)
         for name in WIRE_COLUMNS:
             columns[name][part] = chosen[name]
     return {name: values.reshape(shape) for name, values in columns.items()}, size.reshape(shape)
@@ -103,66 +145,63 @@ def _points(grid: Grid, flat: dict[str, NDArray[Any]]) -> Grid:
     return replace(grid, limb_bits=limbs, **columns)
 
 
-def _for_points(grid: Grid, log2_target: float, queries: float) -> tuple[dict[str, IntArray], NDArray[np.float64]]:
-    bits, most = grid.log2_q, np.minimum.reduce(grid.limb_bits) - 2
+def _fewest_bytes(grid: Grid, log2_target: float, queries: float) -> tuple[dict[str, IntArray], Floats]:
+    """The best of all candidates of every point, and its bytes a query."""
+    most = np.minimum.reduce(grid.limb_bits) - 2
     budget = np.square(0.5 / required_ratio(log2_target, grid.tokens * grid.coefficients))
-    whole = replace(grid, query_bits=bits, answer_a_bits=_ALL_BITS, answer_b_bits=_ALL_BITS)
-    holds = np.broadcast_to(compact.noise(whole) < budget, bits.shape)[:, 0, 0]
-    chosen = {
-        "query_bits": bits[:, 0, 0].copy(),
-        "answer_a_bits": most[:, 0, 0].copy(),
-        "answer_b_bits": most[:, 0, 0].copy(),
-        **{name: np.broadcast_to(getattr(grid, name), bits.shape)[:, 0, 0].copy() for name in DIGIT_COLUMNS},
+    query_bits, variance = _query_candidates(grid, budget)
+    a, b = _answer_candidates(grid, budget - variance)
+    possible = (a <= most) & (b <= most)
+    a_bits, b_bits = (np.where(possible, values, FEWEST_BITS).astype(np.int64) for values in (a, b))
+    sized = replace(grid, query_bits=query_bits, answer_a_bits=a_bits, answer_b_bits=b_bits)
+    size = np.where(possible, bytes_a_query(sized, queries), np.inf)
+    flat = size.reshape(len(size), -1)
+    smallest = flat.min(axis=1, keepdims=True)
+    # Of equal sizes the fewest bits of a, then of b, then of the query.
+    order = ((a_bits << 20) + (b_bits << 10) + query_bits).reshape(len(size), -1)
+    at = np.argmin(np.where(flat == smallest, order, np.iinfo(np.int64).max), axis=1)[:, None]
+    found = np.isfinite(smallest[:, 0])
+
+    def taken(values: IntArray, otherwise: IntArray) -> IntArray:
+        spread = np.broadcast_to(values, size.shape).reshape(len(size), -1)
+        return np.where(found, np.take_along_axis(spread, at, axis=1)[:, 0], otherwise[:, 0, 0])
+
+    wire = {
+        "query_bits": taken(query_bits, grid.log2_q),
+        "answer_a_bits": taken(a_bits, most),
+        "answer_b_bits": taken(b_bits, most),
+        **{name: getattr(grid, name)[:, 0, 0] for name in DIGIT_COLUMNS},
     }
-    size = np.full(len(bits), np.inf)
-    if holds.any():
-        kept = {name: np.broadcast_to(values, bits.shape)[holds][:, 0, 0] for name, values in grid.arrays().items()}
-        wire, bytes_each = _fewest_bytes(_points(grid, kept), budget[holds], log2_target, queries)
-        size[holds] = bytes_each
-        for name, values in wire.items():
-            chosen[name][holds] = np.where(np.isfinite(bytes_each), values, chosen[name][holds])
-    return chosen, size
+    return wire, smallest[:, 0]
 
 
-def _fewest_bytes(
-    grid: Grid, budget: NDArray[np.float64], log2_target: float, queries: float
-) -> tuple[dict[str, IntArray], NDArray[np.float64]]:
-    bits, most = grid.log2_q, np.minimum.reduce(grid.limb_bits) - 2
-    unswitched = replace(grid, answer_a_bits=_ALL_BITS, answer_b_bits=_ALL_BITS)
-    query_bits, variance = bits, compact.noise(replace(unswitched, query_bits=bits))
-    if grid.limbs == 1:  # with two limbs all bits of a query travel
-        every = np.arange(1, int(bits.max()) + 1)[None, :, None]
-        noise = np.broadcast_to(compact.noise(replace(unswitched, query_bits=every)), (len(bits), every.size, 1))
-        fewest = np.argmax((noise < budget) & (every <= bits), axis=1)[:, :, None] + 1
-        query_bits = np.minimum(fewest + np.arange(QUERY_CANDIDATES)[None, :, None], bits)
-        variance = np.take_along_axis(noise, query_bits - 1, axis=1)
-    room = budget - variance
+def _query_candidates(grid: Grid, budget: Floats) -> tuple[IntArray, Floats]:
+    """Bits of the query along the second axis, and the answer's variance before its modulus is switched."""
+    bits, unswitched = grid.log2_q, replace(grid, answer_a_bits=_ALL_BITS, answer_b_bits=_ALL_BITS)
+    if grid.limbs > 1:  # all bits of a query travel
+        return bits, compact.noise(replace(unswitched, query_bits=bits))
+    every = np.arange(1, int(bits.max()) + 1)[None, :, None]
+    noise = np.broadcast_to(compact.noise(replace(unswitched, query_bits=every)), (len(bits), every.size, 1))
+    fewest = np.argmax((noise < budget) & (every <= bits), axis=1)[:, :, None] + 1
+    query_bits = np.minimum(fewest + np.arange(QUERY_CANDIDATES)[None, :, None], bits)
+    return query_bits, np.take_along_axis(noise, query_bits - 1, axis=1)
+
+
+def _answer_candidates(grid: Grid, room: Floats) -> tuple[Floats, Floats]:
+    """Bits of a and of b along the third axis whose switch takes no more than ``room`` of (t/q)^2; inf where none do.
+
+    With A 4^-a + B 4^-b <= room, one bit more than the fewest of a leaves b 3/4 of the room, which is within a bit of
+    all of it. A bit of a is no fewer bytes than one of b, so that more bits of a than that pay only where b would
+    otherwise have too many: the last candidate is the fewest of a with the fewest of b.
+    """
     fields = np.square(grid.plaintext_modulus.astype(np.float64))  # an error of 1 at the modulus t, in units of t
     per_a, per_b = fields * grid.degree * TERNARY_VARIANCE / 12.0, fields / 12.0
     with np.errstate(divide="ignore", invalid="ignore"):
+        fewest_b = np.maximum(np.ceil(0.5 * np.log2(per_b / room)), FEWEST_BITS)
+        beside_it = np.ceil(0.5 * np.log2(per_a / (room - per_b * np.exp2(-2.0 * fewest_b))))
         fewest_a = np.floor(0.5 * np.log2(per_a / room)) + 1.0
-        a = np.maximum(fewest_a + np.arange(ANSWER_CANDIDATES), FEWEST_BITS)
+        a = np.maximum(np.concatenate([fewest_a, fewest_a + 1.0, beside_it], axis=2), FEWEST_BITS)
         left = room - per_a * np.exp2(-2.0 * a)
         b = np.maximum(np.ceil(0.5 * np.log2(per_b / left)), FEWEST_BITS)
-    possible = (room > 0) & (left > 0) & (a <= most) & (b <= most)
-    a_bits, b_bits = (np.where(possible, values, FEWEST_BITS).astype(np.int64) for values in (a, b))
-    sized = replace(grid, query_bits=query_bits, answer_a_bits=a_bits, answer_b_bits=b_bits)
-    online = compact.query_bytes(sized) + compact.answer_a_bytes(sized) + compact.answer_b_bytes(sized)
-    size = np.where(possible, online + compact.keys_bytes(sized) / queries, np.inf)
-    flat = size.reshape(len(size), -1)
-    # Of equal sizes the fewest bits of a, then of b, then of the query.
-    order = ((a_bits << 20) + (b_bits << 10) + query_bits).reshape(len(size), -1)
-    smallest = flat.min(axis=1, keepdims=True)
-    at = np.argmin(np.where(flat == smallest, order, np.iinfo(np.int64).max), axis=1)[:, None]
-
-    def taken(values: IntArray) -> IntArray:
-        spread = np.broadcast_to(values, size.shape).reshape(len(size), -1)
-        return np.take_along_axis(spread, at, axis=1)[:, 0]
-
-    wire = {
-        "query_bits": taken(query_bits),
-        "answer_a_bits": taken(a_bits),
-        "answer_b_bits": taken(b_bits),
-        **{name: taken(np.broadcast_to(getattr(grid, name), bits.shape)) for name in DIGIT_COLUMNS},
-    }
-    return wire, smallest[:, 0]
+    possible = (room > 0) & (left > 0)
+    return np.where(possible, a, np.inf), np.where(possible, b, np.inf)

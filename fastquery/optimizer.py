@@ -17,17 +17,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from costmodel.estimate import Estimate, estimate
-from costmodel.folded_search import RINGS
 from costmodel.link import Link, exchange_s, parse_link
 from costmodel.machine import Machine, default_machine
 from costmodel.packing import required_plaintext_bits
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.presets import configuration
-from costmodel.protocols.folded import parameters_of
+from costmodel.presets import SEARCHED, configuration
 from costmodel.protocols.registry import PROTOCOLS
 from costmodel.published import ABLATIONS, PAPER_WIDTHS
 from costmodel.security import security_bits
-from costmodel.tuning import LOG2_FAILURE
+from costmodel.wire_choice import LOG2_FAILURE
 from fastquery.spaces import EXECUTED, Column, Space, configuration_at
 from fastquery.sweeps import RENAMED, Block, blocks, several
 from fastquery.tables import table_of
@@ -234,13 +232,17 @@ def optimize(
     skipped = []
     for name in names:
         try:
-            for space in candidates(name, shape, packings, goal, needs, packing is not None):
-                for block in blocks(space, profile):
-                    search.add(block)
+            spaces = candidates(name, shape, packings, goal, needs, packing is not None)
+            missed = [search.add(block) for space in spaces for block in blocks(space, profile)]
         except ValueError as error:
             if len(names) == 1:
                 raise
             skipped.append(f"{name}: {error}")
+            continue
+        if missed and all(missed):
+            skipped.append(f"{name}: {missed[0]}")
+        elif not missed:
+            skipped.append(f"{name}: it has another packing than those that are allowed")
     as_published = configuration("fastquery", shape, ablation="packlwes")
     return search.optimum(profile, tuple(dict.fromkeys(skipped)), estimate(as_published, goal.link, profile))
 
@@ -260,10 +262,12 @@ def candidates(
     ValueError
         If the system cannot be had so.
     """
-    if protocol == "folded":
-        yield from _folded(table, packings, goal, needs)
+    if protocol in SEARCHED:
+        yield from _searched(protocol, table, packings, goal, needs)
         return
     base = _base(protocol, table, needs)
+    if protocol == "cheetah" and not named:  # with several channels a coefficient it is FastQuery's own ablation
+        packings = [widths for widths in packings if len(widths) == 1]
     if base.engine not in EXECUTED:
         if not named or base.packing.widths in packings:
             yield _space(base, goal.link)
@@ -293,23 +297,26 @@ def _moduli(widths: Widths, align_bits: int) -> list[int]:
     return [2**bits for bits in sorted({smallest, max(smallest, align_bits if len(widths) == 1 else 0)})]
 
 
-def _folded(table: Table, packings: Sequence[Widths], goal: Goal, needs: Requirements) -> Iterator[Space]:
-    """The folded query with every packing on the smallest ring that holds, and on the next.
+def _searched(
+    protocol: str, table: Table, packings: Sequence[Widths], goal: Goal, needs: Requirements
+) -> Iterator[Space]:
+    """A protocol of :data:`SEARCHED`, with every packing on the smallest ring that holds, and on the next.
 
     Raises
     ------
     ValueError
         If no ring holds any packing.
     """
-    found, reason = 0, "folded has no packing"
+    found, reason = 0, f"{protocol} has no packing"
     for widths in packings:
         for modulus in _moduli(widths, needs.align_bits):
             held = 0
-            for degree, limb_bits in dict.fromkeys((ring.degree, ring.limb_bits) for ring in RINGS):
+            rings = SEARCHED[protocol][0].RINGS
+            for degree, limb_bits in dict.fromkeys((ring.degree, ring.limb_bits) for ring in rings):
                 ring = {"degree": degree, "limb_bits": limb_bits, "plaintext_modulus": modulus}
                 try:
-                    base = _own("folded", table, needs, widths, ring)
-                    parameters_of(base)
+                    base = _own(protocol, table, needs, widths, ring)
+                    PROTOCOLS[protocol].parameters_of(base)
                 except ValueError as error:
                     reason = str(error)
                     continue
@@ -339,6 +346,27 @@ def pareto_mask(x: Floats, y: Floats) -> NDArray[np.bool_]:
     return kept
 
 
+class Bound(NamedTuple):
+    """A constraint on a figure: at ``most`` or at ``least`` so much."""
+
+    name: str
+    side: str
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.name} {'<=' if self.side == 'most' else '>='} {self.value:g}"
+
+    def holds(self, figure: Floats) -> NDArray[np.bool_]:
+        """Where it does."""
+        return figure <= self.value if self.side == "most" else figure >= self.value
+
+    def missed(self, figure: Floats) -> str:
+        """The best of what does not hold it, in words."""
+        known = figure[np.isfinite(figure)]
+        best = "unknown" if not len(known) else f"{known.min() if self.side == 'most' else known.max():.4g}"
+        return f"{self.name} is {best} at best; it must be at {self.side} {self.value:g}"
+
+
 class Search:
     """Collects what can still be best or on the front."""
 
@@ -350,22 +378,26 @@ class Search:
         needs: Requirements,
     ) -> None:
         self.goal, self.objectives = goal, objectives
-        self.at_most = {**at_most, "log2_failure": needs.log2_failure}
-        self.at_least = {"flooding_bits": needs.flooding_bits, "security_bits": needs.security}
+        upper = {**at_most, "log2_failure": needs.log2_failure}
+        lower = {"flooding_bits": needs.flooding_bits, "security_bits": needs.security}
+        self.bounds = [Bound(name, "most", bound) for name, bound in upper.items()]
+        self.bounds += [Bound(name, "least", bound) for name, bound in lower.items()]
         self.searched = 0
         self._spaces: list[Space] = []
         self._rows: list[pd.DataFrame] = []
 
-    def add(self, block: Block) -> None:
-        """Take a block's configurations that hold the constraints and may be best."""
+    def add(self, block: Block) -> str | None:
+        """Take a block's configurations that hold the constraints and may be best; why there is none, if so."""
         self.searched += block.count()
-        possible = np.broadcast_to(block.possible, block.shape)
-        for name, bound in self.at_most.items():
-            possible = possible & (self.goal.figure(name, block) <= bound)
-        for name, bound in self.at_least.items():
-            possible = possible & (self.goal.figure(name, block) >= bound)
+        possible = valid = np.broadcast_to(block.possible, block.shape)
+        for bound in self.bounds:
+            figure = self.goal.figure(bound.name, block)
+            holds = bound.holds(figure)
+            if not (valid & holds).any():
+                return bound.missed(figure[valid])
+            possible = possible & holds
         if not possible.any():
-            return
+            return "none holds all constraints at once"
         objective, x, y = (self.goal.figure(name, block)[possible] for name in self.objectives)
         kept = pareto_mask(x, y) | (objective == objective.min())
         where = tuple(axis[kept] for axis in np.nonzero(possible))
@@ -374,6 +406,7 @@ class Search:
         rows = pd.DataFrame({name: np.broadcast_to(values, block.shape)[where] for name, values in columns.items()})
         self._rows.append(rows.assign(space=len(self._spaces)))
         self._spaces.append(block.space)
+        return None
 
     def optimum(self, machine: Machine, skipped: tuple[str, ...], published: Estimate) -> Optimum:
         """The best of all, the front, and the best of every design beside a published one.
@@ -384,12 +417,8 @@ class Search:
             If nothing holds the constraints.
         """
         if not self._rows:
-            held = {
-                **{f"{k} <=": v for k, v in self.at_most.items()},
-                **{f"{k} >=": v for k, v in self.at_least.items()},
-            }
-            spelt = ", ".join(f"{name} {bound:g}" for name, bound in held.items())
-            raise ValueError("nothing holds all of " + spelt + "".join(f"; {line}" for line in skipped[:1]))
+            spelt = ", ".join(map(str, self.bounds))
+            raise ValueError("nothing holds all of " + spelt + "".join(f"; {line}" for line in skipped))
         rows = pd.concat(self._rows, ignore_index=True)
         rows = rows.sort_values(["security_bits", "log2_failure"], ascending=[False, True], kind="stable")
         best = rows.sort_values(["objective_0", "objective_1", "objective_2"], kind="stable").iloc[0]
@@ -406,7 +435,7 @@ class Search:
             configurations,
             self.searched,
             skipped,
-            winners_frame(self._best(rows, machine), published),
+            winners_frame(self._best(rows, machine), published, self._cost),
         )
 
     def _best(self, rows: pd.DataFrame, machine: Machine) -> dict[str, list[Estimate]]:
@@ -419,6 +448,10 @@ class Search:
             found = [self._configuration(row) for _, row in firsts.iterrows()]
             best[name] = [estimate(one, self.goal.link, machine) for one in found]
         return best
+
+    def _cost(self, objective: str, one: Estimate) -> float:
+        figures = {name: np.asarray(value) for name, value in one.figures.items()}
+        return float(OBJECTIVES[objective].of(figures, self.goal, one.configuration.packing.widths))
 
     def _configuration(self, row: pd.Series[Any]) -> Configuration:
         space = self._spaces[int(row["space"])]

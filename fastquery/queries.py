@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,10 @@ def query(
         If the answer is not of this session's keys.
     protocol.openfhe_library.OpenFHEUnavailable
         If OpenFHE does not load.
+    protocol.seeds.SeedRecordUnusable
+        If the record of used seeds cannot be kept.
+    protocol.seeds.SeedReused
+        If a seed comes twice: the machine is a copy of another, or was set back.
     protocol.errors.ProtocolError
         If the server cannot be reached, does not follow the protocol, or states what is refused.
     """
@@ -151,15 +156,12 @@ def query(
     host, port = parse_address(address)
     load_openfhe()
     meter = Meter("client")
-    channel = Channel(connect(host, port), meter)
-    try:
-        record = SeedRecord(seeds or default_record())
+    record = SeedRecord(seeds or default_record())
+    with closing(record), closing(Channel(connect(host, port), meter, patience_s=requirements.patience_s)) as channel:
         insecure = requirements.security_bits == 0
         found = look_up(channel, meter, tokens, insecure, record, requirements.check)
         report = ask_report(channel)
         others = None if check is None else ask_shares(channel, found.shares)
-    finally:
-        channel.close()
     if found.shares.size >= FEWEST_COEFFICIENTS and found.noise_bits > WRONG_KEY_NOISE_BITS:
         raise DoesNotDecrypt("the answer does not decrypt: it is not of this session's keys; there are no shares")
     configuration = found.configuration

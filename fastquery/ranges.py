@@ -57,7 +57,7 @@ def powers_of_two(name: str, text: str) -> NDArray[np.int64]:
     Raises
     ------
     ValueError
-        If the text is neither, or falls.
+        If the text is neither, or falls, or doubling does not lead from one end to the other.
     """
     match = re.fullmatch(r"(\d+)(?::(\d+))?", text.strip())
     if match is None:
@@ -65,6 +65,8 @@ def powers_of_two(name: str, text: str) -> NDArray[np.int64]:
     first, last = int(match[1]), int(match[2] or match[1])
     if last < first or first < 1:
         raise ValueError(f"{name} is {text!r}; a range must rise from 1 or more")
+    if first << (last // first).bit_length() - 1 != last:
+        raise ValueError(f"{name} is {text!r}; both ends of a range must be powers of two")
     return first * 2 ** np.arange((last // first).bit_length(), dtype=np.int64)
 
 

@@ -17,8 +17,7 @@ from costmodel.packing import required_plaintext_modulus
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import configuration
 from costmodel.protocols.registry import PROTOCOLS
-from costmodel.tuning import LOG2_FAILURE, QUERIES_PER_CLIENT
-from costmodel.wire_choice import wire_columns
+from costmodel.wire_choice import LOG2_FAILURE, QUERIES_PER_CLIENT, wire_columns
 
 Column: TypeAlias = NDArray[Any]
 
@@ -83,6 +82,29 @@ class Space:
     def size(self) -> int:
         """Configurations, impossible ones included."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    def impossible(self) -> str | None:
+        """Why no combination can be, naming the field; None if some can."""
+        columns = {name: values for axis in self.axes for name, values in axis.items()}
+        widths, moduli = self.base.packing.widths, columns.get("plaintext_modulus")
+        required = required_plaintext_modulus(self.base.packing.field_moduli)
+        limbs = [columns.get(f"limb_bits_{k}", np.array([bits])) for k, bits in enumerate(self.base.ring.limb_bits)]
+        q_bits = sum(int(values.max()) for values in limbs[: self.limbs])
+        holding = np.array([self.base.ring.plaintext_modulus]) if moduli is None else moduli[moduli >= required]
+        if not len(holding):
+            assert moduli is not None
+            return (
+                f"ring.p is {int(moduli.max()).bit_length() - 1} at most; packing {','.join(map(str, widths))} needs "
+                f"{(required - 1).bit_length()} bits or more"
+            )
+        if int(holding.min()).bit_length() >= q_bits:
+            return (
+                f"ring.q has {q_bits} bits at most; it must have more than the plaintext modulus, which has "
+                f"{int(holding.min()).bit_length()}"
+            )
+        if "query_bits" in columns and int(columns["query_bits"].min()) > q_bits:
+            return f"query_bits is {int(columns['query_bits'].min())}; it must be at most the {q_bits} bits of ring.q"
+        return None
 
     def part(self, slices: Sequence[slice]) -> dict[str, Column]:
         """Columns of a part of the space, shaped to broadcast with each other."""
@@ -169,11 +191,18 @@ def spaces(
     for packed, columns in _packings(choice, ring, lookups[0][1]):
         for fixed, axes in _settled(packed, columns, lookups[0][1]):
             groups: dict[Configuration, list[tuple[str, Table]]] = {}
-            for name, table in lookups:
-                base = _configuration(packed, table, fixed, with_packing="plaintext_modulus" not in axes)
-                groups.setdefault(base.updated(table=lookups[0][1]), []).append((name, table))
+            bases = [_configuration(packed, table, fixed, "plaintext_modulus" not in axes) for _, table in lookups]
+            for lookup, base in zip(lookups, bases, strict=True):
+                groups.setdefault(_rest(base, bases[0], axes), []).append(lookup)
             for base, members in groups.items():
                 yield _space(packed, base, axes, numeric, members, links)
+
+
+def _rest(base: Configuration, first: Configuration, axes: Mapping[str, Column]) -> Configuration:
+    """What neither the lookup nor an axis says: where all of q is an axis, the ring and wire of any other lookup do."""
+    if "limb_bits_0" in axes and "degree" in axes and base.ring.plaintext_modulus == first.ring.plaintext_modulus:
+        base = base.updated(ring=first.ring, wire=first.wire)
+    return base.updated(table=first.table)
 
 
 def _settled(

@@ -103,7 +103,7 @@ def sweep_spaces(
     link: str | Link | Sequence[str | Link] = "lan",
     engine: str | Sequence[str | None] | None = None,
     size: str | Sequence[str] = "native",
-    flooding_bits: int | Sequence[int | None] | None = None,
+    flooding_bits: str | int | Sequence[str | int | None] | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> tuple[list[Space], Skipped]:
     """The spaces of a sweep; every argument takes one value or several, and texts take the command line's ranges.
@@ -132,7 +132,15 @@ def sweep_spaces(
     on = [one for value in several(link) for one in (ranges.links(value) if isinstance(value, str) else [value])]
     rings = [ranges.ring_columns(text) if text else {} for text in several(ring)]
     packings = [packing] if _is_packing(packing) else several(packing)
+    floods = [
+        one
+        for value in several(flooding_bits)
+        for one in (_integers("flooding_bits", value) if isinstance(value, str) else [value])
+    ]
     further = dict(fields or {})
+    for value in several(further.get("prepared", [])):
+        if not isinstance(value, bool):
+            raise ValueError(f"prepared is {value!r}; it must be true or false")
     discrete = [[(name, value) for value in several(further.pop(name))] for name in DISCRETE if name in further]
     numeric = {
         name: np.array([v for part in several(value) for v in _numbers(name, part)]) for name, value in further.items()
@@ -146,7 +154,7 @@ def sweep_spaces(
         packings,
         several(engine),
         several(size),
-        several(flooding_bits),
+        floods,
         list(product(*discrete)),
     )
     for choice in every:
@@ -157,6 +165,9 @@ def sweep_spaces(
                 if not skipped.allowed:
                     raise
                 skipped.reasons.append(f"{choice.protocol}: {error}")
+    impossible = [space.impossible() for space in found]
+    if found and all(impossible):
+        raise ValueError(impossible[0])
     if not found:
         raise ValueError(skipped.reasons[0] if skipped.reasons else "every option must have a value, and one has none")
     return found, skipped
@@ -178,6 +189,7 @@ def blocks(space: Space, machine: Machine, block: int | None = None) -> Iterator
         figures = evaluate(grid, links, machine)
         modulus = grid.plaintext_modulus
         fits = (modulus >= required) & (np.frexp(modulus.astype(np.float64))[1] < grid.log2_q)
+        fits = fits & (grid.query_bits <= grid.log2_q)
         shape = figures["latency_s"].shape
         possible = np.True_ if fits.all() else np.broadcast_to(fits, shape)
         tables = np.arange(*slices[0].indices(space.shape[0]), dtype=np.int32).reshape(-1, *[1] * (len(shape) - 1))

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
 from costmodel.estimate import Estimate
 from costmodel.parameters import Configuration
 from costmodel.protocols.alignment import needs_transfers
+from costmodel.protocols.fastquery import PACKED_OUTPUTS
 
 PUBLISHED = "fastquery as published"
 FIGURES = ("up_bytes", "down_bytes", "setup_bytes", "server_s", "latency_s", "log2_failure", "flooding_bits")
 
 
 def design_of(configuration: Configuration) -> str:
-    """Name of a design: its protocol, and how its shares come to be aligned where that is asked for."""
+    """Name of a design: its protocol, what it does otherwise than the protocol's paper, and how its shares are aligned.
+
+    FastQuery without PackLWEs is the last but one row of its paper's Table 6.
+    """
+    packing, name = configuration.packing, configuration.protocol
+    if name == "fastquery" and packing.output not in PACKED_OUTPUTS:
+        name += ", answers not packed"
+    elif name in ("cheetah", "bumblebee") and len(packing.widths) > 1:
+        name += ", packed channels"
     if not configuration.align_bits:
-        return configuration.protocol
-    *lower, _ = moduli = configuration.packing.field_moduli
+        return name
+    *lower, _ = moduli = packing.field_moduli
     last = configuration.ring.plaintext_modulus // math.prod(lower)
     if needs_transfers(len(moduli), min(last, 2**62), configuration.align_bits):
-        return f"{configuration.protocol}, oblivious transfer"
-    return f"{configuration.protocol}, wide plaintext"
+        return f"{name}, oblivious transfer"
+    return f"{name}, wide plaintext"
 
 
-def winners_frame(best: Mapping[str, Iterable[Estimate]], published: Estimate) -> pd.DataFrame:
+def winners_frame(
+    best: Mapping[str, Iterable[Estimate]], published: Estimate, cost: Callable[[str, Estimate], float]
+) -> pd.DataFrame:
     """A row for every design and objective, the winner of the objective first, FastQuery as published last.
 
     Parameters
@@ -35,12 +46,15 @@ def winners_frame(best: Mapping[str, Iterable[Estimate]], published: Estimate) -
         By objective, the best of every design in order; at least one.
     published
         FastQuery as published, over the same link.
+    cost
+        Value of an objective.
 
     Returns
     -------
     DataFrame
         Columns ``objective``, ``design``, ``widths_bits``, ``plaintext_modulus``, ``ring_degree``, figures, and
-        ``bytes_ratio`` and ``latency_ratio``: up and down bytes, and latency, over those of the objective's winner.
+        ``objective_ratio``, ``bytes_ratio`` and ``latency_ratio``: the objective, up and down bytes, and latency, over
+        those of the objective's winner.
     """
     rows = []
     for objective, estimates in best.items():
@@ -56,6 +70,7 @@ def winners_frame(best: Mapping[str, Iterable[Estimate]], published: Estimate) -
                     "plaintext_modulus": configuration.ring.plaintext_modulus,
                     "ring_degree": configuration.ring.degree,
                     **{name: one.figures[name] for name in FIGURES},
+                    "objective_ratio": _ratio(cost(objective, one), cost(objective, winner)),
                     "bytes_ratio": _bytes(one) / _bytes(winner),
                     "latency_ratio": one.latency_s / winner.latency_s,
                 }
@@ -65,3 +80,7 @@ def winners_frame(best: Mapping[str, Iterable[Estimate]], published: Estimate) -
 
 def _bytes(one: Estimate) -> float:
     return one.figures["up_bytes"] + one.figures["down_bytes"]
+
+
+def _ratio(value: float, winner: float) -> float:
+    return value / winner if winner else math.nan

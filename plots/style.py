@@ -16,12 +16,15 @@ from matplotlib.figure import Figure
 FORMATS = (".png", ".svg", ".pdf")
 DOTS_PER_INCH = 160
 
-# Okabe and Ito's palette without its yellow, ordered so that neighbours differ in lightness as well.
-COLOURS = ("#000000", "#E69F00", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
-LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (8, 3)), (0, (1, 3)))
+# Okabe and Ito's palette without its yellow, and two of Tol's muted colours, ordered so that neighbours differ in
+# lightness as well.
+COLOURS = ("#000000", "#E69F00", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#882255", "#999933")
+LINES: tuple[Any, ...] = (
+    "-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (8, 3)), (0, (1, 3)), (0, (3, 1)), (0, (10, 2, 3, 2)),
+)  # fmt: skip
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "----", "oo")
-FILLS = ("#4D4D4D", "#E69F00", "#56B4E9", "#F2F2F2", "#D55E00", "#009E73", "#CC79A7")
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "----", "oo", "||||", "++++")
+FILLS = ("#4D4D4D", "#E69F00", "#56B4E9", "#F2F2F2", "#D55E00", "#009E73", "#CC79A7", "#C48AA0", "#CCCC88")
 """Of bars, which carry a hatch each: light enough for it to show, or dark and plain."""
 
 GREY = "0.35"
@@ -43,7 +46,7 @@ class Series(NamedTuple):
 
 
 def series(k: int) -> Series:
-    """The k-th look: colour, line, mark, fill and hatch all differ from those of the other first seven."""
+    """The k-th look: colour, line, mark, fill and hatch all differ from those of the other first nine."""
     return Series(
         COLOURS[k % len(COLOURS)],
         LINES[k % len(LINES)],

@@ -20,7 +20,7 @@ class Admission:
     Parameters
     ----------
     memory_bytes
-        Most that the messages of all sessions take together.
+        Most that all sessions hold together.
     workers
         Sessions that compute at the same time.
     patience_s
@@ -34,8 +34,10 @@ class Admission:
         self._turns = threading.BoundedSemaphore(workers)
         self._patience_s = patience_s
 
-    def admit(self, session: ServerSession, held: ExitStack) -> ServerSession:
-        """Take room for all messages of a session, until ``held`` is closed; the session then computes in turns.
+    def admit(self, session: ServerSession, held: ExitStack, aligning_bytes: int = 0) -> ServerSession:
+        """Take room for all that a session holds, until ``held`` is closed; the session then computes in turns.
+
+        That are its messages, what its engine keeps besides, and what the alignment of its shares takes.
 
         Raises
         ------
@@ -44,7 +46,8 @@ class Admission:
         """
         shapes = session.shapes
         messages = (shapes.keys, shapes.announcement, shapes.first_halves, shapes.query, shapes.answer)
-        held.enter_context(self._room(HELD_FOR_A_BYTE * sum(message.size_bytes for message in messages)))
+        in_messages = HELD_FOR_A_BYTE * sum(message.size_bytes for message in messages)
+        held.enter_context(self._room(in_messages + shapes.kept_bytes + aligning_bytes))
         return AdmittedSession(session, self._turns)
 
     @contextmanager

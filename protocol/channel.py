@@ -29,6 +29,9 @@ SLOWEST_BYTE_PER_S = 65536.0
 LINGER_S = 1.0
 """How long a failed session's socket is kept open, so that the peer can read why."""
 _DISCARD_BYTES = 65536
+WAKING_BYTES = 32768
+"""What has to be there of a longer message before its reader is woken: half of what the slowest peer sends a second.
+A slow link delivers a segment at a time, and waking for each of them costs more than reading it."""
 
 
 class Channel:
@@ -185,6 +188,7 @@ class Channel:
                 remaining = min(deadline - time.monotonic(), stall_s)
                 # A timeout of nothing would mean that the socket does not block.
                 self._connection.settimeout(max(remaining, 1e-6))
+                self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, min(length - filled, WAKING_BYTES))
                 try:
                     got = self._connection.recv_into(view[filled:]) if remaining > 0 else -1
                 except TimeoutError:

@@ -28,7 +28,7 @@ from protocol.frames import Kind
 from protocol.jobs import emit, peak_memory_bytes, read_job
 from protocol.lookup import ClientSession
 from protocol.meter import Meter
-from protocol.seeds import SeedRecord
+from protocol.seeds import SeedRecord, SeedRecordUnusable, SeedReused
 from quantize.public import PublicTable
 
 CONNECT_TIMEOUT_S = 10.0
@@ -38,14 +38,23 @@ PHASES = ("setup", "offline", "online")
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """What a client has after a lookup: what the server stated, its own shares, and what it measured."""
+    """What a client has after a lookup: what the server stated, its own shares, and what it measured.
+
+    ``started_s`` and ``finished_s`` are readings of the machine's clock: the tokens were known, the shares were there.
+    """
 
     configuration: Configuration
     public: PublicTable
     shares: Shares | ChannelShares
     ledger: list[dict[str, Any]]
-    latency_s: float
+    started_s: float
+    finished_s: float
     noise_bits: float
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds until the client had its shares; where the last message is its own, the server has them later."""
+        return self.finished_s - self.started_s
 
 
 def connect(host: str, port: int) -> socket.socket:
@@ -81,14 +90,14 @@ def look_up(
     """
     try:
         session = ClientSession.open(channel, meter, len(tokens), allow_insecure, seeds, accept)
-        start = time.perf_counter()
+        started_s = time.monotonic()
         shares = session.lookup(tokens)
-        latency_s = time.perf_counter() - start
+        finished_s = time.monotonic()
     except ProtocolError as error:
         channel.fail(str(error))
         raise
     noise_bits = session.engine.noise_bits()
-    return Lookup(session.configuration, session.public, shares, meter.rows(), latency_s, noise_bits)
+    return Lookup(session.configuration, session.public, shares, meter.rows(), started_s, finished_s, noise_bits)
 
 
 def ask_report(channel: Channel) -> list[dict[str, Any]]:
@@ -103,7 +112,7 @@ def ask_report(channel: Channel) -> list[dict[str, Any]]:
     try:
         rows = json.loads(channel.receive_sized(Kind.REPORT, REPORT_LENGTHS))
         return [_server_row(row) for row in rows]
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ProtocolError("server's report is malformed") from None
 
 
@@ -148,7 +157,8 @@ def query_once(job: dict[str, Any]) -> None:
     emit(
         "result",
         ledger=found.ledger,
-        latency_s=found.latency_s,
+        started_s=found.started_s,
+        finished_s=found.finished_s,
         noise_bits=found.noise_bits,
         peak_memory_bytes=peak_memory_bytes(),
     )
@@ -158,7 +168,7 @@ def main() -> int:
     """Run the job on standard input; exit code 0 if the shares are there."""
     try:
         query_once(read_job())
-    except (ProtocolError, ValueError) as error:
+    except (ProtocolError, SeedReused, SeedRecordUnusable, ValueError) as error:
         emit("failed", reason=str(error))
         return 1
     return 0

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ MAX_LEVEL = 2**32
 
 @dataclass(frozen=True, eq=False)
 class Execution:
-    """What a run of both parties gave."""
+    """What a run of both parties gave; ``latency_s`` is from the token until both had their shares."""
 
     ledger: pd.DataFrame
     latency_s: float
@@ -110,12 +110,18 @@ def execute(
         shares = {party: np.load(path, allow_pickle=False) for party, path in paths.items()}
     return Execution(
         ledger=frame([*of_client["ledger"], *of_server["ledger"]]),
-        latency_s=of_client["latency_s"],
+        latency_s=latency_s(of_client, of_server),
         noise_bits=of_client["noise_bits"],
         client_shares=shares["client"],
         server_shares=shares["server"],
         peak_memory_bytes=of_client["peak_memory_bytes"] + of_server["peak_memory_bytes"],
     )
+
+
+def latency_s(of_client: Mapping[str, Any], of_server: Mapping[str, Any]) -> float:
+    """Seconds until both parties of a run on one machine had their shares, by the clock that they share."""
+    finished: float = max(of_client["finished_s"], of_server["finished_s"])
+    return finished - float(of_client["started_s"])
 
 
 def channel_differences(

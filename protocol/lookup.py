@@ -23,13 +23,13 @@ import secrets
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from costmodel.parameters import Configuration
 from protocol.admission import Admission, unlimited
-from protocol.aligning import Aligner, ChannelShares, alignment_of
+from protocol.aligning import Aligner, ChannelShares, aligning_bytes, alignment_of
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
 from protocol.channel import Channel
 from protocol.engines.base import ClientEngine, Progress, ServerEngine, ServerSession, Shape, Shapes, Shares
@@ -47,6 +47,8 @@ MAX_MESSAGE_BYTES = 256 * 2**20
 """Most that any message of a session takes."""
 MAX_TOKENS = 1024
 """Most rows that are looked up together."""
+MAX_ENTRIES = 2**28
+"""Most entries of all one-hot rows that a client makes, whatever the server says of its table."""
 
 
 class LookupServer:
@@ -112,7 +114,7 @@ class LookupServer:
                 _check_sizes(engine.shapes)
             except ValueError as error:
                 raise ProtocolError(f"hello asks for {tokens} tokens: {error}") from None
-            engine = self._admission.admit(engine, held)
+            engine = self._admission.admit(engine, held, aligning_bytes(self.configuration, self._public, tokens))
             channel.send(Kind.PARAMETERS, self._parameters)
             engine.accept_keys(_receive(channel, Kind.KEYS, engine.shapes.keys))
             transcript = hello + self._parameters
@@ -165,7 +167,8 @@ class ClientSession:
         seeds
             Record of the seeds used.
         accept
-            Called with the server's configuration before anything is made for it; raises `ValueError` to refuse.
+            Called with the server's configuration, for so many tokens, before anything is made for it; raises
+            `ValueError` to refuse.
 
         Raises
         ------
@@ -178,8 +181,11 @@ class ClientSession:
             message = channel.receive_sized(Kind.PARAMETERS, PARAMETERS_LENGTHS)
             configuration, public = decode_parameters(message)
             try:
+                asked = configuration.updated(table=replace(configuration.table, tokens=tokens))
+                if public.rows * tokens > MAX_ENTRIES:
+                    raise ValueError(f"{tokens} one-hot rows of {public.rows} entries; at most {MAX_ENTRIES} are made")
                 if accept is not None:
-                    accept(configuration)
+                    accept(asked)
                 engine = client_engine(configuration, tokens, meter, allow_insecure, seeds)
                 _check_sizes(engine.shapes)
             except ValueError as error:

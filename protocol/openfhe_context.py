@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from costmodel.parameters import Ring
 from protocol.openfhe_library import load_openfhe
@@ -83,3 +84,56 @@ def residue_context(ring: Ring, allow_insecure: bool = False) -> Any:
         As :func:`generate_context`.
     """
     return generate_context(replace(ring, plaintext_modulus=min(ring.plaintext_modulus, 2**9)), allow_insecure)
+
+
+class ElementParameters(NamedTuple):
+    """Of the polynomials of a context: ring degree, and modulus and primitive 2N-th root of unity of every limb."""
+
+    degree: int
+    moduli: tuple[int, ...]
+    roots: tuple[int, ...]
+
+
+def element_parameters(context: Any) -> ElementParameters:
+    """Read them from the JSON form of a context.
+
+    Raises
+    ------
+    ValueError
+        If the form is not the expected one, or contradicts what the context itself reports.
+    """
+    library = load_openfhe()
+    elements = _find(json.loads(library.Serialize(context, library.JSON)), "elp")
+    limbs, degree = _find(elements, "p"), _find(elements, "rd")
+    if not isinstance(limbs, list) or not isinstance(degree, int):
+        raise ValueError("the context's JSON form lacks its element parameters (elp, p, rd)")
+    moduli = tuple(_integer(limb, "cm") for limb in limbs)
+    modulus, reported = math.prod(moduli), context.GetModulus()
+    if degree != context.GetRingDimension() or not math.isclose(modulus, reported, rel_tol=1e-12):
+        raise ValueError(
+            f"the context's JSON form has ring degree {degree} and modulus {modulus}, the context itself "
+            f"{context.GetRingDimension()} and {reported}"
+        )
+    return ElementParameters(degree, moduli, tuple(_integer(limb, "ru") for limb in limbs))
+
+
+def _find(document: Any, key: str) -> Any:
+    """Return the value of the first occurrence of a key, depth first, or None."""
+    if isinstance(document, dict):
+        if key in document:
+            return document[key]
+        children: list[Any] = list(document.values())
+    else:
+        children = document if isinstance(document, list) else []
+    for child in children:
+        found = _find(child, key)
+        if found is not None:
+            return found
+    return None
+
+
+def _integer(limb: Any, key: str) -> int:
+    value = _find(_find(limb, key), "v")
+    if not isinstance(value, int):
+        raise ValueError(f"the context's JSON form lacks {key} of a limb")
+    return value

@@ -25,6 +25,21 @@ class OpenFHEUnavailable(Exception):
     """OpenFHE is not installed or does not load here."""
 
 
+def check_process() -> None:
+    """Refuse a process that was forked from one that had loaded the library.
+
+    Raises
+    ------
+    OpenFHEUnavailable
+        If this is one.
+    """
+    if _loaded_by - {os.getpid()}:
+        raise OpenFHEUnavailable(
+            "openfhe was loaded before this process was forked, and would repeat its random numbers; "
+            "start processes by spawn, multiprocessing.get_context('spawn')"
+        )
+
+
 def load_openfhe() -> Any:
     """The ``openfhe`` module.
 
@@ -34,11 +49,7 @@ def load_openfhe() -> Any:
         If it cannot be imported; the message says for which interpreters a wheel exists. If a process was forked
         after it was loaded.
     """
-    if _loaded_by - {os.getpid()}:
-        raise OpenFHEUnavailable(
-            "openfhe was loaded before this process was forked, and would repeat its random numbers; "
-            "start processes by spawn, multiprocessing.get_context('spawn')"
-        )
+    check_process()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         library = importlib.import_module("openfhe")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,14 @@ def serve_one(job: dict[str, Any], listener: socket.socket) -> None:
     channel = Channel(connection, meter)
     try:
         shares = server.session(channel, meter)
+        finished_s = time.monotonic()
     except ProtocolError as error:
         channel.fail(str(error))
         raise
     finally:
         channel.close()
     np.save(Path(job["reveal_shares_to"]), shares)
-    emit("result", ledger=meter.rows(), peak_memory_bytes=peak_memory_bytes())
+    emit("result", ledger=meter.rows(), finished_s=finished_s, peak_memory_bytes=peak_memory_bytes())
 
 
 def main() -> int:

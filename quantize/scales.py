@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,13 +76,15 @@ def squared_errors(
     -------
     array, shape (candidates, n)
     """
+    from quantize.kernels import add_squared_errors
+
     low, high = (bound.astype(np.float32) for bound in level_bounds(levels))
     scales = candidates.astype(np.float32)
     half = np.float32(0.5 if half_integer else 0)
     total = np.zeros(candidates.shape)
     for start, rows in source.blocks(4 << 20):
         weights = frequencies[start : start + len(rows)].astype(np.float32)
-        _add_squared_errors(transform.apply(rows), weights, scales, np.reciprocal(scales), low, high, half, total)
+        add_squared_errors(transform.apply(rows), weights, scales, np.reciprocal(scales), low, high, half, total)
     return total
 
 
@@ -140,29 +141,3 @@ def require_rules(kind: str, fit: str, granularity: str) -> None:
     for name, (value, valid) in known.items():
         if value not in get_args(valid):
             raise ValueError(f"{name}: {value!r} is unknown; valid are {', '.join(get_args(valid))}")
-
-
-@numba.njit(cache=True)
-def _add_squared_errors(
-    rows: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    scales: NDArray[np.float32],
-    inverses: NDArray[np.float32],
-    low: NDArray[np.float32],
-    high: NDArray[np.float32],
-    half: np.float32,
-    total: Floats,
-) -> None:
-    count, channels = rows.shape
-    sums = np.empty(channels, np.float32)
-    for k in range(scales.shape[0]):
-        sums[:] = 0
-        for r in range(count):
-            weight = weights[r]
-            for j in range(channels):
-                level = np.rint(rows[r, j] * inverses[k, j] - half)
-                level = min(max(level, low[j]), high[j])
-                error = rows[r, j] - (level + half) * scales[k, j]
-                sums[j] += weight * error * error
-        for j in range(channels):
-            total[k, j] += sums[j]

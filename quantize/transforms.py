@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from hashlib import shake_128
 from typing import Any, ClassVar, Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -124,21 +123,9 @@ IDENTITY: Final = Identity()
 
 def _walsh_hadamard(values: Numbers, block: int) -> Numbers:
     """Unnormalised Walsh-Hadamard transform of each block of the last axis, in natural order."""
+    # Tables without this transform, and parties that hold one, need no compiler.
+    from quantize.kernels import add_and_subtract
+
     result: Numbers = values.reshape(-1, block).copy()
-    _add_and_subtract(result)
+    add_and_subtract(result)
     return result.reshape(values.shape)
-
-
-@numba.njit(cache=True)
-def _add_and_subtract(blocks: Numbers) -> None:
-    """The butterflies of the transform, in place on each row."""
-    count, block = blocks.shape
-    for r in range(count):
-        half = 1
-        while half < block:
-            for first in range(0, block, 2 * half):
-                for k in range(first, first + half):
-                    low, high = blocks[r, k], blocks[r, k + half]
-                    blocks[r, k] = low + high
-                    blocks[r, k + half] = low - high
-            half *= 2

@@ -1,14 +1,37 @@
 #!/bin/sh
-# Print the path of a CPython for which an OpenFHE wheel exists and can load here:
-# the one that is named as the argument, or the first that fits on PATH, under pyenv, or through uv.
+# find_python.sh openfhe|spu [PYTHON]
+# Print the path of a CPython for which a wheel of the library exists and can load here:
+# the one that is named, or the first that fits on PATH, under pyenv, or through uv.
 # Shell builtins only, so that the closing message appears whatever PATH holds.
 set -u
+
+# Versions in the order of preference, and the glibc that the wheel for each needs.
+case "${1:-}" in
+openfhe)
+    versions="3.10 3.12"
+    oldest_glibc="{(3, 10): (2, 34), (3, 12): (2, 38)}"
+    supported="CPython 3.10 (on Ubuntu 22.04, Debian 12 or newer) or CPython 3.12 (on Ubuntu 24.04, Debian 13 or newer)"
+    needs="OpenFHE has wheels only for" variable=PYTHON
+    ;;
+spu)
+    versions="3.11"
+    oldest_glibc="{(3, 11): (2, 17)}"
+    supported="CPython 3.11"
+    needs="SPU runs here under" variable=SPU_PYTHON
+    ;;
+*)
+    printf 'usage: find_python.sh openfhe|spu [PYTHON]\n' >&2
+    exit 2
+    ;;
+esac
+supported="$supported on x86-64 Linux with the venv module"
+advice="point to one with \"make $variable=/path/to/python${versions%% *}\""
 
 # Exits with 0 and prints the interpreter's path where it fits, else with 3 and prints the reason.
 # It has to be understood by any Python: whatever stands behind the name is asked.
 probe='
 import platform, sys
-oldest_glibc = {(3, 10): (2, 34), (3, 12): (2, 38)}
+oldest_glibc = '"$oldest_glibc"'
 version = tuple(sys.version_info[:2])
 libc, release = platform.libc_ver()
 reason = None
@@ -26,8 +49,6 @@ else:
 print(reason or sys.executable)
 sys.exit(3 if reason else 0)
 '
-supported="CPython 3.10 (on Ubuntu 22.04, Debian 12 or newer) or CPython 3.12 (on Ubuntu 24.04, Debian 13 or newer)"
-supported="$supported on x86-64 Linux with the venv module"
 
 # Running it is the only test: a pyenv shim lies on PATH for versions that are not switched on.
 answer_of() {
@@ -59,23 +80,22 @@ under_pyenv() {
 
 through_uv() {
     command -v uv >/dev/null 2>&1 || return 0
-    for version in 3.10 3.12; do
+    for version in $versions; do
         candidate=$(uv python find --system --no-project "$version" 2>/dev/null) && offer "$candidate"
     done
-    printf 'No fitting Python on this machine: uv fetches CPython 3.10.\n' >&2
-    uv python install 3.10 >&2 || return 0
-    candidate=$(uv python find --system --no-project 3.10 2>/dev/null) && offer "$candidate"
+    version=${versions%% *}
+    printf 'No fitting Python on this machine: uv fetches CPython %s.\n' "$version" >&2
+    uv python install "$version" >&2 || return 0
+    candidate=$(uv python find --system --no-project "$version" 2>/dev/null) && offer "$candidate"
 }
 
-if [ -n "${1:-}" ]; then
-    offer "$1"
-    printf 'PYTHON=%s %s; OpenFHE has wheels only for %s: point to one with "make PYTHON=/path/to/python3.10".\n' \
-        "$1" "$answer" "$supported" >&2
+if [ -n "${2:-}" ]; then
+    offer "$2"
+    printf '%s=%s %s; %s %s: %s.\n' "$variable" "$2" "$answer" "$needs" "$supported" "$advice" >&2
     exit 1
 fi
-for name in python3.10 python3.12; do on_path "$name"; done
-for name in python3.10 python3.12; do under_pyenv "$name"; done
+for version in $versions; do on_path "python$version"; done
+for version in $versions; do under_pyenv "python$version"; done
 through_uv
-printf 'No fitting Python found: OpenFHE has wheels only for %s: point to one with "make PYTHON=/path/to/python3.10".\n' \
-    "$supported" >&2
+printf 'No fitting Python found: %s %s: %s.\n' "$needs" "$supported" "$advice" >&2
 exit 1

@@ -3,12 +3,13 @@
 An operation that is repeated ``count`` times on ``size`` residues each costs
 ``batch_s + count * (call_s + element_s * size)``. The coefficients are fitted to the idealised seconds of every work
 entry in which the operation occurs; the interval beside them comes from all repetitions, and so shows what contention
-and the affine form leave unexplained.
+and the affine form leave unexplained. What few entries leave open, such as the share of ``batch_s``, is settled by the
+proportions of a profile that is there already: its unit, at the measured speed, counts as one more entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,13 @@ ITERATIONS = 12
 
 INTERVAL_QUANTILES = (0.05, 0.95)
 """Of measured over modelled seconds, over all repetitions: the interval of a unit cost."""
+
+
+PRIOR_ENTRIES = 1.0
+"""Entries that an operation's unit of the base profile counts as."""
+
+Point = tuple[float, float]
+"""Count and size of a work entry."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +94,15 @@ def observations(configuration: Configuration, measured: pd.DataFrame) -> list[O
     return found
 
 
-def fit_units(observed: Iterable[Observation]) -> dict[str, UnitCost]:
+def fit_units(
+    observed: Iterable[Observation],
+    base: Mapping[str, UnitCost] | None = None,
+    asked: Mapping[str, Sequence[Point]] | None = None,
+) -> dict[str, UnitCost]:
     """Affine cost of every operation.
+
+    Where ``base`` has a unit of an operation, its cost at the points that are ``asked`` for, scaled to the measured
+    entries, counts as much as ``PRIOR_ENTRIES`` of them.
 
     Minimised is the sum of ln(s/m)^2 over the entries, s idealised and m modelled seconds, by iterated weights: small
     runs count as much as large ones, and half as much as twice as much. ``low`` and ``high`` are the 5 % and 95 %
@@ -98,20 +113,23 @@ def fit_units(observed: Iterable[Observation]) -> dict[str, UnitCost]:
     by_operation: dict[str, list[Observation]] = {}
     for one in observed:
         by_operation.setdefault(one.operation, []).append(one)
-    return {operation: fit_unit(rows) for operation, rows in sorted(by_operation.items())}
+    known, points = base or {}, asked or {}
+    return {
+        operation: fit_unit(rows, known.get(operation), points.get(operation, ()))
+        for operation, rows in sorted(by_operation.items())
+    }
 
 
-def fit_unit(rows: Sequence[Observation]) -> UnitCost:
+def fit_unit(rows: Sequence[Observation], base: UnitCost | None = None, asked: Sequence[Point] = ()) -> UnitCost:
     """Affine cost of one operation; see :func:`fit_units`."""
-    design = np.array([[1.0, row.count, row.count * row.size] for row in rows])
     ideal = np.array([row.ideal_s for row in rows])
-    scale = np.maximum(design.max(axis=0), 1.0)
-    modelled = ideal
-    for _ in range(ITERATIONS):
-        weight = np.sqrt(_log_over_difference(ideal + CLOCK_S, modelled + CLOCK_S) / (modelled + CLOCK_S))
-        solution, _ = nnls(design / scale * weight[:, None], ideal * weight)
-        cost = solution / scale
-        modelled = design @ cost
+    design = _design([(row.count, row.size) for row in rows])
+    if base is not None and asked:
+        prior, prior_s = _prior(base, _design(asked), design, ideal)
+    else:
+        prior, prior_s = design[:0], ideal[:0]
+    cost = _affine(design, ideal, prior, prior_s)
+    modelled = design @ cost
     ratios = [
         (np.asarray(row.seconds) + CLOCK_S) / (spent + CLOCK_S) for row, spent in zip(rows, modelled, strict=True)
     ]
@@ -129,6 +147,30 @@ def fit_unit(rows: Sequence[Observation]) -> UnitCost:
     )
 
 
+def _design(points: Sequence[Point]) -> FloatArray:
+    return np.array([[1.0, count, count * size] for count, size in points])
+
+
+def _prior(base: UnitCost, asked: FloatArray, design: FloatArray, ideal: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Rows that are asked for, and the base's seconds for them at the speed that was measured."""
+    cost = np.array([base.batch_s, base.call_s, base.element_s])
+    speed = np.exp(np.mean(np.log((ideal + CLOCK_S) / (design @ cost + CLOCK_S))))
+    return asked, speed * (asked @ cost)
+
+
+def _affine(design: FloatArray, ideal: FloatArray, prior: FloatArray, prior_s: FloatArray) -> FloatArray:
+    """Coefficients with the least sum of squared logarithms over the entries, and over the prior at its weight."""
+    rows, seconds = np.concatenate([design, prior]), np.concatenate([ideal, prior_s])
+    own = np.concatenate([np.ones(len(design)), np.full(len(prior), PRIOR_ENTRIES / max(1, len(prior)))])
+    scale = np.maximum(rows.max(axis=0), 1.0)
+    modelled = seconds
+    for _ in range(ITERATIONS):
+        weight = np.sqrt(own * _log_over_difference(seconds + CLOCK_S, modelled + CLOCK_S) / (modelled + CLOCK_S))
+        solution, _ = nnls(rows / scale * weight[:, None], seconds * weight)
+        modelled = rows @ (solution / scale)
+    return np.asarray(solution / scale)
+
+
 def _log_over_difference(x: FloatArray, y: FloatArray) -> FloatArray:
     """ln(x/y) / (x - y), which is 1/y where they are equal."""
     excess = x / y - 1.0
@@ -137,7 +179,13 @@ def _log_over_difference(x: FloatArray, y: FloatArray) -> FloatArray:
     return np.asarray(found / y)
 
 
-def calibrated(name: str, observed: dict[str, list[Observation]], base: Machine, provenance: dict[str, str]) -> Machine:
+def calibrated(
+    name: str,
+    observed: Mapping[str, Sequence[Observation]],
+    base: Machine,
+    provenance: dict[str, str],
+    asked: Iterable[Configuration] = (),
+) -> Machine:
     """A profile with the units of the engines that were measured; what was not measured is the base's.
 
     Parameters
@@ -150,10 +198,20 @@ def calibrated(name: str, observed: dict[str, list[Observation]], base: Machine,
         Profile that gives everything else.
     provenance
         Where the measured units come from; added to the base's.
+    asked
+        Configurations that will be predicted, at whose entries the base's proportions count.
     """
-    measured = {
-        (engine, operation): cost for engine, rows in observed.items() for operation, cost in fit_units(rows).items()
-    }
+    points: dict[str, dict[str, list[Point]]] = {}
+    for configuration in asked:
+        of_engine = points.setdefault(configuration.engine, {})
+        for term in terms(Grid.of(configuration)):
+            if isinstance(term, Work) and float(term.count) > 0:
+                of_engine.setdefault(term.operation, []).append((float(term.count), float(term.size)))
+    measured = {}
+    for engine, rows in observed.items():
+        known = {name: unit for (at, name), unit in base.units.items() if at == engine and unit.samples}
+        units = fit_units(rows, known, points.get(engine))
+        measured.update({(engine, operation): cost for operation, cost in units.items()})
     return Machine(name, {**base.units, **measured}, {**base.provenance, **provenance})
 
 
@@ -192,8 +250,15 @@ def calibration_sample() -> list[Configuration]:
         for table, bits in ((Table(3000, 96), 40), (Table(12000, 384, 2), 0), (Table(6000, 1500), 40))
     ]
     folded = [
-        executable("folded", table, flooding_bits=bits, prepared=prepared)
-        for table in (Table(3000, 96), Table(12000, 768, 2), Table(2500, 4096, 2), Table(32000, 1536))
+        executable("folded", table, flooding_bits=bits, prepared=prepared, ring=ring, align_bits=align_bits)
+        for table, ring, align_bits in (
+            (Table(3000, 96), {}, 0),
+            (Table(12000, 768, 2), {}, 32),
+            (Table(2500, 4096, 2), {}, 0),
+            (Table(32000, 1536), {}, 0),
+            (Table(2000, 24, 3), {"degree": 8192}, 0),
+            (Table(6000, 384, 4), {"degree": 4096}, 0),
+        )
         for bits, prepared in ((40, False), (0, True))
     ]
     return [*on_openfhe, *on_residues, *tiled, *folded]

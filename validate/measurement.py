@@ -8,6 +8,7 @@ kept beside it.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from costmodel.ledger import COLUMNS, KEY_COLUMNS, frame
 from costmodel.link import PRESETS, Link
 from costmodel.parameters import Configuration
 from protocol.errors import ProtocolError
-from protocol.execute import Execution
+from protocol.execute import Execution, latency_s
 from protocol.openfhe_context import check_ring
 from protocol.relay import shaped
 
@@ -121,7 +122,7 @@ class Parties:
         }
         execution = Execution(
             ledger=frame([*client["ledger"], *server["ledger"]]),
-            latency_s=client["latency_s"],
+            latency_s=latency_s(client, server),
             noise_bits=client["noise_bits"],
             client_shares=shares["client"],
             server_shares=shares["server"],
@@ -196,3 +197,8 @@ def idealised_ledger(measured: pd.DataFrame) -> pd.DataFrame:
 def pooled_noise_bits(noise_bits: Sequence[float]) -> float:
     """log2 of the root mean square error over sessions that each measured as many coefficients."""
     return float(0.5 * np.log2(np.mean(np.exp2(2.0 * np.asarray(noise_bits)))))
+
+
+def sampling_bits(coefficients: int) -> float:
+    """Standard error in bits of a root mean square over so many independent normal errors: 1/(ln 2 sqrt(2 n))."""
+    return 1.0 / (math.log(2.0) * math.sqrt(2.0 * coefficients))

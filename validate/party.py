@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,7 @@ def serve(job: dict[str, Any]) -> None:
             channel = Channel(connection, meter)
             try:
                 shares = server.session(channel, meter)
+                finished_s = time.monotonic()
             except ProtocolError as error:
                 channel.fail(str(error))
                 raise
@@ -80,6 +82,7 @@ def serve(job: dict[str, Any]) -> None:
             emit(
                 "result",
                 ledger=[*meter.rows(), *encodings[session % len(encodings)]],
+                finished_s=finished_s,
                 waited_s=meter.waited_s,
                 peak_memory_bytes=peak_memory_bytes(),
             )
@@ -99,7 +102,8 @@ def ask(job: dict[str, Any]) -> None:
         emit(
             "result",
             ledger=found.ledger,
-            latency_s=found.latency_s,
+            started_s=found.started_s,
+            finished_s=found.finished_s,
             noise_bits=found.noise_bits,
             waited_s=meter.waited_s,
             peak_memory_bytes=peak_memory_bytes(),

@@ -101,19 +101,25 @@ def _opening(campaign: Campaign, summary: dict[str, Any]) -> str:
 
 def _errors(summary: dict[str, Any]) -> Table:
     rows = [
-        [name, f"{summary[f'{stem}_error_median']:.1%}", f"{summary[f'{stem}_error_max']:.1%}", bounds]
-        for name, stem, bounds in (
-            ("server CPU seconds", "server", "10 %, 25 %"),
-            ("latency", "latency", "10 %, 25 %"),
-            ("client CPU seconds", "client", ""),
-            ("encoding of the table", "table", ""),
+        [
+            name,
+            f"{summary[f'{stem}_error_median']:.1%}",
+            f"{summary[f'{stem}_error_max']:.1%}",
+            bounds,
+            f"{summary[noise]:.1%}" if noise else "",
+        ]
+        for name, stem, bounds, noise in (
+            ("server CPU seconds", "server", "10 %, 25 %", "machine_noise_server"),
+            ("latency", "latency", "10 %, 25 %", "machine_noise_latency"),
+            ("client CPU seconds", "client", "", ""),
+            ("encoding of the table", "table", "", ""),
         )
     ]
     noise = [f"{summary[f'noise_error_bits_{which}']:.2f} bit" for which in ("median", "max")]
-    rows.append(["noise of the answers", *noise, "0.5 bit"])
+    rows.append(["noise of the answers", *noise, "0.5 bit", f"{summary['noise_sampling_bits_max']:.2f} bit"])
     mismatches = f"{summary['byte_mismatches']} of {summary['bytes_compared']} entries differ"
-    rows.append(["bytes", "", mismatches, "none"])
-    return ("error on the held-out part", "median", "worst", "bound"), rows
+    rows.append(["bytes", "", mismatches, "none", ""])
+    return ("error on the held-out part", "median", "worst", "bound", "of the measurement"), rows
 
 
 def _runs(runs: pd.DataFrame) -> Table:

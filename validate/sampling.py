@@ -56,6 +56,7 @@ DESIGNS = (
     Design("cheetah", "residue", (None, (8,), (4, 4, 4))),
     Design("fastquery", "openfhe", (None, (4, 4), (5, 2, 2))),
     Design("cheetah", "openfhe", (None, (8,))),
+    Design("folded", "residue", (None, (4, 3, 3), (4, 4), (8,)), prepares=True),
 )
 """What this project executes; whatever :func:`costmodel.presets.executable` takes can be added."""
 

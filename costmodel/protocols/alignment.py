@@ -137,7 +137,7 @@ def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...
             0,
         ),
         _message(
-            grid, wanted, "online", "server", "ot_extension", messages.ot_extension, f"ceil(128/k) ceil(n / 8), {k}", 0
+            grid, wanted, "online", "server", "ot_extension", messages.ot_extension, f"ceil(128/k) ceil(n / 8), {k}", 1
         ),
         _message(
             grid,
@@ -147,7 +147,7 @@ def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...
             "carry_corrections",
             messages.carry_corrections,
             "ceil((f-1) N' L / 8) + ceil(N' (L-v) / 8)",
-            1,
+            2,
         ),
         *_work(grid, np.where(wanted, coefficients * grid.fields, 0)),
     )
@@ -159,13 +159,11 @@ def _work(grid: Grid, transfers: Number) -> tuple[Term, ...]:
         return ()
     once = np.where(transfers > 0, 1, 0)
     parties: tuple[Party, ...] = ("client", "server")
-    return tuple(
-        entry
-        for party in parties
-        for entry in (
-            Work("setup", party, "base transfers", once, np.int64(0), "1", SOURCE),
-            Work("online", party, "align", once, transfers, "1, by fields", SOURCE),
-        )
+    return (
+        *(Work("setup", party, "base transfers", once, np.int64(0), "1", SOURCE) for party in parties),
+        Work("online", "server", "extend transfers", once, transfers, "1, by fields", SOURCE, 1),
+        Work("online", "client", "correct carries", once, transfers, "1, by fields", SOURCE, 2),
+        Work("online", "server", "take corrections", once, transfers, "1, by fields", SOURCE, 2),
     )
 
 
@@ -193,15 +191,15 @@ def _sirnn_terms(grid: Grid) -> tuple[Term, ...]:
         return (
             entry("offline", "server", "correlations", made, "0.44 bits a transfer, amortised, both ways", "[3]", 0),
             entry("online", "server", "wrap choices", online.receiver, "1 bit a channel", "[1], [3]", 1),
-            entry("online", "client", "wrap corrections", online.sender, "L bits a channel", "[1], [3]", 1),
+            entry("online", "client", "wrap corrections", online.sender, "L bits a channel", "[1], [3]", 2),
         )
     both = sirnn_total_bytes(values, bits)
     second = iknp_bytes(values, bits)
     return (
         entry("online", "server", "wrap choices", both.receiver - second.receiver, "128 bits a channel", "[1]", 1),
-        entry("online", "client", "wrap corrections", both.sender - second.sender, "2 bits a channel", "[1]", 1),
+        entry("online", "client", "wrap corrections", both.sender - second.sender, "2 bits a channel", "[1]", 2),
         entry("online", "server", "conversion choices", second.receiver, "128 bits a channel", "[1]", 2),
-        entry("online", "client", "conversion corrections", second.sender, "L bits a channel", "[1]", 2),
+        entry("online", "client", "conversion corrections", second.sender, "L bits a channel", "[1]", 3),
     )
 
 

@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from costmodel.grid import Grid
-from costmodel.ledger import Number, Term, Transfer, Work
+from costmodel.ledger import Number, Term, Work
 from costmodel.noise import plaintext_product_variance, secret_key_encryption_variance
 from costmodel.protocols import compact
-from costmodel.protocols.session import overhead_terms, residues, setup_terms
+from costmodel.protocols.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.sizes import size_format
 from costmodel.tiles import Tile, cheetah_tile, column_tile
 
@@ -66,8 +66,8 @@ def product_terms(grid: Grid, counts: Product) -> tuple[Term, ...]:
     return (
         *setup_terms(grid),
         Work("setup", "server", "encode table", encoded, size, "ceil(m/d1) ceil(n'/d0)", source),
-        Transfer("online", "client", "query", inputs, up, "tokens ceil(m/d1) fresh ciphertexts", source),
-        Transfer("online", "server", "answer", answers, down, "tokens ceil(n'/d0) answers", source),
+        ciphertexts_sent(grid, "client", "query", inputs, up, "tokens ceil(m/d1) fresh ciphertexts", source),
+        ciphertexts_sent(grid, "server", "answer", answers, down, "tokens ceil(n'/d0) answers", source),
         Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/d1)", source),
         Work("online", "client", "write ciphertext", inputs, size, "tokens ceil(m/d1)", source),
         Work("online", "server", "read ciphertext", inputs, size, "tokens ceil(m/d1)", source),
@@ -83,8 +83,8 @@ def product_terms(grid: Grid, counts: Product) -> tuple[Term, ...]:
         Work("online", "server", "draw mask", tokens * tile.outputs, grid.degree, "tokens ceil(n'/d0)", source),
         Work("online", "server", "subtract mask", answers, size, "one an answer", source),
         Work("online", "server", "write ciphertext", answers, size, "one an answer", source),
-        Work("online", "client", "read ciphertext", answers, size, "one an answer", source),
-        Work("online", "client", "decrypt", answers, size, "one an answer", source),
+        Work("online", "client", "read ciphertext", answers, size, "one an answer", source, 1),
+        Work("online", "client", "decrypt", answers, size, "one an answer", source, 1),
         Work("online", "server", "centre", centred, size, "one an answer, on OpenFHE", "the table's middle value"),
         *overhead_terms(grid, "setup", {"client": np.int64(0), "server": np.int64(0)}),
         *overhead_terms(grid, "online", {"client": handled, "server": handled}),

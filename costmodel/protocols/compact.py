@@ -207,7 +207,7 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
         Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/d1)", "[1]"),
         Work("online", "client", "pack bits", np.int64(1), coefficients, "tokens (m, or N ceil(m/d1))", _SOURCE),
         Work("online", "server", "unpack bits", np.int64(1), coefficients, "tokens (m, or N ceil(m/d1))", _SOURCE),
-        Work("online", "client", "decrypt", returned, columns_each + opened, "one an answer", "[1]"),
+        Work("online", "client", "decrypt", returned, columns_each + opened, "one an answer", "[1]", 1),
     ]
     scalar = scalar_products(grid)
     columns = tokens * grid.coefficients * scalar

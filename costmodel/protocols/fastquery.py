@@ -9,6 +9,8 @@ References
 .. [1] Lin, Xu, Yang, Wang, Huang, Li. FastQuery. DAC 2024, section 4.2 and Table 6.
 .. [2] Chen, Dai, Kim, Song. Efficient Homomorphic Conversion Between (Ring) LWE Ciphertexts. ePrint 2020/015:
    PackLWEs.
+.. [3] Microsoft SEAL 3.7.2, ``native/examples/3_levels.cpp``: the special prime, which every key includes and no other
+   ciphertext, and which should be as large as the largest of the others.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlw
 from costmodel.protocols import compact, openfhe_packed
 from costmodel.protocols.cheetah import Product, product, product_noise, product_terms
 from costmodel.protocols.session import residues
-from costmodel.sizes import size_format
+from costmodel.sizes import SPECIAL_LIMB_BITS, size_format
 
 PACKED_OUTPUTS = ("packlwes", "packlwes-one-polynomial")
 
@@ -54,6 +56,17 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         ),
         Work("online", "server", "merge", grid.tokens * merges, residues(grid), "tokens (nodes of the tree)", "[2]"),
     )
+
+
+def key_log2_q(grid: Grid) -> Number:
+    """Bits of the largest modulus that is encrypted under: with PackLWEs as published, q and the keys' special prime.
+
+    The paper's q is one prime, but it is built on SEAL, which switches keys with a prime of their own only [3]_. With
+    the 60 bits that the keys' size counts, q of 39 bits and N = 4096 keep 128 bits of security.
+    """
+    if compact.applies(grid) or openfhe_packed.applies(grid) or grid.output not in PACKED_OUTPUTS:
+        return grid.log2_q
+    return grid.log2_q + SPECIAL_LIMB_BITS
 
 
 def noise(grid: Grid) -> Number:

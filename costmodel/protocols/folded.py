@@ -11,12 +11,7 @@ References
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from costmodel.folded_noise import failure, flooding_distance, folded_noise
 from costmodel.folded_parameters import FoldedParameters
@@ -24,46 +19,19 @@ from costmodel.folded_search import choose_parameters, ring_choices
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Phase, Term, Transfer, Work
 from costmodel.parameters import Configuration
+from costmodel.protocols import searched
+from costmodel.protocols.searched import SearchedParameters, polynomials_of_a_node
 from costmodel.protocols.session import overhead_terms, residues, setup_terms
 from costmodel.wire import FRAME_HEADER_BYTES
 
 FORMULAS = "costmodel.folded_parameters"
 
-LOG2_FAILURE = -40
-"""Of the answers to all tokens together; each token's is smaller."""
 
-
-class GridParameters:
-    """The chosen parameters of every configuration of a grid, searched once for each that differs.
-
-    Raises
-    ------
-    ValueError
-        If a grid of one has no parameters that hold; in a larger one, such a configuration's figures are all NaN.
-    """
+class GridParameters(SearchedParameters[FoldedParameters]):
+    """The chosen parameters of every configuration of a grid."""
 
     def __init__(self, grid: Grid) -> None:
-        doublings = np.ceil(np.log2(grid.tokens)).astype(np.int64)
-        columns = (
-            grid.rows, grid.channels, grid.degree, grid.plaintext_modulus, grid.flooding_bits, grid.sigma, doublings,
-        )  # fmt: skip
-        arrays = np.broadcast_arrays(*columns, *grid.limb_bits)
-        self.shape = arrays[0].shape
-        keys = list(zip(*(array.reshape(-1).tolist() for array in arrays), strict=True))
-        self._distinct = {key: position for position, key in enumerate(dict.fromkeys(keys))}
-        self._index = np.array([self._distinct[key] for key in keys], dtype=np.int64).reshape(self.shape)
-        self.chosen = [_choose(grid.widths, key, raising=len(keys) == 1) for key in self._distinct]
-
-    def array(self, figure: Callable[[FoldedParameters], float]) -> NDArray[Any]:
-        """One figure of every configuration, in the grid's shape."""
-        values = [math.nan if parameters is None else figure(parameters) for parameters in self.chosen]
-        return np.array(values)[self._index]
-
-
-def _of_a_node(parameters: FoldedParameters) -> float:
-    """Polynomials that a key switch of the expansion transforms on average: its digits and what is switched."""
-    levels = zip(parameters.expansion_nodes, parameters.expansion, strict=True)
-    return sum(nodes * (1 + gadget.digits) for nodes, gadget in levels) / parameters.expansion_switches
+        super().__init__(grid, choose_parameters, ring_choices)
 
 
 def parameters_of(configuration: Configuration) -> FoldedParameters:
@@ -74,28 +42,7 @@ def parameters_of(configuration: Configuration) -> FoldedParameters:
     ValueError
         If none hold on its ring.
     """
-    (chosen,) = GridParameters(Grid.of(configuration)).chosen
-    assert chosen is not None
-    return chosen
-
-
-def _choose(widths: Sequence[int], key: tuple[Any, ...], raising: bool) -> FoldedParameters | None:
-    rows, channels, degree, plaintext_modulus, flooding_bits, sigma, doublings, *limb_bits = key
-    try:
-        return choose_parameters(
-            rows,
-            channels,
-            tuple(widths),
-            flooding_bits,
-            LOG2_FAILURE - doublings,
-            plaintext_modulus=plaintext_modulus,
-            rings=ring_choices(degree, tuple(limb_bits)),
-            sigma=sigma,
-        )
-    except ValueError:
-        if raising:
-            raise
-        return None
+    return GridParameters(Grid.of(configuration)).only
 
 
 def terms(grid: Grid) -> tuple[Term, ...]:
@@ -130,18 +77,34 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             FORMULAS,
         ),
         *prepared,
+        Work(
+            "setup",
+            "client",
+            "generate expansion keys",
+            p.array(lambda q: q.key_rows),
+            size,
+            "rows of the keys modulo Q",
+            FORMULAS,
+        ),
         server("setup", "read keys", p.array(lambda q: q.key_rows), "rows of the keys modulo Q"),
         server("setup", "encode table", polynomials, "blocks C d1"),
         Transfer(
-            "online", "client", "query", tokens, up, "tokens (header + counter + d1 and l h coefficients)", FORMULAS
+            "online",
+            "client",
+            "query",
+            tokens,
+            up,
+            "tokens (header + counter + d1 and l h coefficients)",
+            FORMULAS,
+            pieces=tokens,
         ),
-        Work("online", "client", "encrypt", tokens, size, "one a token", FORMULAS),
+        Work("online", "client", "encrypt selectors", tokens, size, "one a token", FORMULAS),
         server(
             before,
             "expand",
             tokens * p.array(lambda q: q.expansion_switches),
             "tokens (nodes of the expansion)",
-            p.array(_of_a_node),
+            p.array(polynomials_of_a_node),
         ),
         server(before, "table pass", tokens * polynomials, "tokens blocks C d1"),
         server(
@@ -156,6 +119,13 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "scalar product",
             (tokens if grid.prepared else 0) * polynomials,
             "tokens blocks C d1, if prepared",
+        ),
+        server(
+            "online",
+            "add query",
+            tokens * p.array(lambda q: q.fold_coefficients if grid.prepared else q.query_coefficients),
+            "tokens (l h, and d1 if not prepared)",
+            one * (4 if grid.prepared else 1),  # rows of the bits, or leaves
         ),
         server(
             "online",
@@ -179,11 +149,16 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             p.array(lambda q: 1 + q.ring_switch.digits),
         ),
         Transfer("online", "server", "answer", tokens, down, "tokens (header + N' a + n' b)", FORMULAS),
-        Work("online", "client", "decrypt", tokens, size, "one a token", FORMULAS),
+        Work("online", "client", "decrypt row", tokens, size, "one a token", FORMULAS, 1),
         *overhead_terms(grid, "setup", {"client": np.int64(0), "server": np.int64(0)}),
         *overhead_terms(grid, before, {"client": np.int64(0), "server": np.int64(0)} if grid.prepared else {}),
         *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
     )
+
+
+def answer_ring(grid: Grid) -> tuple[Number, Number]:
+    """Degree of the ring that answers come back in, and bits of the modulus of the key to it."""
+    return searched.answer_ring(grid, GridParameters(grid))
 
 
 def noise(grid: Grid) -> Number:

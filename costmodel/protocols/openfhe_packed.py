@@ -23,7 +23,7 @@ from costmodel.noise import (
     secret_key_encryption_variance,
 )
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
-from costmodel.protocols.session import overhead_terms, residues, setup_terms
+from costmodel.protocols.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.serialization.openfhe import bv_digits
 from costmodel.sizes import size_format
 from costmodel.tiles import column_tile
@@ -53,8 +53,8 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         Transfer("setup", "client", "keys", keys, sent, "log2 of the leaves", "[2]"),
         Work("setup", "client", "generate switching key", keys, size * digits, "log2 of the leaves", "[2]"),
         Work("setup", "server", "encode table", tile.multiplications + 1, size, "ceil(m/N) n' and the middle", _SOURCE),
-        Transfer("online", "client", "query", inputs, up, "tokens ceil(m/N) ciphertexts", _SOURCE),
-        Transfer("online", "server", "answer", answers, down, "tokens ceil(n'/N) ciphertexts", "[2]"),
+        ciphertexts_sent(grid, "client", "query", inputs, up, "tokens ceil(m/N) ciphertexts", _SOURCE),
+        ciphertexts_sent(grid, "server", "answer", answers, down, "tokens ceil(n'/N) ciphertexts", "[2]"),
         Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/N)", _SOURCE),
         Work("online", "client", "write ciphertext", inputs, size, "tokens ceil(m/N)", _SOURCE),
         Work("online", "server", "read ciphertext", inputs, size, "tokens ceil(m/N)", _SOURCE),
@@ -64,8 +64,8 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         Work("online", "server", "draw mask", answers, grid.degree, "one an answer", _SOURCE),
         Work("online", "server", "subtract mask", answers, size, "one an answer", _SOURCE),
         Work("online", "server", "write ciphertext", answers, size, "one an answer", _SOURCE),
-        Work("online", "client", "read ciphertext", answers, size, "one an answer", _SOURCE),
-        Work("online", "client", "decrypt", answers, size, "one an answer", _SOURCE),
+        Work("online", "client", "read ciphertext", answers, size, "one an answer", _SOURCE, 1),
+        Work("online", "client", "decrypt", answers, size, "one an answer", _SOURCE, 1),
         *overhead_terms(grid, "setup", {"client": sent, "server": sent}),
         *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
     )

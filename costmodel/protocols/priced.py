@@ -78,7 +78,7 @@ def exchange_terms(
         Work("online", encryptor, "encrypt", query.count, size, query.formula, source),
         Work("online", evaluator, "multiply-accumulate", products.count, size, products.formula, source),
         Work("online", evaluator, "subtract mask", answer.count, answer_size, answer.formula, source),
-        Work("online", encryptor, "decrypt", answer.count, answer_size, answer.formula, source),
+        Work("online", encryptor, "decrypt", answer.count, answer_size, answer.formula, source, 1),
     )
 
 

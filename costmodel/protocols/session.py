@@ -25,11 +25,31 @@ def setup_terms(grid: Grid) -> tuple[Term, ...]:
 
 
 def overhead_terms(grid: Grid, phase: Phase, bytes_each: dict[Party, Number]) -> tuple[Term, ...]:
-    """A party's seconds outside of its operations: framing, checksums, copies; by the words that it handles."""
+    """A party's seconds outside of its operations: framing, checksums, copies; by the words that it handles.
+
+    A client's are entered where it takes the answer, the larger part of it.
+    """
     return tuple(
-        Work(phase, party, "session overhead", np.int64(1), size // 8, "words sent and received", "measured")
+        Work(
+            phase,
+            party,
+            "session overhead",
+            np.int64(1),
+            size // 8,
+            "words sent and received",
+            "measured",
+            1 if party == "client" else 0,
+        )
         for party, size in bytes_each.items()
     )
+
+
+def ciphertexts_sent(
+    grid: Grid, party: Party, item: str, count: Number, size: Number, formula: str, source: str
+) -> Transfer:
+    """Online ciphertexts in a frame each; executed, they leave as they are made. Published latencies add up."""
+    pieces = np.maximum(count, 1) if grid.engine == "openfhe" else 1
+    return Transfer("online", party, item, count, size, formula, source, pieces=pieces)
 
 
 def residues(grid: Grid) -> Number:

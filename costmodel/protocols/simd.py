@@ -32,7 +32,7 @@ from costmodel.noise import (
 from costmodel.noise import (
     log2_failure as log2_failure_of,
 )
-from costmodel.protocols.session import overhead_terms, residues, setup_terms
+from costmodel.protocols.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.serialization.openfhe import bv_digits
 from costmodel.sizes import size_format
 from costmodel.slots import log2_of_power, next_power_of_two, rotation_key_switches, rotation_keys
@@ -85,8 +85,8 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         Transfer("setup", "client", "keys", keys, sent, "log2 M + log2 D - 1 keys", "SEAL, evaluator.cpp"),
         Work("setup", "client", "generate switching key", keys, size * digits, "log2 M + log2 D - 1", _SOURCE),
         Work("setup", "server", "encode table", encoded, size, "inputs answers D", _SOURCE),
-        Transfer("online", "client", "query", inputs, up, "tokens ceil(m/M) ciphertexts", _SOURCE),
-        Transfer("online", "server", "answer", answers, down, "tokens ceil(n' M / (D N)) ciphertexts", _SOURCE),
+        ciphertexts_sent(grid, "client", "query", inputs, up, "tokens ceil(m/M) ciphertexts", _SOURCE),
+        ciphertexts_sent(grid, "server", "answer", answers, down, "tokens ceil(n' M / (D N)) ciphertexts", _SOURCE),
         Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/M)", _SOURCE),
         Work("online", "client", "write ciphertext", inputs, size, "tokens ceil(m/M)", _SOURCE),
         Work("online", "server", "read ciphertext", inputs, size, "tokens ceil(m/M)", _SOURCE),
@@ -103,8 +103,8 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         Work("online", "server", "draw mask", answers, grid.degree, "one an answer", _SOURCE),
         Work("online", "server", "subtract mask", answers, size, "one an answer", _SOURCE),
         Work("online", "server", "write ciphertext", answers, size, "one an answer", _SOURCE),
-        Work("online", "client", "read ciphertext", answers, size, "one an answer", _SOURCE),
-        Work("online", "client", "decrypt", answers, size, "one an answer", _SOURCE),
+        Work("online", "client", "read ciphertext", answers, size, "one an answer", _SOURCE, 1),
+        Work("online", "client", "decrypt", answers, size, "one an answer", _SOURCE, 1),
         *overhead_terms(grid, "setup", {"client": sent, "server": sent}),
         *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from fastquery.cli import calibrate, claims, estimate, optimize, plot, quantize, query, run, serve, sweep, validate
 
@@ -16,9 +17,17 @@ EXAMPLE = """example:
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors take one line, as all others do."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where the options are; exit with 2."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; 0 only if what was asked for held, 2 for input that cannot be."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fastquery",
         description="What a private embedding lookup costs: predicted, executed, compared.",
         epilog=EXAMPLE,

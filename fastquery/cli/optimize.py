@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from costmodel.tuning import LOG2_FAILURE
+from costmodel.wire_choice import LOG2_FAILURE
 from fastquery.cli.options import parse_widths
 from fastquery.cli.show import bytes_text, failure_text, json_text, pairs, seconds_text
 from fastquery.cli.sweep import machine_named
@@ -182,7 +182,11 @@ def text(result: Optimum) -> str:
         dict.fromkeys([*result.pareto.columns[:6], "ring_degree", "latency_s", "server_s", "setup_bytes", "ties"])
     )
     front = result.pareto[columns].to_string(index=False, float_format=lambda value: f"{value:.6g}")
-    return f"{best}\n\n{winners_text(result.winners)}\n\nPareto front of {result.searched:,} configurations:\n{front}"
+    left_out = "".join(f"\nleft out: {line}" for line in result.skipped)
+    return (
+        f"{best}\n\n{winners_text(result.winners)}\n\n"
+        f"Pareto front of {result.searched:,} configurations:\n{front}\n{left_out}"
+    ).rstrip()
 
 
 def winners_text(winners: pd.DataFrame) -> str:
@@ -200,11 +204,23 @@ def winners_text(winners: pd.DataFrame) -> str:
             "server": rows["server_s"].map(seconds_text),
             "latency": rows["latency_s"].map(seconds_text),
             "flooding": rows["flooding_bits"].map("{:.0f}".format),
+            f"of {objective}": rows["objective_ratio"].map("{:.3g} x".format),
             "up+down": rows["bytes_ratio"].map("{:.3g} x".format),
             "time": rows["latency_ratio"].map("{:.3g} x".format),
         }
-        parts.append(f"By {objective} {rows['design'].iloc[0]} wins:\n{pd.DataFrame(shown).to_string(index=False)}")
+        if objective == "latency":
+            del shown["time"]
+        parts.append(f"{_won(rows)}\n{pd.DataFrame(shown).to_string(index=False)}")
     return "\n\n".join(parts)
+
+
+def _won(rows: pd.DataFrame) -> str:
+    """Who wins an objective, and by how much over the next design and over the paper's."""
+    winner, *others = rows.to_dict(orient="records")
+    behind = {one["design"]: one["objective_ratio"] for one in (others[0], others[-1])}
+    ratios = " and ".join(f"{design} takes {ratio:.3g} x as much" for design, ratio in behind.items())
+    unhidden = ", but floods nothing" if winner["flooding_bits"] else ""
+    return f"By {winner['objective']} {winner['design']} wins; {ratios}{unhidden}:"
 
 
 def run_text(measured: Run) -> str:

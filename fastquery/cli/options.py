@@ -12,7 +12,7 @@ from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import ENGINES, SIZES, Configuration
 from costmodel.presets import configuration
 from costmodel.published import ABLATIONS
-from costmodel.tuning import LOG2_FAILURE
+from costmodel.wire_choice import LOG2_FAILURE
 from fastquery.tables import levels_of, table_of
 
 RING_HELP = "N=4096,p=13,q=60+49 (bits, limbs joined by +; t=8000 instead of p); what is left out is chosen"
@@ -64,7 +64,7 @@ def add_lookup_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol",
         default="fastquery",
-        help="a system of the model: fastquery (default), folded, cheetah, bumblebee, ...",
+        help="a system of the model: fastquery (default), folded, compressed, cheetah, bumblebee, ...",
     )
     parser.add_argument("--ablation", choices=ABLATIONS, help="a row of the paper's Table 6")
     parser.add_argument("--ring", type=checked(parse_ring), default={}, help=RING_HELP, metavar="RING")

@@ -45,7 +45,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--check", metavar="TABLE", help="open both shares against this table, of a test server")
     parser.add_argument("--seed", type=int, default=0, help="of a random table that is checked against (default 0)")
     parser.add_argument(
-        "--security", type=int, default=128, metavar="BITS", help="least accepted (default 128, 2018 standard)"
+        "--security",
+        type=int,
+        default=128,
+        metavar="BITS",
+        help="least accepted, by the stricter of the 2018 standard and the 2024 guidelines (default 128)",
     )
     parser.add_argument("--allow-insecure", action="store_true", help="accept a ring of any security")
     parser.add_argument("--flooding-bits", type=int, default=0, metavar="F", help="least flooding accepted (default 0)")
@@ -55,6 +59,13 @@ def add_parser(subparsers: Any) -> None:
         default=-40.0,
         metavar="LOG2",
         help="largest log2 failure of a row accepted (default -40)",
+    )
+    parser.add_argument(
+        "--memory",
+        type=int,
+        default=8192,
+        metavar="MIB",
+        help="most memory that the server's parameters may take of this client (default 8192)",
     )
     parser.add_argument(
         "--link", type=checked(parse_link), default=PRESETS["loopback"], help="of the prediction (default loopback)"
@@ -71,6 +82,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from protocol.errors import ProtocolError
     from protocol.openfhe_library import OpenFHEUnavailable
     from protocol.requirements import Requirements
+    from protocol.seeds import SeedReused
 
     if not 0 <= arguments.security <= 256:
         raise ValueError(f"security is {arguments.security}; it must lie between 0 and 256 bits")
@@ -79,7 +91,9 @@ def execute(arguments: argparse.Namespace) -> int:
         result = query(
             arguments.connect,
             arguments.token,
-            requirements=Requirements(security_bits, arguments.flooding_bits, arguments.failure),
+            requirements=Requirements(
+                security_bits, arguments.flooding_bits, arguments.failure, arguments.memory * 2**20
+            ),
             check=arguments.check,
             seed=arguments.seed,
             machine=machine_of(arguments),
@@ -87,7 +101,7 @@ def execute(arguments: argparse.Namespace) -> int:
         )
         if arguments.output is not None:
             write_share(arguments.output, result.shares)
-    except (OpenFHEUnavailable, ProtocolError, DoesNotDecrypt, OSError) as error:
+    except (OpenFHEUnavailable, ProtocolError, DoesNotDecrypt, SeedReused, OSError) as error:
         print(f"fastquery query: {error}", file=sys.stderr)
         return 1
     print(json_text(result.document()) if arguments.json else text(result))

@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from costmodel.estimate import estimate
 from costmodel.presets import executing_engine
 from fastquery.cli.options import add_lookup_options, configuration_of
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
@@ -101,6 +102,7 @@ def serve(arguments: argparse.Namespace, listener: socket.socket) -> int:
     """Encode the table, say where it is served, and serve it."""
     from protocol.lookup import LookupServer
     from protocol.meter import Meter
+    from protocol.requirements import Requirements
     from protocol.server import load_table
     from protocol.service import Limits, Service
 
@@ -112,6 +114,8 @@ def serve(arguments: argparse.Namespace, listener: socket.socket) -> int:
     )
     arguments.engine = arguments.engine or executing_engine(arguments.protocol)
     configuration = configuration_of(arguments, arguments.tokens)
+    if not arguments.allow_insecure:
+        Requirements().check_security(estimate(configuration))
     table = load_table(configuration, arguments.table, arguments.seed)
     meter = Meter("server")
     with tqdm(desc="encoding table", file=sys.stderr, delay=1.0, leave=False) as bar:

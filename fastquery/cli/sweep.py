@@ -37,7 +37,7 @@ def add_axis_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", action="append", help="rows looked up together (default 1)")
     parser.add_argument("--engine", action="append", choices=ENGINES, help="how operations are executed or priced")
     parser.add_argument("--size", action="append", choices=SIZES, help="what sizes on the wire are meant")
-    parser.add_argument("--flooding-bits", action="append", type=int, metavar="BITS", help="statistical flooding")
+    parser.add_argument("--flooding-bits", action="append", metavar="BITS", help="statistical flooding")
     parser.add_argument(
         "--set",
         action="append",

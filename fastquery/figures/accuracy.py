@@ -14,14 +14,15 @@ from costmodel.parameters import Table
 from costmodel.presets import executable
 from fastquery.figures.designs import described, link_text, machine_text
 from fastquery.figures.inputs import Inputs
+from fastquery.tables import table_of
 from quantize import open_table
-from quantize.comparison import Evaluation, evaluate
-from quantize.evaluate import SentenceBenchmark
+from quantize.comparison import evaluate
 from quantize.frequencies import table_frequencies
 from quantize.minilm import MiniLM
 from quantize.sentences import SENTENCES
 from quantize.tables import TableSource
 from quantize.workbench import Workbench
+from validate.recipes import measured_recipes
 
 REAL_TABLE = "minilm"
 COMPARED_RECIPES = (
@@ -42,7 +43,8 @@ def quantization_frame(
 ) -> pd.DataFrame:
     """What recipes lose on a table, beside the bytes and the latency of a lookup in what they pack.
 
-    The cosine of sentence embeddings to those of the float model is there for the real table of MiniLM.
+    What they lose on the real table of MiniLM was measured before, with the cosine of sentence embeddings to those of
+    the float model; on any other table they are evaluated.
 
     Returns
     -------
@@ -51,30 +53,41 @@ def quantization_frame(
         ``channels_per_coefficient``.
     """
     profile = machine or default_machine()
-    model = MiniLM.load() if name == REAL_TABLE else None
-    benchmark = None if model is None else SentenceBenchmark(model)
-    bench = Workbench.of(open_table(name), projection=None if model is None else model.qkv)
-    rows = []
-    for recipe in recipes:
-        found = evaluate(recipe, bench, benchmark)
-        size, latency = lookup_cost(found, link, profile)
-        rows.append((recipe, found.weighted_error, found.cosine, size, latency, found.channels_per_coefficient))
-    columns = ["recipe", "weighted_error", "cosine", "bytes", "latency_s", "channels_per_coefficient"]
-    frame = pd.DataFrame(rows, columns=columns)
-    accuracy = f"Cosine: {len(SENTENCES)} sentences through the model. " if benchmark else ""
+    measured = measured_recipes().loc[list(recipes)] if name == REAL_TABLE else _evaluated(name, recipes)
+    costs = [
+        lookup_cost(*sizes, link, profile)
+        for sizes in zip(measured["rows"], measured["coefficients"], measured["plaintext_modulus"], strict=True)
+    ]
+    known = [column for column in ("weighted_error", "cosine", "channels_per_coefficient") if column in measured]
+    frame = measured[known].reset_index(names="recipe")
+    frame["bytes"], frame["latency_s"] = zip(*costs, strict=True)
+    shape = table_of(name, 1)
+    accuracy = f"Cosine: {len(SENTENCES)} sentences through the model. " if "cosine" in measured else ""
     return described(
-        frame if benchmark else frame.drop(columns="cosine"),
-        f"What quantisation loses and saves: {name}, {bench.source.rows} x {bench.source.channels}",
+        frame,
+        f"What quantisation loses and saves: {name}, {shape.rows} x {shape.channels}",
         f"Lookup: this project's FastQuery with 40 bits of flooding, ring and wire chosen for the recipe's plaintext "
         f"modulus; link {link_text(link)}. Error: behind the first projections, by token frequency. {accuracy}".strip(),
         machine_text(profile),
     )
 
 
-def lookup_cost(recipe: Evaluation, link: Link, machine: Machine) -> tuple[float, float]:
+def _evaluated(name: str, recipes: Iterable[str]) -> pd.DataFrame:
+    """Recipes on a table, in the columns of :func:`validate.recipes.measured_recipes` without the cosine."""
+    bench = Workbench.of(open_table(name))
+    found = {recipe: evaluate(recipe, bench) for recipe in recipes}
+    columns = ("weighted_error", "channels_per_coefficient", "rows", "coefficients", "plaintext_modulus")
+    return pd.DataFrame(
+        {column: [getattr(one, column) for one in found.values()] for column in columns}, index=list(found)
+    )
+
+
+def lookup_cost(
+    rows: int, coefficients: int, plaintext_modulus: int, link: Link, machine: Machine
+) -> tuple[float, float]:
     """Bytes and latency of a lookup in what a recipe packs: its coefficients as channels of all bits of its modulus."""
-    bits = (recipe.plaintext_modulus - 1).bit_length()
-    chosen = executable("fastquery", Table(recipe.rows, recipe.coefficients), widths=(bits - 1,))
+    bits = (int(plaintext_modulus) - 1).bit_length()
+    chosen = executable("fastquery", Table(int(rows), int(coefficients)), widths=(bits - 1,))
     result = estimate(chosen, link, machine)
     return result.up_bytes + result.down_bytes, result.latency_s
 

@@ -17,10 +17,12 @@ from costmodel.noise import modulus_switch_variance, public_key_encryption_varia
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import executable
 from costmodel.protocols import compact
-from costmodel.tuning import LOG2_FAILURE
-from costmodel.wire_choice import wire_columns
+from costmodel.wire_choice import LOG2_FAILURE, wire_columns
 from fastquery.figures.designs import (
+    FOLDED,
     OWN,
+    OWN_BARE,
+    OWN_FLOODED,
     captions,
     configuration_text,
     described,
@@ -110,17 +112,18 @@ def pareto_frame(table: Table, link: Link, machine: Machine | None = None, queri
         figures = evaluate(Grid.of(one), link, profile)
         size = float(_total(figures) + figures["setup_bytes"] / queries)
         rows.append((system, configuration_text(one), size, float(figures["latency_s"])))
-    for flooding in (0, 40):
-        best = optimize(
-            table, protocol="fastquery", link=link, machine=machine, queries=queries, flooding_bits=flooding
-        )
-        points = zip(best.configurations, best.pareto["bytes_per_query"], best.pareto["latency_s"], strict=True)
-        rows += [(f"{OWN}: {flooding_text(flooding)}", _short(one), *point) for one, *point in points]
+    for name, protocol in ((OWN, "fastquery"), (FOLDED, "folded")):
+        for flooding in (0, 40):
+            best = optimize(
+                table, protocol=protocol, link=link, machine=machine, queries=queries, flooding_bits=flooding
+            )
+            points = zip(best.configurations, best.pareto["bytes_per_query"], best.pareto["latency_s"], strict=True)
+            rows += [(f"{name}: {flooding_text(flooding)}", _short(one), *point) for one, *point in points]
     return described(
         pd.DataFrame(rows, columns=["protocol", "label", "bytes", "latency_s"]),
         f"Bytes against latency of one private lookup in {table_text(table)}",
-        f"Link {link_text(link)}. Bytes with a share of the keys: {queries} queries a client. {OWN}: the front over "
-        "rings, packings, digits and wires with 128 bits of security and a failure of 2^-40.",
+        f"Link {link_text(link)}. Bytes with a share of the keys: {queries} queries a client. This project: the fronts "
+        "over rings, packings, digits and wires with 128 bits of security and a failure of 2^-40.",
         machine_text(profile),
     )
 
@@ -236,7 +239,7 @@ def noise_frame(table: Table) -> pd.DataFrame:
     DataFrame
         Columns ``design``, ``step``, ``noise_bits`` (log2 of the standard deviation over q/t), ``target_bits``.
     """
-    designs = {name: one for name, one in own_designs(table).items() if not one.prepared}
+    designs = {name: one for name, one in own_designs(table).items() if name in (OWN_BARE, OWN_FLOODED)}
     rows = []
     for name, one in designs.items():
         grid = Grid.of(one).of_worst_table()

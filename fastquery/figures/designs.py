@@ -30,6 +30,9 @@ OWN = "FastQuery, this project"
 OWN_FLOODED = f"{OWN}: 40 bits of flooding"
 OWN_BARE = f"{OWN}: no flooding"
 OWN_PREPARED = f"{OWN}: 40 bits, prepared"
+FOLDED = "Folded query, this project"
+FOLDED_FLOODED = f"{FOLDED}: 40 bits of flooding"
+FOLDED_PREPARED = f"{FOLDED}: 40 bits, prepared"
 
 
 def published_systems(table: Table, protocols: Iterable[str]) -> dict[str, Configuration]:
@@ -45,12 +48,19 @@ def published_systems(table: Table, protocols: Iterable[str]) -> dict[str, Confi
 
 def own_designs(table: Table) -> dict[str, Configuration]:
     """What this project executes, by what a legend calls it."""
-    flooded = executable("fastquery", table)
+    flooded, folded = executable("fastquery", table), executable("folded", table)
     return {
         OWN_BARE: executable("fastquery", table, flooding_bits=0),
         OWN_FLOODED: flooded,
         OWN_PREPARED: flooded.updated(prepared=True),
+        FOLDED_FLOODED: folded,
+        FOLDED_PREPARED: folded.updated(prepared=True),
     }
+
+
+def flooded_designs(table: Table) -> dict[str, Configuration]:
+    """Those that do everything once the token is known and hide the table."""
+    return {name: one for name, one in own_designs(table).items() if name in (OWN_FLOODED, FOLDED_FLOODED)}
 
 
 def described(frame: pd.DataFrame, title: str, *source: str) -> pd.DataFrame:

@@ -12,14 +12,13 @@ from costmodel.estimate import estimate
 from costmodel.link import PRESETS, Link
 from costmodel.machine import Machine, default_machine
 from costmodel.parameters import Configuration, Table
-from costmodel.presets import executable
 from costmodel.protocols.projection import projection
 from costmodel.published import ABLATIONS, published
 from fastquery.figures.designs import (
-    OWN_FLOODED,
     SYSTEMS,
     captions,
     described,
+    flooded_designs,
     link_text,
     machine_text,
     published_systems,
@@ -96,7 +95,7 @@ def figure_9_frame(
     for name in names:
         table = table_of(name, 1)
         systems = published_systems(table, ("cryptflow2", "iron", "cheetah", "bumblebee", "fastquery"))
-        systems[OWN_FLOODED] = executable("fastquery", table)
+        systems |= flooded_designs(table)
         for system, one in systems.items():
             designs.setdefault(system, one)
             result = estimate(one, link, profile)
@@ -137,7 +136,7 @@ def figure_10_frame(
     """
     profile = machine or default_machine()
     designs = published_systems(table, ("cryptflow2", "cheetah", "iron", "fastquery"))
-    designs[OWN_FLOODED] = executable("fastquery", table)
+    designs |= flooded_designs(table)
     rows = [
         (_rate_text(PRESETS[link]), system, estimate(one, PRESETS[link], profile).latency_s)
         for link in links

@@ -20,6 +20,7 @@ faster secure computation", CCS 2013, ePrint 2013/552 (correlated OT, correlatio
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,23 +28,27 @@ from numpy.typing import NDArray
 from protocol.alignment.extension import ExtensionReceiver, ExtensionSender
 
 SALT_BYTES = 16
+_HASHED_TOGETHER = 1 << 16  # a digest takes five times its bytes while it is an object
 
 
 def hash_rows(salt: bytes, first: int, rows: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """H(j, row_j), shape (count,), of rows, shape (count, 16), for j = first, first + 1, ..."""
     base = hashlib.blake2b(digest_size=8, person=b"alignment COT", salt=salt)
-    numbers = np.arange(first, first + len(rows), dtype="<u8").view(np.uint8).reshape(-1, 8)
-    inputs = np.concatenate([numbers, rows], axis=1)
-    size = inputs.shape[1]
-    octets = inputs.tobytes()
+    hashes = np.empty(len(rows), np.uint64)
+    for start in range(0, len(rows), _HASHED_TOGETHER):
+        part = rows[start : start + _HASHED_TOGETHER]
+        numbers = np.arange(first + start, first + start + len(part), dtype="<u8").view(np.uint8).reshape(-1, 8)
+        inputs = np.concatenate([numbers, part], axis=1)
+        digests = b"".join(_digests(base, inputs.tobytes(), inputs.shape[1]))
+        hashes[start : start + len(part)] = np.frombuffer(digests, "<u8")
+    return hashes
 
-    def digest(start: int) -> bytes:
+
+def _digests(base: hashlib.blake2b, inputs: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(inputs), size):
         state = base.copy()
-        state.update(octets[start : start + size])
-        return state.digest()
-
-    digests = b"".join([digest(start) for start in range(0, len(octets), size)])
-    return np.frombuffer(digests, "<u8").astype(np.uint64)
+        state.update(inputs[start : start + size])
+        yield state.digest()
 
 
 class CorrelatedReceiver:

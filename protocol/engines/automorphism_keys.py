@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from protocol.engines.openfhe import OpenFHERing, residue_blocks
-from protocol.errors import ProtocolError
+from protocol.engines.openfhe_ring import OpenFHERing
 from protocol.meter import Meter
+from protocol.openfhe_serialised import Template
 from protocol.residue.ciphertext import SecretKey
 from protocol.residue.openfhe_keys import renewed_automorphism_keys
 
@@ -41,7 +39,7 @@ class AutomorphismKeys:
     @property
     def length(self) -> int:
         """Bytes of a key."""
-        return len(self._templates[0]) if self._templates else 0
+        return self._templates[0].length if self._templates else 0
 
     def generate(self, key: Any, secret: SecretKey, meter: Meter) -> Iterator[bytes]:
         """Fresh keys of a secret key, given as OpenFHE's and as residues."""
@@ -60,27 +58,17 @@ class AutomorphismKeys:
         ProtocolError
             If one differs from this context's format or a residue is not below its modulus.
         """
-        pairs = zip(self.exponents, self._templates, frames, strict=True)
-        return {exponent: self._read(template, frame) for exponent, template, frame in pairs}
+        keys = {}
+        for exponent, template, frame in zip(self.exponents, self._templates, frames, strict=True):
+            template.check(frame)
+            keys[exponent] = self._ring.library.DeserializeEvalKeyMapString(frame, self._ring.library.BINARY)
+        return keys
 
-    def _read(self, template: bytes, frame: bytes) -> Any:
-        if len(frame) != len(template):
-            raise ProtocolError(f"key has {len(frame)} bytes, expected {len(template)}")
-        position, size = 0, 8 * self._ring.ring.degree
-        for start, modulus in residue_blocks(template, self._ring.ring.degree):
-            if frame[position:start] != template[position:start]:
-                raise ProtocolError("key is not of the agreed context")
-            if int(np.frombuffer(frame, dtype="<u8", count=size // 8, offset=start).max()) >= modulus:
-                raise ProtocolError("key has a residue that is not below its modulus")
-            position = start + size
-        if frame[position:] != template[position:]:
-            raise ProtocolError("key is not of the agreed context")
-        return self._ring.library.DeserializeEvalKeyMapString(frame, self._ring.library.BINARY)
-
-    def _template(self, exponent: int) -> bytes:
+    def _template(self, exponent: int) -> Template:
         key = self._ring.context.KeyGen().secretKey
         made = self._ring.context.EvalAutomorphismKeyGen(key, [exponent])
-        return _untagged(self._ring.library.Serialize(made, self._ring.library.BINARY), key)
+        serialised = self._ring.library.Serialize(made, self._ring.library.BINARY)
+        return Template("key", _untagged(serialised, key), self._ring.elements)
 
 
 def _untagged(serialised: bytes, key: Any) -> bytes:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.parameters import Configuration
 from protocol.meter import Meter
+from protocol.seeds import SeedRecord
+from quantize.packing import UnsignedArray
 
 Shares = NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
@@ -41,6 +44,7 @@ class Shapes:
     first_halves: Shape  # offline, prepared queries only
     query: Shape
     answer: Shape
+    kept_bytes: int = 0  # by a server's session besides its messages: keys ready for use, and what is prepared
 
 
 class ClientEngine(Protocol):
@@ -87,3 +91,22 @@ class ServerEngine(Protocol):
 
     def session(self, tokens: int, meter: Meter) -> ServerSession:
         """Kernels for one client that looks so many rows up together."""
+
+
+Server = TypeVar("Server", bound=ServerEngine, covariant=True)
+Client = TypeVar("Client", bound=ClientEngine, covariant=True)
+
+
+@dataclass(frozen=True)
+class Engine(Generic[Server, Client]):
+    """How the parties of an engine are made.
+
+    Attributes
+    ----------
+    server : from configuration, packed table (m, n'), meter, progress, and whether OpenFHE may make a weaker ring
+    client : with a fresh secret key, from configuration, tokens looked up together, meter, the same, and the record of
+        used seeds
+    """
+
+    server: Callable[[Configuration, UnsignedArray, Meter, Progress, bool], Server]
+    client: Callable[[Configuration, int, Meter, bool, SeedRecord], Client]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from costmodel.parameters import Configuration
-from protocol.engines.base import ClientEngine, Progress, ServerEngine
+from protocol.engines.base import ClientEngine, Engine, Progress, ServerEngine
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from quantize.packing import UnsignedArray
 
 if TYPE_CHECKING:
-    from protocol.engines import delphi
+    from protocol.engines.delphi import TableServer, VectorClient
 
 # An engine is loaded when it is asked for: the compiled ones bring their compiler with them.
 
@@ -26,34 +26,7 @@ def server_engine(
     ValueError
         If no engine executes the configuration.
     """
-    if "delphi" in configuration.options:
-        from protocol.engines import delphi
-
-        delphi.check_split(configuration)
-        engine = _product_server(configuration, coefficients, meter, progress, allow_insecure)
-        return delphi.DelphiServer(engine, configuration, coefficients)
-    if configuration.protocol == "folded":
-        from protocol.engines import folded
-
-        folded.warm_up(configuration)
-        return folded.FoldedServerEngine(configuration, coefficients, meter)
-    return _product_server(configuration, coefficients, meter, progress, allow_insecure)
-
-
-def _product_server(
-    configuration: Configuration, coefficients: UnsignedArray, meter: Meter, progress: Progress, allow_insecure: bool
-) -> delphi.TableServer:
-    if configuration.engine == "residue":
-        from protocol.engines import residue
-
-        residue.warm_up(configuration, allow_insecure)
-        return residue.ResidueServer(configuration, coefficients, meter, progress, allow_insecure)
-    if configuration.engine == "openfhe":
-        server: delphi.TableServer = _openfhe(configuration)[0](
-            configuration, coefficients, meter, progress, allow_insecure
-        )
-        return server
-    raise ValueError(f"engine is {configuration.engine!r}, which is priced but not executed; take openfhe or residue")
+    return _engine(configuration).server(configuration, coefficients, meter, progress, allow_insecure)
 
 
 def client_engine(
@@ -66,44 +39,44 @@ def client_engine(
     ValueError
         If no engine executes the configuration.
     """
+    return _engine(configuration).client(configuration, tokens, meter, allow_insecure, seeds)
+
+
+def _engine(configuration: Configuration) -> Engine[ServerEngine, ClientEngine]:
     if "delphi" in configuration.options:
         from protocol.engines import delphi
 
         delphi.check_split(configuration)
-        engine = _product_client(configuration, tokens, meter, allow_insecure, seeds)
-        return delphi.DelphiClient(engine, configuration, tokens, meter)
+        return delphi.around(_product_engine(configuration))
     if configuration.protocol == "folded":
         from protocol.engines import folded
 
-        folded.warm_up(configuration)
-        return folded.FoldedClientEngine(configuration, tokens, meter)
-    return _product_client(configuration, tokens, meter, allow_insecure, seeds)
+        return folded.ENGINE
+    if configuration.protocol == "compressed":
+        from protocol.engines import compressed
+
+        return compressed.ENGINE
+    return _product_engine(configuration)
 
 
-def _product_client(
-    configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool, seeds: SeedRecord
-) -> delphi.VectorClient:
+def _product_engine(configuration: Configuration) -> Engine[TableServer, VectorClient]:
+    """Engines that multiply an encrypted vector by the table."""
     if configuration.engine == "residue":
         from protocol.engines import residue
 
-        residue.warm_up(configuration, allow_insecure)
-        return residue.ResidueClient(configuration, tokens, meter, allow_insecure, seeds)
-    if configuration.engine == "openfhe":
-        client: delphi.VectorClient = _openfhe(configuration)[1](configuration, tokens, meter, allow_insecure)
-        return client
-    raise ValueError(f"engine is {configuration.engine!r}, which is priced but not executed; take openfhe or residue")
-
-
-def _openfhe(configuration: Configuration) -> tuple[type[Any], type[Any]]:
-    """Server and client on OpenFHE."""
+        return residue.ENGINE
+    if configuration.engine != "openfhe":
+        raise ValueError(
+            f"engine is {configuration.engine!r}, which is priced but not executed; take openfhe or residue"
+        )
     if configuration.protocol == "cryptflow2":
         from protocol.engines import simd
 
-        return simd.SlotServer, simd.SlotClient
+        return simd.ENGINE
     if configuration.packing.output == "packlwes":
         from protocol.engines import openfhe_packed
 
-        return openfhe_packed.PackedServer, openfhe_packed.PackedClient
+        return openfhe_packed.ENGINE
     from protocol.engines import openfhe
 
-    return openfhe.OpenFHEServer, openfhe.OpenFHEClient
+    return openfhe.ENGINE

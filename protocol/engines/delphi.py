@@ -19,17 +19,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
-from protocol.engines.base import NOTHING, ClientEngine, ServerEngine, ServerSession, Shape, Shapes, Shares
+from protocol.engines.base import (
+    NOTHING,
+    ClientEngine,
+    Engine,
+    Progress,
+    ServerEngine,
+    ServerSession,
+    Shape,
+    Shapes,
+    Shares,
+)
 from protocol.errors import ProtocolError
 from protocol.meter import Meter
-from protocol.randomness import uniform
+from protocol.randomness import sample_uniform
 from protocol.residue.bits import pack_bits, packed_bytes, unpack_bits
+from protocol.seeds import SeedRecord
 from quantize.packing import UnsignedArray
 
 IntArray = NDArray[np.int64]
 
 ROW_CHUNK_BITS = 8
 WORD_BITS = 62
+TOKENS_TOGETHER = 8
+"""Vectors that are unpacked together: of any width, so many begin and end at whole bytes."""
 
 
 class VectorClient(ClientEngine, Protocol):
@@ -64,11 +77,42 @@ def _warm_up() -> None:
     unpack_bits(pack_bits(np.ones(2, dtype=np.uint64), 3), 2, 3)
 
 
+def around(engine: Engine[TableServer, VectorClient]) -> Engine[DelphiServer, DelphiClient]:
+    """The split of an engine's product."""
+
+    def server(
+        configuration: Configuration,
+        coefficients: UnsignedArray,
+        meter: Meter,
+        progress: Progress,
+        allow_insecure: bool,
+    ) -> DelphiServer:
+        product = engine.server(configuration, coefficients, meter, progress, allow_insecure)
+        return DelphiServer(product, configuration, coefficients)
+
+    def client(
+        configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool, seeds: SeedRecord
+    ) -> DelphiClient:
+        product = engine.client(configuration, tokens, meter, allow_insecure, seeds)
+        return DelphiClient(product, configuration, tokens, meter)
+
+    return Engine(server, client)
+
+
 def split_shapes(inner: Shapes, configuration: Configuration, tokens: int) -> Shapes:
     """Messages of the split, from those of the product."""
     bits = (configuration.ring.plaintext_modulus - 1).bit_length()
-    masked = Shape(1, packed_bytes(tokens * configuration.table.rows, bits))
-    return replace(inner, announcement=inner.query, first_halves=inner.answer, query=masked, answer=NOTHING)
+    table = configuration.table
+    masked = Shape(1, packed_bytes(tokens * table.rows, bits))
+    shares = 8 * tokens * -(-table.channels // len(configuration.packing.widths))
+    return replace(
+        inner,
+        announcement=inner.query,
+        first_halves=inner.answer,
+        query=masked,
+        answer=NOTHING,
+        kept_bytes=inner.kept_bytes + shares,
+    )
 
 
 class DelphiClient:
@@ -91,7 +135,8 @@ class DelphiClient:
 
     def announce(self) -> Iterator[bytes]:
         """Encryptions of fresh random vectors."""
-        self._vectors = uniform(self._modulus, self._shape[0] * self._shape[1]).reshape(self._shape)
+        drawn = sample_uniform(self._modulus, self._shape[0] * self._shape[1])
+        self._vectors = drawn.astype(np.int64).reshape(self._shape)
         return self._engine.encrypt_vectors(self._vectors)
 
     def accept_first_halves(self, frames: Iterable[bytes]) -> None:
@@ -177,24 +222,30 @@ class DelphiSession:
             raise ProtocolError("a masked query came before its encrypted vectors")
         (frame,) = frames
         modulus = self._server.configuration.ring.plaintext_modulus
-        masked = self._read(frame, modulus)
         with self._meter.work("plain product", len(shares)):
-            for row, share, vector in zip(shares, kept, masked, strict=True):
+            for row, share, vector in zip(shares, kept, self._masked(frame, modulus), strict=True):
                 product = plain_product(self._server.coefficients, vector, modulus)
                 total = self._server.engine.middle * (int(vector.astype(object).sum()) % modulus) % modulus
                 row[:] = (share + product - total) % modulus
         return
         yield
 
-    def _read(self, frame: bytes, modulus: int) -> IntArray:
-        count = self._tokens * self._server.configuration.table.rows
-        try:
-            values = unpack_bits(frame, count, (modulus - 1).bit_length())
-        except ValueError as error:
-            raise ProtocolError(f"message is not in its only encoding: {error}") from None
-        if int(values.max()) >= modulus:
-            raise ProtocolError("masked query has a value that is not below t")
-        return values.astype(np.int64).reshape(self._tokens, -1)
+    def _masked(self, frame: bytes, modulus: int) -> Iterator[IntArray]:
+        """The vector of every token, some at a time: in words they take several times what they travel in."""
+        rows, bits = self._server.configuration.table.rows, (modulus - 1).bit_length()
+        if len(frame) != packed_bytes(self._tokens * rows, bits):
+            raise ProtocolError(f"masked query has {len(frame)} bytes; the vectors take another number")
+        step = TOKENS_TOGETHER * rows * bits // 8
+        for first in range(0, self._tokens, TOKENS_TOGETHER):
+            count = min(TOKENS_TOGETHER, self._tokens - first)
+            start = first // TOKENS_TOGETHER * step
+            try:
+                values = unpack_bits(frame[start : start + packed_bytes(count * rows, bits)], count * rows, bits)
+            except ValueError as error:
+                raise ProtocolError(f"message is not in its only encoding: {error}") from None
+            if int(values.max()) >= modulus:
+                raise ProtocolError("masked query has a value that is not below t")
+            yield from values.astype(np.int64).reshape(count, -1)
 
 
 def plain_product(coefficients: UnsignedArray, vector: IntArray, modulus: int) -> IntArray:

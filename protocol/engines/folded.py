@@ -10,18 +10,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from costmodel.folded_parameters import FoldedParameters
 from costmodel.packing import field_moduli
 from costmodel.parameters import Configuration
 from costmodel.protocols.folded import parameters_of
 from protocol.elements import middle_element
-from protocol.engines.base import NOTHING, Shape, Shapes, Shares
+from protocol.engines.base import NOTHING, Engine, Progress, Shape, Shapes, Shares
 from protocol.errors import ProtocolError
 from protocol.folded.client import FoldedClient
 from protocol.folded.server import FoldedServer, FoldedSession
 from protocol.meter import Meter
+from protocol.residue.sampling import check_noise
+from protocol.seeds import SeedRecord
 from quantize.packing import UnsignedArray
 
 NOISE_SAMPLE_ANSWERS = 8
@@ -35,17 +36,27 @@ def _shapes(parameters: FoldedParameters, tokens: int, prepared: bool) -> Shapes
         first_halves=Shape(1, 0) if prepared else NOTHING,
         query=Shape(tokens, parameters.query_bytes),
         answer=Shape(tokens, parameters.answer_bytes),
+        kept_bytes=_kept_bytes(parameters, tokens if prepared else 0),
     )
+
+
+def _kept_bytes(parameters: FoldedParameters, prepared: int) -> int:
+    """Memory of a session's keys, both halves of every row, and of so many prepared queries."""
+    p = parameters
+    rows = p.key_rows + prepared * (p.blocks * p.columns + 2 * p.fold_levels * p.fold.digits)
+    return 2 * 8 * p.limbs * p.degree * rows
 
 
 class FoldedClientEngine:
     """The client's kernels; the secret key lives and dies here."""
 
-    def __init__(self, configuration: Configuration, tokens: int, meter: Meter) -> None:
+    def __init__(self, configuration: Configuration, tokens: int, meter: Meter, seeds: SeedRecord) -> None:
         parameters = parameters_of(configuration)
+        check_noise(parameters.sigma)
         self.shapes = _shapes(parameters, tokens, configuration.prepared)
         self._client = FoldedClient(parameters, meter)
-        self._errors: list[NDArray[np.float64]] = []
+        seeds.claim(self._client.seed)
+        self._sample: list[bytes] = []
 
     def keys(self) -> Iterator[bytes]:
         """Expansion, squaring, ring switching and public keys, with the seed of all queries."""
@@ -70,13 +81,14 @@ class FoldedClientEngine:
         for _ in range(self.shapes.answer.frames):
             answer = next(arriving)
             rows.append(self._client.decrypt(answer).astype(np.int64))
-            if len(self._errors) < NOISE_SAMPLE_ANSWERS:
-                self._errors.append(self._client.relative_errors(answer))
+            if len(self._sample) < NOISE_SAMPLE_ANSWERS:
+                self._sample.append(answer)
         return np.stack(rows)
 
     def noise_bits(self) -> float:
         """log2 of the root mean square error over the coefficients of some rows, as a fraction of q/t."""
-        return float(np.log2(np.sqrt(np.mean(np.square(self._errors)))))
+        errors = [self._client.relative_errors(answer) for answer in self._sample]
+        return float(np.log2(np.sqrt(np.mean(np.square(errors)))))
 
 
 class FoldedServerEngine:
@@ -84,6 +96,7 @@ class FoldedServerEngine:
 
     def __init__(self, configuration: Configuration, coefficients: UnsignedArray, meter: Meter) -> None:
         self.parameters = parameters_of(configuration)
+        check_noise(self.parameters.sigma)
         self.prepared = configuration.prepared
         middle = middle_element(field_moduli(configuration.packing.widths))
         self.server = FoldedServer(self.parameters, coefficients, middle, meter)
@@ -138,8 +151,25 @@ def warm_up(configuration: Configuration) -> None:
     small = configuration.updated(table=replace(configuration.table, rows=rows, channels=channels, tokens=1))
     meter = Meter("client")
     server = FoldedServerEngine(small, np.zeros((rows, 8), dtype=np.uint16), meter).session(1, meter)
-    client = FoldedClientEngine(small, 1, meter)
+    client = FoldedClientEngine(small, 1, meter, SeedRecord())
     server.accept_keys(list(client.keys()))
     if configuration.prepared:
         client.accept_first_halves(server.prepare(()))
     client.decrypt(server.answer(list(client.encrypt([1])), np.empty((1, 8), dtype=np.int64)))
+
+
+def _server(
+    configuration: Configuration, coefficients: UnsignedArray, meter: Meter, progress: Progress, allow_insecure: bool
+) -> FoldedServerEngine:
+    warm_up(configuration)
+    return FoldedServerEngine(configuration, coefficients, meter)
+
+
+def _client(
+    configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool, seeds: SeedRecord
+) -> FoldedClientEngine:
+    warm_up(configuration)
+    return FoldedClientEngine(configuration, tokens, meter, seeds)
+
+
+ENGINE = Engine(_server, _client)

@@ -7,35 +7,32 @@ result lands hold sums of the table's entries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
 from protocol.elements import middle_element
 from protocol.engines.automorphism_keys import AutomorphismKeys
-from protocol.engines.base import NOTHING, Progress, Shape, Shapes, Shares
-from protocol.engines.openfhe import KeyHolder, OpenFHERing, check_executed
+from protocol.engines.base import Engine, Progress
+from protocol.engines.openfhe_parties import IntArray, OpenFHEPlan, OpenFHESession, check_executed, client_of
+from protocol.engines.openfhe_ring import OpenFHERing
 from protocol.layout import Layout
 from protocol.meter import Meter
-from protocol.randomness import uniform
+from protocol.randomness import sample_uniform
 from protocol.residue.packlwes import (
     packed_polynomials,
     packed_positions,
     packing_depth,
     packing_exponents,
-    packing_merges,
 )
 from quantize.packing import UnsignedArray
 
-IntArray = NDArray[np.int64]
 
-
-class PackedPlan:
-    """What both parties derive from a configuration."""
+class PackedPlan(OpenFHEPlan):
+    """One column a polynomial, and the trees that pack their results."""
 
     def __init__(self, configuration: Configuration, allow_insecure: bool) -> None:
         check_executed(configuration)
@@ -51,60 +48,30 @@ class PackedPlan:
         self.ring = OpenFHERing(widened, allow_insecure, digit_bits)
         self.exponents = packing_exponents(self.layout.columns, degree)
         self.keys = AutomorphismKeys(self.ring, digit_bits, self.exponents)
+        self.inputs = self.layout.inputs
         self.answers = packed_polynomials(self.layout.columns, degree)
-        self.merges = packing_merges(self.layout.columns, degree)
-        self.places = packed_positions(self.layout.columns, degree)
+        self._answer, self._coefficient = packed_positions(self.layout.columns, degree)
 
-    def shapes(self, tokens: int) -> Shapes:
-        """Lengths of every message."""
-        length = self.ring.ciphertext_bytes
-        return Shapes(
-            keys=Shape(len(self.exponents), self.keys.length),
-            announcement=NOTHING,
-            first_halves=NOTHING,
-            query=Shape(tokens * self.layout.inputs, length),
-            answer=Shape(tokens * self.answers, length),
-        )
+    def query(self, token: int) -> IntArray:
+        """The one-hot polynomials of a token, (inputs, N)."""
+        return self.layout.query(token)
 
+    def vector(self, values: IntArray) -> IntArray:
+        """The polynomials of any vector (m,), (inputs, N)."""
+        return self.layout.vector(values)
 
-class PackedClient(KeyHolder):
-    """The client's kernels."""
+    def used(self, answer: int) -> IntArray:
+        """Coefficients of a packed answer that hold a result each."""
+        used: IntArray = self._coefficient[self._answer == answer]
+        return used
 
-    def __init__(self, configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool) -> None:
-        self._plan = PackedPlan(configuration, allow_insecure)
-        super().__init__(self._plan.ring, meter)
-        self.shapes = self._plan.shapes(tokens)
+    def opened(self, values: IntArray) -> IntArray:
+        """What is decrypted, rounded from t 2^l to t."""
+        return ((values + ((1 << self.depth) >> 1)) >> self.depth) % self.modulus
 
-    def keys(self) -> Iterator[bytes]:
-        """A key for every level of the tree, one a frame."""
-        _, secret = self.residues()
-        return self._plan.keys.generate(self._key, secret, self._meter)
-
-    def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
-        """Secret-key encryptions of the one-hot polynomials, one a frame."""
-        for token in tokens:
-            yield from map(self.encrypt_polynomial, self._plan.layout.query(token))
-
-    def encrypt_vectors(self, vectors: IntArray) -> Iterator[bytes]:
-        """The same for any vectors modulo t, (tokens, m)."""
-        for vector in vectors:
-            yield from map(self.encrypt_polynomial, self._plan.layout.vector(vector))
-
-    def decrypt(self, frames: Iterable[bytes]) -> Shares:
-        """The client's shares, a packed answer a frame: what is at the results' coefficients, rounded to t."""
-        plan, arriving = self._plan, iter(frames)
-        answer, coefficient = plan.places
-        half = (1 << plan.depth) >> 1
-        rows = []
-        for _ in range(self.shapes.answer.frames // plan.answers):
-            answers = np.stack([self.decrypt_polynomial(next(arriving)) for _ in range(plan.answers)])
-            rows.append(((answers[answer, coefficient] + half) >> plan.depth) % plan.modulus)
-        return np.stack(rows)
-
-    def noise_bits(self) -> float:
-        """log2 of the root mean square error at the coefficients that hold a result, over the interval q/t."""
-        answer, coefficient = self._plan.places
-        return self._noise_bits(self._plan.modulus, coefficient[answer == 0])
+    def measured(self) -> IntArray:
+        """Coefficients that hold a result."""
+        return self.used(0)
 
 
 class PackedServer:
@@ -149,53 +116,30 @@ class PackedServer:
         return PackedSession(self, tokens, meter)
 
 
-class PackedSession:
+class PackedSession(OpenFHESession):
     """One client's keys and queries."""
 
     def __init__(self, server: PackedServer, tokens: int, meter: Meter) -> None:
+        super().__init__(server.plan, server.middle, tokens, meter)
         self._server = server
-        self._plan = server.plan
-        self._meter = meter
-        self._keys: dict[int, Any] = {}
-        self.shapes = server.plan.shapes(tokens)
+        self._depth = server.plan.depth
+        self._exponents = server.plan.exponents
 
-    def accept_keys(self, frames: Sequence[bytes]) -> None:
-        """Read and check the keys of all levels."""
-        self._keys = self._plan.keys.read(frames)
+    def _products(self, frames: Sequence[bytes]) -> Iterator[Any]:
+        return self._pack(self._leaves(self._read(frames)))
 
-    def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
-        """Nothing can be prepared."""
-        return iter(())
-
-    def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
-        """One packed answer a frame, token by token."""
-        plan, inputs = self._plan, self._plan.layout.inputs
-        for token, row in enumerate(shares):
-            leaves = self._leaves(frames[token * inputs : (token + 1) * inputs])
-            answer, coefficient = plan.places
-            for one, packed in enumerate(self._pack(leaves)):
-                written, row[answer == one] = self._mask(packed, coefficient[answer == one])
-                yield written
-
-    def _leaves(self, frames: Sequence[bytes]) -> Iterator[Any]:
+    def _leaves(self, query: list[Any]) -> Iterator[Any]:
         """Products of the query with every column of the centred table, results at the constant coefficients."""
-        ring, server = self._plan.ring, self._server
-        query = []
-        for frame in frames:
-            with self._meter.work("read ciphertext"):
-                query.append(ring.read(frame))
-        with self._meter.work("multiply-accumulate", len(query)):
-            constant = ring.inner_product(query, [server.constant] * len(query))
-        for polynomials in server.polynomials:
-            with self._meter.work("multiply-accumulate", len(query)):
-                product = ring.inner_product(query, polynomials)
+        constant = self._inner_product(query, [self._server.constant] * len(query))
+        for polynomials in self._server.polynomials:
+            product = self._inner_product(query, polynomials)
             with self._meter.work("centre"):
-                product = ring.context.EvalSub(product, constant)
-            yield product
+                centred = self._plan.ring.context.EvalSub(product, constant)
+            yield centred
 
     def _pack(self, leaves: Iterator[Any]) -> Iterator[Any]:
         """Trees over contiguous leaves; a node whose sibling is missing is joined with nothing."""
-        depth = self._plan.depth
+        depth = self._depth
         waiting: dict[int, Any] = {}
         for node in leaves:
             level = 0
@@ -211,7 +155,7 @@ class PackedSession:
 
     def _finish(self, waiting: dict[int, Any]) -> Any:
         node = None
-        for level in range(self._plan.depth):
+        for level in range(self._depth):
             if level in waiting:
                 node = self._merge(waiting[level], node, level)
             elif node is not None:
@@ -220,7 +164,7 @@ class PackedSession:
 
     def _merge(self, even: Any, odd: Any, level: int) -> Any:
         """(f + X^(N/2^k) g) + sigma(f - X^(N/2^k) g)."""
-        context, exponent = self._plan.ring.context, self._plan.exponents[level]
+        context, exponent = self._plan.ring.context, self._exponents[level]
         with self._meter.work("merge"):
             total = difference = even
             if odd is not None:
@@ -228,14 +172,13 @@ class PackedSession:
                 total, difference = context.EvalAdd(even, shifted), context.EvalSub(even, shifted)
             return context.EvalAdd(total, context.EvalAutomorphism(difference, exponent, self._keys[exponent]))
 
-    def _mask(self, packed: Any, used: IntArray) -> tuple[bytes, IntArray]:
-        """Subtract a fresh mask from a packed answer; what is sent, and the server's share."""
-        plan = self._plan
-        with self._meter.work("draw mask"):
-            mask = uniform(plan.modulus, plan.layout.degree)
-        with self._meter.work("subtract mask"):
-            widened = uniform(plan.ring.ring.plaintext_modulus, plan.layout.degree)
-            widened[used] = mask[used] << plan.depth
-            packed = plan.ring.context.EvalSub(packed, plan.ring.encode(widened))
-        with self._meter.work("write ciphertext"):
-            return plan.ring.write(packed), (mask[used] + self._server.middle) % plan.modulus
+    def _mask(self, used: IntArray) -> tuple[IntArray, IntArray]:
+        """Uniform modulo t 2^l where no result lands, and multiples of 2^l, as the results are, where one does."""
+        ring = self._plan.ring.ring
+        share = sample_uniform(self._plan.modulus, used.size).astype(np.int64)
+        mask = sample_uniform(ring.plaintext_modulus, ring.degree).astype(np.int64)
+        mask[used] = share << self._depth
+        return mask, share
+
+
+ENGINE = Engine(PackedServer, client_of(PackedPlan))

@@ -11,7 +11,7 @@ Rotations are by powers of two, each an automorphism X -> X^(5^step) through Ope
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,11 @@ from costmodel.parameters import Configuration, Ring
 from costmodel.protocols.simd import Slots, slots
 from costmodel.slots import check_slots, rotation_path, rotation_steps
 from protocol.engines.automorphism_keys import AutomorphismKeys
-from protocol.engines.base import NOTHING, Progress, Shape, Shapes, Shares
-from protocol.engines.openfhe import KeyHolder, OpenFHERing, check_executed
+from protocol.engines.base import Engine, Progress
+from protocol.engines.openfhe_parties import IntArray, OpenFHEPlan, OpenFHESession, check_executed, client_of
+from protocol.engines.openfhe_ring import OpenFHERing
 from protocol.meter import Meter
-from protocol.randomness import uniform
 from quantize.packing import UnsignedArray
-
-IntArray = NDArray[np.int64]
 
 LARGEST_MODULUS = 2**59
 """Well below OpenFHE's own bound on packed plaintexts."""
@@ -52,8 +50,8 @@ class SlotRing(OpenFHERing):
         return np.asarray(plaintext.GetPackedValue(), dtype=np.int64) % self.ring.plaintext_modulus
 
 
-class SlotPlan:
-    """What both parties derive from a configuration."""
+class SlotPlan(OpenFHEPlan):
+    """How table and queries lie in slots, and the rotations that multiply them."""
 
     def __init__(self, configuration: Configuration, allow_insecure: bool) -> None:
         check_executed(configuration)
@@ -68,6 +66,8 @@ class SlotPlan:
         self.keys = AutomorphismKeys(
             self.ring, configuration.wire.digit_bits, [self.exponent(step) for step in self.steps]
         )
+        self.modulus = configuration.ring.plaintext_modulus
+        self.inputs, self.answers = self.slots.inputs, self.slots.outputs
 
     @property
     def answer_columns(self) -> int:
@@ -99,56 +99,12 @@ class SlotPlan:
         values[inside] = coefficients[row[inside], column[inside]]
         return values
 
-    def used(self, output: int) -> IntArray:
+    def used(self, answer: int) -> IntArray:
         """Slots of an answer that hold a column each, in column order."""
-        count = min(self.answer_columns, self.columns - output * self.answer_columns)
+        count = min(self.answer_columns, self.columns - answer * self.answer_columns)
         group, place = np.divmod(np.arange(count, dtype=np.int64), self.slots.diagonals)
         used: IntArray = group * self.slots.period + place
         return used
-
-    def shapes(self, tokens: int) -> Shapes:
-        """Lengths of every message."""
-        length = self.ring.ciphertext_bytes
-        return Shapes(
-            keys=Shape(len(self.steps), self.keys.length),
-            announcement=NOTHING,
-            first_halves=NOTHING,
-            query=Shape(tokens * self.slots.inputs, length),
-            answer=Shape(tokens * self.slots.outputs, length),
-        )
-
-
-class SlotClient(KeyHolder):
-    """The client's kernels."""
-
-    def __init__(self, configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool) -> None:
-        self._plan = SlotPlan(configuration, allow_insecure)
-        super().__init__(self._plan.ring, meter)
-        self.shapes = self._plan.shapes(tokens)
-
-    def keys(self) -> Iterator[bytes]:
-        """A key for every rotation, one a frame."""
-        _, secret = self.residues()
-        return self._plan.keys.generate(self._key, secret, self._meter)
-
-    def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
-        """Secret-key encryptions of the one-hot rows, one a frame."""
-        for token in tokens:
-            yield from map(self.encrypt_polynomial, self._plan.query(token))
-
-    def encrypt_vectors(self, vectors: IntArray) -> Iterator[bytes]:
-        """The same for any vectors modulo t, (tokens, m)."""
-        for vector in vectors:
-            yield from map(self.encrypt_polynomial, self._plan.vector(vector))
-
-    def decrypt(self, frames: Iterable[bytes]) -> Shares:
-        """The client's shares, an answer a frame."""
-        plan, arriving = self._plan, iter(frames)
-        rows = []
-        for _ in range(self.shapes.answer.frames // plan.slots.outputs):
-            answers = [self.decrypt_polynomial(next(arriving))[plan.used(one)] for one in range(plan.slots.outputs)]
-            rows.append(np.concatenate(answers))
-        return np.stack(rows)
 
 
 class SlotServer:
@@ -184,69 +140,42 @@ class SlotServer:
         return SlotSession(self, tokens, meter)
 
 
-class SlotSession:
+class SlotSession(OpenFHESession):
     """One client's keys and queries."""
 
     def __init__(self, server: SlotServer, tokens: int, meter: Meter) -> None:
+        super().__init__(server.plan, server.middle, tokens, meter)
         self._server = server
-        self._plan = server.plan
-        self._meter = meter
-        self._keys: dict[int, Any] = {}
-        self.shapes = server.plan.shapes(tokens)
+        self._slots = server.plan.slots
+        self._exponent = server.plan.exponent
 
-    def accept_keys(self, frames: Sequence[bytes]) -> None:
-        """Read and check the keys of all rotations."""
-        self._keys = self._plan.keys.read(frames)
-
-    def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
-        """Nothing can be prepared."""
-        return iter(())
-
-    def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
-        """One answer a frame, token by token."""
-        plan, inputs = self._plan, self._plan.slots.inputs
-        modulus = plan.ring.ring.plaintext_modulus
-        for token, row in enumerate(shares):
-            totals = self._products(frames[token * inputs : (token + 1) * inputs])
-            for output, total in enumerate(totals):
-                total = self._add_up(total)
-                with self._meter.work("draw mask"):
-                    mask = uniform(modulus, plan.degree)
-                with self._meter.work("subtract mask"):
-                    total = plan.ring.context.EvalSub(total, plan.ring.encode(mask))
-                with self._meter.work("write ciphertext"):
-                    written = plan.ring.write(total)
-                first = output * plan.answer_columns
-                row[first : first + plan.answer_columns] = mask[plan.used(output)]
-                yield written
-
-    def _products(self, frames: Sequence[bytes]) -> list[Any]:
+    def _products(self, frames: Sequence[bytes]) -> Iterator[Any]:
         """For every answer the sum of the rotated queries' products with its diagonals."""
-        plan, totals = self._plan, [None] * self._plan.slots.outputs
-        context = plan.ring.context
-        for frame, answers in zip(frames, self._server.diagonals, strict=True):
-            with self._meter.work("read ciphertext"):
-                query = plan.ring.read(frame)
-            for index in range(plan.slots.diagonals):
+        context, totals = self._plan.ring.context, [None] * self._slots.outputs
+        for query, answers in zip(self._read(frames), self._server.diagonals, strict=True):
+            for index in range(self._slots.diagonals):
                 rotated = query
-                for step in rotation_path(index, plan.slots.period):
+                for step in rotation_path(index, self._slots.period):
                     rotated = self._rotate(rotated, step)
                 with self._meter.work("multiply-accumulate", len(answers)):
                     for output, diagonals in enumerate(answers):
                         product = context.EvalMult(rotated, diagonals[index])
                         total = totals[output]
                         totals[output] = product if total is None else context.EvalAdd(total, product)
-        return totals
+        return map(self._add_up, totals)
 
     def _add_up(self, total: Any) -> Any:
         """Add the partial sums that lie D slots apart."""
-        step = self._plan.slots.diagonals
-        while step < self._plan.slots.period:
+        step = self._slots.diagonals
+        while step < self._slots.period:
             total = self._plan.ring.context.EvalAdd(total, self._rotate(total, step))
             step *= 2
         return total
 
     def _rotate(self, ciphertext: Any, step: int) -> Any:
-        exponent = self._plan.exponent(step)
+        exponent = self._exponent(step)
         with self._meter.work("rotate"):
             return self._plan.ring.context.EvalAutomorphism(ciphertext, exponent, self._keys[exponent])
+
+
+ENGINE = Engine(SlotServer, client_of(SlotPlan))

@@ -12,11 +12,11 @@ from costmodel.folded_parameters import FoldedParameters
 from protocol.folded.gadget import GadgetKey
 from protocol.folded.layout import answer_positions, row_positions
 from protocol.folded.messages import Answer
+from protocol.randomness import sample_uniform
 from protocol.residue import modular
 from protocol.residue.ciphertext import encrypt_zero
 from protocol.residue.ring import Ring
-from protocol.residue.rounding import scale_up
-from protocol.residue.sampling import sample_uniform
+from protocol.residue.rounding import drop_limbs, scale_up
 from protocol.residue.switch import switch_modulus
 
 
@@ -79,7 +79,7 @@ def compress(parameters: FoldedParameters, ring: Ring, masked: Masked, ring_swit
     ciphertext = masked.ciphertext
     if ring_switch is not None:
         limb = ring.limb(0)
-        dropped = drop_limb(ciphertext, ring)
+        dropped = drop_limbs(ciphertext, ring, 1)
         switched = limb.inverse(ring_switch.switch(dropped[:, 1]))
         switched[:, 0] = limb.add(switched[:, 0], dropped[:, 0])
         ciphertext, ring = switched, limb
@@ -93,15 +93,3 @@ def compress(parameters: FoldedParameters, ring: Ring, masked: Masked, ring_swit
         switch_modulus(halves[:, 1], ring, p.answer_a_bits),
         switch_modulus(b, ring, p.answer_b_bits),
     )
-
-
-def drop_limb(coefficients: NDArray[np.uint64], ring: Ring) -> NDArray[np.uint64]:
-    """Return round(x / q_1) modulo q_0 of residues (..., limbs, N), as (..., 1, N)."""
-    if ring.limbs == 1:
-        return coefficients
-    q, last = ring.moduli
-    lifted = modular.add(coefficients[..., 1, :], np.array(last >> 1, dtype=np.uint64), last)
-    remainder = lifted % np.uint64(q)
-    shifted = modular.add(coefficients[..., 0, :], np.array((last >> 1) % q, dtype=np.uint64), q)
-    inverse = np.array(pow(last, -1, q), dtype=np.uint64)
-    return modular.multiply(modular.subtract(shifted, remainder, q), inverse, q)[..., None, :]

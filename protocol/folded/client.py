@@ -45,7 +45,8 @@ class FoldedClient:
         self.parameters = parameters
         self.meter = meter or Meter("client")
         self.context: Any = openfhe_context(parameters)
-        self.key_pair: Any = self.context.KeyGen()
+        with self.meter.work("generate keys"):
+            self.key_pair: Any = self.context.KeyGen()
         self.ring = query_ring(parameters)
         if read_ring(self.context) != self.ring:
             raise ValueError("OpenFHE's rings of equal sizes differ")
@@ -55,6 +56,11 @@ class FoldedClient:
         self._counter = 0
         self._keys: bytes | None = None
 
+    @property
+    def seed(self) -> bytes:
+        """Of all a of keys and queries; public, and nobody else's."""
+        return self._seed
+
     def keys(self) -> bytes:
         """Return the body of the keys' message, made once: fresh noise on the same a would give away noise."""
         if self._keys is None:
@@ -63,7 +69,7 @@ class FoldedClient:
 
     def _generate(self) -> bytes:
         p, ring, secret = self.parameters, self.ring, self.secret
-        with self.meter.work("generate keys"):
+        with self.meter.work("generate expansion keys", p.key_rows):
             sources = [apply_automorphism(secret.residues, g) for g in expansion_exponents(p.degree)]
             sources.append(secret.multiply(secret.residues))
             rows, index = [], 0
@@ -91,7 +97,7 @@ class FoldedClient:
         """
         p, ring = self.parameters, self.ring
         place = row_place(p, token)
-        with self.meter.work("encrypt"):
+        with self.meter.work("encrypt selectors"):
             counter, self._counter = self._counter, self._counter + 1
             message = [0] * p.query_coefficients
             message[place.selector] = (2 * ring.modulus + p.plaintext_modulus) // (2 * p.plaintext_modulus)
@@ -119,7 +125,7 @@ class FoldedClient:
         ProtocolError
             If the answer is not of these parameters.
         """
-        with self.meter.work("decrypt"):
+        with self.meter.work("decrypt row"):
             return scale_down(self._phase(answer), self.answer_secret.ring, self.parameters.plaintext_modulus)
 
     def relative_errors(self, answer: bytes) -> NDArray[np.float64]:

@@ -8,9 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.expanded import Expanded
 from costmodel.folded_parameters import FoldedParameters
+from costmodel.parameters import Ring as RingParameters
+from protocol.openfhe_context import generate_context
 from protocol.residue.ciphertext import SecretKey
-from protocol.residue.context import create_context, read_ring, read_secret_key
+from protocol.residue.context import read_ring, read_secret_key
 from protocol.residue.ring import Ring
 
 Word = TypeVar("Word", np.int64, np.uint64)
@@ -21,32 +24,27 @@ _LARGEST_PLAINTEXT_MODULUS = 1 << 31
 
 def openfhe_context(parameters: FoldedParameters) -> Any:
     """Return OpenFHE's context of the query's ring; it refuses what its table holds for insecure."""
-    p = parameters
-    if len(set(p.limb_bits)) != 1:
-        raise ValueError(f"limb_bits is {p.limb_bits}; OpenFHE makes limbs of one size")
-    modulus = min(p.plaintext_modulus, _LARGEST_PLAINTEXT_MODULUS)
-    return create_context(p.degree, modulus, p.limb_bits[0], p.limbs)
+    modulus = min(parameters.plaintext_modulus, _LARGEST_PLAINTEXT_MODULUS)
+    return generate_context(RingParameters(parameters.degree, parameters.limb_bits, modulus))
 
 
 @lru_cache(maxsize=8)
-def _ring(degree: int, limb_bits: int, limbs: int) -> Ring:
-    return read_ring(create_context(degree, 2, limb_bits, limbs))
+def _ring(degree: int, limb_bits: tuple[int, ...]) -> Ring:
+    return read_ring(generate_context(RingParameters(degree, limb_bits, 2)))
 
 
 def query_ring(parameters: FoldedParameters) -> Ring:
     """Return the ring of queries and keys, the same for both parties."""
-    if len(set(parameters.limb_bits)) != 1:
-        raise ValueError(f"limb_bits is {parameters.limb_bits}; OpenFHE makes limbs of one size")
-    return _ring(parameters.degree, parameters.limb_bits[0], parameters.limbs)
+    return _ring(parameters.degree, parameters.limb_bits)
 
 
-def answer_secret(parameters: FoldedParameters, ring: Ring) -> SecretKey:
-    """Return a fresh secret s'(X^2) of the first limb's ring, s' a secret of OpenFHE's in the ring of half the degree.
+def answer_secret(parameters: Expanded, ring: Ring) -> SecretKey:
+    """Return a fresh secret s'(X^(N/N')) of the first limb's ring, s' a secret of OpenFHE's in the answer's ring.
 
     OpenFHE refuses that ring if it is not secure with a modulus of the limb's size.
     """
     p = parameters
-    context = create_context(p.answer_degree, 2, p.limb_bits[0])
+    context = generate_context(RingParameters(p.answer_degree, p.limb_bits[:1], 2))
     small = read_ring(context)
     residues = read_secret_key(context.KeyGen().secretKey, small)
     signed = small.to_integers(small.inverse(residues)).astype(np.int64)
@@ -55,7 +53,7 @@ def answer_secret(parameters: FoldedParameters, ring: Ring) -> SecretKey:
 
 
 def interleaved(coefficients: NDArray[Word], degree: int) -> NDArray[Word]:
-    """Return f(X^2) of coefficients of f."""
+    """Return f(X^k) in a ring of k times the degree, of coefficients of f."""
     out: NDArray[Word] = np.zeros((*coefficients.shape[:-1], degree), dtype=coefficients.dtype)
-    out[..., ::2] = coefficients
+    out[..., :: degree // coefficients.shape[-1]] = coefficients
     return out

@@ -16,16 +16,26 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.folded_parameters import FoldedParameters
-from protocol.folded.gadget import GadgetKey, rows_in_cache
+from costmodel.expanded import Expanded
+from protocol.folded.gadget import (
+    Decomposition,
+    FractionTables,
+    GadgetKey,
+    fraction_tables,
+    multiply_digits,
+    new_work,
+)
+from protocol.folded.products import Reduction
 from protocol.residue.automorphism import evaluation_permutation
 from protocol.residue.compiled import kernel
 from protocol.residue.modular import multiply_shoup, shoup_quotients
-from protocol.residue.ring import Ring
+from protocol.residue.ring import Ring, Tables, invert_polynomial
 
 
 def expansion_exponents(degree: int) -> tuple[int, ...]:
@@ -33,13 +43,23 @@ def expansion_exponents(degree: int) -> tuple[int, ...]:
     return tuple((degree >> level) + 1 for level in range(degree.bit_length() - 1))
 
 
-def leaf_positions(parameters: FoldedParameters) -> NDArray[np.int64]:
+def leaf_positions(parameters: Expanded) -> NDArray[np.int64]:
     """Return the coefficient that every leaf comes from."""
     return np.arange(parameters.query_coefficients, dtype=np.int64) * parameters.stride
 
 
+def new_leaves(parameters: Expanded) -> NDArray[np.uint64]:
+    """Return room for the leaves of an expansion, (K, 2, limbs, N)."""
+    p = parameters
+    return np.empty((p.query_coefficients, 2, p.limbs, p.degree), dtype=np.uint64)
+
+
 def expand(
-    a: NDArray[np.uint64], keys: Sequence[GadgetKey], parameters: FoldedParameters, ring: Ring
+    a: NDArray[np.uint64],
+    keys: Sequence[GadgetKey],
+    parameters: Expanded,
+    ring: Ring,
+    leaves: NDArray[np.uint64] | None = None,
 ) -> NDArray[np.uint64]:
     """Return the leaves (K, 2, limbs, N) of a ciphertext (0, a), all in evaluation form.
 
@@ -47,66 +67,109 @@ def expand(
     ----------
     a : (limbs, N)
     keys : one a level, from s(X^(N/2^i + 1)) to s
+    leaves : room for them, new if left out
     """
-    leaves = np.empty((parameters.query_coefficients, 2, ring.limbs, ring.ring_degree), dtype=np.uint64)
+    p = parameters
+    leaves = new_leaves(p) if leaves is None else leaves
     leaves[0, 0] = 0
     leaves[0, 1] = a
-    single = parameters.expansion_levels - parameters.split_levels
-    exponents = expansion_exponents(ring.ring_degree)
-    for level, (nodes, exponent, key) in enumerate(zip(parameters.expansion_nodes, exponents, keys, strict=True)):
-        permutation = evaluation_permutation(exponent, ring.ring_degree)
-        lowered, quotients = _negative_power(ring, 1 << level)
-        children = nodes if level >= single else leaves.shape[0]
-        together = rows_in_cache(ring, key.gadget.digits)
-        for first in range(0, nodes, together):
-            images = leaves[first : min(first + together, nodes), 1][..., permutation]
-            switched = key.switch(ring.inverse(images))
-            _split(leaves, first, children, permutation, switched, lowered, quotients, ring.tables.moduli)
+    single = p.expansion_levels - p.split_levels
+    for level, (nodes, key) in enumerate(zip(p.expansion_nodes, keys, strict=True)):
+        _expand_level(
+            leaves,
+            nodes,
+            nodes if level >= single else p.query_coefficients,
+            ring.tables,
+            fraction_tables(ring),
+            Decomposition.of(key.gadget),
+            key.factors.limbs,
+            key.factors.reduction,
+            _level_tables(ring, level),
+        )
     return leaves
 
 
-def _negative_power(ring: Ring, power: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return X^(-power) in evaluation form, (limbs, N), with Shoup's quotients."""
+class LevelTables(NamedTuple):
+    """Of a level: the automorphism's permutation (N,) and X^(-2^i), (limbs, N), with Shoup's quotients."""
+
+    permutation: NDArray[np.int64]
+    lowered: NDArray[np.uint64]
+    quotients: NDArray[np.uint64]
+
+
+@lru_cache(maxsize=64)
+def _level_tables(ring: Ring, level: int) -> LevelTables:
     monomial = np.zeros(ring.ring_degree, dtype=np.int64)
-    monomial[-power] = -1
+    monomial[-(1 << level)] = -1
     values = ring.forward(ring.from_signed(monomial))
-    return values, np.stack([shoup_quotients(values[i], q) for i, q in enumerate(ring.moduli)])
+    return LevelTables(
+        evaluation_permutation(expansion_exponents(ring.ring_degree)[level], ring.ring_degree),
+        values,
+        np.stack([shoup_quotients(values[i], q) for i, q in enumerate(ring.moduli)]),
+    )
+
+
+@kernel
+def _expand_level(
+    leaves: NDArray[np.uint64],
+    nodes: int,
+    distance: int,
+    ring: Tables,
+    fractions: FractionTables,
+    how: Decomposition,
+    factors: NDArray[np.uint64],
+    reduction: Reduction,
+    level: LevelTables,
+) -> None:
+    """Replace nodes by their sums with their images, and put the lowered differences ``distance`` further on."""
+    limbs, n = leaves.shape[2], leaves.shape[3]
+    images = np.empty((2, 1, limbs, n), np.uint64)
+    switched = np.empty((1, 2, 2, limbs, n), np.uint64)
+    work = new_work(1, how, n)
+    for first in range(0, nodes, 2):
+        together = min(2, nodes - first)
+        for row in range(together):
+            for limb in range(limbs):
+                source, target = leaves[first + row, 1, limb], images[row, 0, limb]
+                for i in range(n):
+                    target[i] = source[level.permutation[i]]
+            invert_polynomial(images[row, 0], ring)
+        multiply_digits(images[:together], ring, fractions, how, factors, reduction, work, 0, switched)
+        for row in range(together):
+            _split(leaves, first + row, distance, switched[0, row], level, ring.moduli)
 
 
 @kernel
 def _split(
     leaves: NDArray[np.uint64],
-    first: int,
+    node: int,
     distance: int,
-    permutation: NDArray[np.int64],
     switched: NDArray[np.uint64],
-    lowered: NDArray[np.uint64],
-    quotients: NDArray[np.uint64],
+    level: LevelTables,
     moduli: NDArray[np.uint64],
 ) -> None:
-    """Replace nodes by their sums with their images, and put the lowered differences ``distance`` further on.
+    """Split one node by the key switch (2, limbs, N) of its image's a.
 
-    ``switched`` is the key switch of the images' a; differences beyond the last leaf are left out.
+    A difference beyond the last leaf is left out.
     """
     limbs, n = leaves.shape[2], leaves.shape[3]
     image = np.empty(n, np.uint64)
-    for node in range(switched.shape[0]):
-        even, other = first + node, first + node + distance
-        for limb in range(limbs):
-            q = moduli[limb]
-            for element in range(2):
-                x, added = leaves[even, element, limb], switched[node, element, limb]
-                if element == 0:
-                    for i in range(n):
-                        total = x[permutation[i]] + added[i]
-                        image[i] = min(total, total - q)
-                else:
-                    image[:] = added
-                if other < leaves.shape[0]:
-                    target = leaves[other, element, limb]
-                    for i in range(n):
-                        difference = x[i] - image[i] + q
-                        target[i] = multiply_shoup(difference, lowered[limb, i], quotients[limb, i], q)
+    other = node + distance
+    for limb in range(limbs):
+        q = moduli[limb]
+        for element in range(2):
+            x, added = leaves[node, element, limb], switched[element, limb]
+            if element == 0:
                 for i in range(n):
-                    total = x[i] + image[i]
-                    x[i] = min(total, total - q)
+                    total = x[level.permutation[i]] + added[i]
+                    image[i] = min(total, total - q)
+            else:
+                image[:] = added
+            if other < leaves.shape[0]:
+                target = leaves[other, element, limb]
+                for i in range(n):
+                    difference = x[i] - image[i] + q
+                    target[i] = multiply_shoup(difference, level.lowered[limb, i], level.quotients[limb, i], q)
+            for i in range(n):
+                total = x[i] + image[i]
+                x[i] = min(total, total - q)

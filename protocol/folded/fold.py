@@ -15,10 +15,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.folded_parameters import Gadget
-from protocol.folded.gadget import GadgetKey, decompose, rows_in_cache
-from protocol.folded.products import Factors, sums_of_products
-from protocol.residue.ring import Ring
+from costmodel.expanded import Gadget
+from protocol.folded.gadget import (
+    Decomposition,
+    FractionTables,
+    GadgetKey,
+    fraction_tables,
+    multiply_digits,
+    new_work,
+)
+from protocol.folded.products import Factors, Reduction
+from protocol.residue.compiled import kernel
+from protocol.residue.ring import Ring, Tables, invert_polynomial
 
 
 def bit_rows(leaves: NDArray[np.uint64], square: GadgetKey, ring: Ring) -> NDArray[np.uint64]:
@@ -31,28 +39,24 @@ def bit_rows(leaves: NDArray[np.uint64], square: GadgetKey, ring: Ring) -> NDArr
 
     Returns
     -------
-    (bits, 2, 2 * digits, limbs, N) in evaluation form: b and a of the rows for the digits of b, then for those of a
+    (bits, 2 * digits, 2, limbs, N) in evaluation form: rows of b and a for the digits of b, then for those of a
     """
     bits, digits = leaves.shape[:2]
     switched = square.switch(ring.inverse(leaves[:, :, 1].reshape(-1, ring.limbs, ring.ring_degree)))
-    switched = switched.reshape(leaves.shape)
-    rows = np.empty((bits, 2, 2 * digits, ring.limbs, ring.ring_degree), dtype=np.uint64)
-    rows[:, 0, :digits] = leaves[:, :, 0]
-    rows[:, 1, :digits] = leaves[:, :, 1]
-    rows[:, 0, digits:] = switched[:, :, 0]
-    rows[:, 1, digits:] = ring.add(switched[:, :, 1], leaves[:, :, 0])
+    rows = np.empty((bits, 2 * digits, 2, ring.limbs, ring.ring_degree), dtype=np.uint64)
+    rows[:, :digits] = leaves
+    rows[:, digits:] = switched.reshape(leaves.shape)
+    rows[:, digits:, 1] = ring.add(rows[:, digits:, 1], leaves[:, :, 0])
     return rows
 
 
-def add_bit_constants(rows: NDArray[np.uint64], constants: NDArray[np.uint64], ring: Ring) -> NDArray[np.uint64]:
-    """Return the rows with constants (bits, digits, limbs) added to the b of the leaves that they were made from."""
+def add_bit_constants(rows: NDArray[np.uint64], constants: NDArray[np.uint64], ring: Ring) -> None:
+    """Add constants (bits, digits, limbs) to the b of the leaves that rows were made from."""
     digits = constants.shape[1]
-    out = rows.copy()
     for element, part in ((0, slice(0, digits)), (1, slice(digits, 2 * digits))):
-        out[:, element, part] = ring.add(
-            rows[:, element, part], np.broadcast_to(constants[..., None], rows[:, 0, :digits].shape)
+        rows[:, part, element] = ring.add(
+            rows[:, part, element], np.broadcast_to(constants[..., None], rows[:, part, element].shape)
         )
-    return out
 
 
 class Bit:
@@ -61,29 +65,67 @@ class Bit:
     def __init__(self, ring: Ring, rows: NDArray[np.uint64], gadget: Gadget) -> None:
         self.ring = ring
         self.gadget = gadget
-        self._factors = Factors.scaled(ring, rows)
+        self._factors = Factors.of(ring, rows)
 
     def fold_pairs(self, nodes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Fold neighbours, (count, 2, limbs, N) of coefficients; the last of an odd number stays as it is.
+        """Fold neighbours, contiguous (count, 2, limbs, N) of coefficients, in their place; return what is left.
 
-        Nothing is named by a set bit in the place of a missing neighbour, so that what stays is right where it matters.
+        The last of an odd number stays as it is. Nothing is named by a set bit in the place of a missing neighbour, so
+        that what stays is right where it matters.
         """
-        pairs = len(nodes) // 2
-        out = np.empty((len(nodes) - pairs, *nodes.shape[1:]), dtype=np.uint64)
-        chunk = rows_in_cache(self.ring, 2 * self.gadget.digits)
-        for first in range(0, pairs, chunk):
-            last = min(first + chunk, pairs)
-            out[first:last] = self._choose(nodes[2 * first : 2 * last : 2], nodes[2 * first + 1 : 2 * last : 2])
-        out[pairs:] = nodes[2 * pairs :]
-        return out
+        _fold_pairs(
+            nodes,
+            self.ring.tables,
+            fraction_tables(self.ring),
+            Decomposition.of(self.gadget),
+            self._factors.limbs,
+            self._factors.reduction,
+        )
+        return nodes[: (len(nodes) + 1) // 2]
 
     def fold_slots(self, nodes: NDArray[np.uint64], distance: int) -> NDArray[np.uint64]:
         """Bring what stands ``distance`` coefficients higher down, or nothing, as the bit says."""
-        return self._choose(nodes, lower(nodes, distance, self.ring))
+        both = np.stack([nodes, lower(nodes, distance, self.ring)], axis=1)
+        return self.fold_pairs(both.reshape(-1, *nodes.shape[1:]))
 
-    def _choose(self, zero: NDArray[np.uint64], one: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        digits = decompose(self.ring.subtract(one, zero), self.ring, self.gadget)
-        return self.ring.add(zero, self.ring.inverse(sums_of_products(digits, self._factors)))
+
+@kernel
+def _fold_pairs(
+    nodes: NDArray[np.uint64],
+    ring: Tables,
+    fractions: FractionTables,
+    how: Decomposition,
+    factors: NDArray[np.uint64],
+    reduction: Reduction,
+) -> None:
+    count, _, limbs, n = nodes.shape
+    pairs = count // 2
+    differences = np.empty((2, 2, limbs, n), np.uint64)
+    products = np.empty((1, 2, 2, limbs, n), np.uint64)
+    work = new_work(2, how, n)
+    for first in range(0, pairs, 2):
+        together = min(2, pairs - first)
+        for row in range(together):
+            zero, one = nodes[2 * (first + row)], nodes[2 * (first + row) + 1]
+            for element in range(2):
+                for limb in range(limbs):
+                    x, y, target = zero[element, limb], one[element, limb], differences[row, element, limb]
+                    q = ring.moduli[limb]
+                    for i in range(n):
+                        difference = y[i] - x[i]
+                        target[i] = min(difference, difference + q)
+        multiply_digits(differences[:together], ring, fractions, how, factors, reduction, work, 0, products)
+        for row in range(together):
+            zero, product, target = nodes[2 * (first + row)], products[0, row], nodes[first + row]
+            for element in range(2):
+                invert_polynomial(product[element], ring)
+                for limb in range(limbs):
+                    q = ring.moduli[limb]
+                    for i in range(n):
+                        total = zero[element, limb, i] + product[element, limb, i]
+                        target[element, limb, i] = min(total, total - q)
+    if count > 2 * pairs:
+        nodes[pairs] = nodes[count - 1]
 
 
 def lower(coefficients: NDArray[np.uint64], distance: int, ring: Ring) -> NDArray[np.uint64]:

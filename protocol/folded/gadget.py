@@ -4,8 +4,8 @@ With a gadget of l digits of w bits, x modulo Q is rounded to v = round(2^(lw) x
 [-2^(w-1), 2^(w-1)), so that sum_k u_k g_k = x up to Q/2^(lw+1), with g_k = round(Q 2^(wk) / 2^(lw)). A ciphertext of
 x * m is then the sum over k of u_k times a ciphertext of g_k * m.
 
-The fraction x/Q is kept in 128 bits, the sum of the limbs' y_i/q_i with y_i = x (Q/q_i)^-1 mod q_i: limbs need no
-wider arithmetic, and digits cross them.
+The fraction x/Q is kept in 128 bits, or 192 for more than 124 bits of digits, the sum of the limbs' y_i/q_i with
+y_i = x (Q/q_i)^-1 mod q_i: limbs need no wider arithmetic, and digits cross them.
 
 References
 ----------
@@ -20,19 +20,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.folded_parameters import Gadget
-from protocol.folded.products import Factors, sums_of_products
+from costmodel.expanded import Gadget
+from protocol.folded.products import Factors, Reduction, accumulate
 from protocol.residue.ciphertext import SecretKey, sample_noise
 from protocol.residue.compiled import inlined, kernel
-from protocol.residue.modular import multiply_shoup, product_high, reduce_8q, to_centred
-from protocol.residue.ntt import forward_lazy
+from protocol.residue.modular import multiply_shoup, product_high, to_centred
+from protocol.residue.multiply_accumulate import pack_halves
+from protocol.residue.ntt import forward_canonical
 from protocol.residue.ring import Ring, Tables
 from protocol.residue.sampling import STANDARD_DEVIATION
 
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _WORD = 64
-_CACHE_BYTES = 1 << 19
+_TWO_WORDS_BITS = 124
 
 
 class FractionTables(NamedTuple):
@@ -61,41 +62,62 @@ def gadget_elements(modulus: int, gadget: Gadget) -> list[int]:
     return [((2 * modulus << (gadget.bits * k)) // scale + 1) // 2 for k in range(gadget.digits)]
 
 
-def decompose(coefficients: NDArray[np.uint64], ring: Ring, gadget: Gadget) -> NDArray[np.uint64]:
-    """Return the digits of polynomials in evaluation form.
+class Decomposition(NamedTuple):
+    """Number and width of a gadget's digits, and what is added to x/Q, in words, the lowest first.
+
+    That is half of the least fraction kept, and 2^(w-1) in every digit, which makes the digits unsigned.
+    """
+
+    digits: int
+    bits: int
+    constant: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, gadget: Gadget) -> Decomposition:
+        """Return the constants of a gadget."""
+        offsets = (((1 << gadget.kept_bits) - 1) // ((1 << gadget.bits) - 1)) << (gadget.bits - 1)
+        words = 2 if gadget.kept_bits <= _TWO_WORDS_BITS else 3
+        whole = _WORD * words
+        constant = ((offsets << (whole - gadget.kept_bits)) + (1 << (whole - 1 - gadget.kept_bits))) % (1 << whole)
+        parts = [constant >> (_WORD * k) & ((1 << _WORD) - 1) for k in range(words)]
+        return cls(gadget.digits, gadget.bits, np.array(parts, dtype=np.uint64))
+
+
+class Work(NamedTuple):
+    """What :func:`multiply_digits` keeps of two rows: x/Q of every half, and the digits of all in one limb."""
+
+    fractions: NDArray[np.uint64]
+    digits: NDArray[np.uint64]
+
+
+def external_products(coefficients: NDArray[np.uint64], gadget: Gadget, factors: Factors) -> NDArray[np.uint64]:
+    """Return the sums of digits times factors, (count, 2, limbs, N) in evaluation form.
 
     Parameters
     ----------
     coefficients : canonical, (count, halves, limbs, N)
-
-    Returns
-    -------
-    (limbs, count, halves * digits, N), canonical: a row of digits for :func:`sums_of_products`
+    factors : one group of a block for every digit, those of the first half first
     """
-    count, halves = coefficients.shape[:2]
-    out = np.empty((ring.limbs, count, halves * gadget.digits, ring.ring_degree), dtype=np.uint64)
-    rounding = (((1 << (gadget.kept_bits)) - 1) // ((1 << gadget.bits) - 1)) << (gadget.bits - 1)
-    constant = ((rounding << (128 - gadget.kept_bits)) + (1 << (127 - gadget.kept_bits))) % (1 << 128)
-    _decompose(
+    ring = factors.ring
+    count, halves, *_ = coefficients.shape
+    if factors.blocks != halves * gadget.digits or factors.limbs.shape[2] != 1:
+        raise ValueError(f"factors have {factors.blocks} blocks: {halves} times {gadget.digits} digits need as many")
+    out: NDArray[np.uint64] = np.empty((1, count, 2, ring.limbs, ring.ring_degree), dtype=np.uint64)
+    _external_products(
         np.ascontiguousarray(coefficients),
         ring.tables,
         fraction_tables(ring),
-        gadget.digits,
-        gadget.bits,
-        np.uint64(constant >> _WORD),
-        np.uint64(constant & ((1 << _WORD) - 1)),
+        Decomposition.of(gadget),
+        factors.limbs,
+        factors.reduction,
         out,
     )
-    return out
-
-
-def rows_in_cache(ring: Ring, digits: int) -> int:
-    """Return how many rows of so many digits stay in a core's cache until they are multiplied, two at least."""
-    return max(2, _CACHE_BYTES // (8 * digits * ring.limbs * ring.ring_degree))
+    products: NDArray[np.uint64] = out[0]
+    return products
 
 
 class GadgetKey(NamedTuple):
-    """A key from one secret to another: b and a of every digit, (2, digits, limbs, N), and their prepared form."""
+    """A key from one secret to another: its gadget, and b and a of every digit as factors."""
 
     gadget: Gadget
     factors: Factors
@@ -103,12 +125,11 @@ class GadgetKey(NamedTuple):
     @classmethod
     def of(cls, ring: Ring, gadget: Gadget, b: NDArray[np.uint64], a: NDArray[np.uint64]) -> GadgetKey:
         """Prepare a key of halves (digits, limbs, N) in evaluation form."""
-        return cls(gadget, Factors.scaled(ring, np.stack([b, a])))
+        return cls(gadget, Factors.of(ring, np.stack([b, a], axis=1)))
 
     def switch(self, coefficients: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return ciphertexts (count, 2, limbs, N) in evaluation form of polynomials (count, limbs, N) times s'."""
-        ring = self.factors.ring
-        return sums_of_products(decompose(coefficients[:, None], ring, self.gadget), self.factors)
+        return external_products(coefficients[:, None], self.gadget, self.factors)
 
 
 def generate_key(
@@ -153,61 +174,130 @@ def _gadget_multiples(ring: Ring, source: NDArray[np.uint64], gadget: Gadget) ->
 
 
 @inlined
-def _fraction(y: np.uint64, reciprocal: NDArray[np.uint64]) -> tuple[np.uint64, np.uint64]:
-    """Return the upper and lower word of y/q modulo one."""
+def _add_fraction(y: np.uint64, reciprocal: NDArray[np.uint64], lower: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Return the upper and lower word of y/q modulo one plus ``lower``, but for what the last word carries."""
     low = y * reciprocal[1]
     tail = product_high(y, reciprocal[2])
     high = y * reciprocal[0] + product_high(y, reciprocal[1])
     low += tail
     high += _ONE if low < tail else _ZERO
-    return high, low
+    total = lower + low
+    return high + (_ONE if total < low else _ZERO), total
 
 
 @kernel
-def _decompose(
+def _add_fractions(
+    x: NDArray[np.uint64],
+    inverse: np.uint64,
+    quotient: np.uint64,
+    q: np.uint64,
+    reciprocal: NDArray[np.uint64],
+    fraction: NDArray[np.uint64],
+) -> None:
+    """Add x/q modulo one of residues to fractions (words, n), the lowest word first."""
+    n = x.size
+    lower, upper = fraction[fraction.shape[0] - 2], fraction[fraction.shape[0] - 1]
+    if fraction.shape[0] == 2:
+        for i in range(n):
+            high, lower[i] = _add_fraction(multiply_shoup(x[i], inverse, quotient, q), reciprocal, lower[i])
+            upper[i] += high
+    else:
+        last = fraction[0]
+        for i in range(n):
+            y = multiply_shoup(x[i], inverse, quotient, q)
+            high, middle = _add_fraction(y, reciprocal, lower[i])
+            low = y * reciprocal[2]
+            total = last[i] + low
+            carry = _ONE if total < low else _ZERO
+            last[i] = total
+            lower[i] = middle + carry
+            upper[i] += high + (_ONE if lower[i] < carry else _ZERO)
+
+
+@kernel
+def _extract(fraction: NDArray[np.uint64], shift: int, bits: int, q: np.uint64, out: NDArray[np.uint64]) -> None:
+    """Set the residues modulo q of the digits of so many bits that stand ``shift`` bits above the lowest."""
+    mask = (_ONE << np.uint64(bits)) - _ONE
+    half = _ONE << np.uint64(bits - 1)
+    word, right = shift // _WORD, np.uint64(shift % _WORD)
+    low = fraction[word]
+    if shift % _WORD + bits <= _WORD:
+        for i in range(out.size):
+            centred = ((low[i] >> right) & mask) - half
+            out[i] = min(centred, centred + q)
+    else:
+        high, left = fraction[word + 1], np.uint64(_WORD) - right
+        for i in range(out.size):
+            centred = (((high[i] << left) | (low[i] >> right)) & mask) - half
+            out[i] = min(centred, centred + q)
+
+
+@kernel
+def new_work(halves: int, how: Decomposition, n: int) -> Work:
+    """Return room for :func:`multiply_digits`."""
+    return Work(
+        np.empty((2 * halves, how.constant.size, n), np.uint64), np.empty((1, 2, halves * how.digits, n), np.uint64)
+    )
+
+
+@kernel
+def multiply_digits(
     coefficients: NDArray[np.uint64],
     ring: Tables,
     fractions: FractionTables,
-    digits: int,
-    bits: int,
-    constant_high: np.uint64,
-    constant_low: np.uint64,
+    how: Decomposition,
+    factors: NDArray[np.uint64],
+    reduction: Reduction,
+    work: Work,
+    offset: int,
     out: NDArray[np.uint64],
 ) -> None:
-    count, halves, limbs, n = coefficients.shape
-    upper, lower = np.empty(n, np.uint64), np.empty(n, np.uint64)
-    mask = (_ONE << np.uint64(bits)) - _ONE
-    half = _ONE << np.uint64(bits - 1)
-    for row in range(count):
+    """Set one or two columns of out (1, columns, 2, limbs, N) from ``offset`` on, in evaluation form.
+
+    Parameters
+    ----------
+    coefficients : canonical, (1 or 2, halves, limbs, N)
+    factors : (limbs, tiles, 1, 2, halves * digits, LANES)
+    """
+    rows, halves, limbs, _ = coefficients.shape
+    for row in range(rows):
         for part in range(halves):
-            upper[:] = constant_high
-            lower[:] = constant_low
+            fraction = work.fractions[row * halves + part]
+            for word in range(how.constant.size):
+                fraction[word] = how.constant[word]
             for limb in range(limbs):
-                q, inverse, quotient = ring.moduli[limb], fractions.inverses[limb], fractions.quotients[limb]
-                reciprocal = fractions.reciprocals[limb]
-                x = coefficients[row, part, limb]
-                for i in range(n):
-                    high, low = _fraction(multiply_shoup(x[i], inverse, quotient, q), reciprocal)
-                    total = lower[i] + low
-                    upper[i] += high + (_ONE if total < low else _ZERO)
-                    lower[i] = total
-            for digit in range(digits):
-                shift = 128 - bits * (digits - digit)
-                first = out[0, row, part * digits + digit]
-                if shift >= 64:
-                    right = np.uint64(shift - 64)
-                    for i in range(n):
-                        first[i] = (upper[i] >> right) & mask
-                else:
-                    right, left = np.uint64(shift), np.uint64(64 - shift)
-                    for i in range(n):
-                        first[i] = ((upper[i] << left) | (lower[i] >> right)) & mask
-                for limb in range(limbs - 1, -1, -1):
-                    q = ring.moduli[limb]
-                    target = out[limb, row, part * digits + digit]
-                    for i in range(n):
-                        centred = first[i] - half
-                        target[i] = min(centred, centred + q)
-                    forward_lazy(target, ring.roots[limb], ring.quotients[limb], q)
-                    for i in range(n):
-                        target[i] = reduce_8q(target[i], q)
+                _add_fractions(
+                    coefficients[row, part, limb],
+                    fractions.inverses[limb],
+                    fractions.quotients[limb],
+                    ring.moduli[limb],
+                    fractions.reciprocals[limb],
+                    fraction,
+                )
+    for limb in range(limbs):
+        for row in range(rows):
+            for part in range(halves):
+                fraction = work.fractions[row * halves + part]
+                for digit in range(how.digits):
+                    target = work.digits[0, row, part * how.digits + digit]
+                    shift = _WORD * how.constant.size - how.bits * (how.digits - digit)
+                    _extract(fraction, shift, how.bits, ring.moduli[limb], target)
+                    forward_canonical(target, ring.roots[limb], ring.quotients[limb], ring.moduli[limb])
+                    pack_halves(target, reduction.half[limb])
+        accumulate(work.digits, factors[limb], reduction, limb, offset, out)
+
+
+@kernel
+def _external_products(
+    coefficients: NDArray[np.uint64],
+    ring: Tables,
+    fractions: FractionTables,
+    how: Decomposition,
+    factors: NDArray[np.uint64],
+    reduction: Reduction,
+    out: NDArray[np.uint64],
+) -> None:
+    count, halves, _, n = coefficients.shape
+    work = new_work(halves, how, n)
+    for first in range(0, count, 2):
+        multiply_digits(coefficients[first : first + 2], ring, fractions, how, factors, reduction, work, first, out)

@@ -8,16 +8,16 @@ answer  round(2^k a / Q) of every coefficient of the answers' a, then round(2^k 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.expanded import Expanded
 from costmodel.folded_parameters import COUNTER_BYTES, FoldedParameters
 from costmodel.wire import SEED_BYTES
 from protocol.errors import ProtocolError
-from protocol.residue.bits import pack_bits, packed_bytes, unpack_bits
+from protocol.residue.bits import pack_bits, pack_integers, packed_bytes, unpack_bits, unpack_integers
 from protocol.residue.ring import Ring
 
 
@@ -91,8 +91,8 @@ def encode_query(parameters: FoldedParameters, query: Query) -> bytes:
     """Return the body of a query."""
     return (
         query.counter.to_bytes(COUNTER_BYTES, "little")
-        + _pack_integers(query.selectors, parameters.selector_bits)
-        + _pack_integers(query.folds, parameters.fold_bits)
+        + pack_integers(query.selectors, parameters.selector_bits)
+        + pack_integers(query.folds, parameters.fold_bits)
     )
 
 
@@ -109,17 +109,17 @@ def decode_query(parameters: FoldedParameters, body: bytes) -> Query:
     split = COUNTER_BYTES + -(-p.selectors * p.selector_bits // 8)
     return Query(
         int.from_bytes(body[:COUNTER_BYTES], "little"),
-        _unpack_integers(body[COUNTER_BYTES:split], p.selectors, p.selector_bits),
-        _unpack_integers(body[split:], p.fold_coefficients, p.fold_bits),
+        _unpack_integers("query", body[COUNTER_BYTES:split], p.selectors, p.selector_bits),
+        _unpack_integers("query", body[split:], p.fold_coefficients, p.fold_bits),
     )
 
 
-def encode_answer(parameters: FoldedParameters, answer: Answer) -> bytes:
+def encode_answer(parameters: Expanded, answer: Answer) -> bytes:
     """Return the body of an answer."""
     return pack_bits(answer.a, parameters.answer_a_bits) + pack_bits(answer.b, parameters.answer_b_bits)
 
 
-def decode_answer(parameters: FoldedParameters, body: bytes) -> Answer:
+def decode_answer(parameters: Expanded, body: bytes) -> Answer:
     """Return the content of an answer.
 
     Raises
@@ -149,16 +149,8 @@ def _unpack(what: str, data: bytes, count: int, bits: int) -> NDArray[np.uint64]
         raise ProtocolError(f"{what}: {error}") from None
 
 
-def _pack_integers(values: Sequence[int], bits: int) -> bytes:
-    """Return integers of any width one after the other, lowest bits first."""
-    digits = "".join(f"{value:0{bits}b}" for value in reversed(values))
-    return int(digits or "0", 2).to_bytes(-(-len(values) * bits // 8), "little")
-
-
-def _unpack_integers(data: bytes, count: int, bits: int) -> list[int]:
-    if count == 0:
-        return []
-    digits = f"{int.from_bytes(data, 'little'):0{count * bits}b}"
-    if len(digits) > count * bits:
-        raise ProtocolError("query: a padding bit is set")
-    return [int(digits[position : position + bits], 2) for position in range((count - 1) * bits, -1, -bits)]
+def _unpack_integers(what: str, data: bytes, count: int, bits: int) -> list[int]:
+    try:
+        return unpack_integers(data, count, bits)
+    except ValueError as error:
+        raise ProtocolError(f"{what}: {error}") from None

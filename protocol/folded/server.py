@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from protocol.errors import ProtocolError
 from protocol.folded.answers import Masked, compress, mask
 from protocol.folded.client import KEY_LABEL, PUBLIC_KEY_LABEL, QUERY_LABEL, RING_SWITCH_LABEL
 from protocol.folded.context import query_ring
-from protocol.folded.expansion import expand
+from protocol.folded.expansion import expand, new_leaves
 from protocol.folded.fold import Bit, add_bit_constants, bit_rows
 from protocol.folded.gadget import GadgetKey
 from protocol.folded.messages import KeyHalves, Query, decode_keys, decode_query, encode_answer
@@ -23,6 +23,9 @@ from protocol.meter import Meter
 from protocol.residue.ciphertext import expand_many
 from protocol.residue.ring import Ring
 from protocol.residue.sampling import expand as expand_seed
+from protocol.seeds import RecentSeeds, SeedReused
+
+Item = TypeVar("Item")
 
 TOKENS_TOGETHER = 16
 """Queries that one pass over the table serves: their selectors take some 8 to 30 MB each."""
@@ -44,7 +47,7 @@ class Prepared(NamedTuple):
     Attributes
     ----------
     columns : (columns, 2, limbs, N) of coefficients
-    rows : of the encrypted bits, (bits, 2, 2 * digits, limbs, N) in evaluation form
+    rows : of the encrypted bits, (bits, 2 * digits, 2, limbs, N) in evaluation form
     """
 
     columns: NDArray[np.uint64]
@@ -54,6 +57,31 @@ class Prepared(NamedTuple):
     def size_bytes(self) -> int:
         """Memory kept until the query comes."""
         return self.columns.nbytes + self.rows.nbytes
+
+
+class Room(NamedTuple):
+    """Memory that a pass over the table fills for several queries, and the next one again: fresh pages cost as much.
+
+    Attributes
+    ----------
+    leaves : of one expansion
+    selectors : of all queries
+    columns : (tokens, columns, 2, limbs, N)
+    """
+
+    leaves: NDArray[np.uint64]
+    selectors: Factors
+    columns: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, server: FoldedServer, tokens: int) -> Room:
+        """Return room for so many queries."""
+        p = server.parameters
+        return cls(
+            new_leaves(p),
+            Factors(server.ring, tokens, p.selectors, 1),
+            np.empty((tokens, p.blocks * p.columns, 2, p.limbs, p.degree), dtype=np.uint64),
+        )
 
 
 class FoldedServer:
@@ -82,7 +110,7 @@ class FoldedServer:
         self.parameters = parameters
         self.middle = middle
         self.meter = meter or Meter("server")
-        self._seeds: set[bytes] = set()
+        self.seeds = RecentSeeds()
         self.ring: Ring = query_ring(parameters)
         with self.meter.work("encode table", parameters.blocks * parameters.columns * parameters.selectors):
             self.table = FoldedTable(parameters, self.ring, coefficients, middle)
@@ -96,9 +124,10 @@ class FoldedServer:
             If the keys are not of these parameters, or their seed was used before.
         """
         halves = decode_keys(self.parameters, self.ring, keys)
-        if halves.seed in self._seeds:
-            raise ProtocolError("keys repeat a seed: its queries would repeat the a of earlier ones")
-        self._seeds.add(halves.seed)
+        try:
+            self.seeds.claim(halves.seed)
+        except SeedReused:
+            raise ProtocolError("keys repeat a seed: its queries would repeat the a of earlier ones") from None
         return FoldedSession(self, halves, meter or self.meter)
 
 
@@ -139,14 +168,26 @@ class FoldedSession:
         ProtocolError
             If the counter was used, or too many queries are prepared already.
         """
-        if counter not in self._prepared:
-            self._check_fresh([counter])
-            if len(self._prepared) >= MOST_PREPARED:
-                raise ProtocolError(f"{MOST_PREPARED} queries are prepared already; no more are kept")
-            selectors = self._selectors(1)
-            rows = self._load(selectors, 0, self._expand(counter))
-            self._prepared[counter] = Prepared(self._products(selectors)[:, 0], rows)
+        self.prepare_many([counter])
         return self._prepared[counter]
+
+    def prepare_many(self, counters: Sequence[int]) -> None:
+        """Prepare several queries, up to 16 of them in one pass over the table.
+
+        Raises
+        ------
+        ProtocolError
+            If a counter was used, or too many queries are prepared already.
+        """
+        p = self._server.parameters
+        missing = [counter for counter in dict.fromkeys(counters) if counter not in self._prepared]
+        self._check_fresh(missing)
+        if len(self._prepared) + len(missing) > MOST_PREPARED:
+            raise ProtocolError(f"{len(self._prepared)} queries are prepared already; {MOST_PREPARED} are kept")
+        for together, room in self._rounds(missing):
+            constants = np.zeros((len(together), p.selectors, p.limbs), dtype=np.uint64)
+            for counter, columns, rows in zip(together, *self._multiply(together, constants, room), strict=True):
+                self._prepared[counter] = Prepared(columns.copy(), rows)
 
     def answer(self, body: bytes) -> FoldedAnswer:
         """Answer a query, from what was prepared for its counter if anything was.
@@ -166,19 +207,11 @@ class FoldedSession:
         ProtocolError
             If a query is not of these parameters, or a counter comes twice or was used before.
         """
-        p = self._server.parameters
-        queries = [decode_query(p, body) for body in bodies]
+        queries = [decode_query(self._server.parameters, body) for body in bodies]
         self._use([query.counter for query in queries])
         answers = []
-        for first in range(0, len(queries), TOKENS_TOGETHER):
-            together = queries[first : first + TOKENS_TOGETHER]
-            selectors = self._selectors(len(together))
-            rows = [
-                self._load(selectors, k, self._with_constants(self._expand(query.counter), query))
-                for k, query in enumerate(together)
-            ]
-            columns = self._products(selectors)
-            answers += [self._finish(self._fold(columns[:, k], rows[k])) for k in range(len(together))]
+        for together, room in self._rounds(queries):
+            answers += [self._finish(product) for product in self._products(together, room)]
         return answers
 
     def masked(self, body: bytes) -> Masked:
@@ -195,19 +228,6 @@ class FoldedSession:
         self._check_fresh(counters)
         self._seen.update(counters)
 
-    def _expand(self, counter: int) -> NDArray[np.uint64]:
-        p, ring = self._server.parameters, self._server.ring
-        with self.meter.work("expand", p.expansion_switches):
-            return expand(expand_seed(self._seed, QUERY_LABEL, counter, ring), self._expansion, p, ring)
-
-    def _with_constants(self, leaves: NDArray[np.uint64], query: Query) -> NDArray[np.uint64]:
-        p, ring = self._server.parameters, self._server.ring
-        constants = np.concatenate(
-            [self._constants(query.selectors, p.selector_bits), self._constants(query.folds, p.fold_bits)]
-        )
-        leaves[:, 0] = ring.add(leaves[:, 0], np.broadcast_to(constants[..., None], leaves[:, 0].shape))
-        return leaves
-
     def _constants(self, values: Sequence[int], bits: int) -> NDArray[np.uint64]:
         """Return round(v Q / 2^bits) as (count, limbs)."""
         ring = self._server.ring
@@ -215,42 +235,68 @@ class FoldedSession:
         residues = [[x % q for q in ring.moduli] for x in lifted]
         return np.array(residues, dtype=np.uint64).reshape(len(lifted), ring.limbs)
 
-    def _selectors(self, tokens: int) -> Factors:
-        return Factors(self._server.ring, 2 * tokens, self._server.parameters.selectors)
+    def _rounds(self, items: Sequence[Item]) -> Iterator[tuple[Sequence[Item], Room]]:
+        """Yield what one pass over the table serves together, as evenly as may be, with room for it."""
+        count = -(-len(items) // TOKENS_TOGETHER)
+        room: Room | None = None
+        for k in range(count):
+            together = items[k * len(items) // count : (k + 1) * len(items) // count]
+            if room is None or len(room.columns) != len(together):
+                room = Room.of(self._server, len(together))
+            yield together, room
 
-    def _load(self, selectors: Factors, token: int, leaves: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Put a token's selectors in their place and return the rows of its encrypted bits."""
-        p, ring = self._server.parameters, self._server.ring
-        with self.meter.work("square", p.fold_coefficients):
-            selectors.put(2 * token, np.moveaxis(leaves[: p.selectors], 1, 0))
-            bits = leaves[p.selectors :].reshape(p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
-            return bit_rows(bits, self._square, ring)
+    def _multiply(
+        self, counters: Sequence[int], constants: NDArray[np.uint64], room: Room
+    ) -> tuple[NDArray[np.uint64], list[NDArray[np.uint64]]]:
+        """Return columns (tokens, columns, 2, limbs, N) of coefficients, in ``room``, and rows of encrypted bits.
 
-    def _products(self, selectors: Factors) -> NDArray[np.uint64]:
-        """Return the columns (columns, tokens, 2, limbs, N) of coefficients, in one pass over the table."""
+        Parameters
+        ----------
+        constants : N*b of the selectors, (tokens, d1, limbs); the encrypted bits are still without theirs
+        """
+        server = self._server
+        p, ring = server.parameters, server.ring
+        rows = []
+        for token, counter in enumerate(counters):
+            with self.meter.work("expand", p.expansion_switches):
+                a = expand_seed(self._seed, QUERY_LABEL, counter, ring)
+                leaves = expand(a, self._expansion, p, ring, room.leaves)
+            with self.meter.work("table pass", p.blocks * p.columns * p.selectors):
+                room.selectors.put(token, leaves[: p.selectors], constants[token])
+            with self.meter.work("square", p.fold_coefficients):
+                bits = leaves[p.selectors :].reshape(p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
+                rows.append(bit_rows(bits, self._square, ring))
+        with self.meter.work("table pass", 0):
+            ring.invert(server.table.products(room.selectors, room.columns))
+        return room.columns, rows
+
+    def _products(self, queries: Sequence[Query], room: Room) -> Iterator[NDArray[np.uint64]]:
+        """Yield the folded ciphertexts (blocks, 2, limbs, N) of coefficients of queries not prepared for."""
         p = self._server.parameters
-        with self.meter.work("table pass", selectors.rows // 2 * p.blocks * p.columns * p.selectors):
-            return self._server.ring.inverse(self._server.table.products(selectors))
+        with self.meter.work("add query", len(queries) * p.selectors):
+            constants = np.stack([self._constants(query.selectors, p.selector_bits) for query in queries])
+        multiplied = self._multiply([query.counter for query in queries], constants, room)
+        for query, columns, rows in zip(queries, *multiplied, strict=True):
+            yield self._fold(columns, rows, query)
 
     def _product(self, query: Query) -> NDArray[np.uint64]:
-        """Return the folded ciphertext (blocks, 2, limbs, N) of coefficients."""
-        p, ring = self._server.parameters, self._server.ring
+        """Return the folded ciphertext of one query, (blocks, 2, limbs, N) of coefficients."""
+        server = self._server
+        p = server.parameters
         self._use([query.counter])
         prepared = self._prepared.pop(query.counter, None)
         if prepared is None:
-            selectors = self._selectors(1)
-            rows = self._load(selectors, 0, self._with_constants(self._expand(query.counter), query))
-            return self._fold(self._products(selectors)[:, 0], rows)
-        columns = prepared.columns
+            return next(self._products([query], Room.of(server, 1)))
         with self.meter.work("scalar product", p.blocks * p.columns * p.selectors):
-            columns[:, 0] = ring.add(
-                columns[:, 0], self._server.table.scalar_products(query.selectors, p.selector_bits)
-            )
-        constants = self._constants(query.folds, p.fold_bits).reshape(p.fold_levels, p.fold.digits, ring.limbs)
-        return self._fold(columns, add_bit_constants(prepared.rows, constants, ring))
+            server.table.add_scalar_products(query.selectors, p.selector_bits, prepared.columns)
+        return self._fold(prepared.columns, prepared.rows, query)
 
-    def _fold(self, columns: NDArray[np.uint64], rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    def _fold(self, columns: NDArray[np.uint64], rows: NDArray[np.uint64], query: Query) -> NDArray[np.uint64]:
+        """Return the folded ciphertext, (blocks, 2, limbs, N); columns and rows are used up."""
         p, ring = self._server.parameters, self._server.ring
+        with self.meter.work("add query", p.fold_coefficients):
+            constants = self._constants(query.folds, p.fold_bits).reshape(p.fold_levels, p.fold.digits, ring.limbs)
+            add_bit_constants(rows, constants, ring)
         with self.meter.work("fold", p.folds):
             bits = [Bit(ring, bit, p.fold) for bit in rows]
             folded = []

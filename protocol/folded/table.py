@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.folded_parameters import FoldedParameters
-from protocol.folded.products import TILE, Factors, sums_of_products, tiled
-from protocol.folded.scalars import combine, scalar_words
+from protocol.folded.products import Factors, sums_of_products, tiled
+from protocol.folded.scalars import add_combinations, scalar_words
 from protocol.residue.multiply_accumulate import transform_table
 from protocol.residue.ring import Ring
+from protocol.residue.split_sums import LANES
 
 
 class FoldedTable:
@@ -43,47 +44,48 @@ class FoldedTable:
         if max(-low, high) > p.element_bound:
             raise ValueError(f"table has elements of magnitude {max(-low, high)}: need at most {p.element_bound}")
         columns = p.blocks * p.columns
-        self.coefficients = np.zeros((columns, p.selectors, p.degree), dtype=np.int16)
+        # The scalars of a sum stand side by side.
+        self.coefficients = np.empty((columns, p.degree, p.selectors), dtype=np.int16)
         radix = tuple((1 << 64) % q for q in ring.moduli)
-        cut = (ring.limbs, p.degree // TILE, columns, p.selectors, TILE)
+        cut = (ring.limbs, p.degree // LANES, columns, p.selectors, LANES)
         self._evaluations = np.empty(cut, dtype=np.uint64)
-        for block in range(p.blocks):
-            part = slice(block * p.degree, (block + 1) * p.degree)
-            for column in range(p.columns):
-                target = self.coefficients[block * p.columns + column]
-                first = column * p.selectors * p.slots
-                rows = coefficients[first : first + p.selectors * p.slots, part]
-                self._fill(target, rows, middle)
         for column in range(columns):
-            values = tiled(transform_table(self.coefficients[column : column + 1], ring, radix))
-            self._evaluations[:, :, column] = values[:, :, 0]
+            block, place = divmod(column, p.columns)
+            first = place * p.selectors * p.slots
+            part = slice(block * p.degree, (block + 1) * p.degree)
+            polynomials = self._polynomials(coefficients[first : first + p.selectors * p.slots, part], middle)
+            self.coefficients[column] = polynomials.T
+            self._evaluations[:, :, column] = tiled(transform_table(polynomials[None], ring, radix), ring)[:, :, 0]
 
-    def _fill(self, target: NDArray[np.int16], rows: NDArray[np.integer], middle: int) -> None:
-        slots = self.parameters.slots
-        for slot in range(slots):
-            held = rows[slot::slots]
-            target[: len(held), slot : slot + slots * held.shape[1] : slots] = held.astype(np.int32) - middle
+    def _polynomials(self, rows: NDArray[np.integer], middle: int) -> NDArray[np.int16]:
+        """Return a column's polynomials (d1, N) of its rows, those that are missing zero."""
+        p = self.parameters
+        out = np.zeros((p.selectors, p.degree), dtype=np.int16)
+        for slot in range(p.slots):
+            held = rows[slot :: p.slots]
+            out[: len(held), slot : slot + p.slots * held.shape[1] : p.slots] = held.astype(np.int32) - middle
+        return out
 
     @property
     def size_bytes(self) -> int:
         """Memory of both forms."""
         return self.coefficients.nbytes + self._evaluations.nbytes
 
-    def products(self, selectors: Factors) -> NDArray[np.uint64]:
+    def products(self, selectors: Factors, out: NDArray[np.uint64] | None = None) -> NDArray[np.uint64]:
         """Return every column's sum of selectors times polynomials.
 
         Parameters
         ----------
-        selectors : rows b and a of every token, d1 blocks
+        selectors : a group a token, d1 blocks
+        out : room for the result, new if left out
 
         Returns
         -------
-        (columns, tokens, 2, limbs, N) in evaluation form
+        (tokens, columns, 2, limbs, N) in evaluation form
         """
-        sums = sums_of_products(self._evaluations, selectors)
-        return sums.reshape(len(sums), -1, 2, *sums.shape[2:])
+        return sums_of_products(self._evaluations, selectors, out)
 
-    def scalar_products(self, scalars: list[int], bits: int) -> NDArray[np.uint64]:
-        """Return every column's sum of v_j Q/2^bits times polynomials, (columns, limbs, N) of coefficients."""
+    def add_scalar_products(self, scalars: list[int], bits: int, columns: NDArray[np.uint64]) -> None:
+        """Add every column's sum of v_j Q/2^bits times polynomials to the b of columns (columns, 2, limbs, N)."""
         words = scalar_words(scalars, bits, self.parameters.element_bound, self.parameters.selectors)
-        return combine(self.coefficients, words, bits, self.ring)
+        add_combinations(self.coefficients, words, bits, self.ring, columns)

@@ -6,6 +6,8 @@ last integer are zero, so that every array has one encoding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,6 +68,31 @@ def unpack_bits(data: bytes, count: int, bits: int) -> NDArray[np.uint64]:
     out = np.empty(count, dtype=np.uint64)
     _unpack(buffer.view("<u8").astype(np.uint64), bits, out)
     return out
+
+
+def pack_integers(values: Sequence[int], bits: int) -> bytes:
+    """Return Python integers of any width in the same form."""
+    digits = "".join(f"{value:0{bits}b}" for value in reversed(values))
+    return int(digits or "0", 2).to_bytes(-(-len(values) * bits // 8), "little")
+
+
+def unpack_integers(data: bytes, count: int, bits: int) -> list[int]:
+    """Return the integers of :func:`pack_integers`.
+
+    Raises
+    ------
+    ValueError
+        If the length is not exactly that of ``count`` integers or a padding bit is set.
+    """
+    length = -(-count * bits // 8)
+    if len(data) != length:
+        raise ValueError(f"data of {len(data)} bytes: {count} integers of {bits} bits take {length}")
+    if count == 0:
+        return []
+    digits = f"{int.from_bytes(data, 'little'):0{count * bits}b}"
+    if len(digits) > count * bits:
+        raise ValueError(f"data: a padding bit of the last byte {data[-1]:#04x} is set")
+    return [int(digits[position : position + bits], 2) for position in range((count - 1) * bits, -1, -bits)]
 
 
 @kernel

@@ -95,7 +95,7 @@ class Query:
         by_row = scaled.reshape(-1, self.blocks, ring.limbs, ring.ring_degree)
         self.limbs = np.ascontiguousarray(np.moveaxis(by_row, 2, 0))
         for limb, q in zip(self.limbs, ring.moduli, strict=True):
-            _pack_halves(limb.reshape(-1), np.uint64(half_bits(q)))
+            pack_halves(limb.reshape(-1), np.uint64(half_bits(q)))
 
 
 def multiply_accumulate(table: NDArray[np.uint64], query: Query) -> NDArray[np.uint64]:
@@ -158,7 +158,7 @@ def _transform_signed(
 
 
 @kernel
-def _pack_halves(residues: NDArray[np.uint64], width: np.uint64) -> None:
+def pack_halves(residues: NDArray[np.uint64], width: np.uint64) -> None:
     """Move the high half of w bits into the upper word, from where it is unpacked with a shift and no mask."""
     mask = (_ONE << width) - _ONE
     for i in range(residues.size):

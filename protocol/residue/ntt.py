@@ -117,12 +117,34 @@ def inverse_lazy(a: NDArray[np.uint64], roots: NDArray[np.uint64], quotients: ND
 
 
 @kernel
+def forward_canonical(
+    a: NDArray[np.uint64], roots: NDArray[np.uint64], quotients: NDArray[np.uint64], q: np.uint64
+) -> None:
+    """Transform one polynomial of lazy residues in place; the result is canonical."""
+    forward_lazy(a, roots, quotients, q)
+    for i in range(a.size):
+        a[i] = reduce_8q(a[i], q)
+
+
+@kernel
+def inverse_canonical(
+    a: NDArray[np.uint64],
+    roots: NDArray[np.uint64],
+    quotients: NDArray[np.uint64],
+    degree_inverse: np.uint64,
+    degree_inverse_quotient: np.uint64,
+    q: np.uint64,
+) -> None:
+    """Transform one polynomial of residues in [0, 4q) back in place, to canonical coefficients."""
+    inverse_lazy(a, roots, quotients, q)
+    for i in range(a.size):
+        a[i] = multiply_shoup(a[i], degree_inverse, degree_inverse_quotient, q)
+
+
+@kernel
 def _forward(rows: NDArray[np.uint64], roots: NDArray[np.uint64], quotients: NDArray[np.uint64], q: np.uint64) -> None:
     for row in range(rows.shape[0]):
-        a = rows[row]
-        forward_lazy(a, roots, quotients, q)
-        for i in range(a.size):
-            a[i] = reduce_8q(a[i], q)
+        forward_canonical(rows[row], roots, quotients, q)
 
 
 @kernel
@@ -135,10 +157,7 @@ def _inverse(
     q: np.uint64,
 ) -> None:
     for row in range(rows.shape[0]):
-        a = rows[row]
-        inverse_lazy(a, roots, quotients, q)
-        for i in range(a.size):
-            a[i] = multiply_shoup(a[i], degree_inverse, degree_inverse_quotient, q)
+        inverse_canonical(rows[row], roots, quotients, degree_inverse, degree_inverse_quotient, q)
 
 
 def bit_reversal(size: int) -> NDArray[np.int64]:

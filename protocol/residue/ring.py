@@ -1,4 +1,4 @@
-"""Polynomial rings Z_Q[X]/(X^N + 1) with Q a product of one or two limbs.
+"""Polynomial rings Z_Q[X]/(X^N + 1) with Q a product of one to three limbs.
 
 Polynomials are uint64 arrays of shape (..., limbs, N) of canonical residues, either coefficients or, in *evaluation
 form*, their transforms; functions say which.
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.residue import modular
-from protocol.residue.ntt import Transform
+from protocol.residue.compiled import kernel
+from protocol.residue.ntt import Transform, forward_canonical, inverse_canonical
 
 
 class Tables(NamedTuple):
@@ -36,7 +37,7 @@ class Ring:
     Raises
     ------
     ValueError
-        If there are not one or two limbs, if they are not coprime, or if a limb has no such transform.
+        If there are not one to three limbs, if they are not coprime, or if a limb has no such transform.
     """
 
     ring_degree: int
@@ -44,8 +45,8 @@ class Ring:
     roots: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if len(self.moduli) not in (1, 2) or len(self.roots) != len(self.moduli):
-            raise ValueError(f"moduli {self.moduli} with roots {self.roots}: need one or two limbs, a root for each")
+        if not 1 <= len(self.moduli) <= 3 or len(self.roots) != len(self.moduli):
+            raise ValueError(f"moduli {self.moduli} with roots {self.roots}: need one to three limbs, a root for each")
         if len(set(self.moduli)) != len(self.moduli):
             raise ValueError(f"moduli {self.moduli}: limbs must be coprime")
         _ = self.transforms
@@ -69,7 +70,7 @@ class Ring:
             np.array([t.degree_inverse_quotient for t in limbs]),
         )
 
-    @property
+    @cached_property
     def modulus(self) -> int:
         """Q, the product of the limbs."""
         return int(np.prod(np.array(self.moduli, dtype=object)))
@@ -83,13 +84,33 @@ class Ring:
         """Return the ring of one limb."""
         return Ring(self.ring_degree, (self.moduli[index],), (self.roots[index],))
 
+    def first(self, limbs: int) -> Ring:
+        """Return the ring of the first so many limbs."""
+        return Ring(self.ring_degree, self.moduli[:limbs], self.roots[:limbs])
+
     def forward(self, coefficients: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the evaluation form of polynomials (..., limbs, N) of coefficients."""
-        return self._by_limb([t.forward(coefficients[..., i, :]) for i, t in enumerate(self.transforms)])
+        out = np.array(coefficients, dtype=np.uint64, order="C")
+        _forward(self._polynomials(out), self.tables)
+        return out
 
     def inverse(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the coefficients of polynomials (..., limbs, N) in evaluation form."""
-        return self._by_limb([t.inverse(values[..., i, :]) for i, t in enumerate(self.transforms)])
+        out = np.array(values, dtype=np.uint64, order="C")
+        self.invert(out)
+        return out
+
+    def invert(self, values: NDArray[np.uint64]) -> None:
+        """Replace polynomials (..., limbs, N) in evaluation form, contiguous in memory, by their coefficients."""
+        _inverse(self._polynomials(values), self.tables)
+
+    def _polynomials(self, array: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return a view (count, limbs, N) of a contiguous array (..., limbs, N)."""
+        if array.shape[-2:] != (self.limbs, self.ring_degree) or not array.flags.c_contiguous:
+            raise ValueError(
+                f"polynomials of shape {array.shape}: need contiguous (..., {self.limbs}, {self.ring_degree})"
+            )
+        return array.reshape(-1, self.limbs, self.ring_degree)
 
     def add(self, x: NDArray[np.uint64], y: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return x + y, in either form."""
@@ -132,3 +153,31 @@ class Ring:
     @staticmethod
     def _by_limb(limbs: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
         return np.stack(limbs, axis=-2)
+
+
+@kernel
+def _forward(polynomials: NDArray[np.uint64], tables: Tables) -> None:
+    for polynomial in range(polynomials.shape[0]):
+        for limb in range(polynomials.shape[1]):
+            a, q = polynomials[polynomial, limb], tables.moduli[limb]
+            forward_canonical(a, tables.roots[limb], tables.quotients[limb], q)
+
+
+@kernel
+def invert_polynomial(polynomial: NDArray[np.uint64], tables: Tables) -> None:
+    """Replace a polynomial (limbs, N) in evaluation form by its coefficients."""
+    for limb in range(polynomial.shape[0]):
+        inverse_canonical(
+            polynomial[limb],
+            tables.inverse_roots[limb],
+            tables.inverse_quotients[limb],
+            tables.degree_inverse[limb],
+            tables.degree_inverse_quotient[limb],
+            tables.moduli[limb],
+        )
+
+
+@kernel
+def _inverse(polynomials: NDArray[np.uint64], tables: Tables) -> None:
+    for polynomial in range(polynomials.shape[0]):
+        invert_polynomial(polynomials[polynomial], tables)

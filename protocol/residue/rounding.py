@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.residue import modular
 from protocol.residue.compiled import inlined, kernel
 from protocol.residue.modular import multiply_shoup, product_high
 from protocol.residue.ring import Ring
@@ -76,9 +77,11 @@ def scale_down(residues: NDArray[np.uint64], ring: Ring, modulus: int) -> NDArra
     Raises
     ------
     ValueError
-        If t is out of range.
+        If t is out of range, or there are more than two limbs.
     """
     _check(ring, modulus)
+    if ring.limbs > 2:
+        raise ValueError(f"ring of {ring.limbs} limbs: drop one, two at most are scaled")
     t = np.uint64(modulus)
     limbs = [np.ascontiguousarray(residues[..., i, :]).reshape(-1) for i in range(ring.limbs)]
     out = np.empty_like(limbs[0])
@@ -100,6 +103,31 @@ def scale_down(residues: NDArray[np.uint64], ring: Ring, modulus: int) -> NDArra
             out,
         )
     return out.reshape(residues.shape[:-2] + residues.shape[-1:])
+
+
+def drop_limbs(residues: NDArray[np.uint64], ring: Ring, kept: int) -> NDArray[np.uint64]:
+    """Return round(x / q) modulo the first limbs for residues x modulo Q, q the product of the limbs that go.
+
+    Parameters
+    ----------
+    residues : coefficients, canonical, of shape (..., limbs, N)
+    kept : how many limbs stay
+
+    Returns
+    -------
+    residues of shape (..., kept, N)
+    """
+    left = residues
+    for index in range(ring.limbs - 1, kept - 1, -1):
+        last = ring.moduli[index]
+        lifted = modular.add(left[..., index, :], np.array(last >> 1, dtype=np.uint64), last)
+        out = np.empty((*left.shape[:-2], index, left.shape[-1]), dtype=np.uint64)
+        for limb, q in enumerate(ring.moduli[:index]):
+            shifted = modular.add(left[..., limb, :], np.array((last >> 1) % q, dtype=np.uint64), q)
+            inverse = np.array(pow(last, -1, q), dtype=np.uint64)
+            out[..., limb, :] = modular.multiply(modular.subtract(shifted, lifted % np.uint64(q), q), inverse, q)
+        left = out
+    return left
 
 
 def _check(ring: Ring, modulus: int) -> None:

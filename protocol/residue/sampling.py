@@ -14,11 +14,24 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.randomness import candidate_bytes, candidates, candidates_needed, sample_uniform
 from protocol.residue.compiled import kernel
 from protocol.residue.ring import Ring
 
 STANDARD_DEVIATION = 3.19
 SEED_BYTES = 32
+
+
+def check_noise(standard_deviation: float) -> None:
+    """Refuse another width than that of the noise which is drawn: flooding and security are sized by the stated one.
+
+    Raises
+    ------
+    ValueError
+        Naming both.
+    """
+    if standard_deviation != STANDARD_DEVIATION:
+        raise ValueError(f"ring.sigma is {standard_deviation}; noise of {STANDARD_DEVIATION} is drawn")
 
 
 def new_seed() -> bytes:
@@ -29,23 +42,6 @@ def new_seed() -> bytes:
 def sample_ternary(count: int) -> NDArray[np.int64]:
     """Return secrets uniform in {-1, 0, 1}."""
     return sample_uniform(3, count).astype(np.int64) - 1
-
-
-def sample_uniform(modulus: int, count: int) -> NDArray[np.uint64]:
-    """Return secrets uniform in [0, modulus), for any modulus from 1 to 2^64, by rejection.
-
-    Raises
-    ------
-    ValueError
-        If the modulus is outside that range.
-    """
-    _check_sampling_modulus(modulus)
-    accepted: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
-    while accepted.size < count:
-        drawn = _draws(count - accepted.size, modulus)
-        candidates = _masked(os.urandom(drawn * _candidate_bytes(modulus)), modulus)
-        accepted = np.concatenate([accepted, candidates[candidates <= np.uint64(modulus - 1)]])
-    return accepted[:count]
 
 
 def sample_gaussian(count: int, standard_deviation: float = STANDARD_DEVIATION) -> NDArray[np.int64]:
@@ -122,38 +118,13 @@ def expand(seed: bytes, label: str, index: int, ring: Ring) -> NDArray[np.uint64
 
 def _expand_limb(message: bytes, modulus: int, count: int) -> NDArray[np.uint64]:
     generator = hashlib.shake_128(message)
-    drawn = _draws(count, modulus)
+    drawn = candidates_needed(count, modulus)
     while True:
-        candidates = _masked(generator.digest(drawn * _candidate_bytes(modulus)), modulus)
-        accepted = candidates[candidates < np.uint64(modulus)]
+        values = candidates(generator.digest(drawn * candidate_bytes(modulus)), modulus)
+        accepted = values[values < np.uint64(modulus)]
         if accepted.size >= count:
             return accepted[:count]
         drawn *= 2  # a longer output begins with the shorter one
-
-
-def _check_sampling_modulus(modulus: int) -> None:
-    if not 1 <= modulus <= 1 << 64:
-        raise ValueError(f"modulus {modulus}: need 1 <= modulus <= 2^64")
-
-
-def _candidate_bytes(modulus: int) -> int:
-    return max(1, ((modulus - 1).bit_length() + 7) // 8)
-
-
-def _draws(count: int, modulus: int) -> int:
-    """Return how many candidates to draw so that a second round is rare: mean plus six standard deviations."""
-    rejected = 1 - modulus / (1 << (modulus - 1).bit_length())
-    expected = count / (1 - rejected)
-    return int(expected + 6 * (expected * rejected) ** 0.5 / (1 - rejected) ** 0.5) + 1
-
-
-def _masked(data: bytes, modulus: int) -> NDArray[np.uint64]:
-    """Return the candidates of ceil(bits/8) bytes each, reduced to the bits that modulus - 1 has."""
-    width = _candidate_bytes(modulus)
-    words = np.zeros((len(data) // width, 8), dtype=np.uint8)
-    words[:, :width] = np.frombuffer(data, dtype=np.uint8).reshape(-1, width)
-    candidates: NDArray[np.uint64] = words.view("<u8").reshape(-1)
-    return candidates & np.uint64((1 << (modulus - 1).bit_length()) - 1)
 
 
 @kernel

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costmodel.estimate import estimate
+from costmodel.expanded import Gadget
 from costmodel.folded_noise import (
     LeafNoise,
     failure,
@@ -23,7 +24,7 @@ from costmodel.folded_noise import (
     product_variance,
     worst_product_variance,
 )
-from costmodel.folded_parameters import FoldedParameters, Gadget
+from costmodel.folded_parameters import FoldedParameters
 from costmodel.folded_search import RINGS, choose_parameters, element_bound, least_security_bits, ring_choices
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes

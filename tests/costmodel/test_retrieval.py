@@ -28,7 +28,7 @@ def test_runs_at_the_llama_table(system: str, up: float, down: float) -> None:
 
 def test_simplepirs_hint_and_spirals_keys() -> None:
     assert retrieve("simplepir", 32000, RECORD_BYTES).setup_bytes == pytest.approx(28e6, rel=0.01)
-    assert retrieve("spiral", 32000, RECORD_BYTES).setup_bytes == pytest.approx(12.6e6, rel=0.05)
+    assert retrieve("spiral", 32000, RECORD_BYTES).setup_bytes == pytest.approx(12.6e6, rel=0.005)
 
 
 def test_ypir_with_a_record_a_row() -> None:

@@ -177,6 +177,9 @@ def test_security_rests_on_the_largest_modulus() -> None:
     assert key_log2_q(grid) == 212
     assert estimate(published("spu-fm64", LLAMA_7B)).security_bits_2018 < 140
     assert key_log2_q(Grid.of(published("cheetah", LLAMA_7B))) == 109
+    assert key_log2_q(Grid.of(published("fastquery", LLAMA_7B))) == 39 + 60
+    assert key_log2_q(Grid.of(published("fastquery", LLAMA_7B, "packing"))) == 39
+    assert estimate(published("fastquery", LLAMA_7B)).security_bits >= 128
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from benchmarks.headline import (
     ALIGNMENT,
-    END,
     LINKS,
-    START,
     Row,
     latency_s,
     main,
     markdown,
     measured_row,
     published_rows,
-    replaced,
+    spu_row,
 )
+from benchmarks.report import replaced
 from costmodel.estimate import estimate
 from costmodel.parameters import Table
 from costmodel.presets import configuration
+from costmodel.published import published
 from fastquery.runs import Run
 
 
@@ -64,21 +66,27 @@ def test_published_rows_are_the_claims() -> None:
     assert fastquery.source == "published"
 
 
+def test_spu_is_left_to_the_model_where_it_is_not_installed() -> None:
+    row = spu_row("FM64", "600x48", Path("nowhere"))
+    assert row.source == "model"
+    assert row.both_bytes == estimate(published("spu-fm64", Table(600, 48))).down_bytes + row.up_bytes
+
+
 def test_the_table_stands_between_its_markers_and_nothing_else_changes() -> None:
     text = markdown([Row("a", "model", 1234.0)], 1, "3x4")
-    document = replaced(f"before\n{START}\nold\n{END}\nafter", text)
+    document = replaced("before\n<!-- headline -->\nold\n<!-- /headline -->\nafter", "headline", text)
     assert document.startswith("before\n")
     assert document.endswith("\nafter")
     assert "old" not in document
     assert "| a | model | 1,234 |" in document
     lines = [line for line in document.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1
-    assert replaced(document, text) == document
+    assert replaced(document, "headline", text) == document
     with pytest.raises(ValueError, match="has no"):
-        replaced("nothing", text)
+        replaced("nothing", "headline", text)
 
 
 @pytest.mark.slow
 def test_every_design_runs_on_a_small_table(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--table", "600x48"])
+    main(["--table", "600x48", "--spu", "nowhere"])
     assert capsys.readouterr().out.count("| measured |") == 12

@@ -324,12 +324,12 @@ def test_captions_stay_inside_and_below(name: str) -> None:
 
 
 def test_series_differ_in_more_than_colour() -> None:
-    looks = [plots.style.series(k) for k in range(7)]
+    looks = [plots.style.series(k) for k in range(9)]
     for field in ("colour", "line", "mark", "fill", "hatch"):
-        assert len({str(getattr(look, field)) for look in looks}) == 7
+        assert len({str(getattr(look, field)) for look in looks}) == 9
 
 
 def test_grey_print_keeps_colours_apart_from_white() -> None:
-    for look in (plots.style.series(k) for k in range(7)):
+    for look in (plots.style.series(k) for k in range(9)):
         red, green, blue = (int(look.colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
         assert 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.72

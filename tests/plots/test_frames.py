@@ -32,8 +32,8 @@ WAN = Link(100e6, 40e-3, "wan")
 
 def made_up_machine() -> Machine:
     """One cost for every operation of the residue engine, beside the built-in costs of the published systems."""
-    grid = Grid.of(executable("fastquery", SMALL))
-    operations = [term.operation for term in terms(grid) if isinstance(term, Work)]
+    grids = [Grid.of(executable(protocol, SMALL)) for protocol in ("fastquery", "folded")]
+    operations = [term.operation for grid in grids for term in terms(grid) if isinstance(term, Work)]
     known = {key: unit for key, unit in default_machine().units.items() if key[0] in ("seal", "spu")}
     return Machine("made up", {**known, **{("residue", name): UnitCost(1e-5, 3e-8) for name in operations}}, {})
 

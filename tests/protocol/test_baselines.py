@@ -18,7 +18,8 @@ from costmodel.slots import rotation_keys, rotation_steps
 from protocol.engines.choose import client_engine, server_engine
 from protocol.engines.delphi import DelphiClient, plain_product
 from protocol.engines.extraction import Extractor
-from protocol.engines.simd import SlotClient
+from protocol.engines.openfhe_parties import OpenFHEClient
+from protocol.engines.simd import SlotPlan
 from protocol.errors import ProtocolError
 from protocol.meter import Meter
 from protocol.residue.openfhe_keys import automorphism_key_noise
@@ -201,7 +202,7 @@ def test_extraction_moves_coefficients_to_the_constant_one() -> None:
 
 def test_keys_that_leave_have_noise_of_the_full_width() -> None:
     configuration = asked("cryptflow2", 300, 131, ring={"degree": 8192})
-    client = SlotClient(configuration, 1, Meter("client"), False)
+    client = OpenFHEClient(SlotPlan(configuration, False), 1, Meter("client"))
     steps, period = rotation_steps(16, 512), 512
     frames = list(client.keys())
     _, secret = client.residues()

@@ -24,7 +24,9 @@ from costmodel.wire import METADATA_BYTES
 from fastquery.queries import DoesNotDecrypt, query
 from protocol.channel import Channel
 from protocol.client import look_up
-from protocol.engines.openfhe import OpenFHEClient, OpenFHERing
+from protocol.engines.openfhe import ProductPlan
+from protocol.engines.openfhe_parties import OpenFHEClient
+from protocol.engines.openfhe_ring import OpenFHERing
 from protocol.engines.residue import ResidueClient
 from protocol.errors import ProtocolError
 from protocol.frames import HEADER, MAX_BODY_BYTES, Kind, encode_frame
@@ -333,7 +335,8 @@ def test_keys_of_another_secret_give_no_share(
 def test_a_ciphertext_of_another_openfhe_context_is_refused() -> None:
     served = executable("fastquery", Table(300, 24), engine="openfhe", ring={"degree": 4096, "limb_bits": (50, 50)})
     other = served.updated(ring=Ring(4096, (51, 51), served.ring.plaintext_modulus))
-    ciphertext = OpenFHEClient(other, 1, Meter("client"), False).encrypt_polynomial(np.zeros(4096, dtype=np.int64))
+    client = OpenFHEClient(ProductPlan(other, False), 1, Meter("client"))
+    ciphertext = client.encrypt_polynomial(np.zeros(4096, dtype=np.int64))
     with pytest.raises(ProtocolError, match=r"context|residue|expected"):
         OpenFHERing(served.ring).read(ciphertext)
 

@@ -18,11 +18,14 @@ from costmodel.machine import Machine, UnitCost
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.presets import executable
 from protocol.channel import Channel
-from protocol.engines.openfhe import OpenFHEClient, OpenFHERing, residue_blocks
+from protocol.engines.openfhe import ProductPlan
+from protocol.engines.openfhe_parties import OpenFHEClient
+from protocol.engines.openfhe_ring import OpenFHERing
 from protocol.errors import ProtocolError
 from protocol.frames import Kind, encode_frame
 from protocol.lookup import ClientSession, LookupServer
 from protocol.meter import Meter
+from protocol.openfhe_serialised import find_blocks
 from protocol.seeds import SeedRecord
 from quantize.packing import unpack
 from quantize.quantizers import quantize_table
@@ -189,12 +192,14 @@ def test_bad_input_ends_the_session_with_a_reason_and_the_next_client_is_served(
 
 
 def test_a_residue_that_is_not_below_its_modulus_is_refused(served: Served) -> None:
-    client = OpenFHEClient(served.configuration, 1, Meter("client"), False)
+    client = OpenFHEClient(ProductPlan(served.configuration, False), 1, Meter("client"))
     query = bytearray(client.encrypt_polynomial(np.zeros(2048, dtype=np.int64)))
-    start, modulus = residue_blocks(bytes(query), 2048)[1]
-    query[start + 80 : start + 88] = modulus.to_bytes(8, "little")
+    ring = OpenFHERing(served.configuration.ring)
+    moduli = ring.elements.moduli
+    start = find_blocks(bytes(query), 2048, moduli)[1]
+    query[start + 80 : start + 88] = moduli[1 % len(moduli)].to_bytes(8, "little")
     with pytest.raises(ProtocolError, match="not below its modulus"):
-        OpenFHERing(served.configuration.ring).read(bytes(query))
+        ring.read(bytes(query))
 
 
 def test_a_served_configuration_that_contradicts_its_table_is_refused() -> None:

@@ -23,7 +23,7 @@ from costmodel.protocols import compact
 from costmodel.wire import SEED_BYTES
 from protocol.alignment.bits import pack_words
 from protocol.channel import Channel
-from protocol.engines.openfhe import OpenFHEClient, OpenFHEServer, residue_blocks
+from protocol.engines.openfhe import OpenFHEServer, ProductPlan
 from protocol.engines.residue import ResidueClient, ResidueServer
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
@@ -31,6 +31,7 @@ from protocol.layout import Layout
 from protocol.lookup import ClientSession, LookupServer
 from protocol.meter import Meter
 from protocol.openfhe_context import generate_context
+from protocol.openfhe_serialised import find_blocks
 from protocol.parameters_message import decode_parameters, encode_parameters
 from protocol.residue.bits import pack_bits, packed_bytes, unpack_bits
 from protocol.residue.ring import Ring as ResidueRing
@@ -217,9 +218,9 @@ def test_nothing_of_the_secret_key_is_sent(configuration: Configuration) -> None
 
 def test_nothing_of_the_secret_key_is_sent_by_the_reference_engine() -> None:
     seen = Parties(REFERENCE).look_up([77])
-    library = seen.session.engine._ring.library
-    serialised = library.Serialize(seen.session.engine._key, library.BINARY)
-    (start, _), *_ = residue_blocks(serialised, REFERENCE.ring.degree)
+    ring = seen.session.engine._ring
+    serialised = ring.library.Serialize(seen.session.engine._key, ring.library.BINARY)
+    start, *_ = find_blocks(serialised, REFERENCE.ring.degree, ring.elements.moduli)
     written = serialised[start : start + 8 * REFERENCE.ring.degree]
     sent = seen.bytes_up()
     assert written not in sent
@@ -297,7 +298,7 @@ def answered(server: ResidueServer, keys: list[bytes], announced: list[bytes], q
     if keys:
         session.accept_keys(keys)
     halves = list(session.prepare(announced)) if announced else []
-    return halves + list(session.answer(query, np.empty((1, server.weights.shape[0]), dtype=np.int64)))
+    return halves + list(session.answer(query, np.empty((1, server.table.weights.shape[0]), dtype=np.int64)))
 
 
 def mean_square(configuration: Configuration, kind: str) -> float:
@@ -571,9 +572,9 @@ def test_the_reference_engine_refuses_what_it_does_not_do() -> None:
     with pytest.raises(ValueError, match="floods nothing"):
         OpenFHEServer(flooded, np.zeros((2100, 3), dtype=np.uint16), Meter("server"), lambda *_: None, False)
     with pytest.raises(ValueError, match="floods nothing"):
-        OpenFHEClient(flooded, 1, Meter("client"), False)
+        ProductPlan(flooded, False)
     with pytest.raises(ValueError, match="prepared"):
-        OpenFHEClient(REFERENCE.updated(prepared=True), 1, Meter("client"), False)
+        ProductPlan(REFERENCE.updated(prepared=True), False)
 
 
 FORKED = """

@@ -123,7 +123,10 @@ def test_the_sample_meets_every_operation_at_sizes_that_differ(sample: list[Conf
             if isinstance(term, Work) and float(term.count) > 0:
                 key = (configuration.engine, term.operation)
                 sizes.setdefault(key, set()).add(float(term.count) * float(term.size))
-    both = {"align", "base transfers", "encrypt", "decrypt", "multiply-accumulate", "encode table", "draw mask"}
+    both = {
+        "extend transfers", "correct carries", "base transfers", "encrypt", "decrypt", "multiply-accumulate",
+        "encode table", "draw mask",
+    }  # fmt: skip
     for engine in ("openfhe", "residue"):
         assert both <= {operation for at, operation in sizes if at == engine}
     for key, found in sizes.items():

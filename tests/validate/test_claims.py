@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from validate.derivations import configuration_of
 from validate.published import (
     NOT_CHECKABLE,
     NOT_REPRODUCIBLE,
     REPRODUCED,
     Claim,
     check_claims,
-    configuration_of,
     derive,
     load_claims,
     read_claims,

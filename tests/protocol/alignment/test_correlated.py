@@ -72,3 +72,11 @@ def test_the_hash_depends_on_salt_number_and_row() -> None:
     }
     assert len(hashes) == 12
     assert hash_rows(SALT, 2, rows[:1]).tolist() == hash_rows(SALT, 0, rows)[2:3].tolist()
+
+
+def test_hashes_do_not_depend_on_how_many_are_made_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(1).integers(0, 256, (50, 16), dtype=np.uint8)
+    together = hash_rows(bytes(16), 7, rows)
+    monkeypatch.setattr("protocol.alignment.correlated._HASHED_TOGETHER", 8)
+    assert np.array_equal(hash_rows(bytes(16), 7, rows), together)
+    assert len(set(together.tolist())) == 50

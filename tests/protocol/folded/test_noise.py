@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from costmodel.expanded import Gadget
 from costmodel.folded_noise import (
     failure,
     flooding_distance,
@@ -17,11 +18,12 @@ from costmodel.folded_noise import (
     leaf_noise,
     square_secret_variance,
 )
-from costmodel.folded_parameters import FoldedParameters, Gadget
+from costmodel.folded_parameters import FoldedParameters
 from costmodel.folded_search import choose_parameters
 from protocol.folded.context import query_ring
 from protocol.folded.expansion import expand, expansion_exponents, leaf_positions
-from protocol.folded.gadget import GadgetKey, decompose, gadget_elements, generate_key
+from protocol.folded.gadget import GadgetKey, external_products, gadget_elements, generate_key
+from protocol.folded.products import Factors
 from protocol.folded.layout import row_positions
 from protocol.residue.ciphertext import SecretKey, expand_many, noise, phase
 from protocol.residue.keyswitch import apply_automorphism
@@ -54,12 +56,14 @@ def test_digits_add_up_to_the_polynomial(limbs: int, gadget: Gadget) -> None:
     rng = np.random.default_rng(0)
     x = np.stack([rng.integers(0, q, (2, ring.ring_degree), dtype=np.uint64) for q in ring.moduli], axis=1)
     x[0, :, :3] = np.array(ring.moduli, dtype=np.uint64)[:, None] - np.arange(1, 4, dtype=np.uint64)
-    digits = np.moveaxis(decompose(x[:, None], ring, gadget), 0, 2)
     elements = gadget_elements(ring.modulus, gadget)
     total = np.zeros_like(x)
     for k, element in enumerate(elements):
-        total = ring.add(total, ring.scale(ring.inverse(digits[:, k]), element))
-        signed = ring.to_integers(ring.inverse(digits[:, k])).astype(np.int64)
+        one = np.zeros((gadget.digits, 2, ring.limbs, ring.ring_degree), dtype=np.uint64)
+        one[k, 0] = 1
+        digit = ring.inverse(external_products(x[:, None], gadget, Factors.of(ring, one))[:, 0])
+        total = ring.add(total, ring.scale(digit, element))
+        signed = ring.to_integers(digit).astype(np.int64)
         assert signed.min() >= -(1 << (gadget.bits - 1))
         assert signed.max() < 1 << (gadget.bits - 1)
     left_out = np.abs(ring.to_integers(ring.subtract(x, total)).astype(np.float64)).max()

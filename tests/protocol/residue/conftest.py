@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from costmodel.parameters import Ring as RingParameters
+from protocol.openfhe_context import generate_context
 from protocol.residue.ciphertext import SecretKey
-from protocol.residue.context import create_context, read_ring, read_secret_key
+from protocol.residue.context import read_ring, read_secret_key
 from protocol.residue.ring import Ring
 
 RingMaker = Callable[..., Ring]
@@ -84,7 +86,8 @@ class OpenFHE:
 
 @lru_cache
 def openfhe_of(ring_degree: int, plaintext_modulus: int, limb_bits: int, limbs: int, digit_bits: int = 0) -> OpenFHE:
-    context = create_context(ring_degree, plaintext_modulus, limb_bits, limbs, digit_bits)
+    ring_parameters = RingParameters(ring_degree, (limb_bits,) * limbs, plaintext_modulus)
+    context = generate_context(ring_parameters, digit_bits=digit_bits)
     keys = context.KeyGen()
     ring = read_ring(context)
     secret = SecretKey(ring, read_secret_key(keys.secretKey, ring))

@@ -8,10 +8,13 @@ import numpy as np
 import openfhe
 import pytest
 
+from costmodel.parameters import Ring
+from protocol.openfhe_context import generate_context
+from protocol.openfhe_serialised import find_blocks
 from protocol.residue import context as bridge
 from protocol.residue.ciphertext import decrypt, encrypt_seeded, encrypt_zero, expand_many, noise, phase
 from protocol.residue.sampling import new_seed
-from protocol.residue.serialised import find_blocks, read_polynomials, replace_polynomials
+from protocol.residue.serialised import read_polynomials, replace_polynomials
 
 
 def messages(degree: int, modulus: int, seed: int) -> tuple[Any, list[int]]:
@@ -78,7 +81,7 @@ def test_residues_at_their_modulus_are_refused(make_openfhe: Callable[..., Any])
     assert polynomials.shape == (2, 2, ring.ring_degree)
     assert replace_polynomials(serialised, ring, polynomials) == serialised
 
-    offset = find_blocks(serialised, ring)[1]
+    offset = find_blocks(serialised, ring.ring_degree, ring.moduli)[1]
     forged = bytearray(serialised)
     forged[offset : offset + 8] = struct.pack("<Q", ring.moduli[1])
     with pytest.raises(ValueError, match=r"residue .* in limb 1 is not below its modulus"):
@@ -94,7 +97,9 @@ def test_truncated_and_foreign_serialisations_are_refused(make_openfhe: Callable
     side, other = make_openfhe(4096, 1 << 31, 54, 2), make_openfhe(4096, 8000, 60, 1)
     serialised = openfhe.Serialize(side.keys.secretKey, openfhe.BINARY)
     with pytest.raises(ValueError, match="1 blocks"):
-        read_polynomials(serialised[: find_blocks(serialised, side.ring)[1] + 100], side.ring)
+        read_polynomials(
+            serialised[: find_blocks(serialised, side.ring.ring_degree, side.ring.moduli)[1] + 100], side.ring
+        )
     with pytest.raises(ValueError, match="0 blocks"):
         read_polynomials(b"", side.ring)
     with pytest.raises(ValueError, match="0 blocks"):
@@ -105,6 +110,8 @@ def test_truncated_and_foreign_serialisations_are_refused(make_openfhe: Callable
 
 def test_insecure_and_impossible_contexts_are_refused() -> None:
     with pytest.raises(ValueError, match="refused by OpenFHE"):
-        bridge.create_context(1024, 1 << 13, 52)
-    with pytest.raises(ValueError, match="limbs 3"):
-        bridge.create_context(4096, 1 << 13, 30, 3)
+        generate_context(Ring(1024, (52,), 1 << 13))
+    with pytest.raises(ValueError, match="at most 3"):
+        generate_context(Ring(8192, (30,) * 4, 1 << 13))
+    with pytest.raises(ValueError, match="limbs of one size"):
+        generate_context(Ring(4096, (50, 52), 1 << 13))

@@ -1,0 +1,311 @@
+"""Parameters of the compressed query by search over its noise model.
+
+For every ring, number of limbs that the table keeps, number of segments and of digits of a bit, the other choices are
+an array: the width of these digits, and the shares of the noise budget that the expansion's key switches and the
+rounded query may take. What is left decides the answer's bits. The cheapest of all, in seconds of server and link, is
+then held to the exact model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from costmodel.compressed_noise import (
+    dropped_variance,
+    encryption_of_zero_variance,
+    entries_met,
+    failure,
+    packing_variance,
+    secret_peak,
+    worst_entries_met,
+)
+from costmodel.compressed_parameters import CompressedParameters
+from costmodel.expanded import MOST_KEPT_BITS, Gadget
+from costmodel.folded_noise import (
+    fold_variance,
+    leaf_noise,
+    noise_to_hide_log2,
+    query_rounding_variance,
+    square_secret_variance,
+)
+from costmodel.folded_search import (
+    BYTE_S,
+    KEY_BYTE_S,
+    PRODUCT_S,
+    SECURITY_FLOOR_BITS,
+    TRANSFORM_S,
+    RingChoice,
+    element_bound,
+)
+from costmodel.gadget_search import (
+    Floats,
+    answer_bits,
+    bits_within,
+    expansion_digits,
+    fewest_digits,
+    ring_switch_digits,
+)
+from costmodel.noise import TERNARY_VARIANCE, required_ratio
+from costmodel.packing import field_moduli, packed_coefficients, required_plaintext_modulus
+from costmodel.security import security_bits
+
+RINGS = (
+    RingChoice(2048, (53,), 2048),
+    RingChoice(4096, (53, 53), 2048),
+    RingChoice(4096, (53, 53), 4096),
+    RingChoice(8192, (53, 53, 53), 2048),
+    RingChoice(8192, (60, 60, 60), 4096),
+)
+"""Rings of at least 128 bits of security by both published tables, the answer's ring at its limb included."""
+
+MOST_SEGMENTS = 16
+MOST_BIT_DIGITS = 24
+WIDEST_BIT_DIGIT = 40
+MOST_PACKING_DIGITS = 6
+"""Of a limb."""
+PACKING_SHARE = 1.0 / 16.0
+"""Of the noise budget that the packing may take."""
+
+
+@lru_cache(maxsize=1024)
+def choose_parameters(
+    rows: int,
+    channels: int,
+    widths: tuple[int, ...],
+    flooding_bits: int = 0,
+    log2_failure: int = -40,
+    *,
+    plaintext_modulus: int | None = None,
+    rings: tuple[RingChoice, ...] = RINGS,
+    sigma: float = 3.19,
+    byte_s: float = BYTE_S,
+) -> CompressedParameters:
+    """Return the cheapest parameters of a compressed query that hold the target for every table.
+
+    Parameters
+    ----------
+    rows, channels : m and n of the table
+    widths : bits of the channels that share a coefficient
+    flooding_bits : least width of the flooding over the worst table's noise; 0 is no flooding
+    log2_failure : of a whole answer
+    plaintext_modulus : t; the smallest that holds the packing if left out
+    rings : to choose from
+    sigma : noise of encryptions and keys
+    byte_s : what a byte of query and answer costs beside the server's seconds: 8 over the bits a second of a link
+
+    Raises
+    ------
+    ValueError
+        If no ring holds the target.
+    """
+    required = required_plaintext_modulus(field_moduli(widths))
+    modulus = required if plaintext_modulus is None else plaintext_modulus
+    if modulus < required:
+        raise ValueError(f"plaintext_modulus is {modulus}; packing {widths} needs at least {required}")
+    task = _Task(
+        rows,
+        int(packed_coefficients(channels, widths)),
+        element_bound(widths),
+        modulus,
+        flooding_bits,
+        log2_failure,
+        sigma,
+    )
+    best: _Candidate | None = None
+    shapes = [(_least_cost(shape, byte_s), shape) for ring in rings for shape in _shapes(task, ring)]
+    for bound, shape in sorted(shapes, key=lambda pair: pair[0]):
+        if best is not None and bound >= best.cost:
+            break
+        candidate = _cheapest(shape, byte_s)
+        if candidate is None or (best is not None and candidate.cost >= best.cost):
+            continue
+        # The arrays are held to the exact model.
+        if failure(candidate.parameters) <= log2_failure:
+            best = candidate
+    if best is None:
+        raise ValueError(
+            f"no ring of {', '.join(f'N={r.degree}, q={r.limb_bits}' for r in rings)} holds plaintext_modulus "
+            f"{modulus} with flooding_bits {flooding_bits} at a failure probability of 2^{log2_failure}"
+        )
+    return best.parameters
+
+
+@dataclass(frozen=True)
+class _Task:
+    rows: int
+    row_coefficients: int
+    element_bound: int
+    plaintext_modulus: int
+    flooding_bits: int
+    log2_failure: int
+    sigma: float
+
+
+def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, ...]:
+    """Return the rings of a degree and limbs: the answer in the same ring, or wherever the first limb is secure."""
+    secure = [k for k in (1, 2) if int(security_bits(degree >> k, limb_bits[0])) >= SECURITY_FLOOR_BITS]
+    return tuple(RingChoice(degree, limb_bits, degree >> k) for k in (0, *secure))
+
+
+def least_security_bits(parameters: CompressedParameters) -> int:
+    """Return the level of the weakest ring of a compressed query: of queries and keys, or of the ring switch's key."""
+    p = parameters
+    bits = int(security_bits(p.degree, p.log2_q))
+    return min(bits, int(security_bits(p.answer_degree, p.limb_bits[0]))) if p.switches_ring else bits
+
+
+class _Candidate(NamedTuple):
+    cost: float
+    parameters: CompressedParameters
+
+
+def _shapes(task: _Task, ring: RingChoice) -> Iterator[CompressedParameters]:
+    """Every limb count of the table, number of segments and of digits of a bit, with the packing digits that hold."""
+    narrow = Gadget(1, 2)
+    template = CompressedParameters(
+        **vars(task),
+        degree=ring.degree,
+        limb_bits=ring.limb_bits,
+        segments=1,
+        table_limbs=1,
+        expansion=(narrow,) * (ring.degree.bit_length() - 1),
+        square=narrow,
+        bit=narrow,
+        sent_bits=1,
+        packing_digit_bits=1,
+        packing_dropped_bits=0,
+        answer_degree=ring.answer_degree,
+        ring_switch=narrow if ring.answer_degree < ring.degree else Gadget(0, 0),
+        answer_a_bits=1,
+        answer_b_bits=1,
+    )
+    for table_limbs in range(1, min(len(ring.limb_bits), 2) + 1):
+        segments = 1
+        while segments <= MOST_SEGMENTS and (segments == 1 or segments < 2 * task.row_coefficients):
+            shape = _packing(replace(template, table_limbs=table_limbs, segments=segments))
+            segments *= 2
+            if shape is None:
+                continue
+            for digits in range(1, MOST_BIT_DIGITS + 1):
+                if shape.bit_levels * digits <= ring.degree:
+                    yield replace(shape, bit=Gadget(digits, 2))
+
+
+def _packing(shape: CompressedParameters) -> CompressedParameters | None:
+    """The shape with the fewest digits of the packing keys that hold their share, None if none do."""
+    budget = _budget(shape) * PACKING_SHARE
+    bits = shape.limb_bits[0]
+    drops = range(bits // 2) if shape.table_limbs == 1 else range(1)
+    for digits in range(1, MOST_PACKING_DIGITS + 1):
+        tried = [
+            replace(shape, packing_digit_bits=-(-(bits - dropped) // digits), packing_dropped_bits=dropped)
+            for dropped in drops
+            if -(-(bits - dropped) // digits) <= min(shape.limb_bits) - 2
+        ]
+        if tried:
+            quietest = min(tried, key=packing_variance)
+            if packing_variance(quietest) <= budget:
+                return quietest
+    return None
+
+
+def _budget(shape: CompressedParameters) -> float:
+    """Variance over Q^2 that what the flooding hides may have, or, without flooding, all errors together."""
+    limit = 0.5 / shape.plaintext_modulus
+    ratio = float(required_ratio(shape.log2_failure, shape.row_coefficients))
+    flooded: float = 2.0 ** (shape.flooding_bits + 2) if shape.flooding_bits else 1.0
+    return (limit / (ratio * flooded)) ** 2
+
+
+def _cheapest(shape: CompressedParameters, byte_s: float) -> _Candidate | None:
+    """The cheapest choice of digit widths and shares of the budget, None if none holds.
+
+    Axes of the arrays: share of the expansion, width of a bit's digits, share of the rounded query.
+    """
+    N, log2_q, sigma = shape.degree, float(shape.log2_q), shape.sigma
+    limit = 0.5 / shape.plaintext_modulus
+    ratio = float(required_ratio(shape.log2_failure, shape.row_coefficients))
+    budget, unit = _budget(shape), 2.0 ** (-2.0 * log2_q)
+    bound = float(shape.element_bound) ** 2
+    met = bound * (worst_entries_met(shape) if shape.flooding_bits else entries_met(shape))
+    dropped = bound * dropped_variance(shape) * (secret_peak(N) if shape.flooding_bits else 1.0)
+    fixed = packing_variance(shape) + dropped
+
+    widest = min(min(int(log2_q), MOST_KEPT_BITS) // shape.bit.digits, WIDEST_BIT_DIGIT)
+    width = np.arange(2, max(widest, 2) + 1, dtype=np.float64)[None, :, None]
+    per_energy = met * shape.bit.digits * np.exp2(2.0 * width) / 12.0 * (1.0 + N * TERNARY_VARIANCE)
+    share = np.exp2(-np.arange(1.0, 9.0))[:, None, None]
+    rounded = np.exp2(-np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0]))[None, None, :]
+
+    sent_bits = bits_within(budget * rounded / per_energy, log2_q)
+    digits, digit_bits, variances = expansion_digits(shape, budget * share / unit, per_energy, 0.0)
+    square = fewest_digits(shape, budget * share / unit / (16.0 * per_energy), square_secret_variance(N))
+    leaf = leaf_noise(N, sigma, query_rounding_variance(log2_q, sent_bits), variances)
+    external = fold_variance(N, log2_q, shape.bit.digits, width, leaf, square[2]) * unit
+    hidden = met * external + fixed
+
+    ring_switch, switched = ring_switch_digits(shape, (limit / ratio) ** 2 / 64.0)
+    flooding = np.zeros(hidden.shape)
+    if shape.flooding_bits:
+        zero = encryption_of_zero_variance(shape)
+        hide = noise_to_hide_log2(hidden + zero, shape.row_coefficients, shape.log2_failure) + shape.table_log2_q
+        flooding = np.clip(np.ceil(shape.flooding_bits + hide), 0.0, shape.table_log2_q - 2)
+    room = limit - (np.exp2(flooding - shape.table_log2_q) if shape.flooding_bits else 0.0)
+    left = np.where(room > 0, (room / ratio) ** 2 - hidden - switched, -1.0)
+    a_bits, b_bits, returned = answer_bits(shape, left)
+
+    sent = shape.query_coefficients * sent_bits + returned
+    kept = (np.sum(digits, axis=0) + square[0]) * N * log2_q + shape.packing_rows * N * shape.table_log2_q
+    cost = _server_s(shape, digits, square[0]) + byte_s * sent / 8 + KEY_BYTE_S * kept / 8
+    cost = np.where(left > 0, cost, np.inf)
+    place = tuple(map(int, np.unravel_index(int(np.argmin(cost)), cost.shape)))
+    if not np.isfinite(cost[place]):
+        return None
+
+    def at(values: Any) -> int:
+        return int(np.broadcast_to(values, cost.shape)[place])
+
+    return _Candidate(
+        float(cost[place]),
+        replace(
+            shape,
+            expansion=tuple(Gadget(at(count), at(bits)) for count, bits in zip(digits, digit_bits, strict=True)),
+            square=Gadget(at(square[0]), at(square[1])),
+            bit=Gadget(shape.bit.digits, at(width)),
+            sent_bits=at(sent_bits),
+            ring_switch=ring_switch,
+            answer_a_bits=at(a_bits),
+            answer_b_bits=at(b_bits),
+            flooding_log2_bound=at(flooding),
+        ),
+    )
+
+
+def _server_s(shape: CompressedParameters, level_digits: Any, square_digits: Any) -> Floats:
+    """Seconds that a query takes, in terms of transforms and of the pass over the table.
+
+    A polynomial's digits cost half a transform, the two products of a digit with its row a third.
+    """
+    digits = np.asarray(level_digits, dtype=np.float64)
+    nodes = np.array(shape.expansion_nodes, dtype=np.float64).reshape(-1, *(1,) * (digits.ndim - 1))
+    polynomials = np.sum(nodes * (1.5 + 1.33 * digits), axis=0)
+    polynomials = polynomials + shape.query_coefficients * (1.5 + 1.33 * square_digits)
+    polynomials = polynomials + shape.external_products * 2 * (1.5 + 1.33 * shape.bit.digits) + 2 * shape.blocks
+    packing = shape.merges * (3.0 + 1.33 * shape.packing_digits)
+    passes = 2 * shape.blocks * shape.products
+    seconds: Floats = shape.degree * (
+        TRANSFORM_S * (shape.limbs * polynomials + shape.table_limbs * packing) + PRODUCT_S * shape.table_limbs * passes
+    )
+    return seconds
+
+
+def _least_cost(shape: CompressedParameters, byte_s: float) -> float:
+    """What no choice of the other parameters undercuts: one digit a key switch, coefficients of log2 t bits."""
+    coefficients = shape.answers * shape.answer_degree + shape.row_coefficients
+    sent = byte_s * coefficients * np.log2(shape.plaintext_modulus) / 8
+    return float(_server_s(shape, np.ones(shape.expansion_levels), 1.0) + sent)

@@ -1,0 +1,144 @@
+"""Latency: which of the parties' seconds and the link's come one after the other, and which overlap.
+
+A conversation has places in the order of exchanges: (0, client), (0, server), (1, client) and so on. At its place a
+party does the work that a ledger has there and sends what it has there, if anything; it starts once everything that it
+had to do before is done. A message of k equal pieces, for which the sender works a seconds and the line b, and whose
+receiver works c seconds on it, goes through three stages:
+
+    until the last piece is there      (a + b)/k + (k - 1)/k max(a, b) + R/2
+    until the receiver is done         (a + b + c)/k + (k - 1)/k max(a, b, c) + R/2
+
+with R the round-trip time. A party that answers waits for the last piece, one that has nothing to send works on each
+piece as it comes. A second message in the same direction leaves when it is made and the line is free, and is made while
+the first one travels and is decrypted: so the server's message that extends oblivious transfers.
+
+The latency ends when both parties have their shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from costmodel.ledger import Number, Party, Term, Transfer, Work
+
+Leg = Callable[[Any], Any]
+"""Seconds that a message of so many bytes takes on the line, beyond its delay."""
+
+
+@dataclass
+class _Place:
+    """What a party does and sends at its place."""
+
+    work_s: Number = 0.0
+    size_bytes: Number = 0.0
+    frames: Number = 0
+    pieces: Number = 1
+
+
+class _Message(NamedTuple):
+    start: Number  # of the sender's work
+    work_s: Number  # the sender's
+    line_s: Number
+    pieces: Number
+    arrival: Number  # of the last piece
+    sent: Any  # whether there is one, elementwise
+
+    def then(self, seconds: Number) -> Number:
+        """These seconds where there is a message, 0 elsewhere."""
+        return seconds if np.all(self.sent) else np.where(self.sent, seconds, 0.0)
+
+
+@dataclass
+class _Side:
+    """A party on its way through the conversation."""
+
+    free: Number = 0.0  # when it has done everything so far
+    burst_bytes: Number = 0.0  # sent since it last received
+    line_free: Number | None = None  # when the last of that has arrived
+    inbox: list[_Message] = field(default_factory=list)
+
+
+def latency_s(ledger: Iterable[Term], seconds: Callable[[Work], Number], leg_s: Leg, round_trip_s: Number) -> Number:
+    """Wall seconds from the token to both parties' shares.
+
+    Parameters
+    ----------
+    ledger
+        Predicted entries, of which those of the online phase count.
+    seconds
+        CPU seconds of a work entry.
+    leg_s
+        Seconds of a message on the line by its bytes.
+    round_trip_s
+        R.
+
+    Returns
+    -------
+    float64 or array
+        Of the shape that the entries and the link broadcast to.
+    """
+    sides: dict[Party, _Side] = {"client": _Side(), "server": _Side()}
+    for (_, party), place in sorted(_places(ledger, seconds).items()):
+        own, peer = sides[party], sides["server" if party == "client" else "client"]
+        received, own.inbox = own.inbox, []
+        if received:
+            own.burst_bytes, own.line_free = 0.0, None
+        if np.any(np.asarray(place.frames) > 0):
+            for message in received:
+                own.free = np.maximum(own.free, message.then(message.arrival))
+            peer.inbox.append(_send(own, place, leg_s, round_trip_s / 2))
+        else:
+            own.free = _finish(own.free, received, place.work_s, round_trip_s / 2)
+    return np.maximum(sides["client"].free, sides["server"].free)
+
+
+def stages_s(pieces: Number, *seconds: Number) -> Number:
+    """Seconds of equal pieces through stages that work side by side: sum/k + (k - 1)/k times the slowest stage's."""
+    if np.all(np.asarray(pieces) == 1):
+        return sum(seconds)
+    slowest: Number = seconds[0]
+    for one in seconds[1:]:
+        slowest = np.maximum(slowest, one)
+    return sum(seconds) / pieces + (pieces - 1) / pieces * slowest
+
+
+def _places(ledger: Iterable[Term], seconds: Callable[[Work], Number]) -> dict[tuple[int, Party], _Place]:
+    places: dict[tuple[int, Party], _Place] = {}
+    for term in ledger:
+        if term.phase != "online":
+            continue
+        place = places.setdefault((term.exchange, term.party), _Place())
+        if isinstance(term, Transfer):
+            place.size_bytes = place.size_bytes + term.size_bytes
+            place.frames = place.frames + term.count
+            place.pieces = np.maximum(place.pieces, term.pieces)
+        else:
+            place.work_s = place.work_s + seconds(term)
+    return places
+
+
+def _send(own: _Side, place: _Place, leg_s: Leg, delay_s: Number) -> _Message:
+    """Put what is sent on the line, behind what the same party has sent since it last received."""
+    start, total = own.free, own.burst_bytes + place.size_bytes
+    line_s = leg_s(total) - leg_s(own.burst_bytes)
+    arrival = start + stages_s(place.pieces, place.work_s, line_s) + delay_s
+    if own.line_free is not None:
+        arrival = np.maximum(arrival, own.line_free + line_s)
+    own.free, own.burst_bytes, own.line_free = start + place.work_s, total, arrival
+    return _Message(start, place.work_s, line_s, place.pieces, arrival, np.asarray(place.frames) > 0)
+
+
+def _finish(free: Number, received: list[_Message], work_s: Number, delay_s: Number) -> Number:
+    """When a party has worked on what it received, piece by piece, and on what it had to do before."""
+    done = free + work_s
+    for message in received:
+        after_last = message.arrival + work_s / message.pieces
+        if np.any(np.asarray(message.pieces) > 1):
+            streamed = message.start + stages_s(message.pieces, message.work_s, message.line_s, work_s) + delay_s
+            after_last = np.maximum(after_last, streamed)
+        done = np.maximum(done, message.then(after_last))
+    return done

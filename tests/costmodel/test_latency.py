@@ -1,0 +1,113 @@
+"""Latency: stages that overlap, messages that follow one another, and the end at the later party's share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costmodel.estimate import estimate, evaluate
+from costmodel.grid import Grid
+from costmodel.latency import latency_s, stages_s
+from costmodel.ledger import Party, Term, Transfer, Work
+from costmodel.link import Link
+from costmodel.parameters import Table
+from costmodel.presets import executable
+
+RATE = 1000.0  # bytes a second
+times = st.floats(0, 10)
+
+
+def work(party: Party, seconds: float, exchange: int = 0) -> Work:
+    return Work("online", party, "work", np.int64(1), seconds, "", "", exchange)
+
+
+def message(party: Party, seconds: float, exchange: int = 0, pieces: int = 1, count: int = 1) -> Transfer:
+    return Transfer("online", party, "message", np.int64(count), seconds * RATE, "", "", exchange, pieces)
+
+
+def latency(ledger: Sequence[Term], round_trip_s: float = 0.0) -> float:
+    return float(latency_s(ledger, lambda one: one.size, lambda size: size / RATE, round_trip_s))
+
+
+def flow_shop_s(stages: Sequence[float], pieces: int) -> float:
+    """Each piece goes from stage to stage as soon as it and the stage are free."""
+    free = [0.0] * len(stages)
+    for _ in range(pieces):
+        done = 0.0
+        for k, seconds in enumerate(stages):
+            free[k] = done = max(done, free[k]) + seconds / pieces
+    return free[-1]
+
+
+@given(st.lists(times, min_size=1, max_size=4), st.integers(1, 9))
+def test_equal_pieces_pass_through_stages_as_a_simulation_has_it(stages: list[float], pieces: int) -> None:
+    assert float(stages_s(pieces, *stages)) == pytest.approx(flow_shop_s(stages, pieces))
+
+
+@given(times, times, times, times, times, st.floats(0, 1))
+def test_whole_messages_add_up(encrypt: float, up: float, answer: float, down: float, decrypt: float, r: float) -> None:
+    ledger = [
+        work("client", encrypt), message("client", up), work("server", answer), message("server", down),
+        work("client", decrypt, 1),
+    ]  # fmt: skip
+    assert latency(ledger, r) == pytest.approx(encrypt + up + answer + down + decrypt + r)
+
+
+@given(times, times, times, times, times, st.floats(0, 1), st.integers(1, 9), st.integers(1, 9))
+def test_streamed_messages_overlap_but_for_the_answer_to_the_last_piece(
+    encrypt: float, up: float, answer: float, down: float, decrypt: float, r: float, queries: int, answers: int
+) -> None:
+    ledger = [
+        work("client", encrypt), message("client", up, pieces=queries), work("server", answer),
+        message("server", down, pieces=answers), work("client", decrypt, 1),
+    ]  # fmt: skip
+    expected = flow_shop_s([encrypt, up], queries) + flow_shop_s([answer, down, decrypt], answers) + r
+    assert latency(ledger, r) == pytest.approx(expected)
+
+
+@given(times, times, times, times, times, times, times, st.floats(0, 1))
+def test_an_extension_is_made_while_the_answer_is_under_way(
+    answer: float, down: float, decrypt: float, extend: float, line: float, correct: float, take: float, r: float
+) -> None:
+    ledger = [
+        message("client", 0.0), work("server", answer), message("server", down),
+        work("client", decrypt, 1), work("server", extend, 1), message("server", line, 1),
+        work("client", correct, 2), message("client", 0.5, 2), work("server", take, 2),
+    ]  # fmt: skip
+    decrypted = r + answer + down + decrypt
+    extended = max(r + answer + down, r / 2 + answer + extend + r / 2) + line
+    client = max(decrypted, extended) + correct
+    assert latency(ledger, r) == pytest.approx(client + 0.5 + r / 2 + take)
+
+
+def test_a_server_that_sends_nothing_back_ends_the_lookup() -> None:
+    """Delphi's split: the client has its share from before and sends a masked vector."""
+    ledger = [work("client", 1.0), message("client", 2.0), work("server", 4.0), work("client", 0.1, 1)]
+    assert latency(ledger, 0.5) == pytest.approx(1.0 + 2.0 + 0.25 + 4.0)
+
+
+def test_what_is_not_online_takes_no_part() -> None:
+    ledger = [work("client", 1.0), work("server", 9.0)._replace(phase="offline")]
+    assert latency(ledger) == 1.0
+
+
+def test_messages_that_a_grid_point_does_not_send_cost_it_no_delay() -> None:
+    link = Link(44e6, 40e-3, "test")
+    base = executable("fastquery", Table(3000, 96), align_bits=32)
+    both = evaluate(Grid.of(base, align_bits=np.array([0, 32])), link)["latency_s"]
+    apart = [estimate(base.updated(align_bits=bits), link).latency_s for bits in (0, 32)]
+    assert both == pytest.approx(apart)
+    assert apart[1] - apart[0] > link.round_trip_s / 2
+
+
+def test_openfhe_overlaps_and_the_interval_still_contains_the_latency() -> None:
+    link = Link(44e6, 40e-3, "test")
+    found = estimate(executable("fastquery", Table(3200, 96), engine="openfhe"), link, link_model="relay")
+    on_line = 8 * (found.up_bytes + found.down_bytes) / link.rate_bit_per_s
+    assert found.latency_low_s < found.latency_s < found.latency_high_s
+    assert found.latency_s < on_line + found.server_s + found.client_s + link.round_trip_s
+    assert found.latency_s > on_line + link.round_trip_s

@@ -1,0 +1,98 @@
+"""Compressed queries of small tables, client and server side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("openfhe")
+
+from costmodel.compressed_parameters import CompressedParameters
+from costmodel.compressed_search import choose_parameters
+from costmodel.folded_search import RingChoice
+from protocol.compressed.client import CompressedClient
+from protocol.compressed.server import CompressedServer, CompressedSession
+
+MIDDLE = 3
+
+
+@dataclass
+class Side:
+    """A random table, its server, a client and their session."""
+
+    parameters: CompressedParameters
+    seed: int = 0
+    table: NDArray[np.int32] = field(init=False)
+    server: CompressedServer = field(init=False)
+    client: CompressedClient = field(init=False)
+    session: CompressedSession = field(init=False)
+
+    def __post_init__(self) -> None:
+        p = self.parameters
+        rng = np.random.default_rng(self.seed)
+        bound = p.element_bound
+        self.table = rng.integers(-bound, bound, (p.rows, p.row_coefficients), endpoint=True, dtype=np.int32) + MIDDLE
+        self.connect()
+
+    def connect(self) -> None:
+        self.server = CompressedServer(self.parameters, self.table, MIDDLE)
+        self.client = CompressedClient(self.parameters)
+        self.session = self.server.open(self.client.keys())
+
+    @property
+    def mean_square(self) -> float:
+        return float(np.mean(np.square(self.table.astype(np.float64) - MIDDLE)))
+
+    def opens_to(self, row: int, client: NDArray[np.uint64], server: NDArray[np.uint64]) -> bool:
+        t = self.parameters.plaintext_modulus
+        return bool(np.array_equal((client + server) % t, self.table[row].astype(np.int64) % t))
+
+
+N2048 = (RingChoice(2048, (53,), 2048),)
+N4096 = (RingChoice(4096, (53, 53), 4096),)
+SWITCHED = (RingChoice(4096, (53, 53), 2048),)
+THREE_LIMBS = (RingChoice(8192, (53, 53, 53), 2048),)
+
+# rows, channels, widths, flooding bits, options: what each is for
+SHAPES: dict[str, tuple[int, int, tuple[int, ...], int, dict[str, Any]]] = {
+    "one block": (1000, 40, (4, 3, 3), 0, {"rings": SWITCHED}),
+    "blocks that are no power of two": (9000, 96, (4, 3, 3), 0, {"rings": SWITCHED}),
+    "one limb": (300, 12, (2,), 0, {"rings": N2048}),
+    "no ring switch": (5000, 96, (4, 3), 0, {"rings": N4096}),
+    "more than half a polynomial": (600, 2500, (4,), 0, {"rings": SWITCHED}),
+    "two polynomials": (300, 5000, (4,), 0, {"rings": SWITCHED}),
+    "flooded": (9000, 96, (4, 3, 3), 40, {"rings": THREE_LIMBS}),
+    "flooded on two limbs": (500, 30, (4, 3), 20, {"rings": SWITCHED}),
+    "modulus no power of two": (600, 300, (4,), 10, {"rings": THREE_LIMBS, "plaintext_modulus": 8000}),
+    "a single entry": (1, 3, (2, 2, 2), 0, {"rings": SWITCHED}),
+}
+
+
+def parameters_of(name: str) -> CompressedParameters:
+    rows, channels, widths, flooding_bits, options = SHAPES[name]
+    return choose_parameters(rows, channels, widths, flooding_bits, **options)
+
+
+_sides: dict[str, Side] = {}
+
+
+@pytest.fixture
+def make_side() -> Callable[[str], Side]:
+    """Sides by name; tables and keys are shared by the tests of a run, counters go on."""
+
+    def make(name: str) -> Side:
+        if name not in _sides:
+            _sides[name] = Side(parameters_of(name))
+        return _sides[name]
+
+    return make
+
+
+@pytest.fixture(params=list(SHAPES))
+def side(request: pytest.FixtureRequest, make_side: Callable[[str], Side]) -> Side:
+    return make_side(request.param)

@@ -1,0 +1,103 @@
+"""What a server's sessions hold against what they are admitted for."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pytest
+
+from costmodel.parameters import Configuration, Table
+from costmodel.presets import executable
+from protocol.admission import HELD_FOR_A_BYTE, Admission
+from protocol.aligning import aligning_bytes
+from protocol.engines.choose import client_engine, server_engine
+from protocol.errors import ProtocolError
+from protocol.meter import Meter
+from protocol.seeds import SeedRecord
+from quantize.quantizers import quantize_table
+from quantize.tables import open_table
+
+pytest.importorskip("openfhe")
+
+
+def arrays(kept: Any, seen: set[int]) -> int:
+    """Bytes of all arrays within an object, each counted once."""
+    if id(kept) in seen:
+        return 0
+    seen.add(id(kept))
+    if isinstance(kept, np.ndarray):
+        return 0 if kept.base is not None else kept.nbytes
+    if isinstance(kept, dict):
+        return sum(arrays(value, seen) for value in kept.values())
+    if isinstance(kept, (list, tuple)):
+        return sum(arrays(value, seen) for value in kept)
+    return arrays(vars(kept), seen) if type(kept).__module__.startswith("protocol.") else 0
+
+
+def coefficients_of(configuration: Configuration) -> np.ndarray:
+    shape = f"{configuration.table.rows}x{configuration.table.channels}"
+    return quantize_table(open_table(shape), configuration.packing.widths).coefficients
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tokens", "options"),
+    [
+        ("fastquery", 2, {}),
+        ("fastquery", 2, {"prepared": True}),
+        ("fastquery", 2, {"options": ("delphi",), "flooding_bits": 0}),
+        ("folded", 1, {"flooding_bits": 0}),
+        ("folded", 3, {"flooding_bits": 0, "prepared": True}),
+    ],
+)
+def test_a_session_holds_no_more_than_it_was_admitted_for(protocol: str, tokens: int, options: dict[str, Any]) -> None:
+    configuration = executable(protocol, Table(300, 192, tokens), **options)
+    coefficients = coefficients_of(configuration)
+    server = server_engine(configuration, coefficients, Meter("server"), lambda *_: None, False)
+    client = client_engine(configuration, tokens, Meter("client"), False, SeedRecord())
+    session = server.session(tokens, Meter("server"))
+    shared: set[int] = set()
+    arrays(server, shared)
+    session.accept_keys(list(client.keys()))
+    if configuration.has_offline_phase:
+        client.accept_first_halves(list(session.prepare(list(client.announce()))))
+    held, shapes = arrays(session, shared), session.shapes
+    messages = (shapes.keys, shapes.announcement, shapes.first_halves, shapes.query, shapes.answer)
+    admitted = shapes.kept_bytes + HELD_FOR_A_BYTE * sum(message.size_bytes for message in messages)
+    assert held > 0
+    assert held <= admitted
+
+
+def test_a_session_that_would_prepare_more_than_there_is_room_for_is_refused() -> None:
+    configuration = executable("folded", Table(300, 24, 1), flooding_bits=0, prepared=True)
+    server = server_engine(configuration, coefficients_of(configuration), Meter("server"), lambda *_: None, False)
+    admission = Admission(2**24, 1, 0.05)
+    with ExitStack() as held:
+        admission.admit(server.session(1, Meter("server")), held)
+    with ExitStack() as held, pytest.raises(ProtocolError, match="this server has room for"):
+        admission.admit(server.session(128, Meter("server")), held)
+
+
+def test_alignment_counts() -> None:
+    plain = executable("fastquery", Table(300, 41, 1), flooding_bits=0)
+    public = quantize_table(open_table("300x41"), plain.packing.widths).public
+    aligned = plain.updated(align_bits=37)
+    assert aligning_bytes(plain, public, 1024) == 0
+    assert aligning_bytes(aligned, public, 1024) == 1024 * aligning_bytes(aligned, public, 1) > 2**20
+
+
+@pytest.mark.parametrize("tokens", [1, 8, 9, 17])
+def test_masked_queries_of_any_number_open_to_their_rows(tokens: int) -> None:
+    """They are unpacked eight at a time, of a plaintext whose vectors do not end at whole bytes."""
+    configuration = executable("cheetah", Table(301, 12, tokens), options=("delphi",), flooding_bits=0)
+    coefficients, modulus = coefficients_of(configuration), configuration.ring.plaintext_modulus
+    assert 301 * (modulus - 1).bit_length() % 8
+    server = server_engine(configuration, coefficients, Meter("server"), lambda *_: None, False)
+    client = client_engine(configuration, tokens, Meter("client"), False, SeedRecord())
+    session = server.session(tokens, Meter("server"))
+    client.accept_first_halves(list(session.prepare(list(client.announce()))))
+    chosen, shares = [(37 * k) % 301 for k in range(tokens)], np.empty((tokens, coefficients.shape[1]), dtype=np.int64)
+    (masked,) = client.encrypt(chosen)
+    assert list(session.answer([masked], shares)) == []
+    assert np.array_equal((client.decrypt(()) + shares) % modulus, coefficients[chosen])
