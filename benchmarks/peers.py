@@ -72,8 +72,8 @@ def spu_run(python: Path, field: str, name: str, threads: int, shares: bool = Fa
 
 
 def of_spu(document: Mapping[str, Any]) -> Measured:
-    """SPU's figures: keys are what the first query sends more, the table's encoding is taken out or left in."""
-    first, whole, table_first = document["queries"]
+    """SPU's figures of the second query; keys are what the first sends more."""
+    first, query = document["queries"]
     options = ("shares",) if document["shares"] else ()
     name = f"{document['rows']}x{document['channels']}"
     priced = published(f"spu-{document['field'].lower()}", table_of(name, 1)).updated(options=options)
@@ -82,21 +82,19 @@ def of_spu(document: Mapping[str, Any]) -> Measured:
         system=f"SPU {document['field']}" + (", operands held as shares" if document["shares"] else ""),
         table=name,
         threads=document["threads"],
-        up_bytes=whole["up_bytes"],
-        down_bytes=whole["down_bytes"],
-        setup_bytes=sum(first[way] - whole[way] for way in ("up_bytes", "down_bytes")),
+        up_bytes=query["up_bytes"],
+        down_bytes=query["down_bytes"],
+        setup_bytes=sum(first[way] - query[way] for way in ("up_bytes", "down_bytes")),
         predicted_up_bytes=predicted["up_bytes"],
         predicted_down_bytes=predicted["down_bytes"],
         predicted_setup_bytes=predicted["setup_bytes"],
-        client_s=whole["client_s"],
-        server_s=table_first["server_s"] - table_first["table_s"],
-        table_s=table_first["table_s"],
-        wall_s=table_first["wall_s"],
-        whole_server_s=whole["server_s"],
-        whole_wall_s=whole["wall_s"],
+        client_s=query["client_s"],
+        server_s=query["server_s"] - query["table_s"],
+        table_s=query["table_s"],
+        wall_s=query["wall_s"],
         flooding_bits=0,
-        up_socket_bytes=whole["up_socket_bytes"],
-        down_socket_bytes=whole["down_socket_bytes"],
+        up_socket_bytes=query["up_socket_bytes"],
+        down_socket_bytes=query["down_socket_bytes"],
     )
 
 
@@ -127,8 +125,6 @@ def of_design(design: str, protocol: str, options: Mapping[str, Any], name: str)
         server_s=measured["server_s"],
         table_s=measured["table_s"],
         wall_s=result.latency_s,
-        whole_server_s=measured["server_s"] + measured["table_s"],
-        whole_wall_s=result.latency_s + measured["table_s"],
         flooding_bits=one.flooding_bits,
     )
 
@@ -162,6 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = report(rows, about)
     print(text)
     if names == TABLES:
+        RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({"provenance": about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
         DOCUMENT.write_text(replaced(DOCUMENT.read_text("utf-8"), "peers", text), "utf-8")
 

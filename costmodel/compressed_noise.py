@@ -37,18 +37,20 @@ from costmodel.folded_noise import (
     fold_variance,
     gadget_switch_variance,
     leaf_noise,
-    noise_to_hide_log2,
     query_rounding_variance,
     square_secret_variance,
 )
 from costmodel.noise import (
+    TERNARY_VARIANCE,
     key_switch_variance,
     log2_failure,
     log2_flooding_distance,
     modulus_switch_variance,
+    noise_bound,
     packlwes_variance,
     public_key_encryption_variance,
 )
+from costmodel.protocols.compact import FLOODING_TAIL_BITS
 
 SECRET_PEAK_MARGIN = 1.5
 """Over ln(N/2), where the largest value of a random secret at the roots lies, squared, over the mean."""
@@ -80,14 +82,16 @@ class CompressedNoise(NamedTuple):
         return self.product + self.packing + self.flooding + self.ring_switch + self.rounding
 
 
-def external_product_variance(parameters: CompressedParameters) -> float:
-    """V over Q^2 of one external product with an encrypted bit."""
+def external_product_variance(parameters: CompressedParameters, ones: float = 1.0) -> float:
+    """V over Q^2 of one external product with a bit that is one so often: what the digits leave out meets the bit."""
     p = parameters
     log2_q = float(p.log2_q)
     switches = np.array([gadget_switch_variance(p.degree, log2_q, *gadget, p.sigma) for gadget in p.expansion])
     leaf = leaf_noise(p.degree, p.sigma, query_rounding_variance(log2_q, p.sent_bits), switches)
     square = gadget_switch_variance(p.degree, log2_q, *p.square, p.sigma, square_secret_variance(p.degree))
-    return math.ldexp(float(fold_variance(p.degree, log2_q, *p.bit, leaf, square)), -2 * p.log2_q)
+    variance = math.ldexp(float(fold_variance(p.degree, log2_q, *p.bit, leaf, square)), -2 * p.log2_q)
+    left_out = math.ldexp(1.0 + TERNARY_VARIANCE * p.degree, -2 * p.bit.kept_bits) / 12.0
+    return variance - (1.0 - ones) * left_out
 
 
 def entries_met(parameters: CompressedParameters) -> float:
@@ -106,7 +110,7 @@ def secret_peak(degree: int) -> float:
 
 
 def _first_products(p: CompressedParameters) -> float:
-    return p.segments * (p.position_levels - 1) * min(p.rows, p.gap)
+    return p.segments * max(p.position_levels - 1, 1) * min(p.rows, p.gap)
 
 
 def _block_products(p: CompressedParameters) -> float:
@@ -148,11 +152,17 @@ def encryption_of_zero_variance(parameters: CompressedParameters) -> float:
     return math.ldexp(float(public_key_encryption_variance(p.sigma, p.degree)), -2 * p.table_log2_q)
 
 
-def compressed_noise(parameters: CompressedParameters, mean_square: ArrayLike) -> CompressedNoise:
-    """Noise of a compressed query for tables of a mean square E[W^2] of their centred packed elements."""
+def compressed_noise(parameters: CompressedParameters, mean_square: ArrayLike, ones: float = 0.5) -> CompressedNoise:
+    """Noise of a compressed query for tables of a mean square E[W^2] of their centred packed elements.
+
+    Parameters
+    ----------
+    ones : how many of the bits of the row's number are one; the worst table meets a number of ones alone
+    """
     p = parameters
     square = np.asarray(mean_square, dtype=np.float64)
-    external, dropped = external_product_variance(p), dropped_variance(p)
+    external, dropped = external_product_variance(p, ones), dropped_variance(p)
+    worst = worst_entries_met(p) * external_product_variance(p) + secret_peak(p.degree) * dropped
     flooding = 4.0 ** (p.flooding_log2_bound - p.table_log2_q) / 3.0 + encryption_of_zero_variance(p)
     return CompressedNoise(
         product=square * (entries_met(p) * external + dropped),
@@ -160,8 +170,13 @@ def compressed_noise(parameters: CompressedParameters, mean_square: ArrayLike) -
         flooding=flooding if p.flooding_bits else 0.0,
         ring_switch=answer_ring_variance(p),
         rounding=modulus_switch_variance(0.0, p.answer_degree, p.answer_a_bits, p.answer_b_bits),
-        worst_product=p.element_bound**2 * (worst_entries_met(p) * external + secret_peak(p.degree) * dropped),
+        worst_product=p.element_bound**2 * worst,
     )
+
+
+def noise_to_hide_log2(worst_variance: ArrayLike, flooding_bits: int) -> Any:
+    """log2 of what a coefficient's noise exceeds with a probability 24 bits below 2^-flooding_bits alone."""
+    return np.log2(noise_bound(np.sqrt(worst_variance), -(flooding_bits + FLOODING_TAIL_BITS)))[()]
 
 
 def flooding_distance(parameters: CompressedParameters) -> float:
@@ -174,17 +189,18 @@ def flooding_distance(parameters: CompressedParameters) -> float:
         return 0.0
     noise = compressed_noise(p, 0.0)
     worst = noise.worst_product + noise.packing + encryption_of_zero_variance(p)
-    hidden = noise_to_hide_log2(worst, p.row_coefficients, p.log2_failure) + p.table_log2_q
+    hidden = noise_to_hide_log2(worst, p.flooding_bits) + p.table_log2_q
     return float(log2_flooding_distance(p.flooding_log2_bound - hidden, p.row_coefficients))
 
 
 def failure(parameters: CompressedParameters) -> float:
-    """log2 of the probability that any coefficient of an answer decrypts wrongly, for elements at their bound.
+    """log2 of the probability that any coefficient of an answer decrypts wrongly.
 
+    For elements at their bound and a row whose number has no bit but ones.
     The flooding is bounded and comes off the limit: outputs * erfc((1/(2t) - flooding/Q)/(sigma sqrt 2)).
     """
     p = parameters
-    noise = compressed_noise(p, float(p.element_bound) ** 2)
+    noise = compressed_noise(p, float(p.element_bound) ** 2, 1.0)
     limit = 0.5 / p.plaintext_modulus
     unflooded = noise.product + noise.packing + noise.ring_switch + noise.rounding
     if p.flooding_bits:

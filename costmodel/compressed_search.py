@@ -20,6 +20,7 @@ from costmodel.compressed_noise import (
     encryption_of_zero_variance,
     entries_met,
     failure,
+    noise_to_hide_log2,
     packing_variance,
     secret_peak,
     worst_entries_met,
@@ -29,7 +30,6 @@ from costmodel.expanded import MOST_KEPT_BITS, Gadget
 from costmodel.folded_noise import (
     fold_variance,
     leaf_noise,
-    noise_to_hide_log2,
     query_rounding_variance,
     square_secret_variance,
 )
@@ -50,7 +50,7 @@ from costmodel.gadget_search import (
     fewest_digits,
     ring_switch_digits,
 )
-from costmodel.noise import TERNARY_VARIANCE, required_ratio
+from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, required_ratio
 from costmodel.packing import field_moduli, packed_coefficients, required_plaintext_modulus
 from costmodel.security import security_bits
 
@@ -66,6 +66,8 @@ RINGS = (
 MOST_SEGMENTS = 16
 MOST_BIT_DIGITS = 24
 WIDEST_BIT_DIGIT = 40
+BIT_WIDTHS = 5
+"""Widths of a bit's digits from the narrowest that leaves out little enough: each wider one adds a bit of noise."""
 MOST_PACKING_DIGITS = 6
 """Of a limb."""
 PACKING_SHARE = 1.0 / 16.0
@@ -200,17 +202,16 @@ def _packing(shape: CompressedParameters) -> CompressedParameters | None:
     """The shape with the fewest digits of the packing keys that hold their share, None if none do."""
     budget = _budget(shape) * PACKING_SHARE
     bits = shape.limb_bits[0]
-    drops = range(bits // 2) if shape.table_limbs == 1 else range(1)
+    drops = np.arange(bits // 2 if shape.table_limbs == 1 else 1)
     for digits in range(1, MOST_PACKING_DIGITS + 1):
-        tried = [
-            replace(shape, packing_digit_bits=-(-(bits - dropped) // digits), packing_dropped_bits=dropped)
-            for dropped in drops
-            if -(-(bits - dropped) // digits) <= min(shape.limb_bits) - 2
-        ]
-        if tried:
-            quietest = min(tried, key=packing_variance)
-            if packing_variance(quietest) <= budget:
-                return quietest
+        widths = -(-(bits - drops) // digits)
+        noise = key_switch_variance(shape.degree, bits, widths, shape.sigma, drops)
+        least = int(np.argmin(np.where(widths <= min(shape.limb_bits) - 2, noise, np.inf)))
+        if widths[least] > min(shape.limb_bits) - 2:
+            continue
+        quietest = replace(shape, packing_digit_bits=int(widths[least]), packing_dropped_bits=int(drops[least]))
+        if packing_variance(quietest) <= budget:
+            return quietest
     return None
 
 
@@ -237,7 +238,11 @@ def _cheapest(shape: CompressedParameters, byte_s: float) -> _Candidate | None:
     fixed = packing_variance(shape) + dropped
 
     widest = min(min(int(log2_q), MOST_KEPT_BITS) // shape.bit.digits, WIDEST_BIT_DIGIT)
-    width = np.arange(2, max(widest, 2) + 1, dtype=np.float64)[None, :, None]
+    left_out = met * (1.0 + N * TERNARY_VARIANCE) / (12.0 * budget)  # over the budget by digits that hold nothing
+    narrowest = max(int(np.ceil(0.5 * np.log2(left_out) / shape.bit.digits)), 2)
+    if narrowest > widest:
+        return None
+    width = np.arange(narrowest, min(narrowest + BIT_WIDTHS, widest + 1), dtype=np.float64)[None, :, None]
     per_energy = met * shape.bit.digits * np.exp2(2.0 * width) / 12.0 * (1.0 + N * TERNARY_VARIANCE)
     share = np.exp2(-np.arange(1.0, 9.0))[:, None, None]
     rounded = np.exp2(-np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0]))[None, None, :]
@@ -253,7 +258,7 @@ def _cheapest(shape: CompressedParameters, byte_s: float) -> _Candidate | None:
     flooding = np.zeros(hidden.shape)
     if shape.flooding_bits:
         zero = encryption_of_zero_variance(shape)
-        hide = noise_to_hide_log2(hidden + zero, shape.row_coefficients, shape.log2_failure) + shape.table_log2_q
+        hide = noise_to_hide_log2(hidden + zero, shape.flooding_bits) + shape.table_log2_q
         flooding = np.clip(np.ceil(shape.flooding_bits + hide), 0.0, shape.table_log2_q - 2)
     room = limit - (np.exp2(flooding - shape.table_log2_q) if shape.flooding_bits else 0.0)
     left = np.where(room > 0, (room / ratio) ** 2 - hidden - switched, -1.0)

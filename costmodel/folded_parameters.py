@@ -33,7 +33,7 @@ class FoldedParameters(Expanded):
     element_bound: int  # largest magnitude of a centred packed element
     plaintext_modulus: int  # t
     degree: int  # N
-    limb_bits: tuple[int, ...]  # of Q, one or two primes
+    limb_bits: tuple[int, ...]  # of Q, one to three primes
     selectors: int  # d1, polynomials of a column
     expansion: tuple[Gadget, ...]  # of the automorphism keys, one a level from X -> X^(N+1) on
     square: Gadget  # of the key from s^2
@@ -54,10 +54,10 @@ class FoldedParameters(Expanded):
         self.require("row_coefficients", 1, 1 << 20)
         self.require("element_bound", 1, (1 << 15) - 1)
         self.require("plaintext_modulus", 2, 1 << 50)
-        if self.limbs > 2 or 2 * self.answer_degree < self.degree:
+        if 2 * self.answer_degree < self.degree or (self.limbs > 2 and not self.switches_ring):
             raise ValueError(
-                f"limb_bits is {self.limb_bits}, answer_degree {self.answer_degree}; a folded query takes at most two "
-                f"limbs and answers of at least half of N={self.degree}"
+                f"limb_bits is {self.limb_bits}, answer_degree {self.answer_degree}; answers come in the ring of degree "
+                f"{self.degree} or half of it, and in half of it with three limbs"
             )
         self.check_ring()
         self.require("selectors", 1, self.polynomials)

@@ -8,6 +8,7 @@ cheapest of all, in seconds of server and link, is then held to the exact model.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -40,9 +41,9 @@ from costmodel.packing import field_moduli, field_weights, packed_coefficients, 
 from costmodel.security import security_bits
 
 SECURITY_FLOOR_BITS = 128
-TRANSFORM_S = 5e-9  # of a transform, a residue; only ratios matter to the search
-PRODUCT_S = 4e-10  # of a residue of the pass over the table
-BYTE_S = 4e-5  # of a byte on the link, unless told: bytes before seconds, where they are cheap to save
+TRANSFORM_S = 2.9e-9  # of a transform, a residue
+PRODUCT_S = 2.2e-10  # of a residue of the pass over the table for many tokens
+BYTE_S = 2e-5  # of a byte on the link, unless told: bytes before seconds, where they are cheap to save
 KEY_BYTE_S = 5e-9  # of a byte of the keys, which are sent once
 
 _MOST_FOLD_DIGITS = 16
@@ -62,6 +63,7 @@ RINGS = (
     RingChoice(4096, (53, 53), 2048),
     RingChoice(4096, (53, 53), 4096),
     RingChoice(8192, (60, 60), 4096),
+    RingChoice(8192, (53, 53, 53), 4096),
 )
 """Rings of at least 128 bits of security by both published tables, the answer's ring at its limb included."""
 
@@ -117,11 +119,11 @@ def choose_parameters(
         sigma,
     )
     best: _Candidate | None = None
-    shapes = [shape for ring in rings for shape in _shapes(task, ring)]
-    for bound, shape in sorted(((_least_cost(shape, byte_s), shape) for shape in shapes), key=lambda pair: pair[0]):
+    bounded = [(bound, shape) for ring in rings for bound, shape in _bounded(list(_shapes(task, ring)), byte_s)]
+    for bound, shape in sorted(bounded, key=lambda pair: pair[0]):
         if best is not None and bound >= best.cost:
             break
-        for candidate in sorted(_candidates(shape, byte_s), key=lambda candidate: candidate.cost):
+        for candidate in _candidates(shape, byte_s, math.inf if best is None else best.cost):
             if best is not None and candidate.cost >= best.cost:
                 break
             # The arrays are held to the exact model.
@@ -147,9 +149,13 @@ class _Task:
 
 
 def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, ...]:
-    """Return the rings of a degree and limbs: the answer in the same ring or, where that is secure, in half of it."""
+    """Return the rings of a degree and limbs: the answer in the same ring or, where that is secure, in half of it.
+
+    With three limbs an answer comes back in half of it alone.
+    """
     halved = int(security_bits(degree // 2, limb_bits[0])) >= SECURITY_FLOOR_BITS
-    return tuple(RingChoice(degree, limb_bits, degree >> k) for k in range(2 if halved else 1))
+    first = 1 if len(limb_bits) > 2 else 0
+    return tuple(RingChoice(degree, limb_bits, degree >> k) for k in range(first, 2 if halved else 1))
 
 
 def least_security_bits(parameters: FoldedParameters) -> int:
@@ -204,16 +210,15 @@ def _selectors(template: FoldedParameters, leaves: int, digits: int) -> int:
     return 0
 
 
-def _candidates(shape: FoldedParameters, byte_s: float) -> Iterator[_Candidate]:
-    """The cheapest choice of every share of the budget that the expansion may take.
+def _candidates(shape: FoldedParameters, byte_s: float, below: float) -> Iterator[_Candidate]:
+    """The cheapest choice of every share of the budget that the expansion may take, if below a cost; cheapest first.
 
     Axes of the arrays: share of the expansion, width of the folds' digits, share of the rounded selectors, and of the
     rounded bits.
     """
     N, log2_q, sigma = shape.degree, float(shape.log2_q), shape.sigma
-    limit = 0.5 / shape.plaintext_modulus
-    ratio = float(required_ratio(shape.log2_failure, shape.row_coefficients))
-    budget = (limit / (ratio * (2.0 ** (shape.flooding_bits + 2) if shape.flooding_bits else 1.0))) ** 2
+    limit, ratio = _limit(shape)
+    budget = (limit / ratio / _hiding(shape)) ** 2
     unit = 2.0 ** (-2.0 * log2_q)
     fill = shape.row_coefficients * shape.slots / (shape.blocks * N)
 
@@ -267,10 +272,11 @@ def _candidates(shape: FoldedParameters, byte_s: float) -> Iterator[_Candidate]:
     cost = _server_s(shape, digits, square[0]) + byte_s * sent / 8 + KEY_BYTE_S * kept / 8
     cost = np.where(left > 0, cost, np.inf)
 
-    for index in range(cost.shape[0]):
-        place = (index, *map(int, np.unravel_index(int(np.argmin(cost[index])), cost.shape[1:])))
-        if not np.isfinite(cost[place]):
-            continue
+    by_share = cost.reshape(len(cost), -1)
+    for index in np.argsort(np.min(by_share, axis=1), kind="stable").tolist():
+        place = (index, *map(int, np.unravel_index(int(np.argmin(by_share[index])), cost.shape[1:])))
+        if not cost[place] < below:
+            return
 
         def at(values: Any, place: tuple[int, ...] = place) -> int:
             return int(np.broadcast_to(values, cost.shape)[place])
@@ -295,20 +301,51 @@ def _candidates(shape: FoldedParameters, byte_s: float) -> Iterator[_Candidate]:
 def _server_s(shape: FoldedParameters, level_digits: Any, square_digits: Any) -> Floats:
     """Seconds that a query takes, in terms of transforms and of the pass over the table.
 
-    A polynomial's digits cost half a transform, the two products of a digit with its row a third.
+    In transforms (`python -m benchmarks.folded`), a node of the expansion takes 3, a squared row 2, either half of a
+    fold 1.8 and a column 2.5, and every digit of what is decomposed 1.1 more. Constants and not the machine's, so that
+    both parties come to the same parameters.
     """
     digits = np.asarray(level_digits, dtype=np.float64)
     nodes = np.array(shape.expansion_nodes, dtype=np.float64).reshape(-1, *(1,) * (digits.ndim - 1))
-    expansion = np.sum(nodes * (1.5 + 1.33 * digits), axis=0)
-    squares = shape.fold_coefficients * (1.5 + 1.33 * square_digits)
-    folds = shape.folds * 2 * (1.5 + 1.33 * shape.fold.digits) + 2 * shape.blocks * shape.columns
+    expansion = np.sum(nodes * (3.0 + 1.1 * digits), axis=0)
+    squares = shape.fold_coefficients * (2.0 + 1.1 * square_digits)
+    folds = shape.folds * 2 * (1.8 + 1.1 * shape.fold.digits) + 2.5 * shape.blocks * shape.columns
     products = 2 * shape.blocks * shape.columns * shape.selectors
     seconds: Floats = shape.limbs * shape.degree * (TRANSFORM_S * (expansion + squares + folds) + PRODUCT_S * products)
     return seconds
 
 
-def _least_cost(shape: FoldedParameters, byte_s: float) -> float:
-    """What no choice of the other parameters undercuts: one digit a key switch, coefficients of log2 t bits."""
-    coefficients = shape.answers * shape.answer_degree + shape.row_coefficients
-    sent = byte_s * coefficients * np.log2(shape.plaintext_modulus) / 8
-    return float(_server_s(shape, np.ones(shape.expansion_levels), 1.0) + sent)
+def _bounded(shapes: list[FoldedParameters], byte_s: float) -> Iterator[tuple[float, FoldedParameters]]:
+    """Yield the shapes of a ring with what none of their choices undercuts."""
+    if shapes:
+        least_answer_bits = _least_answer_bits(shapes[0])
+        for shape in shapes:
+            yield _least_cost(shape, byte_s, least_answer_bits), shape
+
+
+def _least_cost(shape: FoldedParameters, byte_s: float, least_answer_bits: float) -> float:
+    """What no choice of the other parameters undercuts: one digit a key switch, every rounding all of the budget."""
+    limit, ratio = _limit(shape)
+    budget = (limit / ratio / _hiding(shape)) ** 2
+    per_selector = shape.selectors * shape.element_bound**2
+    per_fold = shape.fold_levels * shape.fold.digits * 4.0**2 / 12.0 * (1.0 + shape.degree * TERNARY_VARIANCE)
+    sent = least_answer_bits + shape.selectors * max(-0.5 * math.log2(12.0 * budget / per_selector), 1.0)
+    if shape.fold_levels:
+        sent += shape.fold_coefficients * max(-0.5 * math.log2(12.0 * budget / per_fold), 1.0)
+    return float(_server_s(shape, np.ones(shape.expansion_levels), 1.0) + byte_s * sent / 8)
+
+
+def _least_answer_bits(shape: FoldedParameters) -> float:
+    """Bits of the shortest answer, if nothing but its rounding is in the way; the same for all shapes of a ring."""
+    limit, ratio = _limit(shape)
+    return float(answer_bits(shape, np.array([(limit / ratio) ** 2]))[2][0])
+
+
+def _limit(shape: FoldedParameters) -> tuple[float, float]:
+    """What an error over Q may not exceed, and by how many standard deviations."""
+    return 0.5 / shape.plaintext_modulus, float(required_ratio(shape.log2_failure, shape.row_coefficients))
+
+
+def _hiding(shape: FoldedParameters) -> float:
+    """What the noise is hidden under, over it: at least so much of the limit is the flooding's."""
+    return 2.0 ** (shape.flooding_bits + 2) if shape.flooding_bits else 1.0

@@ -17,9 +17,10 @@ The latency ends when both parties have their shares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -37,6 +38,10 @@ class _Place:
     size_bytes: Number = 0.0
     frames: Number = 0
     pieces: Number = 1
+
+
+Places: TypeAlias = Sequence[tuple[tuple[int, Party], _Place]]
+"""In the order of the conversation."""
 
 
 class _Message(NamedTuple):
@@ -81,25 +86,17 @@ def latency_s(ledger: Iterable[Term], seconds: Callable[[Work], Number], leg_s: 
     float64 or array
         Of the shape that the entries and the link broadcast to.
     """
-    sides: dict[Party, _Side] = {"client": _Side(), "server": _Side()}
-    for (_, party), place in sorted(_places(ledger, seconds).items()):
-        own, peer = sides[party], sides["server" if party == "client" else "client"]
-        received, own.inbox = own.inbox, []
-        if received:
-            own.burst_bytes, own.line_free = 0.0, None
-        if np.any(np.asarray(place.frames) > 0):
-            for message in received:
-                own.free = np.maximum(own.free, message.then(message.arrival))
-            peer.inbox.append(_send(own, place, leg_s, round_trip_s / 2))
-        else:
-            own.free = _finish(own.free, received, place.work_s, round_trip_s / 2)
-    return np.maximum(sides["client"].free, sides["server"].free)
+    places = sorted(_places(ledger, seconds).items())
+    whole = _adds_up(places)
+    if not np.any(whole):
+        return _overlapping_s(places, leg_s, round_trip_s)
+    on_line = sum(leg_s(place.size_bytes) for _, place in places[:-1])
+    added = sum(place.work_s for _, place in places) + (on_line + (len(places) - 1) * (round_trip_s / 2))
+    return added if np.all(whole) else np.where(whole, added, _overlapping_s(places, leg_s, round_trip_s))
 
 
 def stages_s(pieces: Number, *seconds: Number) -> Number:
     """Seconds of equal pieces through stages that work side by side: sum/k + (k - 1)/k times the slowest stage's."""
-    if np.all(np.asarray(pieces) == 1):
-        return sum(seconds)
     slowest: Number = seconds[0]
     for one in seconds[1:]:
         slowest = np.maximum(slowest, one)
@@ -121,10 +118,35 @@ def _places(ledger: Iterable[Term], seconds: Callable[[Work], Number]) -> dict[t
     return places
 
 
+def _adds_up(places: Places) -> Any:
+    """Whether every place but the last hands a whole message on to the next, so that nothing overlaps; elementwise."""
+    whole = np.asarray(places[-1][1].frames) == 0 if places else np.asarray(False)
+    for ((_, party), place), ((_, taker), _) in pairwise(places):
+        whole = whole & (party != taker) & (np.asarray(place.frames) > 0) & (np.asarray(place.pieces) == 1)
+    return whole
+
+
+def _overlapping_s(places: Places, leg_s: Leg, round_trip_s: Number) -> Number:
+    """Follow the conversation, place by place."""
+    sides: dict[Party, _Side] = {"client": _Side(), "server": _Side()}
+    for (_, party), place in places:
+        own, peer = sides[party], sides["server" if party == "client" else "client"]
+        received, own.inbox = own.inbox, []
+        if received:
+            own.burst_bytes, own.line_free = 0.0, None
+        if np.any(np.asarray(place.frames) > 0):
+            for message in received:
+                own.free = np.maximum(own.free, message.then(message.arrival))
+            peer.inbox.append(_send(own, place, leg_s, round_trip_s / 2))
+        else:
+            own.free = _finish(own.free, received, place.work_s, round_trip_s / 2)
+    return np.maximum(sides["client"].free, sides["server"].free)
+
+
 def _send(own: _Side, place: _Place, leg_s: Leg, delay_s: Number) -> _Message:
     """Put what is sent on the line, behind what the same party has sent since it last received."""
     start, total = own.free, own.burst_bytes + place.size_bytes
-    line_s = leg_s(total) - leg_s(own.burst_bytes)
+    line_s = leg_s(total) if own.line_free is None else leg_s(total) - leg_s(own.burst_bytes)
     arrival = start + stages_s(place.pieces, place.work_s, line_s) + delay_s
     if own.line_free is not None:
         arrival = np.maximum(arrival, own.line_free + line_s)
@@ -136,9 +158,7 @@ def _finish(free: Number, received: list[_Message], work_s: Number, delay_s: Num
     """When a party has worked on what it received, piece by piece, and on what it had to do before."""
     done = free + work_s
     for message in received:
-        after_last = message.arrival + work_s / message.pieces
-        if np.any(np.asarray(message.pieces) > 1):
-            streamed = message.start + stages_s(message.pieces, message.work_s, message.line_s, work_s) + delay_s
-            after_last = np.maximum(after_last, streamed)
+        streamed = message.start + stages_s(message.pieces, message.work_s, message.line_s, work_s) + delay_s
+        after_last = np.maximum(streamed, message.arrival + work_s / message.pieces)
         done = np.maximum(done, message.then(after_last))
     return done

@@ -106,8 +106,10 @@ def executable(
             raise ValueError(f"levels are {levels}; the {protocol} query packs channels of 2^w levels alone")
         if prepared and protocol == "compressed":
             raise ValueError("prepared is True; a compressed query's bits meet each other before the table does")
+        if "delphi" in options:
+            raise ValueError(f"options has 'delphi'; the {protocol} query is no vector that could be random")
         base = _searched(protocol, table, engine, packing.widths, ring or {}, flooding_bits, log2_failure)
-        return base.updated(prepared=prepared, align_bits=align_bits)
+        return base.updated(prepared=prepared, align_bits=align_bits, options=options)
     packing, bits = _executed_packing(protocol, ablation, engine, widths)
     if levels:
         packing = packing.with_levels(levels)
@@ -276,6 +278,8 @@ def configuration(
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol is {protocol!r}; it must be one of {', '.join(PROTOCOLS)}")
+    if not log2_failure < 0:
+        raise ValueError(f"failure is {log2_failure:g}; it must be a log2 below 0, such as -40")
     if ablation is not None and protocol != "fastquery":
         raise ValueError(f"ablation is {ablation!r}; it goes with protocol fastquery, not {protocol}")
     if ring and {"degree", "limb_bits"} <= ring.keys():

@@ -21,6 +21,7 @@ from costmodel.link import Link, exchange_s, parse_link
 from costmodel.machine import Machine, default_machine
 from costmodel.packing import required_plaintext_bits
 from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.presets import EXECUTED as EXECUTED_BY
 from costmodel.presets import SEARCHED, configuration
 from costmodel.protocols.registry import PROTOCOLS
 from costmodel.published import ABLATIONS, PAPER_WIDTHS
@@ -216,6 +217,8 @@ def optimize(
         if name not in OBJECTIVES:
             raise ValueError(f"objective is {name!r}; it must be one of {', '.join(OBJECTIVES)}")
     shape = table_of(table, tokens) if isinstance(table, str) else replace(table, tokens=tokens)
+    as_published = configuration("fastquery", shape, ablation="packlwes", log2_failure=log2_failure)
+    as_published.updated(flooding_bits=flooding_bits, align_bits=align_bits)  # refuses what is out of bounds
     by_widths = _errors(errors)
     goal = Goal(parse_link(link) if isinstance(link, str) else link, queries, by_widths)
     bound = goal.error(PAPER_WIDTHS) * (1 + 1e-9) if max_error is None else max_error
@@ -229,7 +232,7 @@ def optimize(
     needs = Requirements(flooding_bits, log2_failure, security, prepared, align_bits)
     search = Search(goal, (objective, *pareto), bounds, needs)
     names = list(PROTOCOLS) if "all" in several(protocol) else several(protocol)
-    skipped = []
+    left_out: dict[str, list[str]] = {}
     for name in names:
         try:
             spaces = candidates(name, shape, packings, goal, needs, packing is not None)
@@ -237,14 +240,14 @@ def optimize(
         except ValueError as error:
             if len(names) == 1:
                 raise
-            skipped.append(f"{name}: {error}")
+            left_out.setdefault(str(error), []).append(name)
             continue
-        if missed and all(missed):
-            skipped.append(f"{name}: {missed[0]}")
-        elif not missed:
-            skipped.append(f"{name}: it has another packing than those that are allowed")
-    as_published = configuration("fastquery", shape, ablation="packlwes")
-    return search.optimum(profile, tuple(dict.fromkeys(skipped)), estimate(as_published, goal.link, profile))
+        if None not in missed:
+            left_out.setdefault(_why(missed), []).append(name)
+    if len(left_out) == 1 and set(names) == set(next(iter(left_out.values()))):
+        raise ValueError(next(iter(left_out)))
+    skipped = tuple(f"{', '.join(those)}: {reason}" for reason, those in left_out.items())
+    return search.optimum(profile, skipped, estimate(as_published, goal.link, profile))
 
 
 def candidates(
@@ -360,11 +363,30 @@ class Bound(NamedTuple):
         """Where it does."""
         return figure <= self.value if self.side == "most" else figure >= self.value
 
-    def missed(self, figure: Floats) -> str:
-        """The best of what does not hold it, in words."""
-        known = figure[np.isfinite(figure)]
-        best = "unknown" if not len(known) else f"{known.min() if self.side == 'most' else known.max():.4g}"
-        return f"{self.name} is {best} at best; it must be at {self.side} {self.value:g}"
+    def best(self, figures: Any) -> float:
+        """The one of some figures that is nearest to holding it; NaN if none is known."""
+        known = np.asarray(figures, dtype=np.float64)
+        known = known[np.isfinite(known)]
+        return float(known.min() if self.side == "most" else known.max()) if len(known) else math.nan
+
+
+class Miss(NamedTuple):
+    """Why nothing of a block can be taken: a bound that nothing holds and what comes nearest, or no single bound."""
+
+    bound: Bound | None
+    best: float = math.nan
+
+
+def _why(missed: Sequence[Miss | None]) -> str:
+    """Why nothing of a system's blocks could be taken, by the bound that most of them miss."""
+    bounds = [one.bound for one in missed if one is not None]
+    if not bounds:
+        return "it has another packing than those that are allowed"
+    bound = max(bounds, key=bounds.count)
+    if bound is None:
+        return "no configuration holds all constraints at once"
+    best = bound.best([one.best for one in missed if one is not None and one.bound == bound])
+    return f"{bound.name} is {best:.4g} at best; it must be at {bound.side} {bound.value:g}"
 
 
 class Search:
@@ -386,7 +408,7 @@ class Search:
         self._spaces: list[Space] = []
         self._rows: list[pd.DataFrame] = []
 
-    def add(self, block: Block) -> str | None:
+    def add(self, block: Block) -> Miss | None:
         """Take a block's configurations that hold the constraints and may be best; why there is none, if so."""
         self.searched += block.count()
         possible = valid = np.broadcast_to(block.possible, block.shape)
@@ -394,10 +416,10 @@ class Search:
             figure = self.goal.figure(bound.name, block)
             holds = bound.holds(figure)
             if not (valid & holds).any():
-                return bound.missed(figure[valid])
+                return Miss(bound, bound.best(figure[valid]))
             possible = possible & holds
         if not possible.any():
-            return "none holds all constraints at once"
+            return Miss(None)
         objective, x, y = (self.goal.figure(name, block)[possible] for name in self.objectives)
         kept = pareto_mask(x, y) | (objective == objective.min())
         where = tuple(axis[kept] for axis in np.nonzero(possible))
@@ -418,7 +440,7 @@ class Search:
         """
         if not self._rows:
             spelt = ", ".join(map(str, self.bounds))
-            raise ValueError("nothing holds all of " + spelt + "".join(f"; {line}" for line in skipped))
+            raise ValueError("nothing holds all of " + "; ".join([spelt, *skipped]))
         rows = pd.concat(self._rows, ignore_index=True)
         rows = rows.sort_values(["security_bits", "log2_failure"], ascending=[False, True], kind="stable")
         best = rows.sort_values(["objective_0", "objective_1", "objective_2"], kind="stable").iloc[0]
@@ -475,10 +497,9 @@ class Search:
 
 def _base(protocol: str, table: Table, needs: Requirements, widths: Widths | None = None) -> Configuration:
     """The project's own design of a system where there is one, the published one otherwise."""
-    try:
+    if "residue" in EXECUTED_BY.get(protocol, ()):
         return _own(protocol, table, needs, widths)
-    except ValueError:
-        return configuration(protocol, table, align_bits=needs.align_bits)
+    return configuration(protocol, table, align_bits=needs.align_bits)
 
 
 def _own(

@@ -165,12 +165,16 @@ def sweep_spaces(
                 if not skipped.allowed:
                     raise
                 skipped.reasons.append(f"{choice.protocol}: {error}")
-    impossible = [space.impossible() for space in found]
-    if found and all(impossible):
-        raise ValueError(impossible[0])
-    if not found:
+    possible = []
+    for space in found:
+        reason = space.impossible()
+        if reason is None:
+            possible.append(space)
+        else:
+            skipped.reasons.append(f"{space.base.protocol}: {reason}")
+    if not possible:
         raise ValueError(skipped.reasons[0] if skipped.reasons else "every option must have a value, and one has none")
-    return found, skipped
+    return possible, skipped
 
 
 def blocks(space: Space, machine: Machine, block: int | None = None) -> Iterator[Block]:

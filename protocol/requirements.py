@@ -65,7 +65,8 @@ class Requirements:
             raise ValueError(
                 f"flooding_bits is {configuration.flooding_bits}; at least {self.flooding_bits} are required"
             )
-        if one.log2_failure > self.log2_failure + FAILURE_SLACK_BITS:
+        # A figure that is no number is refused like one that is too large.
+        if not one.log2_failure <= self.log2_failure + FAILURE_SLACK_BITS:
             raise ValueError(
                 f"a row comes out wrong with probability 2^{one.log2_failure:.1f}; "
                 f"at most 2^{self.log2_failure:.1f} is accepted"
@@ -91,12 +92,12 @@ class Requirements:
         ring = stated.configuration.ring
         if self.security_bits == 0:
             return
-        if stated.security_bits < self.security_bits:
+        if not stated.security_bits >= self.security_bits:
             raise ValueError(
                 f"ring N={ring.degree}, q of {ring.log2_q} bits has {stated.security_bits:.0f} bits of security; "
                 f"at least {self.security_bits} are required (stricter of the 2018 standard and 2024 guidelines)"
             )
-        if ring.sigma < SIGMA:
+        if not ring.sigma >= SIGMA:
             raise ValueError(f"ring.sigma is {ring.sigma}; the security tables are for {SIGMA}")
 
 

@@ -261,7 +261,10 @@ class Service:
             try:
                 shares = self._server.session(channel, meter)
                 LOG.info("%s: %d token(s) in %.2f s", peer, len(shares), time.monotonic() - started)
-                self._answer_requests(channel, meter, shares)
+                # Whoever stays without asking is not to keep the server's shares in memory.
+                revealed = shares if self._reveal_shares else None
+                del shares
+                self._answer_requests(channel, meter, revealed)
             except ProtocolError as error:
                 LOG.warning("%s: ended after %.2f s: %s", peer, time.monotonic() - started, str(error))
                 channel.fail(str(error))
@@ -276,7 +279,7 @@ class Service:
                 self._guests.discard(connection)
             connection.close()
 
-    def _answer_requests(self, channel: Channel, meter: Meter, shares: Shares | ChannelShares) -> None:
+    def _answer_requests(self, channel: Channel, meter: Meter, shares: Shares | ChannelShares | None) -> None:
         """What a client may ask after its lookup: the server's ledger and, of a test server, its shares."""
         report = json.dumps([*self._table_rows, *meter.rows()], separators=(",", ":")).encode()
         for _ in range(MAX_REQUESTS):
@@ -285,7 +288,7 @@ class Service:
                 return
             if asked is Kind.REPORT:
                 channel.send(Kind.REPORT, report)
-            elif self._reveal_shares:
+            elif shares is not None:
                 channel.send(Kind.SHARES, np.ascontiguousarray(shares).view(np.uint64).astype("<u8").tobytes())
             else:
                 raise ProtocolError("server does not reveal its shares")

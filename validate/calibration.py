@@ -261,4 +261,13 @@ def calibration_sample() -> list[Configuration]:
         )
         for bits, prepared in ((40, False), (0, True))
     ]
-    return [*on_openfhe, *on_residues, *tiled, *folded]
+    compressed = [
+        executable("compressed", table, flooding_bits=bits)
+        for table, bits in (
+            (Table(3000, 96), 40),
+            (Table(12000, 768, 2), 0),
+            (Table(2500, 2048), 40),
+            (Table(20000, 1536), 0),
+        )
+    ]
+    return [*on_openfhe, *on_residues, *tiled, *folded, *compressed]

@@ -57,6 +57,7 @@ DESIGNS = (
     Design("fastquery", "openfhe", (None, (4, 4), (5, 2, 2))),
     Design("cheetah", "openfhe", (None, (8,))),
     Design("folded", "residue", (None, (4, 3, 3), (4, 4), (8,)), prepares=True),
+    Design("compressed", "residue", (None, (4, 4), (8,))),
 )
 """What this project executes; whatever :func:`costmodel.presets.executable` takes can be added."""
 

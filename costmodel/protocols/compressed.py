@@ -20,7 +20,16 @@ from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.parameters import Configuration
 from costmodel.protocols import searched
 from costmodel.protocols.compact import SUM_PRODUCTS
-from costmodel.protocols.searched import SearchedParameters, polynomials_of_a_node
+from costmodel.protocols.searched import (
+    SWITCH_ENDS,
+    SearchedParameters,
+    limbs_of_an_answer,
+    polynomials_of_a_mask,
+    polynomials_of_a_node,
+    polynomials_of_a_product,
+    query_words,
+    residues_of_a_query,
+)
 from costmodel.protocols.session import overhead_terms, residues, setup_terms
 from costmodel.wire import FRAME_HEADER_BYTES
 
@@ -63,7 +72,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     size, in_table = residues(grid), grid.degree * p.array(lambda q: q.table_limbs)
     polynomials = p.array(lambda q: q.products * q.blocks)
     summed = in_table * (1 + SUM_PRODUCTS / p.array(lambda q: q.blocks))
-    one = np.int64(1)
+    one, words = np.int64(1), query_words(tokens)
 
     def online(operation: str, count: Number, size: Number, formula: str) -> Work:
         return Work("online", "server", operation, tokens * count, size, f"tokens {formula}", FORMULAS)
@@ -100,18 +109,23 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             FORMULAS,
             pieces=tokens,
         ),
-        Work("online", "client", "encrypt selectors", tokens, size, "one a token", FORMULAS),
+        Work("online", "client", "encrypt selectors", tokens, p.array(residues_of_a_query), "one a token", FORMULAS),
         online(
             "expand",
             p.array(lambda q: q.expansion_switches),
             size * p.array(polynomials_of_a_node),
             "(nodes of the expansion)",
         ),
-        online("square", p.array(lambda q: q.query_coefficients), size * p.array(lambda q: 1 + q.square.digits), "K"),
+        online(
+            "square",
+            p.array(lambda q: q.query_coefficients),
+            size * p.array(lambda q: SWITCH_ENDS + q.square.digits),
+            "K",
+        ),
         online(
             "fold",
             p.array(lambda q: q.external_products),
-            size * p.array(lambda q: 2 * (1 + q.bit.digits)),
+            size * p.array(lambda q: polynomials_of_a_product(q.bit)),
             "(log2 G + B - 1)",
         ),
         online("multiply-accumulate", 2 * polynomials, summed, "2 ceil(n'/s) B"),
@@ -124,16 +138,14 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         online(
             "mask",
             p.array(lambda q: q.packed),
-            in_table * p.array(lambda q: 2 if q.flooding_bits else 1),  # a fresh encryption of zero has two
+            in_table * p.array(polynomials_of_a_mask),
             "packed",
         ),
-        online(
-            "compress", p.array(lambda q: q.answers), in_table * p.array(lambda q: 1 + q.ring_switch.digits), "answers"
-        ),
+        online("compress", p.array(lambda q: q.answers), grid.degree * p.array(limbs_of_an_answer), "answers"),
         Transfer("online", "server", "answer", tokens, down, "tokens (header + N' a + n' b)", FORMULAS),
         Work("online", "client", "decrypt row", tokens, size, "one a token", FORMULAS, 1),
         *overhead_terms(grid, "setup", {"client": np.int64(0), "server": np.int64(0)}),
-        *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
+        *overhead_terms(grid, "online", {party: up + down + 8 * each for party, each in words.items()}),
     )
 
 

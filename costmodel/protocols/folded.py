@@ -20,11 +20,28 @@ from costmodel.grid import Grid
 from costmodel.ledger import Number, Phase, Term, Transfer, Work
 from costmodel.parameters import Configuration
 from costmodel.protocols import searched
-from costmodel.protocols.searched import SearchedParameters, polynomials_of_a_node
+from costmodel.protocols.searched import (
+    SWITCH_ENDS,
+    SearchedParameters,
+    limbs_of_an_answer,
+    polynomials_of_a_mask,
+    polynomials_of_a_node,
+    polynomials_of_a_product,
+    query_words,
+    residues_of_a_query,
+)
 from costmodel.protocols.session import overhead_terms, residues, setup_terms
 from costmodel.wire import FRAME_HEADER_BYTES
 
 FORMULAS = "costmodel.folded_parameters"
+
+
+COLUMN_PRODUCTS = 10
+"""Products of the pass over the table that take as long as transforming the sum of a column back."""
+SELECTOR_PRODUCTS = 2
+"""Products that take as long as putting a selector in its place."""
+COLUMN_SCALARS = 15
+"""Products with a scalar that take as long as adding the sum of a column to what was prepared."""
 
 
 class GridParameters(SearchedParameters[FoldedParameters]):
@@ -48,13 +65,12 @@ def parameters_of(configuration: Configuration) -> FoldedParameters:
 def terms(grid: Grid) -> tuple[Term, ...]:
     """Predicted ledger of the folded query.
 
-    The size of an operation that switches keys or multiplies externally is that of the polynomials it transforms: the
-    digits of its gadget, and what they are digits of.
+    Sizes are those of what an operation repeats and of what it does besides (:mod:`costmodel.protocols.searched`).
     """
     p, tokens = GridParameters(grid), grid.tokens
     polynomials = p.array(lambda q: q.blocks * q.columns * q.selectors)
     up, down = tokens * p.array(lambda q: q.up_bytes), tokens * p.array(lambda q: q.down_bytes)
-    size = residues(grid)
+    size, words = residues(grid), query_words(tokens)
     one = np.int64(1)
     before: Phase = "offline" if grid.prepared else "online"
 
@@ -98,7 +114,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             FORMULAS,
             pieces=tokens,
         ),
-        Work("online", "client", "encrypt selectors", tokens, size, "one a token", FORMULAS),
+        Work("online", "client", "encrypt selectors", tokens, p.array(residues_of_a_query), "one a token", FORMULAS),
         server(
             before,
             "expand",
@@ -106,53 +122,60 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "tokens (nodes of the expansion)",
             p.array(polynomials_of_a_node),
         ),
-        server(before, "table pass", tokens * polynomials, "tokens blocks C d1"),
+        server(
+            before,
+            "table pass",
+            tokens * polynomials,
+            "tokens blocks C d1",
+            p.array(lambda q: 1 + COLUMN_PRODUCTS / q.selectors + SELECTOR_PRODUCTS / (q.blocks * q.columns)),
+        ),
         server(
             before,
             "square",
             tokens * p.array(lambda q: q.fold_coefficients),
             "tokens l h",
-            p.array(lambda q: 1 + q.square.digits),
+            p.array(lambda q: SWITCH_ENDS + q.square.digits),
         ),
         server(
             "online",
             "scalar product",
             (tokens if grid.prepared else 0) * polynomials,
             "tokens blocks C d1, if prepared",
+            p.array(lambda q: 1 + COLUMN_SCALARS / q.selectors),
         ),
         server(
             "online",
             "add query",
             tokens * p.array(lambda q: q.fold_coefficients if grid.prepared else q.query_coefficients),
             "tokens (l h, and d1 if not prepared)",
-            one * (4 if grid.prepared else 1),  # rows of the bits, or leaves
+            4 * p.array(lambda q: 1.0 if grid.prepared else q.fold_coefficients / q.query_coefficients),
         ),
         server(
             "online",
             "fold",
             tokens * p.array(lambda q: q.folds),
             "tokens blocks (C - 1 + log2 slots)",
-            p.array(lambda q: 2 * (1 + q.fold.digits)),
+            p.array(lambda q: polynomials_of_a_product(q.fold, q.fold_levels / max(1, q.folds))),
         ),
         server(
             "online",
             "mask",
             tokens * p.array(lambda q: q.blocks),
             "tokens blocks",
-            p.array(lambda q: 2 if q.flooding_bits else 1),  # a fresh encryption of zero has two
+            p.array(polynomials_of_a_mask),
         ),
         server(
             "online",
             "compress",
             tokens * p.array(lambda q: q.answers),
             "tokens ceil(n'/N') or blocks",
-            p.array(lambda q: 1 + q.ring_switch.digits),
+            p.array(lambda q: limbs_of_an_answer(q) / q.limbs),
         ),
         Transfer("online", "server", "answer", tokens, down, "tokens (header + N' a + n' b)", FORMULAS),
         Work("online", "client", "decrypt row", tokens, size, "one a token", FORMULAS, 1),
         *overhead_terms(grid, "setup", {"client": np.int64(0), "server": np.int64(0)}),
-        *overhead_terms(grid, before, {"client": np.int64(0), "server": np.int64(0)} if grid.prepared else {}),
-        *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
+        *overhead_terms(grid, before, {"client": np.int64(0), "server": 8 * words["client"]} if grid.prepared else {}),
+        *overhead_terms(grid, "online", {party: up + down + 8 * each for party, each in words.items()}),
     )
 
 

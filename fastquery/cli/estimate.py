@@ -7,7 +7,7 @@ from typing import Any
 
 from costmodel.estimate import Estimate, estimate
 from fastquery.cli.options import add_configuration_options, configuration_of, link_of, machine_of
-from fastquery.cli.show import bytes_text, failure_text, json_text, ledger_text, pairs, seconds_text
+from fastquery.cli.show import bytes_text, failure_text, json_text, ledger_text, packing_text, pairs, seconds_text
 
 EXAMPLE = """examples:
   fastquery estimate --table llama-7b --protocol cheetah --link 44Mbit/s,40ms
@@ -47,7 +47,7 @@ def text(result: Estimate, explain: bool) -> str:
         {
             "protocol": f"{c.protocol}, {c.table.tokens} token(s) of {c.table.rows} x {c.table.channels}",
             "ring": f"N={c.ring.degree}, q={limbs} bits, t={c.ring.plaintext_modulus}",
-            "packing": f"{c.packing.widths} bits, tile {c.packing.tile}, answers as {c.packing.output}",
+            "packing": packing_text(c.packing),
             "up": bytes_text(f["up_bytes"]),
             "down": bytes_text(f["down_bytes"]),
             "setup": bytes_text(f["setup_bytes"]),

@@ -11,7 +11,7 @@ import pandas as pd
 
 from costmodel.wire_choice import LOG2_FAILURE
 from fastquery.cli.options import parse_widths
-from fastquery.cli.show import bytes_text, failure_text, json_text, pairs, seconds_text
+from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text
 from fastquery.cli.sweep import machine_named
 from fastquery.optimizer import FLOODING_BITS, OBJECTIVES, Optimum, optimize
 from fastquery.runs import Run, run
@@ -166,7 +166,7 @@ def text(result: Optimum) -> str:
         {
             "best": f"{c.protocol}, {c.table.tokens} token(s) of {c.table.rows} x {c.table.channels}",
             "ring": f"N={c.ring.degree}, q={'+'.join(map(str, c.ring.limb_bits))} bits, t={c.ring.plaintext_modulus}",
-            "packing": f"{c.packing.widths} bits, tile {c.packing.tile}, answers as {c.packing.output}",
+            "packing": packing_text(c.packing),
             "up": bytes_text(f["up_bytes"]),
             "down": bytes_text(f["down_bytes"]),
             "setup": bytes_text(f["setup_bytes"]),

@@ -19,6 +19,7 @@ from fastquery.queries import DoesNotDecrypt, Query, query
 EXAMPLE = """examples:
   fastquery query --connect 127.0.0.1:9000 --token 77
   fastquery query --connect 127.0.0.1:9000 --token 77 --token 512 --output share.npy --json
+  fastquery query --connect 127.0.0.1:9000 --token-file - < tokens.txt   (not in the list of processes)
   fastquery query --connect 127.0.0.1:9000 --token 77 --check minilm     (of serve --reveal-shares-for-tests)
 
 The share is this client's only; the row is its sum with the server's, and neither alone says anything of it. Nobody is
@@ -38,7 +39,18 @@ def add_parser(subparsers: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--connect", required=True, metavar="HOST:PORT", help="the server")
-    parser.add_argument("--token", type=int, action="append", required=True, help="a token id; may be repeated")
+    tokens = parser.add_mutually_exclusive_group(required=True)
+    tokens.add_argument(
+        "--token",
+        type=int,
+        action="append",
+        help="a token id; may be repeated. The list of processes shows it to other users: use --token-file there",
+    )
+    tokens.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="token ids separated by spaces or line breaks; - is standard input",
+    )
     parser.add_argument(
         "--output", type=Path, metavar="FILE.npy", help="where the share is written, for the user alone"
     )
@@ -86,11 +98,14 @@ def execute(arguments: argparse.Namespace) -> int:
 
     if not 0 <= arguments.security <= 256:
         raise ValueError(f"security is {arguments.security}; it must lie between 0 and 256 bits")
+    tokens = arguments.token or read_tokens(arguments.token_file)
+    if arguments.memory < 1:
+        raise ValueError(f"memory is {arguments.memory}; it must be at least 1 MiB")
     security_bits = 0 if arguments.allow_insecure else arguments.security
     try:
         result = query(
             arguments.connect,
-            arguments.token,
+            tokens,
             requirements=Requirements(
                 security_bits, arguments.flooding_bits, arguments.failure, arguments.memory * 2**20
             ),
@@ -106,6 +121,22 @@ def execute(arguments: argparse.Namespace) -> int:
         return 1
     print(json_text(result.document()) if arguments.json else text(result))
     return 0 if result.agrees and not result.mismatches else 1
+
+
+def read_tokens(path: str) -> list[int]:
+    """Token ids of a file, or of standard input for ``-``.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or holds something else, which is not repeated: it may be a secret.
+    """
+    try:
+        return [int(word) for word in (sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")).split()]
+    except OSError as error:
+        raise ValueError(f"token-file is {path!r}, which cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"token-file is {path!r}; it must hold token ids separated by spaces or line breaks") from None
 
 
 def write_share(path: Path, shares: Any) -> None:

@@ -117,6 +117,4 @@ def text(result: Run) -> str:
         "seconds_measured", "seconds_predicted",
     ]  # fmt: skip
     table = result.comparison[columns].rename(columns={"bytes_measured": "bytes", "seconds_measured": "seconds"})
-    table["seconds_predicted"] = [seconds_text(v) if v == v else "" for v in table["seconds_predicted"]]
-    table["bytes_predicted"] = [f"{v:,.0f}" if v == v else "" for v in table["bytes_predicted"]]
     return pairs(rows) + "\n\n" + ledger_text(table, list(table.columns))

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from costmodel.parameters import Packing
+
 
 def bytes_text(size_bytes: float) -> str:
     """Bytes in full and in MB (10^6) where that helps: ``1,508,805 B (1.51 MB)``."""
@@ -34,6 +36,13 @@ def failure_text(log2_failure: float) -> str:
     return f"2^{log2_failure:.0f}" if log2_failure > -1000 else "below 2^-1000"
 
 
+def packing_text(packing: Packing) -> str:
+    """Channels of a coefficient by their bits, or by their levels where these are no powers of two."""
+    unit = "levels" if packing.levels else "bits"
+    channels = ",".join(map(str, packing.levels or packing.widths))
+    return f"{channels} {unit}, tile {packing.tile}, answers as {packing.output}"
+
+
 def pairs(rows: Mapping[str, str]) -> str:
     """Names and values in two columns."""
     width = max(len(name) for name in rows)
@@ -41,13 +50,12 @@ def pairs(rows: Mapping[str, str]) -> str:
 
 
 def ledger_text(ledger: pd.DataFrame, columns: list[str]) -> str:
-    """A ledger as text, empty cells blank."""
+    """A ledger as text, empty cells blank; names of columns begin with what is in them."""
     shown = ledger[columns].copy()
-    if "bytes" in shown:
-        shown["bytes"] = [f"{v:,.0f}" if pd.notna(v) else "" for v in shown["bytes"]]
-    for column in shown:
-        if str(column).endswith("seconds"):
-            shown[column] = [seconds_text(v) if pd.notna(v) else "" for v in shown[column]]
+    for kind, as_text in (("count", "{:,.10g}".format), ("bytes", "{:,.0f}".format), ("seconds", seconds_text)):
+        for column in columns:
+            if column.startswith(kind):
+                shown[column] = [as_text(value) if pd.notna(value) else "" for value in shown[column]]
     return shown.fillna("").to_string(index=False)
 
 

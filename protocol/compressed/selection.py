@@ -3,9 +3,10 @@
 A one, encrypted without noise, is multiplied by X^-(2^k) or left as it is, as bit k of l says. The result is then
 handed down a binary tree over the blocks: a bit times a node goes to one side, the rest of the node to the other.
 
-Products with the bits are external ones by approximate gadgets. Multiplying BFV ciphertexts instead multiplies all
-noise by t sqrt(N), that of the expansion's key switches included, and takes a selector a block where here the bits of
-its number do: with 40 bits of flooding it holds no ring that is as small, and a query is ten times as long.
+Products with the bits are external ones by approximate gadgets, whose noise adds up along the tree. Multiplying BFV
+ciphertexts instead multiplies all noise by t sqrt(N/18), that of the expansion's key switches included, so that there
+can be one such product only: a monomial of N/s coefficients then has to be sent, and a selector for every block, where
+here the bits of the row's number are all there is.
 """
 
 from __future__ import annotations

@@ -153,21 +153,32 @@ class CompressedSession:
         ProtocolError
             If a query is not of these parameters or its counter is not the next.
         """
-        queries = [decode_query(self._server.parameters, body) for body in bodies]
-        for query in queries:
-            if query.counter != self._next:
-                raise ProtocolError(
-                    f"query has counter {query.counter} in place of {self._next}: two queries under one counter would "
-                    "show the difference of their tokens"
-                )
-            self._next += 1
+        queries = [self._next_query(body) for body in bodies]
         for first in range(0, len(queries), TOKENS_TOGETHER):
             selectors = [self._selectors(query) for query in queries[first : first + TOKENS_TOGETHER]]
             for packed in self._packed(np.stack(selectors)):
                 yield self._finish(packed)
 
+    def _next_query(self, body: bytes) -> Query:
+        query = decode_query(self._server.parameters, body)
+        if query.counter != self._next:
+            raise ProtocolError(
+                f"query has counter {query.counter} in place of {self._next}: two queries under one counter would "
+                "show the difference of their tokens"
+            )
+        self._next += 1
+        return query
+
+    def selectors(self, body: bytes) -> NDArray[np.uint64]:
+        """Return what a query becomes, X^-l in the row's block: (2, blocks, table limbs, N) in evaluation form."""
+        return self._selectors(self._next_query(body))
+
+    def masked(self, body: bytes, mask: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return the un-switched answer less a given mask, (packed, 2, table limbs, N) of coefficients."""
+        (packed,) = self._packed(self.selectors(body)[None])
+        return masked(self._server.parameters, self._server.table_ring, packed, mask, self._public_key)
+
     def _selectors(self, query: Query) -> NDArray[np.uint64]:
-        """The blocks' ciphertexts of a query, (2, blocks, table limbs, N) in evaluation form."""
         p, ring = self._server.parameters, self._server.ring
         with self.meter.work("expand", p.expansion_switches):
             leaves = expand(expand_seed(self._seed, QUERY_LABEL, query.counter, ring), self._expansion, p, ring)

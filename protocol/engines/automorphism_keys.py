@@ -43,10 +43,9 @@ class AutomorphismKeys:
 
     def generate(self, key: Any, secret: SecretKey, meter: Meter) -> Iterator[bytes]:
         """Fresh keys of a secret key, given as OpenFHE's and as residues."""
-        context = self._ring.context
         for exponent in self.exponents:
             with meter.work("generate switching key"):
-                made = context.EvalAutomorphismKeyGen(key, [exponent])
+                made = self._made(key, exponent)
                 renewed = renewed_automorphism_keys(secret, made, [exponent], self._digit_bits)
             yield _untagged(renewed, key)
 
@@ -66,9 +65,14 @@ class AutomorphismKeys:
 
     def _template(self, exponent: int) -> Template:
         key = self._ring.context.KeyGen().secretKey
-        made = self._ring.context.EvalAutomorphismKeyGen(key, [exponent])
-        serialised = self._ring.library.Serialize(made, self._ring.library.BINARY)
+        serialised = self._ring.library.Serialize(self._made(key, exponent), self._ring.library.BINARY)
         return Template("key", _untagged(serialised, key), self._ring.elements)
+
+    def _made(self, key: Any, exponent: int) -> Any:
+        """A key of OpenFHE's making, of which its process-wide map keeps none."""
+        made = self._ring.context.EvalAutomorphismKeyGen(key, [exponent])
+        self._ring.library.CryptoContext.ClearEvalAutomorphismKeys()
+        return made
 
 
 def _untagged(serialised: bytes, key: Any) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from costmodel.parameters import Configuration
 from protocol.meter import Meter
@@ -45,6 +45,11 @@ class Shapes:
     query: Shape
     answer: Shape
     kept_bytes: int = 0  # by a server's session besides its messages: keys ready for use, and what is prepared
+
+
+def root_mean_square_bits(errors: ArrayLike) -> float:
+    """log2 of the root mean square of errors; of none at all, which only a made-up answer has, that of the least."""
+    return float(np.log2(max(np.sqrt(np.mean(np.square(errors))), np.finfo(np.float64).tiny)))
 
 
 class ClientEngine(Protocol):

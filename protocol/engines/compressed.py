@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,9 +17,10 @@ from costmodel.protocols.compressed import parameters_of
 from protocol.compressed.client import CompressedClient
 from protocol.compressed.server import CompressedServer, CompressedSession
 from protocol.elements import middle_element
-from protocol.engines.base import NOTHING, Engine, Progress, Shape, Shapes, Shares
+from protocol.engines.base import NOTHING, Engine, Progress, Shape, Shapes, Shares, root_mean_square_bits
 from protocol.errors import ProtocolError
 from protocol.meter import Meter
+from protocol.residue.sampling import check_noise
 from protocol.seeds import SeedRecord
 from quantize.packing import UnsignedArray
 
@@ -41,6 +43,7 @@ class CompressedClientEngine:
 
     def __init__(self, configuration: Configuration, tokens: int, meter: Meter, seeds: SeedRecord) -> None:
         parameters = parameters_of(configuration)
+        check_noise(configuration.ring.sigma)
         self.shapes = _shapes(parameters, tokens)
         self._client = CompressedClient(parameters, seeds, meter)
         self._sample: list[bytes] = []
@@ -73,8 +76,7 @@ class CompressedClientEngine:
 
     def noise_bits(self) -> float:
         """log2 of the root mean square error over the coefficients of some rows, as a fraction of q/t."""
-        errors = [self._client.relative_errors(answer) for answer in self._sample]
-        return float(np.log2(np.sqrt(np.mean(np.square(errors)))))
+        return root_mean_square_bits([self._client.relative_errors(answer) for answer in self._sample])
 
 
 class CompressedServerEngine:
@@ -82,6 +84,7 @@ class CompressedServerEngine:
 
     def __init__(self, configuration: Configuration, coefficients: UnsignedArray, meter: Meter) -> None:
         self.parameters = parameters_of(configuration)
+        check_noise(configuration.ring.sigma)
         middle = middle_element(configuration.packing.field_moduli)
         self.server = CompressedServer(self.parameters, coefficients, middle, meter)
 
@@ -117,6 +120,7 @@ class CompressedSessionEngine:
             yield answer.body
 
 
+@lru_cache(maxsize=64)
 def warm_up(configuration: Configuration) -> None:
     """Compile or load every kernel that a configuration uses, by a lookup in a small table."""
     fields = len(configuration.packing.widths)

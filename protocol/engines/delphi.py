@@ -68,8 +68,8 @@ def check_split(configuration: Configuration) -> None:
     """
     if configuration.prepared:
         raise ValueError("prepared is true; with option delphi the whole product is offline already")
-    if configuration.protocol == "folded":
-        raise ValueError("options has 'delphi'; the folded query is no vector that could be random")
+    if configuration.protocol in ("folded", "compressed"):
+        raise ValueError(f"options has 'delphi'; the {configuration.protocol} query is no vector that could be random")
 
 
 def _warm_up() -> None:

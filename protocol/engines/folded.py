@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from costmodel.packing import field_moduli
 from costmodel.parameters import Configuration
 from costmodel.protocols.folded import parameters_of
 from protocol.elements import middle_element
-from protocol.engines.base import NOTHING, Engine, Progress, Shape, Shapes, Shares
+from protocol.engines.base import NOTHING, Engine, Progress, Shape, Shapes, Shares, root_mean_square_bits
 from protocol.errors import ProtocolError
 from protocol.folded.client import FoldedClient
 from protocol.folded.server import FoldedServer, FoldedSession
@@ -87,8 +88,7 @@ class FoldedClientEngine:
 
     def noise_bits(self) -> float:
         """log2 of the root mean square error over the coefficients of some rows, as a fraction of q/t."""
-        errors = [self._client.relative_errors(answer) for answer in self._sample]
-        return float(np.log2(np.sqrt(np.mean(np.square(errors)))))
+        return root_mean_square_bits([self._client.relative_errors(answer) for answer in self._sample])
 
 
 class FoldedServerEngine:
@@ -123,8 +123,7 @@ class FoldedSessionEngine:
 
     def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
         """Everything on the a of the queries to come; an empty frame says that it is done."""
-        for counter in range(self._tokens):
-            self._opened().prepare(counter)
+        self._opened().prepare_many(range(self._tokens))
         yield b""
 
     def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
@@ -144,6 +143,7 @@ class FoldedSessionEngine:
         return self._session
 
 
+@lru_cache(maxsize=64)
 def warm_up(configuration: Configuration) -> None:
     """Compile or load every kernel that a configuration uses, by a lookup in a small table."""
     fields = len(configuration.packing.widths)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from costmodel.parameters import Configuration
-from protocol.elements import middle_element
 from protocol.engines.automorphism_keys import AutomorphismKeys
 from protocol.engines.base import Engine, Progress
-from protocol.engines.openfhe_parties import IntArray, OpenFHEPlan, OpenFHESession, check_executed, client_of
+from protocol.engines.openfhe import TilePlan, TileServer, TileSession
+from protocol.engines.openfhe_parties import IntArray, check_executed, client_of
 from protocol.engines.openfhe_ring import OpenFHERing
 from protocol.layout import Layout
 from protocol.meter import Meter
@@ -31,7 +31,7 @@ from protocol.residue.packlwes import (
 from quantize.packing import UnsignedArray
 
 
-class PackedPlan(OpenFHEPlan):
+class PackedPlan(TilePlan):
     """One column a polynomial, and the trees that pack their results."""
 
     def __init__(self, configuration: Configuration, allow_insecure: bool) -> None:
@@ -52,14 +52,6 @@ class PackedPlan(OpenFHEPlan):
         self.answers = packed_polynomials(self.layout.columns, degree)
         self._answer, self._coefficient = packed_positions(self.layout.columns, degree)
 
-    def query(self, token: int) -> IntArray:
-        """The one-hot polynomials of a token, (inputs, N)."""
-        return self.layout.query(token)
-
-    def vector(self, values: IntArray) -> IntArray:
-        """The polynomials of any vector (m,), (inputs, N)."""
-        return self.layout.vector(values)
-
     def used(self, answer: int) -> IntArray:
         """Coefficients of a packed answer that hold a result each."""
         used: IntArray = self._coefficient[self._answer == answer]
@@ -74,8 +66,8 @@ class PackedPlan(OpenFHEPlan):
         return self.used(0)
 
 
-class PackedServer:
-    """The server's kernels; the table is encoded as by :class:`protocol.engines.openfhe.OpenFHEServer`."""
+class PackedServer(TileServer):
+    """The server whose products are packed."""
 
     def __init__(
         self,
@@ -86,56 +78,36 @@ class PackedServer:
         allow_insecure: bool,
     ) -> None:
         self.plan = plan = PackedPlan(configuration, allow_insecure)
-        layout = plan.layout
-        self.middle = middle_element(configuration.packing.field_moduli)
-        self.polynomials: list[list[Any]] = []
-        with meter.work("encode table"):
-            self.constant = self._encode(layout.constant_polynomial(self.middle))
-        for output in range(layout.outputs):
-            with meter.work("encode table", layout.inputs):
-                tiles = (
-                    layout.table_polynomial(coefficients, block, output, self.middle) for block in range(layout.inputs)
-                )
-                self.polynomials.append([self._encode(tile) for tile in tiles])
-            progress("encoding table", output + 1, layout.outputs)
-        monomials = np.eye(1, layout.degree, dtype=np.int64)[0]
-        self.shifts = [
-            plan.ring.encode(np.roll(monomials, layout.degree >> level)) for level in range(1, plan.depth + 1)
-        ]
+        super().__init__(plan, configuration, coefficients, meter, progress)
+        degree = plan.layout.degree
+        monomials = np.eye(1, degree, dtype=np.int64)[0]
+        self.shifts = [plan.ring.encode(np.roll(monomials, degree >> level)) for level in range(1, plan.depth + 1)]
 
-    def _encode(self, polynomial: IntArray) -> Any:
+    def _arranged(self, tile: IntArray) -> IntArray:
         """A tile times X^-(N-1), so that its result is the constant coefficient.
 
         All but one of its entries w change their sign, and are entered as 2 c - w for the middle c, so that all are
         unsigned and the centred ones are right.
         """
-        return self.plan.ring.encode(np.concatenate([polynomial[-1:], 2 * self.middle - polynomial[:-1]]))
+        return np.concatenate([tile[-1:], 2 * self.middle - tile[:-1]])
 
     def session(self, tokens: int, meter: Meter) -> PackedSession:
         """Kernels for one client that looks so many rows up together."""
         return PackedSession(self, tokens, meter)
 
 
-class PackedSession(OpenFHESession):
+class PackedSession(TileSession):
     """One client's keys and queries."""
 
     def __init__(self, server: PackedServer, tokens: int, meter: Meter) -> None:
-        super().__init__(server.plan, server.middle, tokens, meter)
+        super().__init__(server, server.plan, tokens, meter)
         self._server = server
         self._depth = server.plan.depth
         self._exponents = server.plan.exponents
 
     def _products(self, frames: Sequence[bytes]) -> Iterator[Any]:
-        return self._pack(self._leaves(self._read(frames)))
-
-    def _leaves(self, query: list[Any]) -> Iterator[Any]:
-        """Products of the query with every column of the centred table, results at the constant coefficients."""
-        constant = self._inner_product(query, [self._server.constant] * len(query))
-        for polynomials in self._server.polynomials:
-            product = self._inner_product(query, polynomials)
-            with self._meter.work("centre"):
-                centred = self._plan.ring.context.EvalSub(product, constant)
-            yield centred
+        """Of a token's query with every column, their results at the constant coefficients, packed."""
+        return self._pack(super()._products(frames))
 
     def _pack(self, leaves: Iterator[Any]) -> Iterator[Any]:
         """Trees over contiguous leaves; a node whose sibling is missing is joined with nothing."""

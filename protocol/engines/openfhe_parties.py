@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
-from protocol.engines.base import NOTHING, Shape, Shapes, Shares
+from protocol.engines.base import NOTHING, Shape, Shapes, Shares, root_mean_square_bits
 from protocol.engines.openfhe_ring import OpenFHERing
 from protocol.meter import Meter
 from protocol.openfhe_library import check_process
@@ -87,8 +87,10 @@ def check_executed(configuration: Configuration) -> None:
     Raises
     ------
     ValueError
-        If answers are to be flooded, or queries prepared.
+        If answers are to be flooded, queries prepared, or secrets Gaussian.
     """
+    if configuration.ring.secret != "ternary":
+        raise ValueError(f"ring.secret is {configuration.ring.secret!r}; keys are made for ternary ones")
     if configuration.flooding_bits:
         raise ValueError(f"flooding_bits is {configuration.flooding_bits}; the openfhe engine floods nothing: 0")
     if configuration.prepared:
@@ -175,7 +177,7 @@ class OpenFHEClient:
         (ring, secret), modulus, used = self.residues(), plan.modulus, plan.measured()
         phases = np.stack([phase(secret, read_polynomials(one, ring))[..., used] for one in self._sample])
         errors = noise(ring, phases, scale_down(phases, ring, modulus), modulus)
-        return float(np.log2(np.sqrt(np.mean(np.square(errors))) * modulus / float(ring.modulus)))
+        return root_mean_square_bits(errors * (modulus / float(ring.modulus)))
 
     def residues(self) -> tuple[ResidueRing, SecretKey]:
         """Ring and secret as residues."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +12,8 @@ from protocol.folded.gadget import GadgetKey
 from protocol.folded.layout import answer_positions, row_positions
 from protocol.folded.messages import Answer
 from protocol.randomness import sample_uniform
-from protocol.residue import modular
 from protocol.residue.ciphertext import encrypt_zero
+from protocol.residue.flooding import flooding
 from protocol.residue.ring import Ring
 from protocol.residue.rounding import drop_limbs, scale_up
 from protocol.residue.switch import switch_modulus
@@ -54,23 +53,9 @@ def mask(
     used = b[block, coefficient].T
     used = ring.subtract(used, scale_up(drawn, ring, t))
     if p.flooding_bits:
-        used = ring.add(used, flooding(p, ring, p.row_coefficients))
+        used = ring.add(used, flooding(ring, p.flooding_log2_bound + 1, (p.row_coefficients,)))
     b[block, coefficient] = used.T
     return Masked(out, (drawn + np.uint64(middle % t)) % np.uint64(t))
-
-
-def flooding(parameters: FoldedParameters, ring: Ring, count: int) -> NDArray[np.uint64]:
-    """Return residues (limbs, count) of fresh integers uniform in [-2^f, 2^f)."""
-    width = parameters.flooding_log2_bound + 1
-    words = np.frombuffer(os.urandom(16 * count), dtype="<u8").reshape(2, count)
-    kept = [min(width, 64), max(width - 64, 0)]
-    low, high = (words[k] & np.uint64((1 << kept[k]) - 1) for k in range(2))
-    limbs = []
-    for q in ring.moduli:
-        shifted = modular.multiply(high % np.uint64(q), np.array((1 << 64) % q, dtype=np.uint64), q)
-        centre = np.array((1 << parameters.flooding_log2_bound) % q, dtype=np.uint64)
-        limbs.append(modular.subtract(modular.add(shifted, low % np.uint64(q), q), centre, q))
-    return np.stack(limbs)
 
 
 def compress(parameters: FoldedParameters, ring: Ring, masked: Masked, ring_switch: GadgetKey | None) -> Answer:

@@ -104,10 +104,10 @@ class FoldedClient:
             elements = gadget_elements(ring.modulus, p.fold)
             message[p.selectors :] = [bit * element for bit in place.bits for element in elements]
             a = expand(self._seed, QUERY_LABEL, counter, ring)
-            noise = sample_noise(ring, ())
-            masked = ring.to_integers(ring.subtract(noise, ring.inverse(self.secret.multiply(a))))
+            masked = ring.subtract(sample_noise(ring, ()), ring.inverse(self.secret.multiply(a)))
+            b = ring.to_integers(masked[:, leaf_positions(p)])
             # N*b, which is all that the server makes of b: N times the encryption of message/N
-            sent = [int(m) + p.degree * int(b) for m, b in zip(message, masked[leaf_positions(p)], strict=True)]
+            sent = [int(m) + p.degree * int(x) for m, x in zip(message, b, strict=True)]
             return encode_query(
                 p,
                 Query(

@@ -20,6 +20,8 @@ Word = TypeVar("Word", np.int64, np.uint64)
 
 _LARGEST_PLAINTEXT_MODULUS = 1 << 31
 """That OpenFHE encodes; moduli, roots and secrets do not depend on it."""
+_PLAINTEXT_MODULUS = 1 << 20
+"""With which OpenFHE makes as many limbs as are asked for."""
 
 
 def openfhe_context(parameters: FoldedParameters) -> Any:
@@ -30,7 +32,7 @@ def openfhe_context(parameters: FoldedParameters) -> Any:
 
 @lru_cache(maxsize=8)
 def _ring(degree: int, limb_bits: tuple[int, ...]) -> Ring:
-    return read_ring(generate_context(RingParameters(degree, limb_bits, 2)))
+    return read_ring(generate_context(RingParameters(degree, limb_bits, _PLAINTEXT_MODULUS)))
 
 
 def query_ring(parameters: FoldedParameters) -> Ring:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from costmodel import folded_search
 from costmodel.estimate import estimate
 from costmodel.expanded import Gadget
 from costmodel.folded_noise import (
@@ -25,7 +27,14 @@ from costmodel.folded_noise import (
     worst_product_variance,
 )
 from costmodel.folded_parameters import FoldedParameters
-from costmodel.folded_search import RINGS, choose_parameters, element_bound, least_security_bits, ring_choices
+from costmodel.folded_search import (
+    RINGS,
+    RingChoice,
+    choose_parameters,
+    element_bound,
+    least_security_bits,
+    ring_choices,
+)
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
@@ -182,6 +191,23 @@ def test_more_of_anything_is_no_less_noise() -> None:
     ):
         assert folded_noise(changed, 1000.0).total > base
     assert folded_noise(p, 2000.0).total > base
+
+
+@pytest.mark.parametrize(("rows", "channels", "flooding_bits"), [(700, 4096, 0), (300, 40, 0), (900, 5120, 40)])
+def test_bounds_leave_out_nothing_cheaper(rows: int, channels: int, flooding_bits: int) -> None:
+    """The search that stops early against one that looks at every choice."""
+    ring = (RingChoice(4096, (53, 53), 2048),)
+    found = choose_parameters(rows, channels, (4, 3), flooding_bits, rings=ring)
+    task = folded_search._Task(
+        rows, found.row_coefficients, found.element_bound, found.plaintext_modulus, flooding_bits, -40, found.sigma
+    )
+    every = [
+        candidate
+        for shape in folded_search._shapes(task, ring[0])
+        for candidate in folded_search._candidates(shape, folded_search.BYTE_S, math.inf)
+    ]
+    cheapest = min(candidate.cost for candidate in every if failure(candidate.parameters) <= -40)
+    assert cheapest in [candidate.cost for candidate in every if candidate.parameters == found]
 
 
 @pytest.mark.parametrize("prepared", [False, True])

@@ -89,4 +89,4 @@ def test_the_table_stands_between_its_markers_and_nothing_else_changes() -> None
 @pytest.mark.slow
 def test_every_design_runs_on_a_small_table(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--table", "600x48", "--spu", "nowhere"])
-    assert capsys.readouterr().out.count("| measured |") == 12
+    assert capsys.readouterr().out.count("| measured |") == 15

@@ -16,6 +16,7 @@ from costmodel.link import Link, parse_link
 from costmodel.packing import required_plaintext_bits
 from costmodel.parameters import Table
 from costmodel.presets import configuration
+from costmodel.protocols.registry import PROTOCOLS
 from fastquery import ranges, sweeps
 from fastquery.cli import main
 from fastquery.spaces import chosen_widths
@@ -190,6 +191,12 @@ def test_ring_degrees_double_and_links_have_units() -> None:
         (["--ablation", "packing", "--ring", "q=14:60"], "limb of 14 bits"),
         (["--limit", "0"], "limit is 0"),
         (["--link", "5"], "has no unit"),
+        (["--ring", "N=2048:5000"], "both ends of a range must be powers of two"),
+        (["--ring", "N=2048,p=50,q=40"], "ring.q has 40 bits at most; it must have more than the plaintext modulus"),
+        (["--packing", "4,3,3", "--ring", "p=10,q=50"], "ring.p is 10 at most; packing 4,3,3 needs 13 bits or more"),
+        (["--set", "query_bits=150"], "query_bits is 150; it must be at most"),
+        (["--set", "prepared=maybe"], "prepared is 'maybe'; it must be true or false"),
+        (["--flooding-bits", "x"], "flooding_bits is 'x'"),
     ],
 )
 def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,6 +204,39 @@ def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["estimate", "--link", "9Mbps"], "link rate '9Mbps': unknown unit 'Mbps'"),
+        (["estimate", "--packing", "4.3.3"], "packing is '4.3.3'"),
+        (["estimate", "--engine", "sael"], "invalid choice: 'sael'"),
+        (["estimate", "--explian"], "unrecognized arguments: --explian"),
+        (["sweep", "--ablation", "pack"], "invalid choice: 'pack'"),
+    ],
+)
+def test_errors_of_single_options_are_one_line_too(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "--help" in error
+    assert error.count("\n") == 1
+
+
+def test_flooding_takes_a_range_and_bits_above_q_are_left_out() -> None:
+    assert sweep(flooding_bits="0:40:20", table="3000x96")["flooding_bits"].tolist() == [0, 20, 40]
+    named = sweep(fields={"query_bits": "1:90"}, table="3000x96", flooding_bits=0)
+    assert named["query_bits"].max() == named["limb_bits_0"].iloc[0]
+
+
+def test_an_unknown_protocol_is_told_all_that_there_are() -> None:
+    with pytest.raises(ValueError, match=", ".join(PROTOCOLS)):
+        sweep(protocol="chetah")
 
 
 def test_the_command_prints_one_json_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from costmodel.estimate import estimate
+from costmodel.estimate import Estimate, estimate
 from costmodel.parameters import Configuration, Ring, Table
 from costmodel.presets import executable
 from protocol.channel import Channel
@@ -102,3 +103,14 @@ def test_a_published_ring_below_the_bound_is_accepted_by_who_asks_for_it() -> No
     with pytest.raises(ValueError, match="bits of security"):
         Requirements(log2_failure=0).check(weak)
     Requirements(security_bits=0, log2_failure=0).check(weak)
+
+
+@pytest.mark.parametrize("figure", ["security_bits", "log2_failure"])
+def test_a_figure_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch, figure: str) -> None:
+    def nowhere(configuration: Configuration) -> Estimate:
+        right = estimate(configuration)
+        return replace(right, figures={**right.figures, figure: math.nan})
+
+    monkeypatch.setattr("protocol.requirements.estimate", nowhere)
+    with pytest.raises(ValueError, match="nan"):
+        Requirements().check(own(LLAMA))

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from costmodel.estimate import terms
 from costmodel.grid import Grid
 from costmodel.ledger import Work
-from costmodel.machine import default_machine, machine_toml, read_machine
+from costmodel.machine import UnitCost, default_machine, machine_toml, read_machine
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import executable
 from validate.calibration import Observation, calibrated, calibration_sample, fit_unit, fit_units, observations
-from validate.measurement import idealised, idealised_ledger, pooled_noise_bits
+from validate.measurement import idealised, idealised_ledger, pooled_noise_bits, sampling_bits
 
 SHAPES = [(1, 2048), (8, 2048), (1, 16384), (64, 4096), (512, 8192)]
 
@@ -42,6 +42,25 @@ def test_the_fit_errs_as_often_above_as_below() -> None:
     assert fit_unit(rows).element_s == pytest.approx(1e-6, rel=0.05)
 
 
+def test_what_two_entries_leave_open_is_settled_by_the_base_at_the_measured_speed() -> None:
+    base = UnitCost(1e-5, 1e-9, batch_s=1e-3)
+    rows = [Observation("work", 8.0, size, (2 * float(base.seconds(8, size)),) * 3) for size in (2048.0, 2100.0)]
+    far = (1000.0, 32768.0)
+    known = fit_units(rows, {"work": base}, {"work": [(8.0, 2048.0), far]})["work"]
+    assert known.seconds(*far) == pytest.approx(2 * base.seconds(*far), rel=0.05)
+    assert known.seconds(8, 2048) == pytest.approx(2 * base.seconds(8, 2048), rel=0.05)
+    alone = fit_units(rows)["work"]
+    assert alone.seconds(*far) != pytest.approx(2 * base.seconds(*far), rel=0.05)
+
+
+def test_many_entries_outweigh_the_base() -> None:
+    base = UnitCost(0.0, 1e-6, batch_s=0.0)
+    rows = observed(1e-3, 1e-5, 1e-9) * 6
+    unit = fit_units(rows, {"work": base}, {"work": list(SHAPES)})["work"]
+    for count, size in SHAPES:
+        assert unit.seconds(count, size) == pytest.approx(1e-3 + count * (1e-5 + 1e-9 * size), rel=0.25)
+
+
 def test_contention_moves_the_interval_and_not_the_cost() -> None:
     quiet = (0.010,) * 8
     rows = [
@@ -62,6 +81,12 @@ def test_one_absurd_repetition_does_not_make_the_interval() -> None:
 def test_idealised_seconds_are_near_the_quickest() -> None:
     seconds = 0.01 * (1 + np.random.default_rng(0).exponential(0.3, 20))
     assert seconds.min() <= idealised(seconds) <= np.median(seconds)
+
+
+def test_the_sampling_error_of_noise_is_that_of_normal_errors() -> None:
+    errors = np.random.default_rng(0).normal(size=(4000, 256))
+    measured = np.log2(np.sqrt(np.mean(errors**2, axis=1)))
+    assert sampling_bits(256) == pytest.approx(float(np.std(measured)), rel=0.05)
 
 
 def test_noise_is_pooled_as_a_mean_square() -> None:

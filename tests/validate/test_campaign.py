@@ -118,6 +118,28 @@ def test_a_byte_more_is_found(folder: Path, found: Campaign, monkeypatch: pytest
     assert changed.verdicts()["bytes equal in every run"] == "fails"
 
 
+@pytest.mark.parametrize(
+    ("error", "noise", "verdict"),
+    [(0.09, 0.5, "holds"), (0.12, 0.08, "fails"), (0.12, 0.15, "noise"), (0.24, 0.15, "noise"), (0.26, 0.15, "fails")],
+)
+def test_the_machines_noise_excuses_no_more_than_itself(
+    found: Campaign, monkeypatch: pytest.MonkeyPatch, error: float, noise: float, verdict: str
+) -> None:
+    figures = {**found.summary(), "server_error_median": error, "machine_noise_server": noise}
+    monkeypatch.setattr(Campaign, "summary", lambda self: figures)
+    assert found.verdicts()["server seconds within 10% (median)"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("off_bits", "verdict"), [(0.49, "holds"), (-0.49, "holds"), (0.51, "fails"), (-0.51, "fails")]
+)
+def test_noise_must_be_within_half_a_bit_whatever_its_sampling_error(
+    found: Campaign, off_bits: float, verdict: str
+) -> None:
+    runs = found.runs.assign(predicted_noise_bits=found.runs["noise_bits"] + off_bits, noise_sampling_bits=9.0)
+    assert replace(found, runs=runs).verdicts()["noise within half a bit"] == verdict
+
+
 def test_a_campaign_is_summarised_in_toml(folder: Path, found: Campaign) -> None:
     document = tomllib.loads((folder / "campaign.toml").read_text())
     assert document["seed"] == 5

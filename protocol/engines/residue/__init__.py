@@ -7,6 +7,7 @@ Fresh ciphertexts are seeded, and everything travels in as many bits as the nois
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from quantize.packing import UnsignedArray
 __all__ = ["ENGINE", "Plan", "ResidueClient", "ResidueServer", "ResidueSession", "warm_up"]
 
 
+@lru_cache(maxsize=64)
 def warm_up(configuration: Configuration, allow_insecure: bool) -> None:
     """Compile or load every kernel that a configuration uses, by a lookup in a small table.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
-from protocol.engines.base import Shares
+from protocol.engines.base import Shares, root_mean_square_bits
 from protocol.engines.residue.messages import Residues, pack_limbs, unpack
 from protocol.engines.residue.plan import Plan
 from protocol.meter import Meter
@@ -130,7 +130,7 @@ class ResidueClient:
         plan = self._plan
         phases, values = (np.stack(part) for part in zip(*self._sample[:NOISE_SAMPLE_TOKENS], strict=True))
         errors = noise(plan.ring, phases, values, plan.plaintext_modulus)
-        return float(np.log2(np.sqrt(np.mean(np.square(errors))) * plan.plaintext_modulus / float(plan.ring.modulus)))
+        return root_mean_square_bits(errors * (plan.plaintext_modulus / float(plan.ring.modulus)))
 
     def _fresh_seed(self) -> bytes:
         seed = new_seed()

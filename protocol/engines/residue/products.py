@@ -63,7 +63,8 @@ class Products:
                 answers[:, first : first + chunk] = np.moveaxis(products, 0, 1)
                 continue
             for token, packer in enumerate(packers):
-                self._push(packer, products[:, token], first)
+                # Contiguous, since a kernel is compiled for every layout, and no warming up sees that of many tokens.
+                self._push(packer, np.ascontiguousarray(products[:, token]), first)
         if packers:
             with self._meter.work("merge", tokens * packing_merges(plan.leaves, plan.gap)):
                 for token, packer in enumerate(packers):

@@ -55,6 +55,7 @@ class Side:
 N2048 = (RingChoice(2048, (53,), 2048),)
 N4096 = (RingChoice(4096, (53, 53), 4096),)
 SWITCHED = (RingChoice(4096, (53, 53), 2048),)
+THREE_LIMBS = (RingChoice(8192, (53, 53, 53), 4096),)
 
 # rows, channels, widths, flooding bits, options: what each is for
 SHAPES: dict[str, tuple[int, int, tuple[int, ...], int, dict[str, Any]]] = {
@@ -66,6 +67,7 @@ SHAPES: dict[str, tuple[int, int, tuple[int, ...], int, dict[str, Any]]] = {
     "flooded, both halves": (130, 5120, (4, 3), 40, {"rings": SWITCHED}),
     "flooded, 13 bits": (150, 4096, (4, 3, 3), 40, {"rings": SWITCHED}),
     "two limbs, wide plaintext": (60, 4096, (4,), 0, {"rings": N4096, "plaintext_modulus": 1 << 37}),
+    "three limbs, wide plaintext, flooded": (40, 4096, (4,), 40, {"rings": THREE_LIMBS, "plaintext_modulus": 1 << 37}),
     "modulus no power of two": (60, 4000, (4,), 10, {"rings": N4096, "plaintext_modulus": 8000}),
     "a single row": (1, 3, (2,), 0, {"rings": N2048}),
 }

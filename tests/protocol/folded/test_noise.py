@@ -23,8 +23,8 @@ from costmodel.folded_search import choose_parameters
 from protocol.folded.context import query_ring
 from protocol.folded.expansion import expand, expansion_exponents, leaf_positions
 from protocol.folded.gadget import GadgetKey, external_products, gadget_elements, generate_key
-from protocol.folded.products import Factors
 from protocol.folded.layout import row_positions
+from protocol.folded.products import Factors
 from protocol.residue.ciphertext import SecretKey, expand_many, noise, phase
 from protocol.residue.keyswitch import apply_automorphism
 from protocol.residue.sampling import new_seed

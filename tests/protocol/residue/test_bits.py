@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.residue.bits import pack_bits, packed_bytes, unpack_bits
+from protocol.residue.bits import pack_bits, pack_integers, packed_bytes, unpack_bits, unpack_integers
 
 
 @settings(deadline=None)
@@ -50,3 +50,19 @@ def test_wrong_widths_counts_and_values() -> None:
         unpack_bits(b"", -1, 3)
     with pytest.raises(ValueError, match="value 8 needs more than 3 bits"):
         pack_bits(np.array([8], dtype=np.uint64), 3)
+
+
+@given(st.integers(1, 130), st.lists(st.integers(0, 2**130 - 1), max_size=20))
+def test_integers_of_any_width_take_the_same_form(bits: int, values: list[int]) -> None:
+    kept = [value % 2**bits for value in values]
+    data = pack_integers(kept, bits)
+    assert unpack_integers(data, len(kept), bits) == kept
+    if bits <= 64:
+        assert data == pack_bits(np.array(kept, dtype=np.uint64), bits)
+
+
+def test_malformed_integers() -> None:
+    with pytest.raises(ValueError, match="take 3"):
+        unpack_integers(b"12", 2, 11)
+    with pytest.raises(ValueError, match="padding"):
+        unpack_integers(b"\0\0\x40", 2, 11)

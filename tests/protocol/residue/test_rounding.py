@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.residue.ring import Ring
-from protocol.residue.rounding import scale_down, scale_up
+from protocol.residue.rounding import drop_limbs, scale_down, scale_up
 
 RINGS = [(16, 30, 1), (16, 61, 1), (16, 30, 2), (16, 61, 2), (16, 54, 2)]
 
@@ -57,3 +57,25 @@ def test_range_of_the_modulus_and_the_values(make_ring: Callable[..., Ring]) -> 
             scale_up(zeros[0], ring, t)
     with pytest.raises(ValueError, match="value 8 is not below the modulus 8"):
         scale_up(np.full(16, 8, dtype=np.uint64), ring, 8)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from([(30, 2), (61, 2), (54, 3)]), st.lists(fractions, min_size=16, max_size=16), st.integers(1, 3))
+def test_limbs_are_dropped_with_rounding(
+    make_ring: Callable[..., Ring], size: tuple[int, int], places: list[int], kept: int
+) -> None:
+    """Of two limbs dropped one after the other the second rounding comes on top."""
+    ring = make_ring(16, *size)
+    kept = min(kept, ring.limbs)
+    integers = [ring.modulus * place >> 64 for place in places]
+    dropped = drop_limbs(residues_of(integers, ring), ring, kept)
+    left = integers
+    for q in reversed(ring.moduli[kept:]):
+        left = [(2 * x + q) // (2 * q) for x in left]
+    np.testing.assert_array_equal(dropped, residues_of(left, ring.first(kept)))
+
+
+def test_three_limbs_are_not_scaled_down(make_ring: Callable[..., Ring]) -> None:
+    ring = make_ring(16, 54, 3)
+    with pytest.raises(ValueError, match="drop one"):
+        scale_down(residues_of([1] * 16, ring), ring, 16)
