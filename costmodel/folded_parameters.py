@@ -56,8 +56,8 @@ class FoldedParameters(Expanded):
         self.require("plaintext_modulus", 2, 1 << 50)
         if 2 * self.answer_degree < self.degree or (self.limbs > 2 and not self.switches_ring):
             raise ValueError(
-                f"limb_bits is {self.limb_bits}, answer_degree {self.answer_degree}; answers come in the ring of degree "
-                f"{self.degree} or half of it, and in half of it with three limbs"
+                f"limb_bits is {self.limb_bits}, answer_degree {self.answer_degree}; answers come in the ring of "
+                f"degree {self.degree} or half of it, and in half of it with three limbs"
             )
         self.check_ring()
         self.require("selectors", 1, self.polynomials)

@@ -38,7 +38,17 @@ from protocol.layout import Layout
 from protocol.server import load_table
 from validate.calibration import Observation, calibrated, observations
 from validate.compare import compare
-from validate.measurement import Parties, entries, idealised, idealised_ledger, pooled_noise_bits, sampling_bits
+from validate.measurement import (
+    Parties,
+    Session,
+    calm,
+    calm_latency,
+    entries,
+    idealised_latency,
+    idealised_ledger,
+    pooled_noise_bits,
+    sampling_bits,
+)
 from validate.sampling import Sample, draw, operations
 
 Progress = Callable[[str, int, int], None]
@@ -49,6 +59,10 @@ POOLED_COEFFICIENTS = 256
 SESSION_TOKENS = 8
 """Rows of a session whose noise every client measures, if there are as many."""
 SESSIONS = 5
+CALM_SESSIONS = 2
+"""Sessions in which no party waited for a processor; a sample is measured again until it has so many."""
+ROUNDS = 3
+"""Times that a sample is measured at most."""
 ENCODINGS = 2
 REFERENCES = 5
 """Times that the reference configuration is measured, spread over the campaign."""
@@ -257,15 +271,17 @@ def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]
     configuration, tokens = sample.configuration, list(sample.tokens)
     pooled = pooled_coefficients(configuration)
     try:
-        measured = parties.measure(
-            configuration,
-            sample.table,
-            tokens,
-            sessions=max(sessions, -(-POOLED_COEFFICIENTS // pooled)),
-            encodings=ENCODINGS,
-            link=sample.link,
-            seed=sample.seed,
-        )
+        measured: list[Session] = []
+        while len(measured) < ROUNDS * sessions and sum(map(calm, measured)) < CALM_SESSIONS:
+            measured += parties.measure(
+                configuration,
+                sample.table,
+                tokens,
+                sessions=max(sessions, -(-POOLED_COEFFICIENTS // pooled)),
+                encodings=ENCODINGS,
+                link=sample.link,
+                seed=sample.seed,
+            )
         plain = load_table(configuration, sample.table, sample.seed)
         wrong = [np.count_nonzero(channel_differences(one.execution, configuration, plain, tokens)) for one in measured]
     except (ProtocolError, ValueError, MemoryError) as error:
@@ -383,7 +399,8 @@ def _evaluated(
         "wrong_channels": result["wrong_channels"],
         "byte_mismatches": int((~compared.loc[compared["kind"] == "transfer", "agrees"]).sum()),
         **{name: measured[name] for name in (*BYTES, "server_s", "client_s", "offline_s", "table_s")},
-        "latency_s": idealised(result["latency_s"]),
+        "calm_sessions": sum(calm_latency(*one) for one in zip(result["latency_s"], result["waited_s"], strict=True)),
+        "latency_s": idealised_latency(result["latency_s"], result["waited_s"]),
         "latency_median_s": float(np.median(result["latency_s"])),
         "waited_median_s": float(np.median(result["waited_s"])),
         "noise_bits": pooled_noise_bits(result["noise_bits"]),
@@ -424,4 +441,5 @@ def _reference(result: dict[str, Any]) -> dict[str, float]:
     if result["status"] != "measured":
         return {"server_s": math.nan, "latency_s": math.nan}
     ledger = idealised_ledger(pd.DataFrame(result["entries"]))
-    return {"server_s": totals(ledger)["server_s"], "latency_s": idealised(result["latency_s"])}
+    latency_s = idealised_latency(result["latency_s"], result["waited_s"])
+    return {"server_s": totals(ledger)["server_s"], "latency_s": latency_s}

@@ -34,6 +34,11 @@ IDEAL_QUANTILE = 0.1
 """Of the repetitions of an entry, which is taken for its cost without contention."""
 
 
+CALM_S = 0.5e-3
+CALM_SHARE = 0.02
+"""Seconds, or the share of a latency, that the parties of an undisturbed session may have waited for a processor."""
+
+
 def idealised(seconds: ArrayLike) -> float:
     """Cost without contention from repeated measurements."""
     return float(np.quantile(np.asarray(seconds, dtype=np.float64), IDEAL_QUANTILE))
@@ -44,6 +49,22 @@ class Session(NamedTuple):
 
     execution: Execution
     waited_s: float  # online, how long the parties were ready to run and had no processor, added up
+
+
+def calm(session: Session) -> bool:
+    """Whether the parties of a session had a processor whenever they could run, but for a trifle."""
+    return calm_latency(session.execution.latency_s, session.waited_s)
+
+
+def calm_latency(latency_s: float, waited_s: float) -> bool:
+    """Whether a latency is the protocol's and not that of waiting for a processor."""
+    return waited_s <= max(CALM_S, CALM_SHARE * latency_s)
+
+
+def idealised_latency(latency_s: Sequence[float], waited_s: Sequence[float]) -> float:
+    """Latency without contention: of the calm sessions if there are any, and else of all."""
+    undisturbed = [one for one, waited in zip(latency_s, waited_s, strict=True) if calm_latency(one, waited)]
+    return idealised(undisturbed or latency_s)
 
 
 class Parties:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.residue import modular
 from protocol.residue.compiled import inlined, kernel
 from protocol.residue.modular import multiply_shoup, product_high
 from protocol.residue.ring import Ring
@@ -117,22 +116,50 @@ def drop_limbs(residues: NDArray[np.uint64], ring: Ring, kept: int) -> NDArray[n
     -------
     residues of shape (..., kept, N)
     """
-    left = residues
+    left = np.ascontiguousarray(residues).reshape(-1, *residues.shape[-2:])
     for index in range(ring.limbs - 1, kept - 1, -1):
-        last = ring.moduli[index]
-        lifted = modular.add(left[..., index, :], np.array(last >> 1, dtype=np.uint64), last)
-        out = np.empty((*left.shape[:-2], index, left.shape[-1]), dtype=np.uint64)
-        for limb, q in enumerate(ring.moduli[:index]):
-            shifted = modular.add(left[..., limb, :], np.array((last >> 1) % q, dtype=np.uint64), q)
-            inverse = np.array(pow(last, -1, q), dtype=np.uint64)
-            out[..., limb, :] = modular.multiply(modular.subtract(shifted, lifted % np.uint64(q), q), inverse, q)
+        last, moduli = ring.moduli[index], ring.moduli[:index]
+        inverses = [pow(last, -1, q) for q in moduli]
+        out = np.empty((len(left), index, left.shape[-1]), dtype=np.uint64)
+        _drop_last(
+            left,
+            np.array(ring.moduli[: index + 1], dtype=np.uint64),
+            np.array([(1 << 64) // q for q in moduli], dtype=np.uint64),
+            np.array(inverses, dtype=np.uint64),
+            np.array([(inverse << 64) // q for inverse, q in zip(inverses, moduli, strict=True)], dtype=np.uint64),
+            out,
+        )
         left = out
-    return left
+    return left.reshape(*residues.shape[:-2], *left.shape[-2:])
 
 
 def _check(ring: Ring, modulus: int) -> None:
     if not 2 <= modulus < min(ring.moduli):
         raise ValueError(f"modulus {modulus}: need 2 <= t < {min(ring.moduli)}, the smallest limb")
+
+
+@kernel
+def _drop_last(
+    x: NDArray[np.uint64],
+    moduli: NDArray[np.uint64],
+    reciprocals: NDArray[np.uint64],
+    inverses: NDArray[np.uint64],
+    quotients: NDArray[np.uint64],
+    out: NDArray[np.uint64],
+) -> None:
+    """Write (x + h - (x + h mod q)) / q = round(x / q), (rows, limbs, n), with q the last limb and h = floor(q/2)."""
+    rows, limbs, n = out.shape
+    last = moduli[limbs]
+    half = last >> _ONE
+    for row in range(rows):
+        for limb in range(limbs):
+            q, reciprocal, inverse, quotient = moduli[limb], reciprocals[limb], inverses[limb], quotients[limb]
+            shift = half % q
+            for i in range(n):
+                lifted = x[row, limbs, i] + half
+                remainder = multiply_shoup(min(lifted, lifted - last), _ONE, reciprocal, q)
+                difference = x[row, limb, i] + shift + (q - remainder)  # below 3q
+                out[row, limb, i] = multiply_shoup(difference, inverse, quotient, q)
 
 
 @kernel

@@ -15,7 +15,13 @@ from costmodel.machine import UnitCost, default_machine, machine_toml, read_mach
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import executable
 from validate.calibration import Observation, calibrated, calibration_sample, fit_unit, fit_units, observations
-from validate.measurement import idealised, idealised_ledger, pooled_noise_bits, sampling_bits
+from validate.measurement import (
+    idealised,
+    idealised_latency,
+    idealised_ledger,
+    pooled_noise_bits,
+    sampling_bits,
+)
 
 SHAPES = [(1, 2048), (8, 2048), (1, 16384), (64, 4096), (512, 8192)]
 
@@ -81,6 +87,11 @@ def test_one_absurd_repetition_does_not_make_the_interval() -> None:
 def test_idealised_seconds_are_near_the_quickest() -> None:
     seconds = 0.01 * (1 + np.random.default_rng(0).exponential(0.3, 20))
     assert seconds.min() <= idealised(seconds) <= np.median(seconds)
+
+
+def test_a_latency_is_that_of_sessions_that_waited_for_nobody() -> None:
+    assert idealised_latency([0.1, 0.11, 0.5, 0.08], [0.0, 0.001, 0.3, 0.05]) == pytest.approx(0.101)
+    assert idealised_latency([0.2, 0.4], [0.1, 0.2]) == pytest.approx(0.22)
 
 
 def test_the_sampling_error_of_noise_is_that_of_normal_errors() -> None:
