@@ -61,7 +61,7 @@ SESSION_TOKENS = 8
 SESSIONS = 5
 CALM_SESSIONS = 2
 """Sessions in which no party waited for a processor; a sample is measured again until it has so many."""
-ROUNDS = 3
+ROUNDS = 2
 """Times that a sample is measured at most."""
 ENCODINGS = 2
 REFERENCES = 5
@@ -278,7 +278,7 @@ def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]
                 sample.table,
                 tokens,
                 sessions=max(sessions, -(-POOLED_COEFFICIENTS // pooled)),
-                encodings=ENCODINGS,
+                encodings=1 if measured else ENCODINGS,
                 link=sample.link,
                 seed=sample.seed,
             )

@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "calibrate",
         help="measure this machine's unit costs",
-        description="Run some thirty small lookups, several times each, fit the cost of every operation without what "
+        description="Run some forty small lookups, several times each, fit the cost of every operation without what "
         "contention adds, and write a profile for --machine.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
