@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from costmodel.folded_noise import failure, flooding_distance, folded_noise
 from costmodel.folded_parameters import FoldedParameters
 from costmodel.folded_search import choose_parameters, least_security_bits
+from protocol.expanded.server import ServerAnswer
 from protocol.folded.client import FoldedClient
-from protocol.folded.server import FoldedAnswer, FoldedServer
+from protocol.folded.server import FoldedServer
 from protocol.meter import Meter
 
 
@@ -62,7 +63,7 @@ def run(
     errors: list[NDArray[np.float64]] = []
     wrong = 0
 
-    def check(answer: FoldedAnswer, token: int) -> None:
+    def check(answer: ServerAnswer, token: int) -> None:
         nonlocal wrong
         opened = (client.decrypt(answer.body) + answer.share) % np.uint64(p.plaintext_modulus)
         wrong += int(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from costmodel.expanded import Expanded, Gadget, packed_bytes, require_gadget
 from costmodel.folded_parameters import COUNTER_BYTES
 from costmodel.packing import packlwes_depth, packlwes_merges, packlwes_outputs
-from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
 
 
 @dataclass(frozen=True)
@@ -169,25 +168,11 @@ class CompressedParameters(Expanded):
         return self.packing_rows + (1 if self.flooding_bits else 0)
 
     @property
-    def key_bytes(self) -> int:
-        """Body of the keys: a seed, then the residues of every limb in exact bits."""
-        size = sum(packed_bytes(self.key_rows * self.degree, bits) for bits in self.limb_bits)
-        size += sum(packed_bytes(self.public_rows * self.degree, bits) for bits in self.limb_bits[: self.table_limbs])
-        if self.switches_ring:
-            size += packed_bytes(self.ring_switch.digits * self.degree, self.limb_bits[0])
-        return SEED_BYTES + size
+    def key_groups(self) -> tuple[tuple[int, int], ...]:
+        """Rows modulo Q, modulo the table's modulus, and those of the ring switch modulo the first limb."""
+        return (self.key_rows, self.limbs), (self.public_rows, self.table_limbs), (self.ring_switch_rows, 1)
 
     @property
     def query_bytes(self) -> int:
         """Body of a query: its counter and the used coefficients of N*b."""
         return COUNTER_BYTES + packed_bytes(self.query_coefficients, self.sent_bits)
-
-    @property
-    def up_bytes(self) -> int:
-        """A query with its frame."""
-        return FRAME_HEADER_BYTES + self.query_bytes
-
-    @property
-    def down_bytes(self) -> int:
-        """An answer with its frame."""
-        return FRAME_HEADER_BYTES + self.answer_bytes

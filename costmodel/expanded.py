@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
+
 MOST_LIMBS = 3
 MOST_KEPT_BITS = 130
 """That the digits of a residue hold: its fraction of Q is known to 132 with limbs of 60 bits."""
@@ -27,7 +29,9 @@ class Expanded:
     Subclasses are dataclasses with these fields.
     """
 
+    rows: int  # m
     row_coefficients: int  # n', packed coefficients of a row
+    element_bound: int  # largest magnitude of a centred packed element
     plaintext_modulus: int  # t
     degree: int  # N
     limb_bits: tuple[int, ...]  # of Q, one to three primes
@@ -38,11 +42,22 @@ class Expanded:
     answer_a_bits: int  # kept of a coefficient of the answer's a
     answer_b_bits: int  # and of its b
     flooding_bits: int  # asked for; 0 leaves the table unprotected from the client
+    flooding_log2_bound: int  # the flooding is uniform in [-2^this, 2^this)
     sigma: float  # noise of encryptions and keys
 
     @property
     def query_coefficients(self) -> int:
         """K, coefficients of a query that hold anything."""
+        raise NotImplementedError
+
+    @property
+    def query_bytes(self) -> int:
+        """Body of a query: its counter and the used coefficients of N*b."""
+        raise NotImplementedError
+
+    @property
+    def key_groups(self) -> tuple[tuple[int, int], ...]:
+        """Rows of the client's keys in the order they are sent, and the first limbs of Q that they are modulo."""
         raise NotImplementedError
 
     @property
@@ -97,6 +112,28 @@ class Expanded:
         return packed_bytes(self.answers * self.answer_degree, self.answer_a_bits) + packed_bytes(
             self.row_coefficients, self.answer_b_bits
         )
+
+    @property
+    def ring_switch_rows(self) -> int:
+        """Rows modulo the first limb of the key to the ring of degree N'."""
+        return self.ring_switch.digits if self.switches_ring else 0
+
+    @property
+    def key_bytes(self) -> int:
+        """Body of the keys: a seed, then the residues of every limb in exact bits."""
+        return SEED_BYTES + sum(
+            packed_bytes(rows * self.degree, bits) for rows, limbs in self.key_groups for bits in self.limb_bits[:limbs]
+        )
+
+    @property
+    def up_bytes(self) -> int:
+        """A query with its frame."""
+        return FRAME_HEADER_BYTES + self.query_bytes
+
+    @property
+    def down_bytes(self) -> int:
+        """An answer with its frame."""
+        return FRAME_HEADER_BYTES + self.answer_bytes
 
     def require(self, name: str, low: int, high: int) -> None:
         """Hold a field to its bounds.

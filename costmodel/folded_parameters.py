@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from costmodel.expanded import Expanded, Gadget, packed_bytes, require_gadget
-from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
 
 COUNTER_BYTES = 8
 
@@ -154,12 +153,9 @@ class FoldedParameters(Expanded):
         return switching + (1 if self.flooding_bits else 0)
 
     @property
-    def key_bytes(self) -> int:
-        """Body of the keys: a seed, then the residues of every limb in exact bits."""
-        size = sum(packed_bytes(self.key_rows * self.degree, bits) for bits in self.limb_bits)
-        if self.switches_ring:
-            size += packed_bytes(self.ring_switch.digits * self.degree, self.limb_bits[0])
-        return SEED_BYTES + size
+    def key_groups(self) -> tuple[tuple[int, int], ...]:
+        """Rows modulo Q, and those of the ring switch modulo its first limb."""
+        return (self.key_rows, self.limbs), (self.ring_switch_rows, 1)
 
     @property
     def query_bytes(self) -> int:
@@ -169,16 +165,6 @@ class FoldedParameters(Expanded):
             + packed_bytes(self.selectors, self.selector_bits)
             + packed_bytes(self.fold_coefficients, self.fold_bits)
         )
-
-    @property
-    def up_bytes(self) -> int:
-        """A query with its frame."""
-        return FRAME_HEADER_BYTES + self.query_bytes
-
-    @property
-    def down_bytes(self) -> int:
-        """An answer with its frame."""
-        return FRAME_HEADER_BYTES + self.answer_bytes
 
 
 def _parsed(name: str, kind: str, value: Any) -> Any:

@@ -63,6 +63,7 @@ class SearchedParameters(Generic[P]):
     ------
     ValueError
         If a grid of one has no parameters that hold; in a larger one, such a configuration's figures are all NaN.
+        If secrets are not ternary: no others are drawn, and the security of Gaussian ones is not theirs.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class SearchedParameters(Generic[P]):
         choose: Callable[..., P],
         ring_choices: Callable[[int, tuple[int, ...]], tuple[RingChoice, ...]],
     ) -> None:
+        if grid.secret != "ternary":
+            raise ValueError(f"ring.secret is {grid.secret!r}; keys are made for ternary ones")
         doublings = np.ceil(np.log2(grid.tokens)).astype(np.int64)
         columns = (
             grid.rows, grid.channels, grid.degree, grid.plaintext_modulus, grid.flooding_bits, grid.sigma, doublings,

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.compressed_parameters import CompressedParameters
 from protocol.compressed.answers import compress, masked
-from protocol.compressed.client import (
-    KEY_LABEL,
-    PACKING_LABEL,
-    PUBLIC_KEY_LABEL,
-    QUERY_LABEL,
-    RING_SWITCH_LABEL,
-    packing_gadget,
-    packing_keys,
-)
-from protocol.compressed.context import query_ring
-from protocol.compressed.messages import KeyHalves, Query, decode_keys, decode_query
+from protocol.compressed.client import LABELS, PACKING_LABEL, packing_gadget, packing_keys
+from protocol.compressed.messages import Query, decode_query
 from protocol.compressed.selection import hand_down, monomial
 from protocol.compressed.table import encode_table
 from protocol.errors import ProtocolError
+from protocol.expanded.keys import QueryKeys, public_key
+from protocol.expanded.messages import KeyHalves, encode_answer
+from protocol.expanded.rounding import restore
+from protocol.expanded.server import ExpandedServer, ServerAnswer
 from protocol.folded.expansion import expand
 from protocol.folded.fold import Bit, bit_rows
-from protocol.folded.gadget import GadgetKey
-from protocol.folded.messages import encode_answer
 from protocol.meter import Meter
 from protocol.randomness import sample_uniform
 from protocol.residue.ciphertext import expand_many
@@ -37,7 +29,6 @@ from protocol.residue.multiply_accumulate import multiply_accumulate
 from protocol.residue.packlwes import Packer
 from protocol.residue.rounding import drop_limbs, scale_up
 from protocol.residue.sampling import expand as expand_seed
-from protocol.seeds import RecentSeeds, SeedReused
 
 TOKENS_TOGETHER = 16
 """Queries that one pass over the table serves: their selectors take some 4 to 17 MB each."""
@@ -46,14 +37,7 @@ PRODUCT_BYTES = 1 << 23
 """Memory of the products that are made before they are packed."""
 
 
-class CompressedAnswer(NamedTuple):
-    """The body of an answer, and the server's share modulo t of the row, (n',)."""
-
-    body: bytes
-    share: NDArray[np.uint64]
-
-
-class CompressedServer:
+class CompressedServer(ExpandedServer[CompressedParameters, "CompressedSession"]):
     """A table ready for queries.
 
     Parameters
@@ -76,29 +60,13 @@ class CompressedServer:
         middle: int = 0,
         meter: Meter | None = None,
     ) -> None:
-        self.parameters = parameters
-        self.middle = middle
-        self.meter = meter or Meter("server")
-        self.seeds = RecentSeeds()
-        self.ring = query_ring(parameters)
+        super().__init__(parameters, middle, meter)
         self.table_ring = self.ring.first(parameters.table_limbs)
         with self.meter.work("encode table", parameters.products * parameters.blocks):
             self.table = encode_table(parameters, self.table_ring, coefficients, middle)
 
-    def open(self, keys: bytes, meter: Meter | None = None) -> CompressedSession:
-        """Return a session for a client's keys.
-
-        Raises
-        ------
-        ProtocolError
-            If the keys are not of these parameters, or their seed was used before.
-        """
-        halves = decode_keys(self.parameters, self.ring, keys)
-        try:
-            self.seeds.claim(halves.seed)
-        except SeedReused:
-            raise ProtocolError("keys repeat a seed: its queries would repeat the a of earlier ones") from None
-        return CompressedSession(self, halves, meter or self.meter)
+    def _session(self, halves: KeyHalves, meter: Meter) -> CompressedSession:
+        return CompressedSession(self, halves, meter)
 
 
 class CompressedSession:
@@ -111,18 +79,9 @@ class CompressedSession:
         self._next = 0
         p, ring = server.parameters, server.ring
         with meter.work("read keys", p.key_rows):
-            switching, index = [], 0
-            for gadget in (*p.expansion, p.square):
-                a = expand_many(ring, self._seed, KEY_LABEL, gadget.digits, index)
-                switching.append(GadgetKey.of(ring, gadget, halves.rows[index : index + gadget.digits], a))
-                index += gadget.digits
-            self._expansion, self._square = switching[:-1], switching[-1]
-            self._packing, self._public_key = self._table_keys(halves.public)
-            self._ring_switch = None
-            if p.switches_ring:
-                limb = ring.limb(0)
-                a = expand_many(limb, self._seed, RING_SWITCH_LABEL, p.ring_switch.digits)
-                self._ring_switch = GadgetKey.of(limb, p.ring_switch, halves.ring_switch, a)
+            rows, public, ring_switch = halves.groups
+            self._keys = QueryKeys.of(p, ring, self._seed, LABELS, rows, ring_switch)
+            self._packing, self._public_key = self._table_keys(public)
 
     def _table_keys(self, rows: NDArray[np.uint64]) -> tuple[SwitchingKeys, NDArray[np.uint64] | None]:
         """The packing keys, and with flooding the public key."""
@@ -133,9 +92,9 @@ class CompressedSession:
         packing = SwitchingKeys(ring, gadgets, [rows[part] for part in parts], [a[part] for part in parts])
         if not p.flooding_bits:
             return packing, None
-        return packing, np.stack([rows[-1], expand_many(ring, self._seed, PUBLIC_KEY_LABEL, 1)[0]])
+        return packing, public_key(ring, rows[-1], self._seed, LABELS)
 
-    def answer(self, body: bytes) -> CompressedAnswer:
+    def answer(self, body: bytes) -> ServerAnswer:
         """Answer a query.
 
         Raises
@@ -145,7 +104,7 @@ class CompressedSession:
         """
         return next(self.answer_many([body]))
 
-    def answer_many(self, bodies: Sequence[bytes]) -> Iterator[CompressedAnswer]:
+    def answer_many(self, bodies: Sequence[bytes]) -> Iterator[ServerAnswer]:
         """Answer several queries, up to 16 of them in one pass over the table.
 
         Raises
@@ -181,13 +140,13 @@ class CompressedSession:
     def _selectors(self, query: Query) -> NDArray[np.uint64]:
         p, ring = self._server.parameters, self._server.ring
         with self.meter.work("expand", p.expansion_switches):
-            leaves = expand(expand_seed(self._seed, QUERY_LABEL, query.counter, ring), self._expansion, p, ring)
-            leaves[:, 0] = ring.add(
-                leaves[:, 0], np.broadcast_to(self._constants(query)[..., None], leaves[:, 0].shape)
-            )
+            a = expand_seed(self._seed, LABELS.query, query.counter, ring)
+            leaves = expand(a, self._keys.expansion, p, ring)
+            constants = restore(query.values, ring, p.sent_bits)[..., None]
+            leaves[:, 0] = ring.add(leaves[:, 0], np.broadcast_to(constants, leaves[:, 0].shape))
         with self.meter.work("square", p.query_coefficients):
             shape = (p.bit_levels, p.bit.digits, 2, ring.limbs, ring.ring_degree)
-            rows = bit_rows(leaves.reshape(shape), self._square, ring)
+            rows = bit_rows(leaves.reshape(shape), self._keys.square, ring)
         with self.meter.work("fold", p.external_products):
             bits = [Bit(ring, row, p.bit) for row in rows]
             one = np.zeros((2, ring.limbs, ring.ring_degree), dtype=np.uint64)
@@ -196,12 +155,6 @@ class CompressedSession:
             nodes = hand_down(node, bits[p.position_levels :], p.blocks, ring)
             kept = drop_limbs(nodes, ring, p.table_limbs)
             return np.moveaxis(self._server.table_ring.forward(kept), 0, 1)
-
-    def _constants(self, query: Query) -> NDArray[np.uint64]:
-        """Return round(v Q / 2^bits) of a query's values, (count, limbs)."""
-        ring, bits = self._server.ring, self._server.parameters.sent_bits
-        lifted = [((v * ring.modulus << 1) + (1 << bits)) >> (bits + 1) for v in query.values]
-        return np.array([[x % q for q in ring.moduli] for x in lifted], dtype=np.uint64)
 
     def _packed(self, selectors: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
         """The packed products of some tokens' selectors, each (packed, 2, table limbs, N) in evaluation form."""
@@ -222,12 +175,12 @@ class CompressedSession:
         with self.meter.work("merge", tokens * p.merges):
             return [packer.finish() for packer in packers]
 
-    def _finish(self, packed: NDArray[np.uint64]) -> CompressedAnswer:
+    def _finish(self, packed: NDArray[np.uint64]) -> ServerAnswer:
         server, p = self._server, self._server.parameters
         with self.meter.work("mask", p.packed):
             mask = sample_uniform(p.plaintext_modulus, p.row_coefficients)
             ciphertext = masked(p, server.table_ring, packed, mask, self._public_key)
         with self.meter.work("compress", p.answers):
-            answer = compress(p, server.table_ring, ciphertext, self._ring_switch)
+            answer = compress(p, server.table_ring, ciphertext, self._keys.ring_switch)
             share = (mask + np.uint64(server.middle % p.plaintext_modulus)) % np.uint64(p.plaintext_modulus)
-            return CompressedAnswer(encode_answer(p, answer), share)
+            return ServerAnswer(encode_answer(p, answer), share)

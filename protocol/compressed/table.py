@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.compressed_parameters import CompressedParameters
+from protocol.expanded.server import check_table
 from protocol.residue.multiply_accumulate import transform_table
 from protocol.residue.packlwes import packing_factors
 from protocol.residue.ring import Ring
@@ -47,11 +48,7 @@ def encode_table(
         If the shape is another or a centred coefficient exceeds the parameters' bound.
     """
     p = parameters
-    if coefficients.shape != (p.rows, p.row_coefficients):
-        raise ValueError(f"table of shape {coefficients.shape}: need {(p.rows, p.row_coefficients)}")
-    low, high = int(coefficients.min()) - middle, int(coefficients.max()) - middle
-    if max(-low, high) > p.element_bound:
-        raise ValueError(f"table has elements of magnitude {max(-low, high)}: need at most {p.element_bound}")
+    check_table(p, coefficients, middle)
     factors = packing_factors(p.products, ring, p.gap)
     out = np.empty((ring.limbs, p.products, p.blocks, p.degree), dtype=np.uint64)
     for first in range(0, p.products, PRODUCTS_TOGETHER):

@@ -49,7 +49,7 @@ def tiled(polynomials: NDArray[np.uint64], ring: Ring) -> NDArray[np.uint64]:
     """Return packed (limbs, tiles, columns, blocks, LANES) of canonical polynomials (limbs, columns, blocks, N)."""
     limbs, columns, blocks, n = polynomials.shape
     cut = polynomials.reshape(limbs, columns, blocks, n // LANES, LANES)
-    out = np.ascontiguousarray(np.moveaxis(cut, -2, -4))
+    out = np.array(np.moveaxis(cut, -2, -4), order="C")  # a copy even of what is in this order, to be packed in place
     for limb, q in zip(out, ring.moduli, strict=True):
         pack_halves(limb.reshape(-1), np.uint64(half_bits(q)))
     return out

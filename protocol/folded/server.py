@@ -10,20 +10,19 @@ from numpy.typing import NDArray
 
 from costmodel.folded_parameters import FoldedParameters
 from protocol.errors import ProtocolError
+from protocol.expanded.keys import QueryKeys, public_key
+from protocol.expanded.messages import KeyHalves, encode_answer
+from protocol.expanded.rounding import restore
+from protocol.expanded.server import ExpandedServer, ServerAnswer
 from protocol.folded.answers import Masked, compress, mask
-from protocol.folded.client import KEY_LABEL, PUBLIC_KEY_LABEL, QUERY_LABEL, RING_SWITCH_LABEL
-from protocol.folded.context import query_ring
+from protocol.folded.client import LABELS
 from protocol.folded.expansion import expand, new_leaves
 from protocol.folded.fold import Bit, add_bit_constants, bit_rows
-from protocol.folded.gadget import GadgetKey
-from protocol.folded.messages import KeyHalves, Query, decode_keys, decode_query, encode_answer
+from protocol.folded.messages import Query, decode_query
 from protocol.folded.products import Factors
 from protocol.folded.table import FoldedTable
 from protocol.meter import Meter
-from protocol.residue.ciphertext import expand_many
-from protocol.residue.ring import Ring
 from protocol.residue.sampling import expand as expand_seed
-from protocol.seeds import RecentSeeds, SeedReused
 
 Item = TypeVar("Item")
 
@@ -32,13 +31,6 @@ TOKENS_TOGETHER = 16
 
 MOST_PREPARED = 128
 """Queries of a session that are prepared and not yet answered."""
-
-
-class FoldedAnswer(NamedTuple):
-    """The body of an answer, and the server's share modulo t of the row, (n',)."""
-
-    body: bytes
-    share: NDArray[np.uint64]
 
 
 class Prepared(NamedTuple):
@@ -84,7 +76,7 @@ class Room(NamedTuple):
         )
 
 
-class FoldedServer:
+class FoldedServer(ExpandedServer[FoldedParameters, "FoldedSession"]):
     """A table ready for queries.
 
     Parameters
@@ -107,28 +99,12 @@ class FoldedServer:
         middle: int = 0,
         meter: Meter | None = None,
     ) -> None:
-        self.parameters = parameters
-        self.middle = middle
-        self.meter = meter or Meter("server")
-        self.seeds = RecentSeeds()
-        self.ring: Ring = query_ring(parameters)
+        super().__init__(parameters, middle, meter)
         with self.meter.work("encode table", parameters.blocks * parameters.columns * parameters.selectors):
             self.table = FoldedTable(parameters, self.ring, coefficients, middle)
 
-    def open(self, keys: bytes, meter: Meter | None = None) -> FoldedSession:
-        """Return a session for a client's keys.
-
-        Raises
-        ------
-        ProtocolError
-            If the keys are not of these parameters, or their seed was used before.
-        """
-        halves = decode_keys(self.parameters, self.ring, keys)
-        try:
-            self.seeds.claim(halves.seed)
-        except SeedReused:
-            raise ProtocolError("keys repeat a seed: its queries would repeat the a of earlier ones") from None
-        return FoldedSession(self, halves, meter or self.meter)
+    def _session(self, halves: KeyHalves, meter: Meter) -> FoldedSession:
+        return FoldedSession(self, halves, meter)
 
 
 class FoldedSession:
@@ -142,23 +118,9 @@ class FoldedSession:
         self._seen: set[int] = set()
         self._prepared: dict[int, Prepared] = {}
         with meter.work("read keys", p.key_rows):
-            switching = []
-            index = 0
-            for gadget in (*p.expansion, p.square):
-                b = halves.rows[index : index + gadget.digits]
-                a = expand_many(ring, self._seed, KEY_LABEL, gadget.digits, index)
-                switching.append(GadgetKey.of(ring, gadget, b, a))
-                index += gadget.digits
-            self._expansion, self._square = switching[:-1], switching[-1]
-            self._public_key = None
-            if p.flooding_bits:
-                a = expand_many(ring, self._seed, PUBLIC_KEY_LABEL, 1)
-                self._public_key = np.stack([halves.rows[index], a[0]])
-            self._ring_switch = None
-            if p.switches_ring:
-                limb = ring.limb(0)
-                a = expand_many(limb, self._seed, RING_SWITCH_LABEL, p.ring_switch.digits)
-                self._ring_switch = GadgetKey.of(limb, p.ring_switch, halves.ring_switch, a)
+            rows, ring_switch = halves.groups
+            self._keys = QueryKeys.of(p, ring, self._seed, LABELS, rows, ring_switch)
+            self._public_key = public_key(ring, rows[-1], self._seed, LABELS) if p.flooding_bits else None
 
     def prepare(self, counter: int) -> Prepared:
         """Do everything that needs a query's a only, before the token is known; kept until that query comes.
@@ -189,7 +151,7 @@ class FoldedSession:
             for counter, columns, rows in zip(together, *self._multiply(together, constants, room), strict=True):
                 self._prepared[counter] = Prepared(columns.copy(), rows)
 
-    def answer(self, body: bytes) -> FoldedAnswer:
+    def answer(self, body: bytes) -> ServerAnswer:
         """Answer a query, from what was prepared for its counter if anything was.
 
         Raises
@@ -199,7 +161,7 @@ class FoldedSession:
         """
         return self._finish(self._product(decode_query(self._server.parameters, body)))
 
-    def answer_many(self, bodies: Sequence[bytes]) -> list[FoldedAnswer]:
+    def answer_many(self, bodies: Sequence[bytes]) -> list[ServerAnswer]:
         """Answer several queries, up to 16 of them in one pass over the table.
 
         Raises
@@ -228,13 +190,6 @@ class FoldedSession:
         self._check_fresh(counters)
         self._seen.update(counters)
 
-    def _constants(self, values: Sequence[int], bits: int) -> NDArray[np.uint64]:
-        """Return round(v Q / 2^bits) as (count, limbs)."""
-        ring = self._server.ring
-        lifted = [((v * ring.modulus << 1) + (1 << bits)) >> (bits + 1) for v in values]
-        residues = [[x % q for q in ring.moduli] for x in lifted]
-        return np.array(residues, dtype=np.uint64).reshape(len(lifted), ring.limbs)
-
     def _rounds(self, items: Sequence[Item]) -> Iterator[tuple[Sequence[Item], Room]]:
         """Yield what one pass over the table serves together, as evenly as may be, with room for it."""
         count = -(-len(items) // TOKENS_TOGETHER)
@@ -259,22 +214,22 @@ class FoldedSession:
         rows = []
         for token, counter in enumerate(counters):
             with self.meter.work("expand", p.expansion_switches):
-                a = expand_seed(self._seed, QUERY_LABEL, counter, ring)
-                leaves = expand(a, self._expansion, p, ring, room.leaves)
+                a = expand_seed(self._seed, LABELS.query, counter, ring)
+                leaves = expand(a, self._keys.expansion, p, ring, room.leaves)
             with self.meter.work("table pass", p.blocks * p.columns * p.selectors):
                 room.selectors.put(token, leaves[: p.selectors], constants[token])
             with self.meter.work("square", p.fold_coefficients):
                 bits = leaves[p.selectors :].reshape(p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
-                rows.append(bit_rows(bits, self._square, ring))
+                rows.append(bit_rows(bits, self._keys.square, ring))
         with self.meter.work("table pass", 0):
             ring.invert(server.table.products(room.selectors, room.columns))
         return room.columns, rows
 
     def _products(self, queries: Sequence[Query], room: Room) -> Iterator[NDArray[np.uint64]]:
         """Yield the folded ciphertexts (blocks, 2, limbs, N) of coefficients of queries not prepared for."""
-        p = self._server.parameters
+        p, ring = self._server.parameters, self._server.ring
         with self.meter.work("add query", len(queries) * p.selectors):
-            constants = np.stack([self._constants(query.selectors, p.selector_bits) for query in queries])
+            constants = np.stack([restore(query.selectors, ring, p.selector_bits) for query in queries])
         multiplied = self._multiply([query.counter for query in queries], constants, room)
         for query, columns, rows in zip(queries, *multiplied, strict=True):
             yield self._fold(columns, rows, query)
@@ -295,7 +250,7 @@ class FoldedSession:
         """Return the folded ciphertext, (blocks, 2, limbs, N); columns and rows are used up."""
         p, ring = self._server.parameters, self._server.ring
         with self.meter.work("add query", p.fold_coefficients):
-            constants = self._constants(query.folds, p.fold_bits).reshape(p.fold_levels, p.fold.digits, ring.limbs)
+            constants = restore(query.folds, ring, p.fold_bits).reshape(p.fold_levels, p.fold.digits, ring.limbs)
             add_bit_constants(rows, constants, ring)
         with self.meter.work("fold", p.folds):
             bits = [Bit(ring, bit, p.fold) for bit in rows]
@@ -314,9 +269,9 @@ class FoldedSession:
         with self.meter.work("mask", server.parameters.blocks):
             return mask(server.parameters, server.ring, product, server.middle, self._public_key)
 
-    def _finish(self, product: NDArray[np.uint64]) -> FoldedAnswer:
+    def _finish(self, product: NDArray[np.uint64]) -> ServerAnswer:
         server = self._server
         masked = self._mask(product)
         with self.meter.work("compress", server.parameters.answers):
-            answer = compress(server.parameters, server.ring, masked, self._ring_switch)
-            return FoldedAnswer(encode_answer(server.parameters, answer), masked.share)
+            answer = compress(server.parameters, server.ring, masked, self._keys.ring_switch)
+            return ServerAnswer(encode_answer(server.parameters, answer), masked.share)

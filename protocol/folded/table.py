@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.folded_parameters import FoldedParameters
+from protocol.expanded.server import check_table
 from protocol.folded.products import Factors, sums_of_products, tiled
 from protocol.folded.scalars import add_combinations, scalar_words
 from protocol.residue.multiply_accumulate import transform_table
@@ -38,11 +39,7 @@ class FoldedTable:
     ) -> None:
         p = self.parameters = parameters
         self.ring = ring
-        if coefficients.shape != (p.rows, p.row_coefficients):
-            raise ValueError(f"table of shape {coefficients.shape}: need {(p.rows, p.row_coefficients)}")
-        low, high = int(coefficients.min()) - middle, int(coefficients.max()) - middle
-        if max(-low, high) > p.element_bound:
-            raise ValueError(f"table has elements of magnitude {max(-low, high)}: need at most {p.element_bound}")
+        check_table(p, coefficients, middle)
         columns = p.blocks * p.columns
         # The scalars of a sum stand side by side.
         self.coefficients = np.empty((columns, p.degree, p.selectors), dtype=np.int16)

@@ -46,6 +46,14 @@ def test_the_rings_are_secure() -> None:
     assert [r.answer_degree for r in ring_choices(8192, (60, 60, 60))] == [8192, 4096]
 
 
+@pytest.mark.parametrize("protocol", ["compressed", "folded"])
+def test_the_security_of_secrets_that_are_not_drawn_is_not_stated(protocol: str) -> None:
+    asked = configuration(300, 9)
+    gaussian = replace(asked, protocol=protocol, ring=replace(asked.ring, secret="gaussian"))
+    with pytest.raises(ValueError, match=r"ring.secret is 'gaussian'"):
+        estimate(gaussian)
+
+
 @pytest.mark.parametrize("flooding_bits", [0, 40])
 def test_the_aims_in_bytes(flooding_bits: int) -> None:
     p = choose_parameters(*LLAMA, flooding_bits)

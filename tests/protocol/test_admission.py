@@ -49,6 +49,7 @@ def coefficients_of(configuration: Configuration) -> np.ndarray:
         ("fastquery", 2, {"options": ("delphi",), "flooding_bits": 0}),
         ("folded", 1, {"flooding_bits": 0}),
         ("folded", 3, {"flooding_bits": 0, "prepared": True}),
+        ("compressed", 3, {}),
     ],
 )
 def test_a_session_holds_no_more_than_it_was_admitted_for(protocol: str, tokens: int, options: dict[str, Any]) -> None:
@@ -67,6 +68,21 @@ def test_a_session_holds_no_more_than_it_was_admitted_for(protocol: str, tokens:
     admitted = shapes.kept_bytes + HELD_FOR_A_BYTE * sum(message.size_bytes for message in messages)
     assert held > 0
     assert held <= admitted
+
+
+@pytest.mark.parametrize("protocol", ["folded", "compressed"])
+@pytest.mark.parametrize("flooding_bits", [0, 40])
+def test_keys_ready_for_use_are_what_is_kept(protocol: str, flooding_bits: int) -> None:
+    """Messages are counted apart: they are not what the keys take."""
+    configuration = executable(protocol, Table(300, 192, 1), flooding_bits=flooding_bits)
+    server = server_engine(configuration, coefficients_of(configuration), Meter("server"), lambda *_: None, False)
+    client = client_engine(configuration, 1, Meter("client"), False, SeedRecord())
+    session = server.session(1, Meter("server"))
+    shared: set[int] = set()
+    arrays(server, shared)
+    session.accept_keys(list(client.keys()))
+    # What is there besides are constants of gadgets, and a limb's own roots.
+    assert arrays(session, shared) == pytest.approx(session.shapes.kept_bytes, rel=0.02)
 
 
 def test_a_session_that_would_prepare_more_than_there_is_room_for_is_refused() -> None:

@@ -31,7 +31,7 @@ def own(table: Table, **options: object) -> Configuration:
     return executable("fastquery", table, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("protocol", ["fastquery", "cheetah", "bumblebee", "folded"])
+@pytest.mark.parametrize("protocol", ["fastquery", "cheetah", "bumblebee", "folded", "compressed"])
 def test_every_protocols_own_choice_is_accepted(protocol: str) -> None:
     Requirements(flooding_bits=40).check(executable(protocol, LLAMA, flooding_bits=40))
 

@@ -37,7 +37,17 @@ IMPROBABLE = 1e-9
 
 @pytest.mark.parametrize(
     "configuration",
-    [FLOODED, own(2100, 40, flooding_bits=0), own(2100, 40, 2), PREPARED, ALIGNED, UNPACKED, REFERENCE],
+    [
+        FLOODED,
+        own(2100, 40, flooding_bits=0),
+        own(2100, 40, 2),
+        PREPARED,
+        ALIGNED,
+        UNPACKED,
+        REFERENCE,
+        own(300, 40, protocol="folded", flooding_bits=0),
+        own(300, 40, protocol="compressed", flooding_bits=0),
+    ],
 )
 def test_frames_are_as_many_and_as_long_for_every_token(configuration: Configuration) -> None:
     parties, rows, count = Parties(configuration), configuration.table.rows, configuration.table.tokens

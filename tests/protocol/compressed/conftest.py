@@ -3,54 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 pytest.importorskip("openfhe")
 
 from costmodel.compressed_parameters import CompressedParameters
 from costmodel.compressed_search import choose_parameters
 from costmodel.folded_search import RingChoice
+from protocol.compressed import messages
 from protocol.compressed.client import CompressedClient
-from protocol.compressed.server import CompressedServer, CompressedSession
+from protocol.compressed.server import CompressedServer
+from tests.protocol.expanded import sides
 
-MIDDLE = 3
 
+class Side(sides.Side):
+    """Of the compressed query."""
 
-@dataclass
-class Side:
-    """A random table, its server, a client and their session."""
-
-    parameters: CompressedParameters
-    seed: int = 0
-    table: NDArray[np.int32] = field(init=False)
-    server: CompressedServer = field(init=False)
-    client: CompressedClient = field(init=False)
-    session: CompressedSession = field(init=False)
-
-    def __post_init__(self) -> None:
-        p = self.parameters
-        rng = np.random.default_rng(self.seed)
-        bound = p.element_bound
-        self.table = rng.integers(-bound, bound, (p.rows, p.row_coefficients), endpoint=True, dtype=np.int32) + MIDDLE
-        self.connect()
-
-    def connect(self) -> None:
-        self.server = CompressedServer(self.parameters, self.table, MIDDLE)
-        self.client = CompressedClient(self.parameters)
-        self.session = self.server.open(self.client.keys())
-
-    @property
-    def mean_square(self) -> float:
-        return float(np.mean(np.square(self.table.astype(np.float64) - MIDDLE)))
-
-    def opens_to(self, row: int, client: NDArray[np.uint64], server: NDArray[np.uint64]) -> bool:
-        t = self.parameters.plaintext_modulus
-        return bool(np.array_equal((client + server) % t, self.table[row].astype(np.int64) % t))
+    client_type = CompressedClient
+    server_type = CompressedServer
+    messages = messages
 
 
 N2048 = (RingChoice(2048, (53,), 2048),)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from costmodel.compressed_noise import secret_peak
-from protocol.compressed.client import CompressedClient
 from protocol.compressed.context import generate_secret, largest_value
 from protocol.compressed.layout import row_bits
 from protocol.compressed.messages import Query, decode_query, encode_query
@@ -17,7 +16,6 @@ from protocol.compressed.selection import hand_down
 from protocol.errors import ProtocolError
 from protocol.residue.ciphertext import SecretKey, phase
 from protocol.residue.rounding import scale_down
-from protocol.seeds import SeedRecord, SeedReused
 
 
 def rows_of(side: Any) -> list[int]:
@@ -95,13 +93,6 @@ def test_bits_of_a_row_are_its_number(side: Any) -> None:
         assert block * p.gap + place == row
 
 
-def test_masks_differ_from_answer_to_answer(make_side: Callable[[str], Any]) -> None:
-    side = make_side("one block")
-    first, second = (side.session.answer(side.client.query(7)) for _ in range(2))
-    assert not np.array_equal(first.share, second.share)
-    assert first.body != second.body
-
-
 def test_counters_follow_each_other(make_side: Callable[[str], Any]) -> None:
     side = make_side("one block")
     side.connect()
@@ -120,24 +111,6 @@ def test_counters_follow_each_other(make_side: Callable[[str], Any]) -> None:
         list(side.session.answer_many([fresh, fresh]))
 
 
-def test_a_seed_opens_one_session(make_side: Callable[[str], Any]) -> None:
-    side = make_side("one block")
-    keys = side.client.keys()
-    assert side.client.keys() == keys
-    with pytest.raises(ProtocolError, match="repeat a seed"):
-        side.server.open(keys)
-
-
-def test_a_client_s_seed_is_entered_in_its_record(
-    make_side: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record = SeedRecord()
-    monkeypatch.setattr("protocol.compressed.client.new_seed", lambda: b"7" * 32)
-    CompressedClient(make_side("one block").parameters, record)
-    with pytest.raises(SeedReused):
-        CompressedClient(make_side("one block").parameters, record)
-
-
 def test_secrets_keep_to_the_bound_that_the_flooding_is_sized_for(make_side: Callable[[str], Any]) -> None:
     p = make_side("one block").parameters
     for _ in range(8):
@@ -146,20 +119,22 @@ def test_secrets_keep_to_the_bound_that_the_flooding_is_sized_for(make_side: Cal
         assert 4 < largest <= secret_peak(p.degree)
 
 
-def test_tokens_outside_the_vocabulary_are_refused_unnamed(make_side: Callable[[str], Any]) -> None:
-    side = make_side("one block")
-    for token in (-1, 1000, 123456):
-        with pytest.raises(ValueError, match="outside the vocabulary") as refused:
-            side.client.query(token)
-        assert str(token) not in str(refused.value)
+def test_secrets_are_drawn_until_one_keeps_to_the_bound_but_not_for_ever(
+    make_side: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = make_side("one block").parameters
+    bound = secret_peak(p.degree) * p.degree * 2 / 3
+    drawn: list[Any] = []
 
+    def measured(ring: Any, residues: Any) -> float:
+        drawn.append(residues)
+        return bound * 1.001 if len(drawn) < 3 else bound
 
-def test_a_table_of_another_shape_or_range_is_refused(make_side: Callable[[str], Any]) -> None:
-    side = make_side("one block")
-    server = type(side.server)
-    with pytest.raises(ValueError, match="shape"):
-        server(side.parameters, side.table[:-1], 3)
-    wide = side.table.copy()
-    wide[3, 4] += 2 * side.parameters.element_bound + 1
-    with pytest.raises(ValueError, match="magnitude"):
-        server(side.parameters, wide, 3)
+    monkeypatch.setattr("protocol.compressed.context.largest_value", measured)
+    secret = generate_secret(p)
+    assert len(drawn) == 3
+    np.testing.assert_array_equal(secret.residues, drawn[2])
+    assert not np.array_equal(drawn[0], drawn[1])
+    monkeypatch.setattr("protocol.compressed.context.largest_value", lambda ring, residues: 2 * bound)
+    with pytest.raises(RuntimeError, match="64 secrets"):
+        generate_secret(p)

@@ -19,13 +19,14 @@ from costmodel.compressed_noise import (
 from costmodel.compressed_search import choose_parameters
 from costmodel.expanded import Gadget
 from costmodel.folded_noise import gadget_switch_variance, square_secret_variance
-from protocol.compressed.context import query_ring
 from protocol.compressed.layout import row_positions
 from protocol.compressed.server import CompressedServer
+from protocol.expanded.context import query_ring
 from protocol.folded.gadget import GadgetKey, generate_key
 from protocol.residue.ciphertext import SecretKey, expand_many, noise, phase
 from protocol.residue.sampling import new_seed
-from tests.protocol.compressed.conftest import MIDDLE, SHAPES, Side, parameters_of
+from tests.protocol.compressed.conftest import SHAPES, Side, parameters_of
+from tests.protocol.expanded.sides import MIDDLE
 
 
 def log2_ratio(measured: Any, variance: float) -> float:

@@ -3,53 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 pytest.importorskip("openfhe")
 
 from costmodel.folded_parameters import FoldedParameters
 from costmodel.folded_search import RingChoice, choose_parameters
+from protocol.folded import messages
 from protocol.folded.client import FoldedClient
-from protocol.folded.server import FoldedServer, FoldedSession
+from protocol.folded.server import FoldedServer
+from tests.protocol.expanded import sides
 
-MIDDLE = 3
 
+class Side(sides.Side):
+    """Of the folded query."""
 
-@dataclass
-class Side:
-    """A random table, its server, a client and their session."""
-
-    parameters: FoldedParameters
-    seed: int = 0
-    table: NDArray[np.int32] = field(init=False)
-    server: FoldedServer = field(init=False)
-    client: FoldedClient = field(init=False)
-    session: FoldedSession = field(init=False)
-
-    def __post_init__(self) -> None:
-        p = self.parameters
-        rng = np.random.default_rng(self.seed)
-        bound = p.element_bound
-        self.table = rng.integers(-bound, bound, (p.rows, p.row_coefficients), endpoint=True, dtype=np.int32) + MIDDLE
-        self.server = FoldedServer(p, self.table, MIDDLE)
-        self.connect()
-
-    def connect(self) -> None:
-        self.client = FoldedClient(self.parameters)
-        self.session = self.server.open(self.client.keys())
-
-    @property
-    def mean_square(self) -> float:
-        return float(np.mean(np.square(self.table.astype(np.float64) - MIDDLE)))
-
-    def opens_to(self, row: int, client: NDArray[np.uint64], server: NDArray[np.uint64]) -> bool:
-        t = self.parameters.plaintext_modulus
-        return bool(np.array_equal((client + server) % t, self.table[row].astype(np.int64) % t))
+    client_type = FoldedClient
+    server_type = FoldedServer
+    messages = messages
 
 
 N2048 = (RingChoice(2048, (53,), 2048),)

@@ -34,7 +34,7 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
     grid = Grid.of(configuration)
     side = Side(folded.GridParameters(grid).chosen[0])
     server, client = Meter("server"), Meter("client")
-    side.client = FoldedClient(side.parameters, client)
+    side.client = FoldedClient(side.parameters, meter=client)
     keys = side.client.keys()
     session = side.server.open(keys, server)
     sent = {"query": 0, "answer": 0, "keys": len(keys) + FRAME_HEADER_BYTES}

@@ -62,13 +62,6 @@ def test_openfhe_decrypts_the_unswitched_answer(make_side: Callable[[str], Any],
     assert side.opens_to(row, share.astype(np.uint64), masked.share)
 
 
-def test_masks_differ_from_answer_to_answer(make_side: Callable[[str], Any]) -> None:
-    side = make_side("slots")
-    first, second = (side.session.answer(side.client.query(7)) for _ in range(2))
-    assert not np.array_equal(first.share, second.share)
-    assert first.body != second.body
-
-
 def test_a_counter_is_used_once(make_side: Callable[[str], Any]) -> None:
     side = make_side("slots")
     query = side.client.query(1)
@@ -83,14 +76,6 @@ def test_a_counter_is_used_once(make_side: Callable[[str], Any]) -> None:
         side.session.answer_many([fresh, fresh])
 
 
-def test_a_seed_opens_one_session(make_side: Callable[[str], Any]) -> None:
-    side = make_side("slots")
-    keys = side.client.keys()
-    assert side.client.keys() == keys
-    with pytest.raises(ProtocolError, match="repeat a seed"):
-        side.server.open(keys)
-
-
 def test_no_more_is_prepared_than_is_kept(make_side: Callable[[str], Any]) -> None:
     side = make_side("a single row")
     side.connect()
@@ -98,22 +83,3 @@ def test_no_more_is_prepared_than_is_kept(make_side: Callable[[str], Any]) -> No
         side.session.prepare(counter)
     with pytest.raises(ProtocolError, match="prepared already"):
         side.session.prepare(MOST_PREPARED)
-
-
-def test_tokens_outside_the_vocabulary_are_refused_unnamed(make_side: Callable[[str], Any]) -> None:
-    side = make_side("slots")
-    for token in (-1, 300, 123456):
-        with pytest.raises(ValueError, match="outside the vocabulary") as refused:
-            side.client.query(token)
-        assert str(token) not in str(refused.value)
-
-
-def test_a_table_of_another_shape_or_range_is_refused(make_side: Callable[[str], Any]) -> None:
-    side = make_side("slots")
-    server = type(side.server)
-    with pytest.raises(ValueError, match="shape"):
-        server(side.parameters, side.table[:-1], 3)
-    wide = side.table.copy()
-    wide[3, 4] += 2 * side.parameters.element_bound + 1
-    with pytest.raises(ValueError, match="magnitude"):
-        server(side.parameters, wide, 3)

@@ -20,7 +20,7 @@ from costmodel.folded_noise import (
 )
 from costmodel.folded_parameters import FoldedParameters
 from costmodel.folded_search import choose_parameters
-from protocol.folded.context import query_ring
+from protocol.expanded.context import query_ring
 from protocol.folded.expansion import expand, expansion_exponents, leaf_positions
 from protocol.folded.gadget import GadgetKey, external_products, gadget_elements, generate_key
 from protocol.folded.layout import row_positions

@@ -1,0 +1,52 @@
+"""The ring of an expanded query, and the secret that its answers come back under."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.expanded import Expanded
+from costmodel.parameters import Ring as RingParameters
+from protocol.openfhe_context import generate_context
+from protocol.residue.ciphertext import SecretKey
+from protocol.residue.context import read_ring, read_secret_key
+from protocol.residue.ring import Ring
+
+Word = TypeVar("Word", np.int64, np.uint64)
+
+PLAINTEXT_MODULUS = 1 << 20
+"""Of OpenFHE's context, which makes as many limbs as are asked for with it; moduli and secrets do not depend on it."""
+
+
+@lru_cache(maxsize=8)
+def _ring(degree: int, limb_bits: tuple[int, ...]) -> Ring:
+    return read_ring(generate_context(RingParameters(degree, limb_bits, PLAINTEXT_MODULUS)))
+
+
+def query_ring(parameters: Expanded) -> Ring:
+    """Return the ring of queries and keys, the same for both parties."""
+    return _ring(parameters.degree, parameters.limb_bits)
+
+
+def answer_secret(parameters: Expanded, ring: Ring) -> SecretKey:
+    """Return a fresh secret s'(X^(N/N')) of the first limb's ring, s' a secret of OpenFHE's in the answer's ring.
+
+    OpenFHE refuses that ring if it is not secure with a modulus of the limb's size.
+    """
+    p = parameters
+    context = generate_context(RingParameters(p.answer_degree, p.limb_bits[:1], 2))
+    small = read_ring(context)
+    residues = read_secret_key(context.KeyGen().secretKey, small)
+    signed = small.to_integers(small.inverse(residues)).astype(np.int64)
+    limb = ring.limb(0)
+    return SecretKey(limb, limb.forward(limb.from_signed(interleaved(signed, p.degree))))
+
+
+def interleaved(coefficients: NDArray[Word], degree: int) -> NDArray[Word]:
+    """Return f(X^k) in a ring of k times the degree, of coefficients of f."""
+    out: NDArray[Word] = np.zeros((*coefficients.shape[:-1], degree), dtype=coefficients.dtype)
+    out[..., :: degree // coefficients.shape[-1]] = coefficients
+    return out

@@ -1,0 +1,91 @@
+"""Keys of an expanded query: what a client makes for expansion, squaring, ring switch and flooding, and its use."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.expanded import Expanded
+from protocol.folded.expansion import expansion_exponents
+from protocol.folded.gadget import GadgetKey, generate_key
+from protocol.residue.ciphertext import SecretKey, expand_many, sample_noise
+from protocol.residue.keyswitch import apply_automorphism
+from protocol.residue.ring import Ring
+
+
+class Labels(NamedTuple):
+    """Under which the a of keys and queries are expanded from a client's seed."""
+
+    keys: str
+    public_key: str
+    ring_switch: str
+    query: str
+
+
+def query_rows(parameters: Expanded, secret: SecretKey, seed: bytes, labels: Labels) -> NDArray[np.uint64]:
+    """Return the b of the automorphism keys by level, then of the key from s^2, (rows, limbs, N)."""
+    p, ring = parameters, secret.ring
+    sources = [apply_automorphism(secret.residues, g) for g in expansion_exponents(p.degree)]
+    sources.append(secret.multiply(secret.residues))
+    rows, index = [], 0
+    for source, gadget in zip(sources, (*p.expansion, p.square), strict=True):
+        a = expand_many(ring, seed, labels.keys, gadget.digits, index)
+        rows.append(generate_key(secret, source, gadget, a))
+        index += gadget.digits
+    return np.concatenate(rows)
+
+
+def public_row(secret: SecretKey, seed: bytes, labels: Labels) -> NDArray[np.uint64]:
+    """Return the b of the public key, (1, limbs, N)."""
+    ring = secret.ring
+    a = expand_many(ring, seed, labels.public_key, 1)
+    return ring.subtract(ring.forward(sample_noise(ring, (1,))), secret.multiply(a))
+
+
+def ring_switch_rows(
+    parameters: Expanded, secret: SecretKey, answer_secret: SecretKey, seed: bytes, labels: Labels
+) -> NDArray[np.uint64]:
+    """Return the b of the key to the ring of degree N', (rows, 1, N): no rows without a ring switch."""
+    p = parameters
+    if not p.switches_ring:
+        return np.empty((0, 1, p.degree), dtype=np.uint64)
+    a = expand_many(answer_secret.ring, seed, labels.ring_switch, p.ring_switch.digits)
+    return generate_key(answer_secret, secret.residues[:1], p.ring_switch, a)
+
+
+class QueryKeys(NamedTuple):
+    """A client's keys as its server uses them: by level, from s^2, and to the ring of degree N' if answers go there."""
+
+    expansion: list[GadgetKey]
+    square: GadgetKey
+    ring_switch: GadgetKey | None
+
+    @classmethod
+    def of(
+        cls,
+        parameters: Expanded,
+        ring: Ring,
+        seed: bytes,
+        labels: Labels,
+        rows: NDArray[np.uint64],
+        ring_switch: NDArray[np.uint64],
+    ) -> QueryKeys:
+        """Return the keys of what :func:`query_rows`, perhaps with more rows, and :func:`ring_switch_rows` return."""
+        p = parameters
+        keys, index = [], 0
+        for gadget in (*p.expansion, p.square):
+            a = expand_many(ring, seed, labels.keys, gadget.digits, index)
+            keys.append(GadgetKey.of(ring, gadget, rows[index : index + gadget.digits], a))
+            index += gadget.digits
+        if not p.switches_ring:
+            return cls(keys[:-1], keys[-1], None)
+        limb = ring.limb(0)
+        a = expand_many(limb, seed, labels.ring_switch, p.ring_switch.digits)
+        return cls(keys[:-1], keys[-1], GadgetKey.of(limb, p.ring_switch, ring_switch, a))
+
+
+def public_key(ring: Ring, row: NDArray[np.uint64], seed: bytes, labels: Labels) -> NDArray[np.uint64]:
+    """Return the public key (2, limbs, N) of its b, (limbs, N)."""
+    return np.stack([row, expand_many(ring, seed, labels.public_key, 1)[0]])
