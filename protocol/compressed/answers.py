@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from costmodel.compressed_parameters import CompressedParameters
 from protocol.compressed.layout import answer_positions, row_positions, split_parts
 from protocol.expanded.answers import round_answer, subtract_mask, switch_ring
+from protocol.expanded.gadget import GadgetKey
 from protocol.expanded.messages import Answer
-from protocol.folded.gadget import GadgetKey
 from protocol.residue.ciphertext import encrypt_zero
 from protocol.residue.ring import Ring
 

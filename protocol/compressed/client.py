@@ -10,10 +10,10 @@ from protocol.compressed.context import generate_secret
 from protocol.compressed.layout import answer_positions, row_bits
 from protocol.compressed.messages import Query, encode_query
 from protocol.expanded.client import ExpandedClient
+from protocol.expanded.gadget import gadget_elements
 from protocol.expanded.keys import Labels, public_row, query_rows, ring_switch_rows
 from protocol.expanded.messages import KeyHalves, encode_keys
 from protocol.expanded.rounding import round_off
-from protocol.folded.gadget import gadget_elements
 from protocol.meter import Meter
 from protocol.residue.ciphertext import SecretKey
 from protocol.residue.keyswitch import Gadget, automorphism_keys

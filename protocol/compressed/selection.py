@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.folded.fold import Bit
+from protocol.expanded.fold import Bit
 from protocol.residue.ring import Ring
 
 

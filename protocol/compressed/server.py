@@ -14,12 +14,12 @@ from protocol.compressed.messages import Query, decode_query
 from protocol.compressed.selection import hand_down, monomial
 from protocol.compressed.table import encode_table
 from protocol.errors import ProtocolError
+from protocol.expanded.expansion import expand
+from protocol.expanded.fold import Bit, bit_rows
 from protocol.expanded.keys import QueryKeys, public_key
 from protocol.expanded.messages import KeyHalves, encode_answer
 from protocol.expanded.rounding import restore
 from protocol.expanded.server import ExpandedServer, ServerAnswer
-from protocol.folded.expansion import expand
-from protocol.folded.fold import Bit, bit_rows
 from protocol.meter import Meter
 from protocol.randomness import sample_uniform
 from protocol.residue.ciphertext import expand_many

@@ -1,3 +1,3 @@
-"""What the clients and servers of expanded queries have in common: rings, keys, messages, answers."""
+"""What expanded queries have in common: clients and servers, rings, keys, messages, answers, and the kernels they run on."""
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.expanded import Expanded
+from protocol.expanded.gadget import GadgetKey
 from protocol.expanded.messages import Answer
-from protocol.folded.gadget import GadgetKey
 from protocol.residue.flooding import flooding
 from protocol.residue.ring import Ring
 from protocol.residue.rounding import drop_limbs, scale_up

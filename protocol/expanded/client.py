@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from costmodel.expanded import Expanded
 from protocol.expanded.context import answer_secret, interleaved
+from protocol.expanded.expansion import leaf_positions
 from protocol.expanded.keys import Labels
 from protocol.expanded.messages import decode_answer
-from protocol.folded.expansion import leaf_positions
 from protocol.meter import Meter
 from protocol.residue.ciphertext import SecretKey, sample_noise
 from protocol.residue.rounding import scale_down, scale_up

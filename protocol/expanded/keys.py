@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.expanded import Expanded
-from protocol.folded.expansion import expansion_exponents
-from protocol.folded.gadget import GadgetKey, generate_key
+from protocol.expanded.expansion import expansion_exponents
+from protocol.expanded.gadget import GadgetKey, generate_key
 from protocol.residue.ciphertext import SecretKey, expand_many, sample_noise
 from protocol.residue.keyswitch import apply_automorphism
 from protocol.residue.ring import Ring

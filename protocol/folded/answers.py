@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from costmodel.folded_parameters import FoldedParameters
 from protocol.expanded.answers import round_answer, subtract_mask, switch_ring
+from protocol.expanded.gadget import GadgetKey
 from protocol.expanded.messages import Answer
-from protocol.folded.gadget import GadgetKey
 from protocol.folded.layout import answer_positions, row_positions
 from protocol.randomness import sample_uniform
 from protocol.residue.ciphertext import encrypt_zero

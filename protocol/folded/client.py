@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from costmodel.folded_parameters import FoldedParameters
 from protocol.expanded.client import ExpandedClient
 from protocol.expanded.context import query_ring
+from protocol.expanded.gadget import gadget_elements
 from protocol.expanded.keys import Labels, public_row, query_rows, ring_switch_rows
 from protocol.expanded.messages import KeyHalves, encode_keys
 from protocol.expanded.rounding import round_off
 from protocol.folded.context import openfhe_context
-from protocol.folded.gadget import gadget_elements
 from protocol.folded.layout import answer_positions, row_place
 from protocol.folded.messages import Query, encode_query
 from protocol.meter import Meter

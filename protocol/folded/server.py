@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from costmodel.folded_parameters import FoldedParameters
 from protocol.errors import ProtocolError
+from protocol.expanded.expansion import expand, new_leaves
+from protocol.expanded.fold import Bit, add_bit_constants, bit_rows
 from protocol.expanded.keys import QueryKeys, public_key
 from protocol.expanded.messages import KeyHalves, encode_answer
+from protocol.expanded.products import Factors
 from protocol.expanded.rounding import restore
 from protocol.expanded.server import ExpandedServer, ServerAnswer
 from protocol.folded.answers import Masked, compress, mask
 from protocol.folded.client import LABELS
-from protocol.folded.expansion import expand, new_leaves
-from protocol.folded.fold import Bit, add_bit_constants, bit_rows
 from protocol.folded.messages import Query, decode_query
-from protocol.folded.products import Factors
 from protocol.folded.table import FoldedTable
 from protocol.meter import Meter
 from protocol.residue.sampling import expand as expand_seed

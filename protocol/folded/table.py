@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.folded_parameters import FoldedParameters
+from protocol.expanded.products import Factors, sums_of_products, tiled
 from protocol.expanded.server import check_table
-from protocol.folded.products import Factors, sums_of_products, tiled
 from protocol.folded.scalars import add_combinations, scalar_words
 from protocol.residue.multiply_accumulate import transform_table
 from protocol.residue.ring import Ring

@@ -22,7 +22,7 @@ from costmodel.folded_noise import gadget_switch_variance, square_secret_varianc
 from protocol.compressed.layout import row_positions
 from protocol.compressed.server import CompressedServer
 from protocol.expanded.context import query_ring
-from protocol.folded.gadget import GadgetKey, generate_key
+from protocol.expanded.gadget import GadgetKey, generate_key
 from protocol.residue.ciphertext import SecretKey, expand_many, noise, phase
 from protocol.residue.sampling import new_seed
 from tests.protocol.compressed.conftest import SHAPES, Side, parameters_of

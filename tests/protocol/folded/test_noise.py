@@ -21,10 +21,10 @@ from costmodel.folded_noise import (
 from costmodel.folded_parameters import FoldedParameters
 from costmodel.folded_search import choose_parameters
 from protocol.expanded.context import query_ring
-from protocol.folded.expansion import expand, expansion_exponents, leaf_positions
-from protocol.folded.gadget import GadgetKey, external_products, gadget_elements, generate_key
+from protocol.expanded.expansion import expand, expansion_exponents, leaf_positions
+from protocol.expanded.gadget import GadgetKey, external_products, gadget_elements, generate_key
+from protocol.expanded.products import Factors
 from protocol.folded.layout import row_positions
-from protocol.folded.products import Factors
 from protocol.residue.ciphertext import SecretKey, expand_many, noise, phase
 from protocol.residue.keyswitch import apply_automorphism
 from protocol.residue.sampling import new_seed

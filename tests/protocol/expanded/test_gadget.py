@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from costmodel.expanded import Gadget
-from protocol.folded.gadget import external_products, gadget_elements
-from protocol.folded.products import Factors
+from protocol.expanded.gadget import external_products, gadget_elements
+from protocol.expanded.products import Factors
 from tests.protocol.residue.conftest import ring_of
 
 DEGREE = 256

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.expanded import Gadget
-from protocol.folded.gadget import (
+from protocol.expanded.gadget import (
     Decomposition,
     FractionTables,
     GadgetKey,
@@ -24,7 +24,7 @@ from protocol.folded.gadget import (
     multiply_digits,
     new_work,
 )
-from protocol.folded.products import Factors, Reduction
+from protocol.expanded.products import Factors, Reduction
 from protocol.residue.compiled import kernel
 from protocol.residue.ring import Ring, Tables, invert_polynomial
 

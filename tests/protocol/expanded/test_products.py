@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocol.folded.products import Factors, sums_of_products, tiled
+from protocol.expanded.products import Factors, sums_of_products, tiled
 from protocol.residue.multiply_accumulate import half_bits, pack_halves
 from protocol.residue.ring import Ring
 from tests.protocol.residue.conftest import ring_of

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.expanded import Expanded
-from protocol.folded.gadget import (
+from protocol.expanded.gadget import (
     Decomposition,
     FractionTables,
     GadgetKey,
@@ -31,7 +31,7 @@ from protocol.folded.gadget import (
     multiply_digits,
     new_work,
 )
-from protocol.folded.products import Reduction
+from protocol.expanded.products import Reduction
 from protocol.residue.automorphism import evaluation_permutation
 from protocol.residue.compiled import kernel
 from protocol.residue.modular import multiply_shoup, shoup_quotients

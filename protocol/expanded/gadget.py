@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.expanded import Gadget
-from protocol.folded.products import Factors, Reduction, accumulate
+from protocol.expanded.products import Factors, Reduction, accumulate
 from protocol.residue.ciphertext import SecretKey, sample_noise
 from protocol.residue.compiled import inlined, kernel
 from protocol.residue.modular import multiply_shoup, product_high, to_centred
