@@ -1,3 +1,3 @@
-"""What expanded queries have in common: clients and servers, rings, keys, messages, answers, and the kernels they run on."""
+"""What expanded queries have in common: clients, servers, rings, keys, messages, answers and their kernels."""
 
 from __future__ import annotations
