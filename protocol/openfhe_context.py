@@ -72,18 +72,29 @@ def generate_context(ring: Ring, allow_insecure: bool = False, digit_bits: int =
     return context
 
 
+PLAINTEXT_MODULI = (1 << 9, 1 << 13, 1 << 17, 1 << 20)
+"""With one of which OpenFHE makes as many limbs as are asked for; moduli and secrets do not depend on it."""
+
+
 def residue_context(ring: Ring, allow_insecure: bool = False) -> Any:
     """A context for its ring, keys and security check alone.
 
-    OpenFHE adds limbs for plaintext moduli that it thinks too large for q; what is encoded elsewhere is none of its
-    business, so that it is told of a small one.
+    OpenFHE adds limbs for plaintext moduli that it thinks too large for q and leaves out some for small ones; what is
+    encoded elsewhere is none of its business, so that it is told of another where the ring's own does not do.
 
     Raises
     ------
     ValueError
         As :func:`generate_context`.
     """
-    return generate_context(replace(ring, plaintext_modulus=min(ring.plaintext_modulus, 2**9)), allow_insecure)
+    first: ValueError | None = None
+    for modulus in (min(ring.plaintext_modulus, 1 << 31), *PLAINTEXT_MODULI):
+        try:
+            return generate_context(replace(ring, plaintext_modulus=modulus), allow_insecure)
+        except ValueError as error:
+            first = first or error
+    assert first is not None
+    raise first
 
 
 class ElementParameters(NamedTuple):

@@ -10,8 +10,8 @@ from costmodel.compressed_noise import secret_peak
 from costmodel.compressed_parameters import CompressedParameters
 from costmodel.noise import TERNARY_VARIANCE
 from costmodel.parameters import Ring as RingParameters
-from protocol.expanded.context import PLAINTEXT_MODULUS, query_ring
-from protocol.openfhe_context import generate_context
+from protocol.expanded.context import query_ring
+from protocol.openfhe_context import residue_context
 from protocol.residue.ciphertext import SecretKey
 from protocol.residue.context import read_ring, read_secret_key
 from protocol.residue.ring import Ring
@@ -30,7 +30,7 @@ def generate_secret(parameters: CompressedParameters) -> SecretKey:
     RuntimeError
         If no secret in so many keeps to it, which four of five do: OpenFHE's generator is broken then.
     """
-    context = generate_context(RingParameters(parameters.degree, parameters.limb_bits, PLAINTEXT_MODULUS))
+    context = residue_context(RingParameters(parameters.degree, parameters.limb_bits, parameters.plaintext_modulus))
     ring = query_ring(parameters)
     if read_ring(context) != ring:
         raise ValueError("OpenFHE's rings of equal sizes differ")

@@ -10,20 +10,17 @@ from numpy.typing import NDArray
 
 from costmodel.expanded import Expanded
 from costmodel.parameters import Ring as RingParameters
-from protocol.openfhe_context import generate_context
+from protocol.openfhe_context import residue_context
 from protocol.residue.ciphertext import SecretKey
 from protocol.residue.context import read_ring, read_secret_key
 from protocol.residue.ring import Ring
 
 Word = TypeVar("Word", np.int64, np.uint64)
 
-PLAINTEXT_MODULUS = 1 << 20
-"""Of OpenFHE's context, which makes as many limbs as are asked for with it; moduli and secrets do not depend on it."""
-
 
 @lru_cache(maxsize=8)
 def _ring(degree: int, limb_bits: tuple[int, ...]) -> Ring:
-    return read_ring(generate_context(RingParameters(degree, limb_bits, PLAINTEXT_MODULUS)))
+    return read_ring(residue_context(RingParameters(degree, limb_bits, 2)))
 
 
 def query_ring(parameters: Expanded) -> Ring:
@@ -37,7 +34,7 @@ def answer_secret(parameters: Expanded, ring: Ring) -> SecretKey:
     OpenFHE refuses that ring if it is not secure with a modulus of the limb's size.
     """
     p = parameters
-    context = generate_context(RingParameters(p.answer_degree, p.limb_bits[:1], 2))
+    context = residue_context(RingParameters(p.answer_degree, p.limb_bits[:1], 2))
     small = read_ring(context)
     residues = read_secret_key(context.KeyGen().secretKey, small)
     signed = small.to_integers(small.inverse(residues)).astype(np.int64)

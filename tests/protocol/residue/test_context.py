@@ -9,7 +9,7 @@ import openfhe
 import pytest
 
 from costmodel.parameters import Ring
-from protocol.openfhe_context import generate_context
+from protocol.openfhe_context import generate_context, residue_context
 from protocol.openfhe_serialised import find_blocks
 from protocol.residue import context as bridge
 from protocol.residue.ciphertext import decrypt, encrypt_seeded, encrypt_zero, expand_many, noise, phase
@@ -115,3 +115,12 @@ def test_insecure_and_impossible_contexts_are_refused() -> None:
         generate_context(Ring(8192, (30,) * 4, 1 << 13))
     with pytest.raises(ValueError, match="limbs of one size"):
         generate_context(Ring(4096, (50, 52), 1 << 13))
+
+
+@pytest.mark.parametrize("limb_bits", [(53, 53, 53), (60, 60), (35, 35, 35)])
+@pytest.mark.parametrize("modulus", [2, 1 << 9, 1 << 13, 1 << 37])
+def test_a_ring_has_the_limbs_asked_for_whatever_the_plaintext_modulus(
+    limb_bits: tuple[int, ...], modulus: int
+) -> None:
+    made = bridge.read_ring(residue_context(Ring(8192, limb_bits, modulus)))
+    assert np.allclose(np.log2(made.moduli), limb_bits, atol=0.1)
