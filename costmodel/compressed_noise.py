@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike
 
 from costmodel.compressed_parameters import CompressedParameters
 from costmodel.folded_noise import (
+    LeafNoise,
     dropped_limb_variance,
     fold_variance,
     gadget_switch_variance,
@@ -43,7 +44,7 @@ from costmodel.folded_noise import (
 from costmodel.noise import (
     TERNARY_VARIANCE,
     key_switch_variance,
-    log2_failure,
+    log2_failure_of_products,
     log2_flooding_distance,
     modulus_switch_variance,
     noise_bound,
@@ -82,12 +83,18 @@ class CompressedNoise(NamedTuple):
         return self.product + self.packing + self.flooding + self.ring_switch + self.rounding
 
 
-def external_product_variance(parameters: CompressedParameters, ones: float = 1.0) -> float:
-    """V over Q^2 of one external product with a bit that is one so often: what the digits leave out meets the bit."""
+def bit_noise(parameters: CompressedParameters) -> LeafNoise:
+    """Noise of an expanded bit."""
     p = parameters
     log2_q = float(p.log2_q)
     switches = np.array([gadget_switch_variance(p.degree, log2_q, *gadget, p.sigma) for gadget in p.expansion])
-    leaf = leaf_noise(p.degree, p.sigma, query_rounding_variance(log2_q, p.sent_bits), switches)
+    return leaf_noise(p.degree, p.sigma, query_rounding_variance(log2_q, p.sent_bits), switches)
+
+
+def external_product_variance(parameters: CompressedParameters, ones: float = 1.0) -> float:
+    """V over Q^2 of one external product with a bit that is one so often: what the digits leave out meets the bit."""
+    p = parameters
+    log2_q, leaf = float(p.log2_q), bit_noise(p)
     square = gadget_switch_variance(p.degree, log2_q, *p.square, p.sigma, square_secret_variance(p.degree))
     variance = math.ldexp(float(fold_variance(p.degree, log2_q, *p.bit, leaf, square)), -2 * p.log2_q)
     left_out = math.ldexp(1.0 + TERNARY_VARIANCE * p.degree, -2 * p.bit.kept_bits) / 12.0
@@ -115,6 +122,13 @@ def _first_products(p: CompressedParameters) -> float:
 
 def _block_products(p: CompressedParameters) -> float:
     return p.segments * 2 * (p.blocks - 1) / p.blocks * p.rows
+
+
+def _heaviest_bit(p: CompressedParameters) -> float:
+    """Entries met by the noise of one bit: of the place, or of a level of the tree over the blocks, 2 m/B a node."""
+    nodes = [(-(-p.blocks >> level)) - (-(-p.blocks >> level + 1)) for level in range(p.block_levels)]
+    place = min(p.rows, p.gap) if p.position_levels > 1 else 0
+    return float(p.segments * max(place, 2 * max(nodes, default=0) * p.rows / p.blocks, 1))
 
 
 def dropped_variance(parameters: CompressedParameters) -> float:
@@ -196,8 +210,8 @@ def flooding_distance(parameters: CompressedParameters) -> float:
 def failure(parameters: CompressedParameters) -> float:
     """log2 of the probability that any coefficient of an answer decrypts wrongly.
 
-    For elements at their bound and a row whose number has no bit but ones.
-    The flooding is bounded and comes off the limit: outputs * erfc((1/(2t) - flooding/Q)/(sigma sqrt 2)).
+    For elements at their bound and a row whose number has no bit but ones. The flooding is bounded and comes off the
+    limit, 1/(2t) - flooding/Q; the tail is that of :func:`costmodel.noise.log2_failure_of_products`.
     """
     p = parameters
     noise = compressed_noise(p, float(p.element_bound) ** 2, 1.0)
@@ -206,4 +220,10 @@ def failure(parameters: CompressedParameters) -> float:
     if p.flooding_bits:
         limit -= 2.0 ** (p.flooding_log2_bound - p.table_log2_q)
         unflooded += encryption_of_zero_variance(p)
-    return float(log2_failure(np.sqrt(unflooded), limit, p.row_coefficients)) if limit > 0 else 0.0
+    if limit <= 0:
+        return 0.0
+    leaf = bit_noise(p)
+    products = float(p.element_bound) ** 2 * entries_met(p) * external_product_variance(p, 0.0)
+    known = float(leaf.constant / (leaf.constant + leaf.others))
+    terms = p.bit.digits * entries_met(p) / _heaviest_bit(p)
+    return log2_failure_of_products(unflooded - products, products, known, terms, limit, p.row_coefficients)

@@ -68,6 +68,8 @@ MOST_BIT_DIGITS = 24
 WIDEST_BIT_DIGIT = 40
 BIT_WIDTHS = 5
 """Widths of a bit's digits from the narrowest that leaves out little enough: each wider one adds a bit of noise."""
+MOST_MARGIN_BITS = 8
+"""Over the target where few external products make the tail heavier than a Gaussian's."""
 MOST_PACKING_DIGITS = 6
 """Of a limb."""
 PACKING_SHARE = 1.0 / 16.0
@@ -123,12 +125,15 @@ def choose_parameters(
     for bound, shape in sorted(shapes, key=lambda pair: pair[0]):
         if best is not None and bound >= best.cost:
             break
-        candidate = _cheapest(shape, byte_s)
-        if candidate is None or (best is not None and candidate.cost >= best.cost):
-            continue
-        # The arrays are held to the exact model.
-        if failure(candidate.parameters) <= log2_failure:
-            best = candidate
+        # The arrays take the noise for Gaussian; the exact model is held to the target with a margin if need be.
+        for margin in range(MOST_MARGIN_BITS + 1):
+            candidate = _cheapest(replace(shape, log2_failure=log2_failure - margin), byte_s)
+            if candidate is None or (best is not None and candidate.cost >= best.cost):
+                break
+            found = replace(candidate.parameters, log2_failure=log2_failure)
+            if failure(found) <= log2_failure:
+                best = candidate._replace(parameters=found)
+                break
     if best is None:
         raise ValueError(
             f"no ring of {', '.join(f'N={r.degree}, q={r.limb_bits}' for r in rings)} holds plaintext_modulus "

@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike
 from costmodel.folded_parameters import FoldedParameters
 from costmodel.noise import (
     TERNARY_VARIANCE,
-    log2_failure,
+    log2_failure_of_products,
     log2_flooding_distance,
     modulus_switch_variance,
     noise_bound,
@@ -177,6 +177,14 @@ class FoldedNoise(NamedTuple):
         return self.product + self.folds + self.flooding + self.ring_switch + self.rounding
 
 
+def bit_noise(parameters: FoldedParameters) -> LeafNoise:
+    """Noise of an expanded bit of the column."""
+    p = parameters
+    N, log2_q = p.degree, float(p.log2_q)
+    switches = np.array([gadget_switch_variance(N, log2_q, *gadget, p.sigma) for gadget in p.expansion])
+    return leaf_noise(N, p.sigma, query_rounding_variance(log2_q, p.fold_bits), switches)
+
+
 def folded_noise(parameters: FoldedParameters, mean_square: ArrayLike) -> FoldedNoise:
     """Noise of a folded query for tables of a mean square E[W^2] of their centred packed elements."""
     p = parameters
@@ -186,7 +194,7 @@ def folded_noise(parameters: FoldedParameters, mean_square: ArrayLike) -> Folded
     splits = np.arange(p.expansion_levels) >= p.expansion_levels - p.split_levels
     rounding = query_rounding_variance(log2_q, p.selector_bits)
     selector = leaf_noise(N, sigma, rounding, switches)
-    bit = leaf_noise(N, sigma, query_rounding_variance(log2_q, p.fold_bits), switches)
+    bit = bit_noise(p)
     square = gadget_switch_variance(N, log2_q, *p.square, sigma, square_secret_variance(N))
     unit = np.exp2(-2.0 * log2_q)
     flooding = np.where(
@@ -251,7 +259,8 @@ def flooding_distance(parameters: FoldedParameters) -> float:
 def failure(parameters: FoldedParameters) -> float:
     """log2 of the probability that any coefficient of an answer decrypts wrongly, for elements at their bound.
 
-    The flooding is bounded and comes off the limit: outputs * erfc((1/(2t) - flooding/Q)/(sigma sqrt 2)).
+    The flooding is bounded and comes off the limit, 1/(2t) - flooding/Q; the tail is that of
+    :func:`costmodel.noise.log2_failure_of_products`, the folds being products with encrypted bits.
     """
     p = parameters
     noise = folded_noise(p, float(p.element_bound) ** 2)
@@ -260,7 +269,14 @@ def failure(parameters: FoldedParameters) -> float:
     if p.flooding_bits:
         limit -= 2.0 ** (p.flooding_log2_bound - p.log2_q)
         unflooded += public_key_encryption_variance(p.sigma, p.degree) * 2.0 ** (-2.0 * p.log2_q)
-    return float(log2_failure(np.sqrt(unflooded), limit, p.row_coefficients)) if limit > 0 else 0.0
+    if limit <= 0:
+        return 0.0
+    bit = bit_noise(p)
+    known = float(bit.constant / (bit.constant + bit.others))
+    terms = max(p.fold_levels * p.fold.digits, 1)
+    return log2_failure_of_products(
+        float(unflooded - noise.folds), float(noise.folds), known, terms, limit, p.row_coefficients
+    )
 
 
 def _float(value: ArrayLike) -> Any:

@@ -16,11 +16,12 @@ References
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_ndtr, ndtri_exp
+from scipy.special import log_ndtr, logsumexp, ndtri_exp
 
 TERNARY_VARIANCE = 2.0 / 3.0
 """Variance of a coefficient of a uniformly ternary secret."""
@@ -207,6 +208,36 @@ def log2_failure(sigma: ArrayLike, limit: ArrayLike, outputs: ArrayLike) -> Any:
     with np.errstate(divide="ignore"):
         tail = log_ndtr(-_float(limit) / _float(sigma)) / _LN2
     return np.minimum(np.log2(_float(outputs)) + 1.0 + tail, 0.0)[()]
+
+
+def log2_failure_of_products(
+    fixed: float, products: float, known: float, terms: float, limit: float, outputs: float
+) -> float:
+    """log2 of the probability that one of so many coefficients fails, with few external products in the noise.
+
+    The noise of an external product is its digits times the noise of the encrypted bit's rows, of which few values are
+    Gaussian by themselves: given them, its variance is not the mean but
+
+        products ((1 - known) + known chi^2_n / n)
+
+    so that the tail is that of a mixture, heavier than a Gaussian's of the same variance. Values of unequal weight are
+    no worse than 1/(largest share) equal ones. Summed over chi^2_n on a logarithmic grid.
+
+    Parameters
+    ----------
+    fixed : variance of all else
+    products : mean variance of what external products add
+    known : part of it that is proportional to the square of one value a row
+    terms : n, the number of values, or one over the largest share of one
+    limit : error at which decryption fails
+    outputs : coefficients of an answer
+    """
+    shape = terms / 2.0
+    log_x = np.linspace(math.log(1e-3), math.log(40.0), 1024)
+    x = np.exp(log_x)
+    log_weight = shape * (math.log(shape) + log_x - x) - math.lgamma(shape) + math.log(log_x[1] - log_x[0])
+    tail = log2_failure(np.sqrt(fixed + products * (1.0 - known + known * x)), limit, outputs)
+    return min(float(logsumexp(log_weight + tail * _LN2)) / _LN2, 0.0)
 
 
 def tail_factor(log2_probability: ArrayLike) -> Any:

@@ -16,6 +16,7 @@ from costmodel.noise import (
     key_switch_variance,
     largest_dropped_bits,
     log2_failure,
+    log2_failure_of_products,
     log2_flooding_distance,
     modulus_switch_variance,
     noise_bits,
@@ -278,3 +279,22 @@ def test_arrays_broadcast_and_scalars_stay_scalar():
             assert np.ndim(one.a) == 0
     assert np.ndim(log2_failure(1.0, 5.0, 10)) == 0
     assert log2_failure(np.array([1.0, 2.0]), 5.0, 10).shape == (2,)
+
+
+def test_products_that_say_nothing_fail_like_gaussian_noise() -> None:
+    gaussian = log2_failure(np.sqrt(3.0), 24.0, 1366)
+    assert log2_failure_of_products(2.0, 1.0, 0.0, 8.0, 24.0, 1366) == pytest.approx(gaussian, abs=1e-6)
+
+
+@pytest.mark.parametrize("weights", [[0.25] * 4, [0.1] * 10, [0.5, 0.2, 0.2, 0.1]])
+@pytest.mark.parametrize("known", [0.3, 1.0])
+def test_few_products_fail_no_more_often_than_stated(weights: list[float], known: float) -> None:
+    rng = np.random.default_rng(5)
+    chosen = np.square(rng.standard_normal((400_000, len(weights)))) @ np.array(weights)
+    sigma = np.sqrt(0.4 + 0.6 * (1.0 - known + known * chosen))
+    simulated = np.log2(np.mean(np.exp2(log2_failure(sigma, 5.0, 1))))
+    stated = log2_failure_of_products(0.4, 0.6, known, 1.0 / max(weights), 5.0, 1)
+    assert stated > log2_failure(1.0, 5.0, 1)
+    assert simulated <= stated + 0.3
+    if len(set(weights)) == 1:
+        assert stated == pytest.approx(simulated, abs=0.3)
