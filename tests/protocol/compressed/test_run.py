@@ -12,9 +12,9 @@ import fastquery as fq
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({"table": "600x48"}, marks=pytest.mark.slow),
+        pytest.param({"table": "600x1536"}, marks=pytest.mark.slow),
         pytest.param({"table": "32000x4096", "tokens": [0, 31999, 77]}, marks=pytest.mark.slow),
-        {"table": "5000x48", "flooding_bits": 0, "align_bits": 37, "tokens": [5, 4999, 5]},
+        {"table": "5000x384", "flooding_bits": 0, "align_bits": 37, "tokens": [5, 4999, 5]},
     ],
 )
 def test_runs_are_right_and_as_predicted(options: dict[str, Any]) -> None:

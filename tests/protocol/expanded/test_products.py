@@ -95,7 +95,7 @@ def test_processors_without_wide_vectors(tmp_path: Path) -> None:
     """The loop in LLVM's vector types, compiled for nothing but the architecture's baseline."""
     root = Path(__file__).parents[3]
     calls = [f"check({bits}, 3, *{shape}, True)" for bits in BITS for shape in SHAPES]
-    program = "; ".join(["from tests.protocol.folded.test_products import check", *calls])
+    program = "; ".join(["from tests.protocol.expanded.test_products import check", *calls])
     environment = {
         **os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(root),
     }  # fmt: skip
