@@ -9,7 +9,7 @@ then held to the exact model.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -27,20 +27,21 @@ from costmodel.compressed_noise import (
 )
 from costmodel.compressed_parameters import CompressedParameters
 from costmodel.expanded import MOST_KEPT_BITS, Gadget
+from costmodel.expanded_search import (
+    BYTE_S,
+    KEY_BYTE_S,
+    MOST_MARGIN_BITS,
+    PRODUCT_S,
+    SECURITY_FLOOR_BITS,
+    TRANSFORM_S,
+    RingChoice,
+    Task,
+)
 from costmodel.folded_noise import (
     fold_variance,
     leaf_noise,
     query_rounding_variance,
     square_secret_variance,
-)
-from costmodel.folded_search import (
-    BYTE_S,
-    KEY_BYTE_S,
-    PRODUCT_S,
-    SECURITY_FLOOR_BITS,
-    TRANSFORM_S,
-    RingChoice,
-    element_bound,
 )
 from costmodel.gadget_search import (
     Floats,
@@ -51,7 +52,6 @@ from costmodel.gadget_search import (
     ring_switch_digits,
 )
 from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, required_ratio
-from costmodel.packing import field_moduli, packed_coefficients, required_plaintext_modulus
 from costmodel.security import security_bits
 
 RINGS = (
@@ -68,8 +68,6 @@ MOST_BIT_DIGITS = 24
 WIDEST_BIT_DIGIT = 40
 BIT_WIDTHS = 5
 """Widths of a bit's digits from the narrowest that leaves out little enough: each wider one adds a bit of noise."""
-MOST_MARGIN_BITS = 8
-"""Over the target where few external products make the tail heavier than a Gaussian's."""
 MOST_PACKING_DIGITS = 6
 """Of a limb."""
 PACKING_SHARE = 1.0 / 16.0
@@ -107,19 +105,7 @@ def choose_parameters(
     ValueError
         If no ring holds the target.
     """
-    required = required_plaintext_modulus(field_moduli(widths))
-    modulus = required if plaintext_modulus is None else plaintext_modulus
-    if modulus < required:
-        raise ValueError(f"plaintext_modulus is {modulus}; packing {widths} needs at least {required}")
-    task = _Task(
-        rows,
-        int(packed_coefficients(channels, widths)),
-        element_bound(widths),
-        modulus,
-        flooding_bits,
-        log2_failure,
-        sigma,
-    )
+    task = Task.of(rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma)
     best: _Candidate | None = None
     shapes = [(_least_cost(shape, byte_s), shape) for ring in rings for shape in _shapes(task, ring)]
     for bound, shape in sorted(shapes, key=lambda pair: pair[0]):
@@ -135,22 +121,8 @@ def choose_parameters(
                 best = candidate._replace(parameters=found)
                 break
     if best is None:
-        raise ValueError(
-            f"no ring of {', '.join(f'N={r.degree}, q={r.limb_bits}' for r in rings)} holds plaintext_modulus "
-            f"{modulus} with flooding_bits {flooding_bits} at a failure probability of 2^{log2_failure}"
-        )
+        raise task.refused(rings)
     return best.parameters
-
-
-@dataclass(frozen=True)
-class _Task:
-    rows: int
-    row_coefficients: int
-    element_bound: int
-    plaintext_modulus: int
-    flooding_bits: int
-    log2_failure: int
-    sigma: float
 
 
 def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, ...]:
@@ -159,19 +131,12 @@ def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, .
     return tuple(RingChoice(degree, limb_bits, degree >> k) for k in (0, *secure))
 
 
-def least_security_bits(parameters: CompressedParameters) -> int:
-    """Return the level of the weakest ring of a compressed query: of queries and keys, or of the ring switch's key."""
-    p = parameters
-    bits = int(security_bits(p.degree, p.log2_q))
-    return min(bits, int(security_bits(p.answer_degree, p.limb_bits[0]))) if p.switches_ring else bits
-
-
 class _Candidate(NamedTuple):
     cost: float
     parameters: CompressedParameters
 
 
-def _shapes(task: _Task, ring: RingChoice) -> Iterator[CompressedParameters]:
+def _shapes(task: Task, ring: RingChoice) -> Iterator[CompressedParameters]:
     """Every limb count of the table, number of segments and of digits of a bit, with the packing digits that hold."""
     narrow = Gadget(1, 2)
     template = CompressedParameters(

@@ -9,14 +9,24 @@ cheapest of all, in seconds of server and link, is then held to the exact model.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from costmodel.expanded import Gadget
+from costmodel.expanded_search import (
+    BYTE_S,
+    KEY_BYTE_S,
+    MOST_MARGIN_BITS,
+    PRODUCT_S,
+    SECURITY_FLOOR_BITS,
+    TRANSFORM_S,
+    RingChoice,
+    Task,
+)
 from costmodel.folded_noise import (
     failure,
     fold_variance,
@@ -37,26 +47,10 @@ from costmodel.gadget_search import (
     ring_switch_digits,
 )
 from costmodel.noise import TERNARY_VARIANCE, public_key_encryption_variance, required_ratio
-from costmodel.packing import field_moduli, field_weights, packed_coefficients, required_plaintext_modulus
 from costmodel.security import security_bits
 
-SECURITY_FLOOR_BITS = 128
-TRANSFORM_S = 2.9e-9  # of a transform, a residue
-PRODUCT_S = 2.2e-10  # of a residue of the pass over the table for many tokens
-BYTE_S = 2e-5  # of a byte on the link, unless told: bytes before seconds, where they are cheap to save
-KEY_BYTE_S = 5e-9  # of a byte of the keys, which are sent once
-
 _MOST_FOLD_DIGITS = 16
-_MOST_MARGIN_BITS = 8
 _WIDEST_FOLD_DIGIT = 26
-
-
-class RingChoice(NamedTuple):
-    """Ring of the query and degree of the answer's ring."""
-
-    degree: int
-    limb_bits: tuple[int, ...]
-    answer_degree: int
 
 
 RINGS = (
@@ -67,12 +61,6 @@ RINGS = (
     RingChoice(8192, (53, 53, 53), 4096),
 )
 """Rings of at least 128 bits of security by both published tables, the answer's ring at its limb included."""
-
-
-def element_bound(widths: Sequence[int]) -> int:
-    """Largest magnitude of a packed element about the middle of its levels: sum of P_i 2^(w_i - 1)."""
-    places = field_weights(field_moduli(widths))
-    return sum(place << (width - 1) for place, width in zip(places, widths, strict=True))
 
 
 @lru_cache(maxsize=1024)
@@ -106,35 +94,20 @@ def choose_parameters(
     ValueError
         If no ring holds the target.
     """
-    required = required_plaintext_modulus(field_moduli(widths))
-    modulus = required if plaintext_modulus is None else plaintext_modulus
-    if modulus < required:
-        raise ValueError(f"plaintext_modulus is {modulus}; packing {widths} needs at least {required}")
-    task = _Task(
-        rows,
-        int(packed_coefficients(channels, widths)),
-        element_bound(widths),
-        modulus,
-        flooding_bits,
-        log2_failure,
-        sigma,
-    )
+    task = Task.of(rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma)
     best: _Candidate | None = None
     bounded = [(bound, shape) for ring in rings for bound, shape in _bounded(list(_shapes(task, ring)), byte_s)]
     for bound, shape in sorted(bounded, key=lambda pair: pair[0]):
         if best is not None and bound >= best.cost:
             break
         # The arrays take the noise for Gaussian; the exact model is held to the target, with a margin if need be.
-        for margin in range(_MOST_MARGIN_BITS + 1):
+        for margin in range(MOST_MARGIN_BITS + 1):
             found, failed = _best_of(shape, margin, byte_s, best)
             if found is not best or not failed:
                 best = found
                 break
     if best is None:
-        raise ValueError(
-            f"no ring of {', '.join(f'N={r.degree}, q={r.limb_bits}' for r in rings)} holds plaintext_modulus "
-            f"{modulus} with flooding_bits {flooding_bits} at a failure probability of 2^{log2_failure}"
-        )
+        raise task.refused(rings)
     return best.parameters
 
 
@@ -155,17 +128,6 @@ def _best_of(
     return best, failed
 
 
-@dataclass(frozen=True)
-class _Task:
-    rows: int
-    row_coefficients: int
-    element_bound: int
-    plaintext_modulus: int
-    flooding_bits: int
-    log2_failure: int
-    sigma: float
-
-
 def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, ...]:
     """Return the rings of a degree and limbs: the answer in the same ring or, where that is secure, in half of it.
 
@@ -176,19 +138,12 @@ def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, .
     return tuple(RingChoice(degree, limb_bits, degree >> k) for k in range(first, 2 if halved else 1))
 
 
-def least_security_bits(parameters: FoldedParameters) -> int:
-    """Return the level of the weakest ring of a folded query: of queries and keys, or of the ring switch's key."""
-    p = parameters
-    bits = int(security_bits(p.degree, p.log2_q))
-    return min(bits, int(security_bits(p.answer_degree, p.limb_bits[0]))) if p.switches_ring else bits
-
-
 class _Candidate(NamedTuple):
     cost: float
     parameters: FoldedParameters
 
 
-def _shapes(task: _Task, ring: RingChoice) -> Iterator[FoldedParameters]:
+def _shapes(task: Task, ring: RingChoice) -> Iterator[FoldedParameters]:
     """Every sensible d1 and number of digits of a fold; the other choices are still the narrowest."""
     levels = ring.degree.bit_length() - 1
     narrow = Gadget(1, 2)
