@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from costmodel.compact.ledger import FLOODING_TAIL_BITS
 from costmodel.compressed_parameters import CompressedParameters
 from costmodel.folded_noise import (
     LeafNoise,
@@ -51,7 +52,6 @@ from costmodel.noise import (
     packlwes_variance,
     public_key_encryption_variance,
 )
-from costmodel.protocols.compact import FLOODING_TAIL_BITS
 
 SECRET_PEAK_MARGIN = 1.5
 """Over ln(N/2), where the largest value of a random secret at the roots lies, squared, over the mean."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel import delphi
+from costmodel.alignment.ledger import alignment_terms
 from costmodel.grid import Grid
 from costmodel.latency import latency_s
 from costmodel.ledger import Term, Transfer, Work, frame
@@ -16,8 +18,6 @@ from costmodel.link import PRESETS, Link, relay_leg_s, tcp_leg_s
 from costmodel.machine import Machine, UnitCost, default_machine
 from costmodel.noise import log2_failure, log2_flooding_distance
 from costmodel.parameters import Configuration
-from costmodel.protocols import delphi
-from costmodel.protocols.alignment import alignment_terms
 from costmodel.protocols.registry import PROTOCOLS, security
 from costmodel.security import security_bits_2018, security_bits_2024
 

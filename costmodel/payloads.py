@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from costmodel import seal
 from costmodel.grid import Grid
-from costmodel.serialization import openfhe, seal
+from costmodel.openfhe import sizes as openfhe
 from costmodel.wire import FRAME_HEADER_BYTES
 
 SEAL_ENGINES = ("seal", "spu")

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from costmodel import compressed_search, folded_search, noise
+from costmodel.compact.rings import DEGREES, compact_configuration
+from costmodel.compact.wire import LOG2_FAILURE, compact_wire
 from costmodel.grid import Grid
-from costmodel.keyed_rings import keyed_configuration, packing_rings, rings_of_degree, slot_ring
+from costmodel.openfhe.rings import keyed_configuration, packing_rings, rings_of_degree, slot_ring
 from costmodel.packing import check_packing, field_moduli, required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.protocols.registry import PROTOCOLS
 from costmodel.protocols.searched import LOG2_FAILURE as SEARCHED_LOG2_FAILURE
 from costmodel.published import CHANNEL_BITS, PAPER_WIDTHS, published
 from costmodel.security import max_log2_q, security_bits_2018
-from costmodel.tuning import DEGREES, compact_configuration
-from costmodel.wire_choice import LOG2_FAILURE, compact_wire
 
 SECURITY_FLOOR_BITS = 128
 DEFAULT_FLOODING_BITS = 40

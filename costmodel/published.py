@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from costmodel.packing import accumulation_bits
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.protocols.cryptflow2 import layout
+from costmodel.systems.cryptflow2 import layout
 
 ABLATIONS = ("baseline", "quant", "accumulation", "packing", "packlwes")
 """Rows of FastQuery's Table 6, each with what the rows before it have."""

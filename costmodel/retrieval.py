@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from costmodel.serialization import seal
+from costmodel import seal
 
 WORD_BYTES = 8
 """Of a residue in SEAL's serialisation without compression."""

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from costmodel import seal
 from costmodel.grid import Grid
-from costmodel.serialization import openfhe, seal
+from costmodel.openfhe import sizes as openfhe
 from costmodel.wire import CHANNEL_METADATA_BYTES, FRAME_HEADER_BYTES, HELLO_BYTES, METADATA_BYTES
 
 SPECIAL_LIMB_BITS = 60
@@ -148,7 +149,7 @@ class Seal:
 
 
 class Compact(OpenFHE):
-    """Messages of this project, sized as a whole by :mod:`costmodel.protocols.compact`; a session's are as ever."""
+    """Messages of this project, sized as a whole by :mod:`costmodel.compact.ledger`; a session's are as ever."""
 
     def query(self, grid: Grid) -> Bytes:
         """Not sized one ciphertext at a time.

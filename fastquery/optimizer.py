@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from costmodel.compact.wire import LOG2_FAILURE
 from costmodel.estimate import Estimate, estimate
 from costmodel.link import Link, exchange_s, parse_link
 from costmodel.machine import Machine, default_machine
@@ -26,7 +27,6 @@ from costmodel.presets import SEARCHED, configuration
 from costmodel.protocols.registry import PROTOCOLS
 from costmodel.published import ABLATIONS, PAPER_WIDTHS
 from costmodel.security import security_bits
-from costmodel.wire_choice import LOG2_FAILURE
 from fastquery.spaces import EXECUTED, Column, Space, configuration_at
 from fastquery.sweeps import RENAMED, Block, blocks, several
 from fastquery.tables import table_of

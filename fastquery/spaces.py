@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.compact.wire import LOG2_FAILURE, QUERIES_PER_CLIENT, wire_columns
 from costmodel.grid import WIRE_COLUMNS, Grid
 from costmodel.link import Link
 from costmodel.packing import required_plaintext_modulus
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import configuration
 from costmodel.protocols.registry import PROTOCOLS
-from costmodel.wire_choice import LOG2_FAILURE, QUERIES_PER_CLIENT, wire_columns
 
 Column: TypeAlias = NDArray[Any]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
+from costmodel.alignment.ledger import needs_transfers
 from costmodel.estimate import Estimate
 from costmodel.parameters import Configuration
-from costmodel.protocols.alignment import needs_transfers
-from costmodel.protocols.fastquery import PACKED_OUTPUTS
+from costmodel.systems.fastquery import PACKED_OUTPUTS
 
 PUBLISHED = "fastquery as published"
 FIGURES = ("up_bytes", "down_bytes", "setup_bytes", "server_s", "latency_s", "log2_failure", "flooding_bits")

@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.alignment.ledger import BLOCK_BITS, needs_transfers
 from costmodel.parameters import Configuration
-from costmodel.protocols.alignment import BLOCK_BITS, needs_transfers
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
 from protocol.channel import Channel
 from protocol.engines.base import Shares

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from costmodel import retrieval
+from costmodel.compact import ledger as compact
 from costmodel.estimate import Estimate, estimate, terms
 from costmodel.grid import Grid
 from costmodel.ledger import Party, Phase, Transfer, total_bytes
@@ -20,7 +21,6 @@ from costmodel.link import parse_link
 from costmodel.noise import log2_failure
 from costmodel.packing import accumulation_bits, one_hot_bits
 from costmodel.parameters import Configuration, Packing, Ring, Table, Wire
-from costmodel.protocols import compact
 from costmodel.protocols.registry import PROTOCOLS
 from costmodel.published import published
 from quantize.tables import table_shape

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from costmodel.compact.ledger import SUM_PRODUCTS
 from costmodel.compressed_noise import compressed_noise, failure, flooding_distance
 from costmodel.compressed_parameters import CompressedParameters
 from costmodel.compressed_search import choose_parameters, ring_choices
@@ -19,7 +20,6 @@ from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.parameters import Configuration
 from costmodel.protocols import searched
-from costmodel.protocols.compact import SUM_PRODUCTS
 from costmodel.protocols.searched import (
     SWITCH_ENDS,
     SearchedParameters,
@@ -30,7 +30,7 @@ from costmodel.protocols.searched import (
     query_words,
     residues_of_a_query,
 )
-from costmodel.protocols.session import overhead_terms, residues, setup_terms
+from costmodel.session import overhead_terms, residues, setup_terms
 from costmodel.wire import FRAME_HEADER_BYTES
 
 FORMULAS = "costmodel.compressed_parameters"

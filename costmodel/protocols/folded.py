@@ -30,7 +30,7 @@ from costmodel.protocols.searched import (
     query_words,
     residues_of_a_query,
 )
-from costmodel.protocols.session import overhead_terms, residues, setup_terms
+from costmodel.session import overhead_terms, residues, setup_terms
 from costmodel.wire import FRAME_HEADER_BYTES
 
 FORMULAS = "costmodel.folded_parameters"

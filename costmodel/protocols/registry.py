@@ -9,15 +9,14 @@ import numpy as np
 
 from costmodel.grid import Grid
 from costmodel.ledger import Number
-from costmodel.protocols import (
+from costmodel.protocols import compressed, folded
+from costmodel.systems import (
     bumblebee,
     cham,
     cheetah,
     ciphergpt,
-    compressed,
     cryptflow2,
     fastquery,
-    folded,
     iron,
     spu,
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from costmodel.wire_choice import LOG2_FAILURE
+from costmodel.compact.wire import LOG2_FAILURE
 from fastquery.cli.options import parse_widths
 from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text
 from fastquery.cli.sweep import machine_named

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from costmodel.compact import ledger as compact
+from costmodel.compact.wire import LOG2_FAILURE, wire_columns
 from costmodel.estimate import evaluate
 from costmodel.grid import Grid
 from costmodel.link import Link
@@ -16,8 +18,6 @@ from costmodel.machine import Machine, default_machine
 from costmodel.noise import modulus_switch_variance, public_key_encryption_variance, required_ratio
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import executable
-from costmodel.protocols import compact
-from costmodel.wire_choice import LOG2_FAILURE, wire_columns
 from fastquery.figures.designs import (
     FOLDED,
     OWN,

@@ -12,7 +12,7 @@ from costmodel.estimate import estimate
 from costmodel.link import PRESETS, Link
 from costmodel.machine import Machine, default_machine
 from costmodel.parameters import Configuration, Table
-from costmodel.protocols.projection import projection
+from costmodel.projection import projection
 from costmodel.published import ABLATIONS, published
 from fastquery.figures.designs import (
     SYSTEMS,

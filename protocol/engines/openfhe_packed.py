@@ -1,7 +1,7 @@
 """PackLWEs on OpenFHE: the answers' constant coefficients gathered through automorphisms of its own.
 
 Plaintexts have the modulus t 2^l for a tree of depth l, which multiplies every result by 2^l; see
-:mod:`costmodel.protocols.openfhe_packed`. The mask covers every coefficient of the packed answers: those at which no
+:mod:`costmodel.openfhe.packed`. The mask covers every coefficient of the packed answers: those at which no
 result lands hold sums of the table's entries.
 """
 

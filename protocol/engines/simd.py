@@ -4,7 +4,7 @@ A ciphertext holds M entries of the one-hot row, repeated over all N slots. Slot
 holds the table's entry at row (u + i) mod M and column D g + (u mod D) of the answer's. The sum of the products with
 the query rotated by i has in slot M g + u what the rows u to u + D - 1 modulo M give to that column, and rotations by
 D, 2 D, ..., M/2 add up the rest. The answer's column D g + r is read at slot M g + r; see
-:mod:`costmodel.protocols.simd`. The mask covers every slot: the others hold sums of the table's entries as well.
+:mod:`costmodel.openfhe.slots`. The mask covers every slot: the others hold sums of the table's entries as well.
 
 Rotations are by powers of two, each an automorphism X -> X^(5^step) through OpenFHE with keys of this session.
 """
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.openfhe.slots import Slots, slots
 from costmodel.parameters import Configuration, Ring
-from costmodel.protocols.simd import Slots, slots
 from costmodel.slots import check_slots, rotation_path, rotation_steps
 from protocol.engines.automorphism_keys import AutomorphismKeys
 from protocol.engines.base import Engine, Progress

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmodel.alignment import (
+from costmodel.alignment.formulas import (
     FERRET,
     ferret_batch,
     ferret_bits_per_correlation,

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmodel.alignment import ferret_bytes, sirnn_bytes
+from costmodel.alignment.formulas import ferret_bytes, sirnn_bytes
+from costmodel.alignment.ledger import alignment_terms, message_bytes, needs_transfers
 from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer
 from costmodel.parameters import Packing, Ring, Table
-from costmodel.protocols.alignment import alignment_terms, message_bytes, needs_transfers
 from costmodel.published import published
 from protocol.alignment.fields import Fields
 from protocol.alignment.messages import message_lengths

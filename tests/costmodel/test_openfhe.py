@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 
-from costmodel.serialization.openfhe import (
+from costmodel.openfhe.sizes import (
     automorphism_keys_bytes,
     bv_digits,
     ciphertext_bytes,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costmodel.packing import packed_coefficients
-from costmodel.serialization.seal import (
+from costmodel.seal import (
     ciphertext_bytes,
     extracted_ciphertext_bytes,
     galois_keys_bytes,

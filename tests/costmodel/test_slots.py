@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmodel.protocols.simd import slots
+from costmodel.openfhe.slots import slots
 from costmodel.slots import (
     check_slots,
     is_prime,

@@ -13,10 +13,10 @@ from costmodel.ledger import Transfer, total_bytes, totals
 from costmodel.link import parse_link
 from costmodel.noise import log2_failure
 from costmodel.parameters import Configuration, Ring, Table
-from costmodel.protocols.cryptflow2 import layout
-from costmodel.protocols.projection import PROJECTIONS, projection, projection_terms
+from costmodel.projection import PROJECTIONS, projection, projection_terms
 from costmodel.protocols.registry import PROTOCOLS, key_log2_q
 from costmodel.published import PRICED, hequant, hequant_log2_q, published
+from costmodel.systems.cryptflow2 import layout
 from costmodel.tiles import cheetah_tile, iron_matrix_tile
 
 LLAMA_7B = Table(32000, 4096)

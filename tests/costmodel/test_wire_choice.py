@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from costmodel.compact import ledger as compact
+from costmodel.compact.wire import MAX_DIGITS, SLACK, bytes_a_query, compact_wire, wire_columns
 from costmodel.grid import Grid
 from costmodel.noise import key_switch_variance, log2_failure
 from costmodel.parameters import Configuration, Packing, Ring, Table, Wire
-from costmodel.protocols import compact
-from costmodel.wire_choice import MAX_DIGITS, SLACK, bytes_a_query, compact_wire, wire_columns
 
 LAYOUTS = [
     ("fastquery", "column", "packlwes"),

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import fastquery as fq
+from costmodel.compact import ledger as compact
 from costmodel.estimate import estimate, terms
 from costmodel.grid import Grid
 from costmodel.ledger import Work
@@ -18,7 +19,6 @@ from costmodel.link import Link
 from costmodel.machine import Machine, UnitCost, default_machine, machine_toml
 from costmodel.parameters import Table
 from costmodel.presets import executable
-from costmodel.protocols import compact
 from fastquery import figures
 from fastquery.cli import main
 from fastquery.figures import choices

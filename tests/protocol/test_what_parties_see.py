@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare, kstest
 
+from costmodel.compact import ledger as compact
 from costmodel.grid import Grid
 from costmodel.parameters import Configuration
-from costmodel.protocols import compact
 from costmodel.wire import SEED_BYTES
 from protocol.alignment.bits import pack_words
 from protocol.engines.residue import ResidueClient, ResidueServer

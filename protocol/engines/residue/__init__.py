@@ -1,7 +1,7 @@
 """The fast engine: ring, roots and security check from OpenFHE, everything else on residues with compiled kernels.
 
 Fresh ciphertexts are seeded, and everything travels in as many bits as the noise model asks for; see
-:mod:`costmodel.protocols.compact` for what is sent and why it decrypts.
+:mod:`costmodel.compact.ledger` for what is sent and why it decrypts.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.compact import ledger as compact
 from costmodel.grid import Grid
 from costmodel.parameters import Configuration, Wire
-from costmodel.protocols import compact
 from costmodel.wire import SEED_BYTES
 from protocol.engines.base import NOTHING, Shape, Shapes
 from protocol.layout import Layout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.protocols import compact
+from costmodel.compact import ledger as compact
 from protocol.elements import middle_element
 from protocol.engines.base import Progress
 from protocol.engines.extraction import Extractor, shifted_down

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.compact import ledger as compact
 from costmodel.grid import WIRE_COLUMNS, Grid
 from costmodel.ledger import Number
 from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, required_ratio
 from costmodel.parameters import Configuration, Wire
-from costmodel.protocols import compact
 
 IntArray = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -9,9 +9,9 @@ from costmodel.estimate import failure
 from costmodel.grid import Grid
 from costmodel.packing import packlwes_depth
 from costmodel.parameters import Configuration, Ring, Table, Wire
-from costmodel.protocols.cryptflow2 import layout
 from costmodel.security import max_log2_q
 from costmodel.slots import check_slots, slot_modulus
+from costmodel.systems.cryptflow2 import layout
 
 LARGEST_LIMB_BITS = 60
 MOST_DIGITS = 8

@@ -5,7 +5,7 @@ of SPU's FM64 line by line, so that this system has the figures of ``spu-fm64`` 
 multiplies whole matrices; the splitting of large operands belongs to SPU's runtime and is not taken over here.
 
 Executed here, its tile rule and its choice of packing meet this project's own ring and format
-(:mod:`costmodel.protocols.compact`): fewer bits of everything, token by token, and no trace of what a partly filled
+(:mod:`costmodel.compact.ledger`): fewer bits of everything, token by token, and no trace of what a partly filled
 answer has at its unused coefficients, which are not sent.
 
 References
@@ -16,9 +16,10 @@ References
 
 from __future__ import annotations
 
+from costmodel.compact import ledger as compact
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term
-from costmodel.protocols import compact, spu
+from costmodel.systems import spu
 
 SOURCE = "OpenBumbleBee, cheetah_dot.cc"
 

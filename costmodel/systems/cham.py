@@ -23,7 +23,7 @@ from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Work
 from costmodel.noise import packlwes_variance, plaintext_product_variance, secret_key_encryption_variance
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
-from costmodel.protocols.priced import Counted, Objects, exchange_terms, key_terms
+from costmodel.systems.accounting import Counted, Objects, exchange_terms, key_terms
 from costmodel.tiles import column_tile
 
 SOURCE = "CHAM, sections II and III.A"

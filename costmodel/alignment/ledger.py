@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from costmodel.alignment import SECURITY_PARAMETER, ferret_bytes, ferret_correlation_bytes, iknp_bytes
-from costmodel.alignment import sirnn_bytes as sirnn_total_bytes
+from costmodel.alignment.formulas import SECURITY_PARAMETER, ferret_bytes, ferret_correlation_bytes, iknp_bytes
+from costmodel.alignment.formulas import sirnn_bytes as sirnn_total_bytes
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
 from costmodel.wire import FRAME_HEADER_BYTES

@@ -22,9 +22,9 @@ from costmodel.noise import (
     plaintext_product_variance,
     secret_key_encryption_variance,
 )
+from costmodel.openfhe.sizes import bv_digits
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
-from costmodel.protocols.session import ciphertexts_sent, overhead_terms, residues, setup_terms
-from costmodel.serialization.openfhe import bv_digits
+from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.sizes import size_format
 from costmodel.tiles import column_tile
 

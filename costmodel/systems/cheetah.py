@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from costmodel.compact import ledger as compact
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Work
 from costmodel.noise import plaintext_product_variance, secret_key_encryption_variance
-from costmodel.protocols import compact
-from costmodel.protocols.session import ciphertexts_sent, overhead_terms, residues, setup_terms
+from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.sizes import size_format
 from costmodel.tiles import Tile, cheetah_tile, column_tile
 

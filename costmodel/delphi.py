@@ -19,8 +19,8 @@ import numpy as np
 from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer, Work
 from costmodel.payloads import plain_bytes
-from costmodel.protocols.session import overhead_terms
-from costmodel.protocols.spu import RING_BITS
+from costmodel.session import overhead_terms
+from costmodel.systems.spu import RING_BITS
 from costmodel.wire import FRAME_HEADER_BYTES
 
 SOURCE = "FastQuery, section 2.2 and figure 2"

@@ -28,7 +28,7 @@ from costmodel.noise import (
     plaintext_product_variance,
     secret_key_encryption_variance,
 )
-from costmodel.protocols.priced import Counted, Objects, exchange_terms, key_terms
+from costmodel.systems.accounting import Counted, Objects, exchange_terms, key_terms
 from costmodel.tiles import MatrixTile, iron_matrix_tile
 
 SOURCE = "BOLT's bert_iron/linear.cpp"

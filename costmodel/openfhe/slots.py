@@ -4,7 +4,7 @@ With N slots, M = min(pow2(m), N/2) rows of the table lie in a ciphertext, repea
 N/M copies meet as many groups of D = max(pow2(min(n', N)) M / N, 1) columns each, so that ceil(n' M / (D N)) answers
 come back. Every query ciphertext is rotated by 0 to D - 1 and multiplied by a diagonal of the table for each answer;
 log2(M/D) rotations of an answer add partial sums up (:mod:`costmodel.slots`). The published system
-(:mod:`costmodel.protocols.cryptflow2`) treats every pair of parts of a larger table as a product of its own.
+(:mod:`costmodel.systems.cryptflow2`) treats every pair of parts of a larger table as a product of its own.
 
 Keys are OpenFHE's, switching by digits without a special prime, one a rotation that is made and not for all powers of
 two. Diagonals have coefficients uniform modulo t, which OpenFHE takes as unsigned, and so does not centre them.
@@ -32,8 +32,8 @@ from costmodel.noise import (
 from costmodel.noise import (
     log2_failure as log2_failure_of,
 )
-from costmodel.protocols.session import ciphertexts_sent, overhead_terms, residues, setup_terms
-from costmodel.serialization.openfhe import bv_digits
+from costmodel.openfhe.sizes import bv_digits
+from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.sizes import size_format
 from costmodel.slots import log2_of_power, next_power_of_two, rotation_key_switches, rotation_keys
 

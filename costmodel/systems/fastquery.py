@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from costmodel.compact import ledger as compact
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.noise import packlwes_variance
+from costmodel.openfhe import packed as openfhe_packed
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
-from costmodel.protocols import compact, openfhe_packed
-from costmodel.protocols.cheetah import Product, product, product_noise, product_terms
-from costmodel.protocols.session import residues
+from costmodel.session import residues
 from costmodel.sizes import SPECIAL_LIMB_BITS, size_format
+from costmodel.systems.cheetah import Product, product, product_noise, product_terms
 
 PACKED_OUTPUTS = ("packlwes", "packlwes-one-polynomial")
 

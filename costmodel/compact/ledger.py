@@ -34,7 +34,7 @@ from costmodel.noise import (
     secret_key_encryption_variance,
 )
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
-from costmodel.protocols.session import overhead_terms, residues, setup_terms
+from costmodel.session import overhead_terms, residues, setup_terms
 from costmodel.tiles import cheetah_tile, column_tile, spu_tile
 from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
 

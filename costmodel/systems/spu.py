@@ -2,7 +2,7 @@
 
 FM32 has limbs {59, 37} at N = 4096 and no special prime: answers are switched to the first limb and never packed. FM64
 has {59, 55, 49} at N = 8192 and a special prime of 49 bits: answers have two limbs and are packed
-(:mod:`costmodel.protocols.spu_product`). Inputs are seeded secret-key encryptions; what is not read of b is zero after
+(:mod:`costmodel.systems.spu_product`). Inputs are seeded secret-key encryptions; what is not read of b is zero after
 an encryption of zero under the client's public key and a mask uniform modulo q have been added. Both parties send a
 public key and, where answers are packed, log2 N automorphism keys; the server encodes the table anew for every query.
 
@@ -34,8 +34,8 @@ from costmodel.noise import (
     public_key_encryption_variance,
     secret_key_encryption_variance,
 )
-from costmodel.protocols.priced import Counted, Objects, exchange_terms, key_terms, other
-from costmodel.protocols.spu_product import Block, SpuProduct, split, spu_product
+from costmodel.systems.accounting import Counted, Objects, exchange_terms, key_terms, other
+from costmodel.systems.spu_product import Block, SpuProduct, split, spu_product
 
 SOURCE = "SPU 0.9.5, cheetah_dot.cc"
 RING_BITS = {"spu-fm32": 32, "spu-fm64": 64, "bumblebee": 64}

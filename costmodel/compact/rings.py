@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from costmodel.compact.wire import LOG2_FAILURE, bytes_a_query, compact_wire
 from costmodel.grid import Grid
 from costmodel.parameters import Configuration, Ring
 from costmodel.security import max_log2_q
-from costmodel.wire_choice import LOG2_FAILURE, bytes_a_query, compact_wire
 
 DEGREES = (2048, 4096, 8192)
 SMALLEST_LIMB_BITS, LARGEST_LIMB_BITS = 30, 60

@@ -8,7 +8,7 @@ ones of two polynomials, three limbs up and, after flooding, one limb down. pow2
 
 The degree follows from the table and not from the grid. A call takes at most 65536 rows and as many columns as there
 are slots; a larger product is as many calls on equal parts of it, whose shares add up. Executed, it has its own
-layout and sizes (:mod:`costmodel.protocols.simd`). Primes are those of
+layout and sizes (:mod:`costmodel.openfhe.slots`). Primes are those of
 OpenCheetah's copy of SCI, {60, 60, 60, 49}; EzPC's own has 38 bits in the last.
 
 References
@@ -36,9 +36,9 @@ from costmodel.noise import (
 from costmodel.noise import (
     log2_failure as log2_failure_of,
 )
-from costmodel.protocols import simd
-from costmodel.protocols.priced import Counted, Objects, exchange_terms, key_terms
+from costmodel.openfhe import slots as simd
 from costmodel.slots import log2_of_power, next_power_of_two, rotation_key_switches
+from costmodel.systems.accounting import Counted, Objects, exchange_terms, key_terms
 
 SOURCE = "SCI, fc-field.cpp"
 SMALLEST_SLOTS, LARGEST_SLOTS = 8192, 65536

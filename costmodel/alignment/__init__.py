@@ -1,0 +1,1 @@
+"""Extension of the shares of packed channels to the bits that a next layer needs."""

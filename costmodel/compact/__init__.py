@@ -1,0 +1,1 @@
+"""The one-hot query on seeded ciphertexts, in exactly as many bits as it needs."""

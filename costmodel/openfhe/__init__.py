@@ -1,0 +1,1 @@
+"""Designs that run through OpenFHE's API alone, in OpenFHE's own serialisation."""

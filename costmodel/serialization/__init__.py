@@ -1,1 +1,0 @@
-"""Bytes of ciphertexts and keys in the formats of existing libraries."""

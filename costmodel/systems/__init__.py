@@ -1,0 +1,1 @@
+"""Every system that can be priced, one module each."""
