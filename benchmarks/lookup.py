@@ -14,7 +14,7 @@ import statistics
 import numpy as np
 
 from costmodel.parameters import Configuration, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from protocol.engines.residue import ResidueClient, ResidueServer, warm_up
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
@@ -74,11 +74,11 @@ def main() -> None:
     arguments = parser.parse_args()
     coefficients = quantize_table(open_table(f"{ROWS}x{CHANNELS}")).coefficients
     designs = {
-        "one query": executable("fastquery", Table(ROWS, CHANNELS), flooding_bits=0),
-        "prepared": executable("fastquery", Table(ROWS, CHANNELS), flooding_bits=0, prepared=True),
-        f"{arguments.tokens} tokens": executable("fastquery", Table(ROWS, CHANNELS, arguments.tokens), flooding_bits=0),
-        "one query, 40 bits of flooding": executable("fastquery", Table(ROWS, CHANNELS)),
-        "prepared, 40 bits of flooding": executable("fastquery", Table(ROWS, CHANNELS), prepared=True),
+        "one query": executed("fastquery", Table(ROWS, CHANNELS), flooding_bits=0),
+        "prepared": executed("fastquery", Table(ROWS, CHANNELS), flooding_bits=0, prepared=True),
+        f"{arguments.tokens} tokens": executed("fastquery", Table(ROWS, CHANNELS, arguments.tokens), flooding_bits=0),
+        "one query, 40 bits of flooding": executed("fastquery", Table(ROWS, CHANNELS)),
+        "prepared, 40 bits of flooding": executed("fastquery", Table(ROWS, CHANNELS), prepared=True),
     }
     print(f"{'design':32} {'bytes':>9} {'keys':>9} {'offline s':>9} {'online s':>9} {'table s':>8} {'table MB':>8}")
     for name, configuration in designs.items():

@@ -23,8 +23,7 @@ from benchmarks.peers_report import Measured, report
 from benchmarks.report import replaced
 from costmodel.estimate import estimate
 from costmodel.ledger import totals
-from costmodel.presets import configuration
-from costmodel.published import published
+from costmodel.systems import configuration, published
 from fastquery.provenance import provenance
 from fastquery.runs import run
 from fastquery.tables import table_of

@@ -16,7 +16,7 @@ from costmodel.estimate import estimate
 from costmodel.link import parse_link
 from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import Configuration, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from fastquery.tables import table_of
 
 NARROW = ((3,), (4,), (3, 3), (4, 3), (4, 3, 3))
@@ -39,7 +39,7 @@ def configurations(
     for protocol in protocols:
         for widths, ring in packings:
             try:
-                yield executable(
+                yield executed(
                     protocol, table, widths=widths, ring=ring, flooding_bits=flooding_bits, align_bits=align_bits
                 )
             except ValueError:

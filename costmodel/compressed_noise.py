@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from costmodel.compact.ledger import FLOODING_TAIL_BITS
+from costmodel.compact.noise import FLOODING_TAIL_BITS
 from costmodel.compressed_parameters import CompressedParameters
 from costmodel.folded_noise import (
     LeafNoise,

@@ -12,44 +12,55 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
+from costmodel.design import Design, Floats, Flooding, RingUse
 from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer, Work
+from costmodel.parameters import EXECUTING_ENGINES
 from costmodel.payloads import plain_bytes
 from costmodel.session import overhead_terms
-from costmodel.systems.spu import RING_BITS
 from costmodel.wire import FRAME_HEADER_BYTES
 
 SOURCE = "FastQuery, section 2.2 and figure 2"
 _OFFLINE_ITEMS = {"query": "announcement", "answer": "first halves"}
-"""What the messages of the encrypted product are called where it is executed ahead."""
+"""Names of the encrypted product's messages where it is executed ahead."""
 
 
-def offline(ledger: Iterable[Term], grid: Grid) -> tuple[Term, ...]:
-    """The ledger with its online entries before the token is known, and what Delphi does once it is.
+class Delphi(Design):
+    """A design whose product of an encrypted vector with the table is taken offline.
 
-    Parameters
-    ----------
-    ledger
-        Of a system that computes the product of an encrypted vector with the table.
-    grid
-        What the ledger was derived from.
-
-    Raises
-    ------
-    ValueError
-        If the system computes no product.
+    Noise, failure, flooding and rings are those of the product.
     """
-    if grid.protocol == "ciphergpt":
-        raise ValueError("options has 'delphi'; ciphergpt computes no product that could be taken offline")
-    if grid.engine in ("residue", "openfhe"):
-        return _executed(ledger, grid)
+
+    def __init__(self, product: Design) -> None:
+        self.product = product
+
+    def ledger(self, grid: Grid) -> tuple[Term, ...]:
+        """The product's ledger with its online entries before the token is known, and the masked vector after it."""
+        ledger = self.product.ledger(grid)
+        return _executed(ledger, grid) if grid.engine in EXECUTING_ENGINES else _published(ledger, grid)
+
+    def noise(self, grid: Grid) -> Floats:
+        """Variance of an answer coefficient's error over (q/t)^2."""
+        return self.product.noise(grid)
+
+    def failure(self, grid: Grid) -> Floats:
+        """log2 of the probability that any coefficient of any token's answer decrypts wrongly."""
+        return self.product.failure(grid)
+
+    def flooding(self, grid: Grid) -> Flooding:
+        """Flooding of the product's answers."""
+        return self.product.flooding(grid)
+
+    def rings(self, grid: Grid) -> tuple[RingUse, ...]:
+        """Rings of the product."""
+        return self.product.rings(grid)
+
+
+def _published(ledger: tuple[Term, ...], grid: Grid) -> tuple[Term, ...]:
     moved = tuple(term._replace(phase="offline") if term.phase == "online" else term for term in ledger)
-    bits = RING_BITS.get(grid.protocol, np.ceil(grid.log2_plaintext_modulus).astype(np.int64))
-    vector = grid.tokens * plain_bytes(grid.rows, bits)
+    vector = grid.tokens * plain_bytes(grid.rows, grid.plaintext_bits)
     return (
         *moved,
         Transfer("online", "client", "masked query", grid.tokens, vector, "tokens ceil(m log2 t / 8)", SOURCE),
@@ -57,12 +68,11 @@ def offline(ledger: Iterable[Term], grid: Grid) -> tuple[Term, ...]:
     )
 
 
-def _executed(ledger: Iterable[Term], grid: Grid) -> tuple[Term, ...]:
+def _executed(ledger: tuple[Term, ...], grid: Grid) -> tuple[Term, ...]:
     """The same in this project's frames: all tokens' masked vectors in one."""
     moved = tuple(_ahead(term) for term in ledger)
-    bits = np.ceil(grid.log2_plaintext_modulus).astype(np.int64)
     header = 0 if grid.size == "ideal" else FRAME_HEADER_BYTES
-    vectors = header + plain_bytes(grid.tokens * grid.rows, bits)
+    vectors = header + plain_bytes(grid.tokens * grid.rows, grid.plaintext_bits)
     one, entries = np.int64(1), grid.rows * grid.coefficients
     return (
         *moved,

@@ -10,26 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from costmodel.grid import Grid
 from costmodel.ledger import Term
+from costmodel.noise import log2_failure
+from costmodel.security import RingUse
 
 Floats = NDArray[np.float64]
 
-
-class RingUse(NamedTuple):
-    """A ring that something is encrypted in.
-
-    Attributes
-    ----------
-    purpose
-        The messages or keys that are encrypted in the ring.
-    degree
-        Ring degree N.
-    log2_q
-        Bits of the largest modulus, a special prime of keys included.
-    """
-
-    purpose: str
-    degree: ArrayLike
-    log2_q: ArrayLike
+__all__ = ["NO_FLOODING", "Design", "Floats", "Flooding", "RingUse", "failure_of_answers"]
 
 
 class Flooding(NamedTuple):
@@ -72,3 +58,15 @@ class Design(ABC):
     @abstractmethod
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
         """Every ring that anything is encrypted in, with its largest modulus."""
+
+
+NO_FLOODING = Flooding(np.int64(0), np.float64(0))
+"""Of a design that sends its answers as they are."""
+
+
+def failure_of_answers(variance: ArrayLike, grid: Grid) -> Floats:
+    """log2 of the probability that any of the answers' coefficients has an error of half a plaintext step.
+
+    The union bound over tokens times N' coefficients with a Gaussian error of the given variance over (q/t)^2.
+    """
+    return np.asarray(log2_failure(np.sqrt(variance), 0.5, grid.tokens * grid.coefficients))

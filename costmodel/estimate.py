@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel import delphi
 from costmodel.alignment.ledger import alignment_terms
 from costmodel.grid import Grid
 from costmodel.latency import latency_s
 from costmodel.ledger import Term, Transfer, Work, frame
 from costmodel.link import PRESETS, Link, relay_leg_s, tcp_leg_s
 from costmodel.machine import Machine, UnitCost, default_machine
-from costmodel.noise import log2_failure, log2_flooding_distance
 from costmodel.parameters import Configuration
-from costmodel.protocols.registry import PROTOCOLS, security
-from costmodel.security import security_bits_2018, security_bits_2024
+from costmodel.security import least_security_bits
+from costmodel.systems import design_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +26,6 @@ LinkModel = Callable[[Any, Any, Any], Any]
 LINK_MODELS: Mapping[str, LinkModel] = {"tcp": tcp_leg_s, "relay": relay_leg_s}
 """Seconds of a message on the line, by its bytes, the rate and the round-trip time."""
 RESIDUE_BYTES = 8
-EXECUTED_ENGINES = ("residue", "openfhe")
 
 
 class Links(Protocol):
@@ -51,12 +48,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     ValueError
         If no such protocol is modelled.
     """
-    if grid.protocol not in PROTOCOLS:
-        raise ValueError(f"protocol is {grid.protocol!r}; it must be one of {', '.join(PROTOCOLS)}")
-    ledger: tuple[Term, ...] = PROTOCOLS[grid.protocol].terms(grid)
-    if "delphi" in grid.options:
-        ledger = delphi.offline(ledger, grid)
-    return (*ledger, *alignment_terms(grid))
+    return (*design_of(grid).ledger(grid), *alignment_terms(grid))
 
 
 def seconds(work: Work, unit: UnitCost) -> Any:
@@ -109,13 +101,14 @@ def summarise(
             figures["offline_s"] = figures["offline_s"] + spent
     latencies = _latencies(grid, ledger, link, machine, LINK_MODELS[link_model])
     figures["latency_s"], figures["latency_low_s"], figures["latency_high_s"] = latencies
-    figures["security_bits_2018"] = security(grid, security_bits_2018)
-    figures["security_bits_2024"] = security(grid, security_bits_2024)
-    sigma = np.sqrt(PROTOCOLS[grid.protocol].noise(grid))
-    figures["noise_bits"] = np.log2(sigma)
-    figures["log2_failure"] = failure(grid, sigma)
-    figures["flooding_bits"] = grid.flooding_bits
-    figures["log2_statistical_distance"] = statistical_distance(grid)
+    design = design_of(grid)
+    rings, flooding = design.rings(grid), design.flooding(grid)
+    figures["security_bits_2018"] = least_security_bits(rings, grid.secret, "2018")
+    figures["security_bits_2024"] = least_security_bits(rings, grid.secret, "2024")
+    figures["noise_bits"] = 0.5 * np.log2(design.noise(grid))
+    figures["log2_failure"] = design.failure(grid)
+    figures["flooding_bits"] = flooding.bits
+    figures["log2_statistical_distance"] = flooding.log2_distance
     figures["security_bits"] = np.minimum(figures["security_bits_2018"], figures["security_bits_2024"])
     return {name: np.asarray(values, dtype=np.float64) for name, values in figures.items()}
 
@@ -135,41 +128,73 @@ def _latencies(grid: Grid, ledger: Sequence[Term], link: Links, machine: Machine
     return latency_s(ledger, spent_s, leg_s, link.round_trip_s) + np.zeros(first_axis)
 
 
-def failure(grid: Grid, sigma: Any) -> Any:
-    """log2 of the probability that any coefficient of any token's answer decrypts wrongly.
-
-    Of the worst table where this project executes the design; of a table of the grid's spread, whose relative standard
-    deviation is ``sigma``, where it is published.
-    """
-    module = PROTOCOLS[grid.protocol]
-    if hasattr(module, "log2_failure"):
-        return module.log2_failure(grid)
-    if grid.engine in EXECUTED_ENGINES:
-        sigma = np.sqrt(module.noise(grid.of_worst_table()))
-    return log2_failure(sigma, 0.5, grid.tokens * grid.coefficients)
-
-
-def statistical_distance(grid: Grid) -> Any:
-    """log2 of the statistical distance that flooding leaves in the answers to all tokens; 0 without flooding."""
-    module = PROTOCOLS[grid.protocol]
-    if hasattr(module, "log2_statistical_distance"):
-        return module.log2_statistical_distance(grid)
-    return log2_flooding_distance(grid.flooding_bits, grid.tokens * grid.coefficients)
-
-
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """What the model says of one configuration.
+    """Figures of one configuration over one link, and the ledger that they are totals of.
 
-    ``ledger`` has a row for every transfer and every operation, each with its formula and source; the other figures
-    are its totals and what follows from them.
+    Attributes
+    ----------
+    configuration, link, machine
+        The question: what is looked up, over which link, at the unit costs of which machine.
+    ledger
+        A row for every transfer and every operation, each with its formula and source.
+    up_bytes, down_bytes
+        Bytes of the client and of the server, offline and online.
+    setup_bytes
+        Bytes of both parties once a session: parameters, keys, base transfers.
+    table_bytes
+        Memory of the encoded table at 8 bytes a residue.
+    client_s, server_s
+        CPU seconds of all tokens, offline and online.
+    table_s, offline_s
+        CPU seconds of encoding the table, and of the work before a token is known.
+    latency_s, latency_low_s, latency_high_s
+        Wall seconds from the tokens to both parties' shares, and their interval by the unit costs.
+    security_bits_2018, security_bits_2024, security_bits
+        Level of the weakest ring by each published table, and by the stricter of both.
+    noise_bits
+        log2 of the standard deviation of the answers' error as a fraction of q/t.
+    log2_failure
+        log2 of the probability that any coefficient decrypts wrongly.
+    flooding_bits, log2_statistical_distance
+        Width of the flooding, and the distance that it leaves in the answers to all tokens.
     """
 
     configuration: Configuration
     link: Link
     machine: str
-    figures: dict[str, float]
     ledger: pd.DataFrame
+    up_bytes: float
+    down_bytes: float
+    setup_bytes: float
+    table_bytes: float
+    client_s: float
+    server_s: float
+    table_s: float
+    offline_s: float
+    latency_s: float
+    latency_low_s: float
+    latency_high_s: float
+    security_bits_2018: float
+    security_bits_2024: float
+    security_bits: float
+    noise_bits: float
+    log2_failure: float
+    flooding_bits: float
+    log2_statistical_distance: float
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Every figure by its name."""
+        return {name: getattr(self, name) for name in FIGURES}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Estimate):
+            return NotImplemented
+        named = [one.name for one in fields(self) if one.name != "ledger"]
+        return all(getattr(self, name) == getattr(other, name) for name in named) and self.ledger.equals(other.ledger)
+
+    __hash__ = None  # type: ignore[assignment]  # a data frame cannot be hashed
 
     def document(self) -> dict[str, Any]:
         """Everything as plain values, the ledger as a data frame."""
@@ -181,11 +206,9 @@ class Estimate:
             "ledger": self.ledger,
         }
 
-    def __getattr__(self, name: str) -> float:
-        try:
-            return self.figures[name]
-        except KeyError:
-            raise AttributeError(f"an estimate has no figure {name!r}") from None
+
+FIGURES = tuple(one.name for one in fields(Estimate) if one.type == "float")
+"""Names of the figures, which are also columns of a sweep."""
 
 
 def estimate(
@@ -210,8 +233,8 @@ def estimate(
         configuration,
         link,
         profile.name,
-        {name: float(value) for name, value in figures.items()},
         frame(rows),
+        **{name: float(value) for name, value in figures.items()},
     )
 
 

@@ -174,6 +174,12 @@ class Grid:
         return replace(self, spread=np.sqrt(self.element_worst_square / uniform))
 
     @property
+    def plaintext_bits(self) -> IntArray:
+        """Bits of a share, ceil(log2 t); the modulus 2^64, which no int64 holds, stands as 2^62."""
+        bits = np.ceil(self.log2_plaintext_modulus).astype(np.int64)
+        return np.where(bits >= 62, 64, bits)
+
+    @property
     def log2_plaintext_modulus(self) -> NDArray[np.float64]:
         """log2 t."""
         if self.plaintext_modulus.ndim == 0:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from costmodel.limits import LOG2_FAILURE, SIGMA
 from costmodel.packing import check_packing, field_moduli, widths_of_levels
 from costmodel.security import Secret
 
@@ -23,6 +24,8 @@ TILES = ("column", "cheetah", "spu", "system")
 OUTPUTS = ("ciphertexts", "extracted", "packlwes", "packlwes-one-polynomial", "system")
 SIZES = ("native", "ideal", "wire", "openfhe")
 ENGINES = ("openfhe", "residue", "seal", "spu")
+EXECUTING_ENGINES = ("residue", "openfhe")
+"""Engines of this project; the others are libraries of published systems, priced alone."""
 SECRETS = ("ternary", "gaussian")
 SHARE_MODULUS = 2**64
 """Of SPU's FM64, the only modulus above 2^60; its module prices it."""
@@ -64,7 +67,7 @@ class Ring:
     degree: int  # N
     limb_bits: tuple[int, ...]  # sizes of the primes whose product is q
     plaintext_modulus: int  # t; 2^p for a plaintext of p bits
-    sigma: float = 3.19  # standard deviation of the encryption noise
+    sigma: float = SIGMA  # standard deviation of the encryption noise
     secret: Secret = "ternary"
 
     def __post_init__(self) -> None:
@@ -154,12 +157,14 @@ class Configuration:
     align_bits: int = 0
     prepared: bool = False
     options: tuple[str, ...] = ()  # of OPTIONS
+    log2_failure: float = LOG2_FAILURE  # target of the failure probability of all answers together
 
     def __post_init__(self) -> None:
         _require_one_of("engine", self.engine, ENGINES)
         _require_one_of("size", self.size, SIZES)
         _require_range("flooding_bits", self.flooding_bits, 0, 128)
         _require_range("align_bits", self.align_bits, 0, 64)
+        _require_range("log2_failure", self.log2_failure, -1000.0, -1e-9)
         for option in self.options:
             _require_one_of("options", option, OPTIONS)
         check_packing(self.packing.widths, self.ring.plaintext_modulus, self.packing.levels)

@@ -16,19 +16,18 @@ from __future__ import annotations
 from costmodel.grid import Grid
 from costmodel.ledger import Term
 from costmodel.parameters import Configuration, Table
-from costmodel.protocols.registry import PROTOCOLS
-from costmodel.published import published
+from costmodel.systems import SYSTEMS, design_of, system
 
-PROJECTIONS = ("cheetah", "iron", "bumblebee", "cham", "cryptflow2", "spu-fm32", "spu-fm64")
+PROJECTIONS = tuple(one.name for one in SYSTEMS if one.projects)
 """Systems that compute products with dense inputs."""
 
 
-def projection(system: str, tokens: int, inner: int, columns: int) -> Configuration:
+def projection(protocol: str, tokens: int, inner: int, columns: int) -> Configuration:
     """The configuration whose estimate is that of a projection.
 
     Parameters
     ----------
-    system
+    protocol
         One of ``PROJECTIONS``.
     tokens, inner, columns
         Tokens, d_in and d_out; Q, K and V together have d_out = 3 d_in.
@@ -37,13 +36,19 @@ def projection(system: str, tokens: int, inner: int, columns: int) -> Configurat
     ------
     ValueError
         If the system computes no dense product, or a dimension is out of bounds.
+
+    Examples
+    --------
+    >>> projection("cheetah", 1, 4096, 3 * 4096).table.rows
+    4096
     """
-    if system not in PROJECTIONS:
-        raise ValueError(f"protocol is {system!r}; a projection is priced for {', '.join(PROJECTIONS)}")
-    return published(system, Table(inner, columns, tokens))
+    found = system(protocol)
+    if not found.projects:
+        raise ValueError(f"protocol is {protocol!r}; a projection is priced for {', '.join(PROJECTIONS)}")
+    return found.published(Table(inner, columns, tokens))
 
 
-def projection_terms(system: str, tokens: int, inner: int, columns: int) -> tuple[Term, ...]:
+def projection_terms(protocol: str, tokens: int, inner: int, columns: int) -> tuple[Term, ...]:
     """Predicted ledger of a projection; parameters as `projection`."""
-    ledger: tuple[Term, ...] = PROTOCOLS[system].terms(Grid.of(projection(system, tokens, inner, columns)))
-    return ledger
+    grid = Grid.of(projection(protocol, tokens, inner, columns))
+    return design_of(grid).ledger(grid)

@@ -28,11 +28,14 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from costmodel.limits import SECURITY_FLOOR_BITS
 
 Secret = Literal["ternary", "gaussian", "uniform"]
 Table = Literal["2018", "2024", "strictest"]
@@ -79,6 +82,24 @@ _BOUNDS: dict[str, dict[str, NDArray[np.float64]]] = {
         "uniform": np.array(_GAUSSIAN_2024, dtype=np.float64),
     },
 }
+
+
+class RingUse(NamedTuple):
+    """A ring that something is encrypted in.
+
+    Attributes
+    ----------
+    purpose
+        The messages or keys that are encrypted in the ring.
+    degree
+        Ring degree N.
+    log2_q
+        Bits of the largest modulus, a special prime of keys included.
+    """
+
+    purpose: str
+    degree: ArrayLike
+    log2_q: ArrayLike
 
 
 def security_bits_2018(N: ArrayLike, log2_q: ArrayLike, secret: Secret = "ternary") -> Any:
@@ -197,3 +218,35 @@ def _between(
     width = np.where(high_q > 0, low_q - high_q, np.inf)
     chord = low + (high - low) * (low_q - log2_q) / width
     return np.where(high_q > 0, np.minimum(chord, low * low_q / log2_q), low)
+
+
+def least_security_bits(rings: Iterable[RingUse], secret: Secret = "ternary", table: Table = "strictest") -> Any:
+    """Level of the weakest ring that anything is encrypted in, elementwise, by one table or the stricter of both."""
+    level = {"2018": security_bits_2018, "2024": security_bits_2024, "strictest": security_bits}[table]
+    least: Any = None
+    for ring in rings:
+        bits = level(ring.degree, ring.log2_q, secret)
+        least = bits if least is None else np.minimum(least, bits)
+    return least
+
+
+def require_security(rings: Iterable[RingUse], secret: Secret = "ternary", allow_insecure: bool = False) -> None:
+    """Refuse rings of which one is below 128 bits by the stricter of both tables.
+
+    Raises
+    ------
+    ValueError
+        Unless ``allow_insecure``; the message names the ring, its modulus, the bound and the way round.
+    """
+    if allow_insecure:
+        return
+    for ring in rings:
+        degree, log2_q = int(ring.degree), float(ring.log2_q)  # type: ignore[arg-type]  # of one configuration
+        bits = int(security_bits(degree, log2_q, secret))
+        if bits < SECURITY_FLOOR_BITS:
+            bound = int(max_log2_q(degree, SECURITY_FLOOR_BITS, secret))
+            raise ValueError(
+                f"ring.q has {log2_q:.0f} bits for {ring.purpose}, with which N={degree} has {bits} bits of security; "
+                f"at most {bound} bits give {SECURITY_FLOOR_BITS} (stricter of 2018 standard and 2024 guidelines); take a "
+                "larger N or a smaller q, or pass --allow-insecure"
+            )

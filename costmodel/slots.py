@@ -14,10 +14,10 @@ References
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 _LARGEST_LOG2_DIAGONALS = 16
@@ -128,3 +128,32 @@ def _key_switches() -> NDArray[np.int64]:
     weights = sum((digits >> bit) & 1 for bit in range(int(digits.max()).bit_length()))
     totals = np.concatenate([[0], np.cumsum(weights)])
     return np.asarray(totals[1 << np.arange(_LARGEST_LOG2_DIAGONALS + 2)], dtype=np.int64)
+
+
+SMALLEST_SLOTS, LARGEST_SLOTS = 8192, 65536
+"""Of SCI's ciphertexts."""
+
+
+class Layout(NamedTuple):
+    """Calls, and the slots, diagonals and key switches of one; int64 arrays."""
+
+    calls: Any
+    slots: Any  # N
+    diagonals: Any  # D
+    key_switches: Any  # of the rotations by 0 to D - 1
+    sums: Any  # rotations that add partial sums
+
+
+def layout(rows: ArrayLike, columns: ArrayLike) -> Layout:
+    """How a table of m rows by n columns is laid out."""
+    m, n = np.broadcast_arrays(np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64))
+    row_calls = -(-m // LARGEST_SLOTS)
+    padded = next_power_of_two(-(-m // row_calls))
+    slots = np.clip(2 * padded, SMALLEST_SLOTS, LARGEST_SLOTS)
+    column_calls = -(-n // slots)
+    results = next_power_of_two(-(-n // column_calls))
+    diagonals = -(-results * padded // slots)
+    sums = np.maximum(log2_of_power(padded) - log2_of_power(diagonals), 0)
+    return Layout(
+        (row_calls * column_calls)[()], slots[()], diagonals[()], rotation_key_switches(diagonals), np.asarray(sums)[()]
+    )

@@ -10,7 +10,7 @@ from costmodel.estimate import estimate as estimate_configuration
 from costmodel.link import Link, parse_link
 from costmodel.machine import Machine
 from costmodel.parameters import Configuration, Table
-from costmodel.presets import configuration as build
+from costmodel.systems import configuration as build
 from fastquery import runs
 from fastquery.tables import levels_of, table_of
 
@@ -40,7 +40,7 @@ def estimate(
         Unit costs; the built-in profile if left out.
     options
         ``ablation``, ``ring``, ``widths``, ``levels``, ``engine``, ``size``, ``allow_insecure`` as
-        :func:`costmodel.presets.configuration` takes them.
+        :func:`costmodel.systems.configuration` takes them.
 
     Returns
     -------

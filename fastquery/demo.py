@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from costmodel.presets import configuration
+from costmodel.systems import configuration
 from fastquery.cli.run import text
 from fastquery.figures import bandwidth_frame
 from fastquery.runs import run

@@ -16,18 +16,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from costmodel.compact.wire import LOG2_FAILURE
 from costmodel.estimate import Estimate, estimate
+from costmodel.grid import Grid
+from costmodel.limits import FLOODING_BITS, LOG2_FAILURE
 from costmodel.link import Link, exchange_s, parse_link
 from costmodel.machine import Machine, default_machine
 from costmodel.packing import required_plaintext_bits
-from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.presets import EXECUTED as EXECUTED_BY
-from costmodel.presets import SEARCHED, configuration
-from costmodel.protocols.registry import PROTOCOLS
-from costmodel.published import ABLATIONS, PAPER_WIDTHS
+from costmodel.parameters import EXECUTING_ENGINES, Configuration, Packing, Ring, Table
 from costmodel.security import security_bits
-from fastquery.spaces import EXECUTED, Column, Space, configuration_at
+from costmodel.systems import NAMES, configuration, system
+from costmodel.systems import design_of as formulas_of
+from costmodel.systems.expanded import ExpandedSystem
+from costmodel.systems.fastquery import ABLATIONS, PAPER_WIDTHS
+from fastquery.spaces import Column, Space, configuration_at
 from fastquery.sweeps import RENAMED, Block, blocks, several
 from fastquery.tables import table_of
 from fastquery.winners import design_of, winners_frame
@@ -41,8 +42,6 @@ LIMB_BITS = range(30, 61)
 DIGIT_BITS = range(6, 31, 3)
 MOST_CHANNELS, WIDEST_BITS, WIDEST_PLAINTEXT_BITS = 5, 8, 31
 """Of the packings that are tried where none is named."""
-
-FLOODING_BITS = 40
 
 
 @dataclass(frozen=True)
@@ -231,7 +230,7 @@ def optimize(
     bounds = {"error": bound, **(at_most or {})}
     needs = Requirements(flooding_bits, log2_failure, security, prepared, align_bits)
     search = Search(goal, (objective, *pareto), bounds, needs)
-    names = list(PROTOCOLS) if "all" in several(protocol) else several(protocol)
+    names = list(NAMES) if "all" in several(protocol) else several(protocol)
     left_out: dict[str, list[str]] = {}
     for name in names:
         try:
@@ -265,13 +264,14 @@ def candidates(
     ValueError
         If the system cannot be had so.
     """
-    if protocol in SEARCHED:
-        yield from _searched(protocol, table, packings, goal, needs)
+    searched = system(protocol)
+    if isinstance(searched, ExpandedSystem):
+        yield from _searched(searched, table, packings, goal, needs)
         return
     base = _base(protocol, table, needs)
     if protocol == "cheetah" and not named:  # with several channels a coefficient it is FastQuery's own ablation
         packings = [widths for widths in packings if len(widths) == 1]
-    if base.engine not in EXECUTED:
+    if base.engine not in EXECUTING_ENGINES:
         if not named or base.packing.widths in packings:
             yield _space(base, goal.link)
         return
@@ -301,25 +301,26 @@ def _moduli(widths: Widths, align_bits: int) -> list[int]:
 
 
 def _searched(
-    protocol: str, table: Table, packings: Sequence[Widths], goal: Goal, needs: Requirements
+    searched: ExpandedSystem, table: Table, packings: Sequence[Widths], goal: Goal, needs: Requirements
 ) -> Iterator[Space]:
-    """A protocol of :data:`SEARCHED`, with every packing on the smallest ring that holds, and on the next.
+    """An expanded query with every packing on the smallest ring that holds, and on the next.
 
     Raises
     ------
     ValueError
         If no ring holds any packing.
     """
-    found, reason = 0, f"{protocol} has no packing"
+    found, reason = 0, f"{searched.name} has no packing"
     for widths in packings:
         for modulus in _moduli(widths, needs.align_bits):
             held = 0
-            rings = SEARCHED[protocol][0].RINGS
+            rings = searched.search.RINGS
             for degree, limb_bits in dict.fromkeys((ring.degree, ring.limb_bits) for ring in rings):
                 ring = {"degree": degree, "limb_bits": limb_bits, "plaintext_modulus": modulus}
                 try:
-                    base = _own(protocol, table, needs, widths, ring)
-                    PROTOCOLS[protocol].parameters_of(base)
+                    base = _own(searched.name, table, needs, widths, ring)
+                    grid = Grid.of(base)
+                    formulas_of(grid).failure(grid)
                 except ValueError as error:
                     reason = str(error)
                     continue
@@ -497,7 +498,7 @@ class Search:
 
 def _base(protocol: str, table: Table, needs: Requirements, widths: Widths | None = None) -> Configuration:
     """The project's own design of a system where there is one, the published one otherwise."""
-    if "residue" in EXECUTED_BY.get(protocol, ()):
+    if "residue" in system(protocol).engines:
         return _own(protocol, table, needs, widths)
     return configuration(protocol, table, align_bits=needs.align_bits)
 

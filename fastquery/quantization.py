@@ -15,7 +15,7 @@ from costmodel.estimate import Estimate, estimate
 from costmodel.link import PRESETS, Link, parse_link
 from costmodel.machine import Machine
 from costmodel.parameters import Table
-from costmodel.presets import configuration
+from costmodel.systems import configuration
 from quantize.comparison import Evaluation, compared, evaluate, evaluate_recipes, measure
 from quantize.evaluate import SentenceBenchmark
 from quantize.frequencies import read_frequencies
@@ -41,7 +41,7 @@ class Pricing:
     link, machine
         Over which link, at which unit costs.
     options
-        Further keywords of :func:`costmodel.presets.configuration`, such as ``flooding_bits``.
+        Further keywords of :func:`costmodel.systems.configuration`, such as ``flooding_bits``.
     """
 
     protocol: str = "fastquery"

@@ -15,14 +15,10 @@ from costmodel.compact.wire import LOG2_FAILURE, QUERIES_PER_CLIENT, wire_column
 from costmodel.grid import WIRE_COLUMNS, Grid
 from costmodel.link import Link
 from costmodel.packing import required_plaintext_modulus
-from costmodel.parameters import Configuration, Table
-from costmodel.presets import configuration
-from costmodel.protocols.registry import PROTOCOLS
+from costmodel.parameters import EXECUTING_ENGINES, Configuration, Table
+from costmodel.systems import NAMES, configuration
 
 Column: TypeAlias = NDArray[Any]
-
-EXECUTED = ("residue", "openfhe")
-"""Engines whose ring and wire are chosen for what is asked; other systems are as published."""
 
 NAMED_Q_DEGREE = 4096
 """Ring degree where q is named and N is not."""
@@ -154,7 +150,7 @@ class Choice(NamedTuple):
 
 def choices(protocols: Sequence[str], ablations: Sequence[str | None], *rest: Sequence[Any]) -> Iterator[Choice]:
     """Every choice; ``all`` is every system of the model, and an ablation goes with FastQuery alone."""
-    names = list(PROTOCOLS) if "all" in protocols else protocols
+    names = list(NAMES) if "all" in protocols else protocols
     for name in names:
         own = ablations if name == "fastquery" or "fastquery" not in names else [None]
         for values in product([name], own, *rest):
@@ -213,7 +209,7 @@ def _settled(
     An executed system whose N or p is named and whose q is not gets the q that fits each of them.
     """
     named = [name for name in ("degree", "plaintext_modulus") if name in ring]
-    executed = bool(ring) and _configuration(choice._replace(widths=None), table).engine in EXECUTED
+    executed = bool(ring) and _configuration(choice._replace(widths=None), table).engine in EXECUTING_ENGINES
     if executed and "limb_bits_0" in ring:
         yield {}, {"degree": np.array([NAMED_Q_DEGREE]), **ring}
     elif executed and named:

@@ -23,7 +23,7 @@ from costmodel.ledger import Work
 from costmodel.machine import Machine, UnitCost
 from costmodel.packing import required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from protocol.meter import OVERHEAD
 from validate.measurement import idealised
 
@@ -232,10 +232,10 @@ def calibration_sample() -> list[Configuration]:
         for packing, t in ((packed, modulus), (wide, 2**31))
         if packing is packed or len(limbs) > 1
     ]
-    on_openfhe.append(executable("fastquery", Table(4000, 240), engine="openfhe", align_bits=32))
-    on_openfhe.append(executable("fastquery", Table(2000, 24), engine="openfhe", align_bits=16))
+    on_openfhe.append(executed("fastquery", Table(4000, 240), engine="openfhe", align_bits=32))
+    on_openfhe.append(executed("fastquery", Table(2000, 24), engine="openfhe", align_bits=16))
     on_residues = [
-        executable("fastquery", table, flooding_bits=flooding_bits, prepared=prepared, align_bits=align_bits)
+        executed("fastquery", table, flooding_bits=flooding_bits, prepared=prepared, align_bits=align_bits)
         for table, align_bits in (
             (Table(3000, 96), 16),
             (Table(12000, 384, 4), 0),
@@ -246,11 +246,11 @@ def calibration_sample() -> list[Configuration]:
         for flooding_bits, prepared in ((40, False), (0, True))
     ]
     tiled = [
-        executable("cheetah", table, flooding_bits=bits)
+        executed("cheetah", table, flooding_bits=bits)
         for table, bits in ((Table(3000, 96), 40), (Table(12000, 384, 2), 0), (Table(6000, 1500), 40))
     ]
     folded = [
-        executable("folded", table, flooding_bits=bits, prepared=prepared, ring=ring, align_bits=align_bits)
+        executed("folded", table, flooding_bits=bits, prepared=prepared, ring=ring, align_bits=align_bits)
         for table, ring, align_bits in (
             (Table(3000, 96), {}, 0),
             (Table(12000, 768, 2), {}, 32),
@@ -262,7 +262,7 @@ def calibration_sample() -> list[Configuration]:
         for bits, prepared in ((40, False), (0, True))
     ]
     compressed = [
-        executable("compressed", table, flooding_bits=bits)
+        executed("compressed", table, flooding_bits=bits)
         for table, bits in (
             (Table(3000, 96), 40),
             (Table(12000, 768, 2), 0),

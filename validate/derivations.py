@@ -10,19 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from costmodel import retrieval
 from costmodel.compact import ledger as compact
 from costmodel.estimate import Estimate, estimate, terms
 from costmodel.grid import Grid
 from costmodel.ledger import Party, Phase, Transfer, total_bytes
 from costmodel.link import parse_link
-from costmodel.noise import log2_failure
 from costmodel.packing import accumulation_bits, one_hot_bits
 from costmodel.parameters import Configuration, Packing, Ring, Table, Wire
-from costmodel.protocols.registry import PROTOCOLS
-from costmodel.published import published
+from costmodel.systems import design_of, published
 from quantize.tables import table_shape
 from validate.recipes import measured_recipes
 
@@ -82,7 +78,7 @@ def _failure(configuration: Configuration, bits: int) -> float:
         packing=replace(configuration.packing, widths=(bits - 1,)),
     )
     grid = Grid.of(narrow)
-    return float(log2_failure(np.sqrt(PROTOCOLS[narrow.protocol].noise(grid)), 0.5, grid.tokens * grid.coefficients))
+    return float(design_of(grid).failure(grid))
 
 
 def _decryptable_bits(of: Mapping[str, Any]) -> list[int]:

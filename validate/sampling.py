@@ -20,7 +20,7 @@ from costmodel.grid import Grid
 from costmodel.ledger import Work
 from costmodel.link import PRESETS, Link
 from costmodel.parameters import Configuration, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ DESIGNS = (
     Design("folded", "residue", (None, (4, 3, 3), (4, 4), (8,)), prepares=True),
     Design("compressed", "residue", (None, (4, 4), (8,))),
 )
-"""What this project executes; whatever :func:`costmodel.presets.executable` takes can be added."""
+"""What this project executes; whatever :func:`costmodel.systems.executed` takes can be added."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _possible(design: Design, table: Table, options: dict[str, Any]) -> Configur
     for attempt in _relaxed(options):
         ring = {name: value for name, value in attempt["ring"].items() if value is not None}
         try:
-            found = executable(design.protocol, table, engine=design.engine, **{**attempt, "ring": ring})
+            found = executed(design.protocol, table, engine=design.engine, **{**attempt, "ring": ring})
             terms(Grid.of(found))
         except ValueError:
             continue

@@ -16,30 +16,16 @@ References
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Phase, Term, Transfer, Work
-from costmodel.noise import (
-    dropped_bits_variance,
-    key_switch_variance,
-    modulus_switch_variance,
-    noise_bound,
-    packlwes_variance,
-    plaintext_product_variance,
-    public_key_encryption_variance,
-    secret_key_encryption_variance,
-)
-from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
+from costmodel.packing import packlwes_automorphism_keys, packlwes_merges, packlwes_outputs
 from costmodel.session import overhead_terms, residues, setup_terms
 from costmodel.tiles import cheetah_tile, column_tile, spu_tile
 from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
-
-FLOODING_TAIL_BITS = 24
-"""How far below 2^-flooding_bits the probability lies that a coefficient exceeds what flooding is sized for."""
 
 SHORT_PLAINTEXT_MODULUS = 2**16
 """Up to here centred table entries fit 16 bits."""
@@ -56,11 +42,6 @@ class Trees(NamedTuple):
     leaves: Number
     gap: Number  # N where the constant coefficient alone is used
     extracted: Number  # leaves made from a coefficient of an answer that is not its constant one
-
-
-def applies(grid: Grid) -> bool:
-    """Whether a grid is executed by this project's own engine and sized in its own format, or ideally."""
-    return grid.engine == "residue" and grid.size in ("native", "wire", "ideal")
 
 
 def answers(grid: Grid) -> Number:
@@ -227,43 +208,3 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
         Work("online", "server", "draw mask", np.int64(1), tokens * grid.coefficients, "tokens n'", "[1]"),
         *online,
     )
-
-
-def product_variance(grid: Grid, mean_square: Number) -> Number:
-    """Variance of the product and the packing, which both depend on the table, in units of 1 at q."""
-    shape = tile(grid)
-    entries = np.minimum(shape.d0 * shape.d1, grid.degree) * grid.rows / shape.d1
-    dropped = np.maximum(grid.log2_q - grid.query_bits, 0) if grid.limbs == 1 else np.int64(0)
-    fresh = secret_key_encryption_variance(grid.sigma) + dropped_bits_variance(dropped)
-    variance = plaintext_product_variance(fresh, entries, mean_square)
-    if grid.output != "packlwes":
-        return variance
-    switches = sum(
-        key_switch_variance(grid.degree, bits, np.maximum(grid.digit_bits, 1), grid.sigma, grid.digit_dropped_bits)
-        for bits in grid.limb_bits
-    )
-    packed = trees(grid)
-    return variance + packlwes_variance(switches, packlwes_depth(packed.leaves, packed.gap))
-
-
-def flooding_width_bits(grid: Grid) -> Number:
-    """K such that flooding uniform in [-2^(k-1), 2^(k-1)) is 2^flooding_bits over what it hides.
-
-    That is the worst table's noise, the noise of the encryption of zero, which would tell of its randomness, and the
-    rounding of Q/t times an element. A coefficient exceeds the bound with a probability 24 bits below 2^-flooding_bits,
-    so that the statistical distance is the flooding's.
-    """
-    hidden = product_variance(grid, grid.element_worst_square) + public_key_encryption_variance(grid.sigma, grid.degree)
-    rounding = math.sqrt(grid.element_worst_square) / 2 + 1
-    bound = noise_bound(np.sqrt(hidden), -(grid.flooding_bits + FLOODING_TAIL_BITS)) + rounding
-    return np.ceil(np.log2(bound) + grid.flooding_bits).astype(np.int64) + 1
-
-
-def noise(grid: Grid) -> Number:
-    """Variance of an answer coefficient's error over (q/t)^2."""
-    variance = product_variance(grid, grid.element_mean_square)
-    flooded = grid.flooding_bits > 0
-    hidden = np.exp2(2.0 * flooding_width_bits(grid)) / 12
-    variance = variance + np.where(flooded, hidden + public_key_encryption_variance(grid.sigma, grid.degree), 0.0)
-    switched = modulus_switch_variance(grid.log2_q, grid.degree, grid.answer_a_bits, grid.answer_b_bits)
-    return (variance + switched) * np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))

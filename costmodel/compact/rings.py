@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from costmodel.compact.wire import LOG2_FAILURE, bytes_a_query, compact_wire
+from costmodel.compact.wire import bytes_a_query, compact_wire
 from costmodel.grid import Grid
+from costmodel.limits import LOG2_FAILURE
 from costmodel.parameters import Configuration, Ring
 from costmodel.security import max_log2_q
 

@@ -14,16 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.compact import ledger as compact
+from costmodel.compact import noise as compact_noise
 from costmodel.grid import WIRE_COLUMNS, Grid
 from costmodel.ledger import Number
+from costmodel.limits import LOG2_FAILURE
 from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, required_ratio
 from costmodel.parameters import Configuration, Wire
 
 IntArray = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-LOG2_FAILURE = -40.0
-"""Default target for all answers of a query together."""
 
 QUERIES_PER_CLIENT = 32
 """Queries over which a client's keys are spread when bytes are weighed: it decides how many digits keys have."""
@@ -179,9 +178,9 @@ def _query_candidates(grid: Grid, budget: Floats) -> tuple[IntArray, Floats]:
     """Bits of the query along the second axis, and the answer's variance before its modulus is switched."""
     bits, unswitched = grid.log2_q, replace(grid, answer_a_bits=_ALL_BITS, answer_b_bits=_ALL_BITS)
     if grid.limbs > 1:  # all bits of a query travel
-        return bits, compact.noise(replace(unswitched, query_bits=bits))
+        return bits, compact_noise.noise(replace(unswitched, query_bits=bits))
     every = np.arange(1, int(bits.max()) + 1)[None, :, None]
-    noise = np.broadcast_to(compact.noise(replace(unswitched, query_bits=every)), (len(bits), every.size, 1))
+    noise = np.broadcast_to(compact_noise.noise(replace(unswitched, query_bits=every)), (len(bits), every.size, 1))
     fewest = np.argmax((noise < budget) & (every <= bits), axis=1)[:, :, None] + 1
     query_bits = np.minimum(fewest + np.arange(QUERY_CANDIDATES)[None, :, None], bits)
     return query_bits, np.take_along_axis(noise, query_bits - 1, axis=1)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.noise import (
@@ -29,11 +30,6 @@ from costmodel.sizes import size_format
 from costmodel.tiles import column_tile
 
 _SOURCE = "one column a polynomial"
-
-
-def applies(grid: Grid) -> bool:
-    """Whether a grid is executed on OpenFHE with packed answers."""
-    return grid.engine == "openfhe" and grid.output == "packlwes"
 
 
 def terms(grid: Grid) -> tuple[Term, ...]:
@@ -81,3 +77,27 @@ def noise(grid: Grid) -> Number:
     )
     scale = np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))
     return (product + packlwes_variance(switch, depth)) * scale
+
+
+class PackedDesign(Design):
+    """One column a polynomial and PackLWEs, through OpenFHE's API alone."""
+
+    def ledger(self, grid: Grid) -> tuple[Term, ...]:
+        """Predicted transfers and operations."""
+        return terms(grid)
+
+    def noise(self, grid: Grid) -> Floats:
+        """Variance of an answer coefficient's error over (q/t)^2."""
+        return np.asarray(noise(grid))
+
+    def failure(self, grid: Grid) -> Floats:
+        """log2 of the probability that any coefficient decrypts wrongly, for the worst table."""
+        return failure_of_answers(self.noise(grid.of_worst_table()), grid)
+
+    def flooding(self, grid: Grid) -> Flooding:
+        """None: OpenFHE's API draws no flooding."""
+        return NO_FLOODING
+
+    def rings(self, grid: Grid) -> tuple[RingUse, ...]:
+        """Keys switch by digits and have no special prime."""
+        return (RingUse("query, keys and answer", grid.degree, grid.log2_q),)

@@ -3,28 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from costmodel.estimate import failure
+from costmodel.design import Design
 from costmodel.grid import Grid
+from costmodel.limits import SIGMA
 from costmodel.packing import packlwes_depth
 from costmodel.parameters import Configuration, Ring, Table, Wire
 from costmodel.security import max_log2_q
-from costmodel.slots import check_slots, slot_modulus
-from costmodel.systems.cryptflow2 import layout
+from costmodel.slots import check_slots, layout, slot_modulus
 
-LARGEST_LIMB_BITS = 60
+SMALLEST_LIMB_BITS, LARGEST_LIMB_BITS = 30, 60
 MOST_DIGITS = 8
 """Of a limb."""
 MOST_LIMBS = 3
 LARGEST_ONE_LIMB_PLAINTEXT = 2**25
 """OpenFHE 1.6.1 adds a limb to one of 53 bits for larger ones, by its own bound on the noise."""
-LARGEST_COEFFICIENT_MODULUS = 2**31
+LARGEST_PLAINTEXT_BITS = 31
+LARGEST_PLAINTEXT = 2**LARGEST_PLAINTEXT_BITS
 """OpenFHE 1.6.1 encodes coefficients of at most 32 bits."""
 
 
-def keyed_configuration(base: Configuration, rings: Iterable[Ring], log2_target: float) -> Configuration:
-    """The first of some rings, with the fewest digits, that holds a target failure probability for every table.
+def check_made(ring: Ring) -> None:
+    """Refuse a ring that OpenFHE does not make, or that nothing here draws noise and secrets for.
+
+    Raises
+    ------
+    ValueError
+        Naming field, value and bound.
+    """
+    if len(set(ring.limb_bits)) != 1:
+        raise ValueError(f"ring.q is {ring.limb_bits}; OpenFHE makes limbs of one size, such as 54+54")
+    if not SMALLEST_LIMB_BITS <= ring.limb_bits[0] <= LARGEST_LIMB_BITS:
+        raise ValueError(
+            f"ring.q has limbs of {ring.limb_bits[0]} bits; OpenFHE makes limbs of {SMALLEST_LIMB_BITS} to "
+            f"{LARGEST_LIMB_BITS} bits"
+        )
+    if len(ring.limb_bits) > MOST_LIMBS:
+        raise ValueError(f"ring.q has {len(ring.limb_bits)} limbs; a lookup needs at most {MOST_LIMBS}")
+    if ring.sigma != SIGMA:
+        raise ValueError(f"ring.sigma is {ring.sigma}; noise of {SIGMA} is drawn")
+    if ring.secret != "ternary":
+        raise ValueError(f"ring.secret is {ring.secret!r}; keys are made for ternary ones")
+
+
+def check_plaintext(ring: Ring) -> None:
+    """Refuse a plaintext modulus whose coefficients OpenFHE cannot encode.
+
+    Raises
+    ------
+    ValueError
+        Naming field, value and bound.
+    """
+    if ring.plaintext_modulus > LARGEST_PLAINTEXT:
+        raise ValueError(
+            f"ring.t is {ring.plaintext_modulus}; OpenFHE's coefficient encoding takes at most {LARGEST_PLAINTEXT}"
+        )
+
+
+def smallest_ring(base: Configuration, degree: int | None, design: Design) -> Ring:
+    """The smallest ring that holds the failure target of a configuration for every table.
+
+    Raises
+    ------
+    ValueError
+        If none does.
+    """
+    given = base.ring
+    for each, limbs in ((2048, (53,)), (4096, (53, 53)), (8192, (60, 60))):
+        if degree not in (None, each) or (len(limbs) == 1 and given.plaintext_modulus > LARGEST_ONE_LIMB_PLAINTEXT):
+            continue
+        ring = replace(given, degree=each, limb_bits=limbs)
+        if design.failure(Grid.of(base.updated(ring=ring))) <= base.log2_failure:
+            return ring
+    raise ValueError(
+        f"ring is left to be chosen, but none of N={degree or '2048 to 8192'} holds t={given.plaintext_modulus} at a "
+        f"failure of 2^{base.log2_failure:g}"
+    )
+
+
+def keyed_configuration(base: Configuration, rings: Iterable[Ring], design: Design) -> Configuration:
+    """The first of some rings, with the fewest digits, that holds the failure target for every table.
 
     A digit has at least two bits less than a limb. All bits of everything travel.
 
@@ -38,11 +98,11 @@ def keyed_configuration(base: Configuration, rings: Iterable[Ring], log2_target:
         for digits in range(2, MOST_DIGITS + 1):
             wire = Wire(bits, bits, bits, -(-max(ring.limb_bits) // digits))
             candidate = base.updated(ring=ring, wire=wire)
-            if failure(Grid.of(candidate), None) <= log2_target:
+            if design.failure(Grid.of(candidate)) <= base.log2_failure:
                 return candidate
     raise ValueError(
         f"ring.t is {base.ring.plaintext_modulus}; no ring of at most {MOST_LIMBS} limbs holds it for {base.protocol} "
-        f"over {base.table.rows} rows"
+        f"over {base.table.rows} rows at a failure of 2^{base.log2_failure:g}"
     )
 
 
@@ -73,6 +133,6 @@ def packing_rings(ring: Ring, columns: int, degree: int | None) -> Iterator[Ring
     """The smallest rings whose contexts OpenFHE makes for the plaintexts of a packing tree, t 2^l."""
     for each, limbs in ((2048, (53,)), (4096, (53, 53)), (8192, (60, 60))):
         plaintext = ring.plaintext_modulus << int(packlwes_depth(columns, each))
-        bound = LARGEST_ONE_LIMB_PLAINTEXT if len(limbs) == 1 else LARGEST_COEFFICIENT_MODULUS
+        bound = LARGEST_ONE_LIMB_PLAINTEXT if len(limbs) == 1 else LARGEST_PLAINTEXT
         if degree in (None, each) and plaintext <= bound:
             yield Ring(each, limbs, ring.plaintext_modulus, ring.sigma, ring.secret)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.noise import (
@@ -62,11 +63,6 @@ def slots(rows: ArrayLike, columns: ArrayLike, degree: ArrayLike) -> Slots:
     period = np.minimum(next_power_of_two(m), N // 2)
     diagonals = np.maximum(next_power_of_two(np.minimum(n, N)) * period // N, 1)
     return Slots(period, diagonals, -(-m // period), -(-n * period // (diagonals * N)))
-
-
-def applies(grid: Grid) -> bool:
-    """Whether a grid is executed on OpenFHE."""
-    return grid.engine == "openfhe"
 
 
 def terms(grid: Grid) -> tuple[Term, ...]:
@@ -149,3 +145,27 @@ def _variances(grid: Grid, plan: Slots) -> tuple[Number, Number]:
     square = unsigned_uniform_mean_square(grid.plaintext_modulus)
     product = plaintext_product_variance(rotated, plan.inputs * grid.degree, square)
     return product + np.square(grid.degree * np.exp2(grid.log2_plaintext_modulus)) / 48, switch
+
+
+class SlotsDesign(Design):
+    """CrypTFlow2's product executed through OpenFHE's API alone."""
+
+    def ledger(self, grid: Grid) -> tuple[Term, ...]:
+        """Predicted transfers and operations."""
+        return terms(grid)
+
+    def noise(self, grid: Grid) -> Floats:
+        """Variance of an answer coefficient's error over (q/t)^2."""
+        return np.asarray(noise(grid))
+
+    def failure(self, grid: Grid) -> Floats:
+        """log2 of the probability that an answer decrypts wrongly, for the worst table."""
+        return np.asarray(log2_failure(grid))
+
+    def flooding(self, grid: Grid) -> Flooding:
+        """None: OpenFHE's API draws no flooding."""
+        return NO_FLOODING
+
+    def rings(self, grid: Grid) -> tuple[RingUse, ...]:
+        """Keys switch by digits and have no special prime."""
+        return (RingUse("query, keys and answer", grid.degree, grid.log2_q),)

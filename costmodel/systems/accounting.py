@@ -9,8 +9,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from costmodel.design import Flooding
+from costmodel.grid import Grid
 from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
+from costmodel.noise import log2_flooding_distance, noise_bound
+
+HIDDEN_TAIL = -64.0
+"""log2 of the probability that an error exceeds the bound that flooding hides."""
 
 
 class Objects(NamedTuple):
@@ -85,3 +92,14 @@ def exchange_terms(
 def other(party: Party) -> Party:
     """The party that one talks to."""
     return "server" if party == "client" else "client"
+
+
+def hiding(flooding_bits: int, hidden_variance: ArrayLike, grid: Grid) -> Flooding:
+    """Uniform noise of so many bits over an error of a variance in units of 1, for all answers of a grid.
+
+    The stated distance takes the error's bound at 2^-64 a coefficient, B: log2(tokens N') + log2 B - flooding_bits,
+    at most 0.
+    """
+    bound = noise_bound(np.sqrt(hidden_variance), HIDDEN_TAIL)
+    width = np.maximum(flooding_bits - 1 - np.log2(bound), 0.0)
+    return Flooding(np.int64(flooding_bits), log2_flooding_distance(width, grid.tokens * grid.coefficients))

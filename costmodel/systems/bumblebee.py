@@ -5,7 +5,7 @@ of SPU's FM64 line by line, so that this system has the figures of ``spu-fm64`` 
 multiplies whole matrices; the splitting of large operands belongs to SPU's runtime and is not taken over here.
 
 Executed here, its tile rule and its choice of packing meet this project's own ring and format
-(:mod:`costmodel.compact.ledger`): fewer bits of everything, token by token, and no trace of what a partly filled
+(:mod:`costmodel.compact`): fewer bits of everything, token by token, and no trace of what a partly filled
 answer has at its unused coefficients, which are not sent.
 
 References
@@ -16,35 +16,39 @@ References
 
 from __future__ import annotations
 
-from costmodel.compact import ledger as compact
+from costmodel.design import Design
 from costmodel.grid import Grid
-from costmodel.ledger import Number, Term
-from costmodel.systems import spu
+from costmodel.parameters import Configuration, Packing, Table
+from costmodel.system import Wishes
+from costmodel.systems import looks
+from costmodel.systems.cheetah import CHANNEL_BITS, PLAINTEXT_BITS
+from costmodel.systems.onehot import OneHotSystem
+from costmodel.systems.spu import FM64_RING, SpuProductDesign
 
 SOURCE = "OpenBumbleBee, cheetah_dot.cc"
 
 
-def terms(grid: Grid) -> tuple[Term, ...]:
-    """Predicted ledger of BumbleBee's private lookup.
+class BumbleBee(OneHotSystem):
+    """BumbleBee: SPU's product as published; its tiles and packing on residues where it is executed."""
 
-    Raises
-    ------
-    ValueError
-        If an option of SPU's runtime is asked for.
-    """
-    if compact.applies(grid):
-        return compact.terms(grid)
-    for option in ("shares", "split"):
-        if option in grid.options:
-            raise ValueError(f"options has {option!r}; it belongs to spu-fm32 and spu-fm64, not to bumblebee")
-    return tuple(term._replace(source=SOURCE) for term in spu.terms(grid))
+    name = "bumblebee"
+    legend = "BumbleBee"
+    source = SOURCE
+    look = looks.BUMBLEBEE
+    engines = ("residue",)
+    library = "spu"
+    accepts = frozenset({"delphi", "sirnn-iknp", "sirnn-ferret"})
+    projects = True
 
+    def published(self, table: Table, ablation: str | None = None) -> Configuration:
+        """OpenBumbleBee's ring."""
+        packing = Packing((CHANNEL_BITS,), "system", "system")
+        return Configuration(self.name, table, FM64_RING, packing, engine="spu")
 
-def key_log2_q(grid: Grid) -> Number:
-    """Bits of the largest modulus that is encrypted under, the keys'."""
-    return grid.log2_q if compact.applies(grid) else spu.key_log2_q(grid)
+    def execution(self, wishes: Wishes, engine: str) -> tuple[Packing, int | None]:
+        """SPU's tiles, answers packed."""
+        return Packing((CHANNEL_BITS,), "spu", "packlwes"), PLAINTEXT_BITS
 
-
-def noise(grid: Grid) -> Number:
-    """Variance of an answer coefficient's error over (q/t)^2."""
-    return compact.noise(grid) if compact.applies(grid) else spu.noise(grid)
+    def published_design(self, grid: Grid) -> Design:
+        """SPU's product of 64 bits."""
+        return SpuProductDesign(64, SOURCE)

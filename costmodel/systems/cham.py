@@ -19,56 +19,96 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel import payloads
+from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
 from costmodel.grid import Grid
-from costmodel.ledger import Number, Term, Work
+from costmodel.ledger import Term, Work
 from costmodel.noise import packlwes_variance, plaintext_product_variance, secret_key_encryption_variance
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
+from costmodel.parameters import Ring, Table
+from costmodel.systems import looks
 from costmodel.systems.accounting import Counted, Objects, exchange_terms, key_terms
+from costmodel.systems.priced import PricedSystem
 from costmodel.tiles import column_tile
 
 SOURCE = "CHAM, sections II and III.A"
 
 
-def terms(grid: Grid) -> tuple[Term, ...]:
-    """Predicted ledger of CHAM's private lookup; the last limb of the grid is the special prime."""
-    tile = column_tile(grid.rows, grid.coefficients, grid.degree)
-    answers = packlwes_outputs(grid.coefficients, grid.degree)
-    keys = packlwes_automorphism_keys(grid.coefficients, grid.degree)
-    limbs = grid.limb_bits[:-1]
-    digits = len(limbs)
-    key = digits * payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
-    query = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
-    answer = payloads.whole_bytes(grid, grid.degree, limbs)
-    size, answer_size = grid.degree * grid.limbs, grid.degree * digits
-    tokens = grid.tokens
-    return (
-        *key_terms(SOURCE, size, Objects.alike(keys, key, "log2 of the leaves, one digit a prime")),
-        *exchange_terms(
-            SOURCE,
-            size,
-            answer_size,
-            Objects.alike(tokens * tile.inputs, query, "tokens ceil(m/N) augmented ciphertexts"),
-            Objects.alike(tokens * answers, answer, "tokens ceil(n'/N)"),
-            Counted(tokens * tile.multiplications, "tokens ceil(m/N) n'"),
-            Counted(tile.multiplications, "ceil(m/N) n'"),
-        ),
-        Work(
-            "online",
-            "server",
-            "merge",
-            tokens * packlwes_merges(grid.coefficients, grid.degree),
-            answer_size,
-            "tokens (nodes of the tree)",
-            "CHAM, Algorithm 3",
-        ),
-    )
+class PublishedCham(Design):
+    """CHAM's product; the last limb of a grid is the special prime."""
+
+    def ledger(self, grid: Grid) -> tuple[Term, ...]:
+        """Predicted transfers and operations."""
+        tile = column_tile(grid.rows, grid.coefficients, grid.degree)
+        answers = packlwes_outputs(grid.coefficients, grid.degree)
+        keys = packlwes_automorphism_keys(grid.coefficients, grid.degree)
+        limbs = grid.limb_bits[:-1]
+        digits = len(limbs)
+        key = digits * payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
+        query = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
+        answer = payloads.whole_bytes(grid, grid.degree, limbs)
+        size, answer_size = grid.degree * grid.limbs, grid.degree * digits
+        tokens = grid.tokens
+        return (
+            *key_terms(SOURCE, size, Objects.alike(keys, key, "log2 of the leaves, one digit a prime")),
+            *exchange_terms(
+                SOURCE,
+                size,
+                answer_size,
+                Objects.alike(tokens * tile.inputs, query, "tokens ceil(m/N) augmented ciphertexts"),
+                Objects.alike(tokens * answers, answer, "tokens ceil(n'/N)"),
+                Counted(tokens * tile.multiplications, "tokens ceil(m/N) n'"),
+                Counted(tile.multiplications, "ceil(m/N) n'"),
+            ),
+            Work(
+                "online",
+                "server",
+                "merge",
+                tokens * packlwes_merges(grid.coefficients, grid.degree),
+                answer_size,
+                "tokens (nodes of the tree)",
+                "CHAM, Algorithm 3",
+            ),
+        )
+
+    def noise(self, grid: Grid) -> Floats:
+        """Variance of an answer coefficient's error over (q/t)^2: product and rescale, then the tree's rescales."""
+        special = grid.limb_bits[-1]
+        rounding = (1 + 2 * grid.degree / 3) / 12
+        fresh = secret_key_encryption_variance(grid.sigma)
+        variance = plaintext_product_variance(fresh, grid.rows, grid.element_mean_square) * np.exp2(-2.0 * special)
+        tree = packlwes_variance(rounding, packlwes_depth(grid.coefficients, grid.degree))
+        return np.asarray(
+            (variance + rounding + tree) * np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q + special))
+        )
+
+    def failure(self, grid: Grid) -> Floats:
+        """log2 of the probability that any coefficient decrypts wrongly, for a table of the grid's spread."""
+        return failure_of_answers(self.noise(grid), grid)
+
+    def flooding(self, grid: Grid) -> Flooding:
+        """None is described."""
+        return NO_FLOODING
+
+    def rings(self, grid: Grid) -> tuple[RingUse, ...]:
+        """Queries and keys under all primes, the special one included."""
+        return (RingUse("query and keys", grid.degree, grid.log2_q),)
 
 
-def noise(grid: Grid) -> Number:
-    """Variance of an answer coefficient's error over (q/t)^2: product and rescale, then the tree's rescales."""
-    special = grid.limb_bits[-1]
-    rounding = (1 + 2 * grid.degree / 3) / 12
-    fresh = secret_key_encryption_variance(grid.sigma)
-    variance = plaintext_product_variance(fresh, grid.rows, grid.element_mean_square) * np.exp2(-2.0 * special)
-    tree = packlwes_variance(rounding, packlwes_depth(grid.coefficients, grid.degree))
-    return (variance + rounding + tree) * np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q + special))
+class Cham(PricedSystem):
+    """CHAM, an accelerator of matrix-vector products."""
+
+    name = "cham"
+    legend = "CHAM"
+    source = SOURCE
+    look = looks.CHAM
+    library = "seal"
+    accepts = frozenset({"delphi", "sirnn-iknp", "sirnn-ferret"})
+    projects = True
+
+    def ring(self, table: Table) -> Ring:
+        """CHAM, section II.F; t is not stated."""
+        return Ring(4096, (35, 35, 39), 2**37)
+
+    def published_design(self, grid: Grid) -> Design:
+        """One column a polynomial, packed."""
+        return PublishedCham()

@@ -1,8 +1,7 @@
 """Cheetah: the table in polynomial tiles, coefficient packing, no rotations.
 
-A tile multiplies d1 vocabulary entries by d0 columns; a query is ceil(m/d1) fresh ciphertexts, an answer ceil(n'/d0),
-and every pair is one product. The published accounting is OpenCheetah's: seeded queries under two limbs, answers
-switched to the first limb with their low bits dropped and zeros for the coefficients of b that are not used.
+The published accounting is OpenCheetah's: seeded queries under two limbs, answers switched to the first limb with their
+low bits dropped and zeros for the coefficients of b that are not used (:mod:`costmodel.products`).
 
 References
 ----------
@@ -13,107 +12,87 @@ References
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-
-from costmodel.compact import ledger as compact
+from costmodel.design import Design
 from costmodel.grid import Grid
-from costmodel.ledger import Number, Term, Work
-from costmodel.noise import plaintext_product_variance, secret_key_encryption_variance
-from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
-from costmodel.sizes import size_format
-from costmodel.tiles import Tile, cheetah_tile, column_tile
+from costmodel.openfhe.rings import LARGEST_PLAINTEXT_BITS
+from costmodel.packing import accumulation_bits
+from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.products import PublishedProduct
+from costmodel.system import Wishes
+from costmodel.systems import looks
+from costmodel.systems.onehot import OneHotSystem
 
-TILE_SOURCE = {"cheetah": "OpenCheetah getSplit", "column": "FastQuery, section 4.3: one column a polynomial"}
+CHANNEL_BITS = 16
+"""Channels of the systems that do not quantise a table: fixed point as in FastQuery's baseline."""
 
+PLAINTEXT_BITS = 37
+"""Cheetah's fixed-point ring."""
 
-FRAME_WORDS = 12000
-"""Words of a message that take as long as a frame of a ciphertext's own: conversions, arrays and calls in Python."""
-
-
-class Product(NamedTuple):
-    """Counts of the encrypted vector times the table, a token."""
-
-    tile: Tile
-    answers: Number  # ciphertexts sent back
-    used: Number  # coefficients that the client reads of each
+RING = Ring(4096, (60, 49), 2**PLAINTEXT_BITS)
+"""OpenCheetah's shipped setting for fully connected layers."""
 
 
-def product(grid: Grid) -> Product:
-    """Tile the table of m rows by n' packed columns.
+class Cheetah(OneHotSystem):
+    """Cheetah on an unquantised table."""
 
-    The client reads d0 coefficients of each answer on average, ``n' / ceil(n'/d0)``.
+    name = "cheetah"
+    legend = "Cheetah"
+    source = "OpenCheetah"
+    look = looks.CHEETAH
+    library = "seal"
+    accepts = frozenset({"delphi", "sirnn-iknp", "sirnn-ferret"})
+    projects = True
+
+    def published(self, table: Table, ablation: str | None = None) -> Configuration:
+        """OpenCheetah's ring and packing."""
+        packing = Packing((CHANNEL_BITS,), "cheetah", "extracted")
+        return Configuration(self.name, table, RING, packing, engine="seal")
+
+    def execution(self, wishes: Wishes, engine: str) -> tuple[Packing, int | None]:
+        """One channel a coefficient in OpenCheetah's tiles, in as many bits as the engine encodes."""
+        return execution_of_baseline(CHANNEL_BITS, engine)
+
+    def published_design(self, grid: Grid) -> Design:
+        """Whole ciphertexts."""
+        return PublishedProduct()
+
+
+def execution_of_baseline(channel_bits: int, engine: str) -> tuple[Packing, int]:
+    """Packing and plaintext bits of Cheetah's product on an engine."""
+    if engine == "openfhe":
+        return Packing((channel_bits,), "cheetah", "ciphertexts"), min(PLAINTEXT_BITS, LARGEST_PLAINTEXT_BITS)
+    return Packing((channel_bits,), "cheetah", "extracted"), PLAINTEXT_BITS
+
+
+def hequant_log2_q(plaintext_bits: int) -> int:
+    """Bits of q for a plaintext of p bits, 2 p + 9: HEQuant's parameter rule.
+
+    The rule counts p in bits of t = 2^p. FastQuery (section 3, Observation 2) cites HEQuant for q that shrinks with p;
+    the constant itself has no clear provenance, since HEQuant's text was not at hand.
     """
-    rule = {"cheetah": cheetah_tile, "column": column_tile}[grid.tile]
-    tile = rule(grid.rows, grid.coefficients, grid.degree)
-    return Product(tile, tile.outputs, tile.d0)
+    return 2 * plaintext_bits + 9
 
 
-def product_terms(grid: Grid, counts: Product) -> tuple[Term, ...]:
-    """Ledger of encrypt, send, multiply-accumulate, mask, answer and decrypt."""
-    sizes, tile, tokens = size_format(grid), counts.tile, grid.tokens
-    source = TILE_SOURCE[grid.tile]
-    inputs, answers = tokens * tile.inputs, tokens * counts.answers
-    up = inputs * sizes.query(grid)
-    down = answers * sizes.answer(grid, counts.used)
-    size = residues(grid)
-    # OpenFHE does not multiply by signed plaintexts: the table's middle value is multiplied and subtracted apart.
-    constants, centred = (1, answers) if grid.engine == "openfhe" else (0, 0 * answers)
-    products = tokens * tile.inputs * (tile.outputs + constants)
-    encoded = tile.multiplications + constants
-    handled = up + down + 8 * FRAME_WORDS * (inputs + answers)
+def hequant(table: Table, channel_bits: int = 4, input_bits: int = 1) -> Configuration:
+    """Cheetah with HEQuant's rule: p from the accumulation of the quantised product, and q from p.
+
+    Parameters
+    ----------
+    table
+        The table that is looked up.
+    channel_bits, input_bits
+        Bits of a channel and of an entry of the query, which HEQuant does not know to be one-hot.
+
+    Raises
+    ------
+    ValueError
+        If the rule gives a prime that SEAL does not have.
+    """
+    bits = int(accumulation_bits(input_bits, channel_bits, table.rows))
     return (
-        *setup_terms(grid),
-        Work("setup", "server", "encode table", encoded, size, "ceil(m/d1) ceil(n'/d0)", source),
-        ciphertexts_sent(grid, "client", "query", inputs, up, "tokens ceil(m/d1) fresh ciphertexts", source),
-        ciphertexts_sent(grid, "server", "answer", answers, down, "tokens ceil(n'/d0) answers", source),
-        Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/d1)", source),
-        Work("online", "client", "write ciphertext", inputs, size, "tokens ceil(m/d1)", source),
-        Work("online", "server", "read ciphertext", inputs, size, "tokens ceil(m/d1)", source),
-        Work(
-            "online",
-            "server",
-            "multiply-accumulate",
-            products,
-            size,
-            "tokens ceil(m/d1) ceil(n'/d0)",
-            source,
-        ),
-        Work("online", "server", "draw mask", tokens * tile.outputs, grid.degree, "tokens ceil(n'/d0)", source),
-        Work("online", "server", "subtract mask", answers, size, "one an answer", source),
-        Work("online", "server", "write ciphertext", answers, size, "one an answer", source),
-        Work("online", "client", "read ciphertext", answers, size, "one an answer", source, 1),
-        Work("online", "client", "decrypt", answers, size, "one an answer", source, 1),
-        Work("online", "server", "centre", centred, size, "one an answer, on OpenFHE", "the table's middle value"),
-        *overhead_terms(grid, "setup", {"client": np.int64(0), "server": np.int64(0)}),
-        *overhead_terms(grid, "online", {"client": handled, "server": handled}),
+        Cheetah()
+        .published(table)
+        .updated(
+            ring=Ring(4096, (hequant_log2_q(bits),), 2**bits), packing=Packing((channel_bits,), "cheetah", "extracted")
+        )
     )
-
-
-def terms(grid: Grid) -> tuple[Term, ...]:
-    """Predicted ledger of Cheetah's private lookup."""
-    if compact.applies(grid):
-        return compact.terms(grid)
-    return product_terms(grid, product(grid))
-
-
-def product_noise(grid: Grid, counts: Product) -> Number:
-    """Variance of an answer coefficient's error over (q/t)^2: every entry of a column of tiles adds its share.
-
-    The entries of the d0 columns of a tile share a polynomial, so the noise is that of min(d0 d1, N) ceil(m/d1) table
-    entries, not of m.
-    """
-    tile = counts.tile
-    entries = np.minimum(tile.d0 * tile.d1, grid.degree) * grid.rows / tile.d1
-    fresh = secret_key_encryption_variance(grid.sigma)
-    return plaintext_product_variance(fresh, entries, grid.element_mean_square) * np.exp2(
-        2.0 * (grid.log2_plaintext_modulus - grid.log2_q)
-    )
-
-
-def noise(grid: Grid) -> Number:
-    """Variance of an answer coefficient's error over (q/t)^2."""
-    if compact.applies(grid):
-        return compact.noise(grid)
-    return product_noise(grid, product(grid))

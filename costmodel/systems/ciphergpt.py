@@ -21,31 +21,69 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel import payloads
+from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
 from costmodel.grid import Grid
-from costmodel.ledger import Number, Term, Transfer, Work
+from costmodel.ledger import Term, Transfer, Work
 from costmodel.noise import secret_key_encryption_variance
 from costmodel.packing import packlwes_outputs
+from costmodel.parameters import Ring, Table
+from costmodel.systems import looks
+from costmodel.systems.priced import PricedSystem
 
 SOURCE = "CipherGPT's embedding, by a reader's account"
 
 
-def terms(grid: Grid) -> tuple[Term, ...]:
-    """Predicted ledger of CipherGPT's private lookup."""
-    row = packlwes_outputs(grid.coefficients, grid.degree)
-    table, returned = grid.rows * row, grid.tokens * row
-    each = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
-    size = grid.degree * grid.limbs
-    formula = "tokens ceil(n'/N)"
-    return (
-        Work("setup", "server", "generate keys", np.int64(1), size, "1", SOURCE),
-        Work("setup", "server", "encrypt", table, size, "m ceil(n'/N)", SOURCE),
-        Transfer("setup", "server", "encrypted table", table, table * each, "m ceil(n'/N) ciphertexts", SOURCE),
-        Work("online", "client", "subtract mask", returned, size, formula, SOURCE),
-        Transfer("online", "client", "masked row", returned, returned * each, formula, SOURCE),
-        Work("online", "server", "decrypt", returned, size, formula, SOURCE),
-    )
+class PublishedCipherGPT(Design):
+    """The encrypted table, and masked rows that come back."""
+
+    def ledger(self, grid: Grid) -> tuple[Term, ...]:
+        """Predicted transfers and operations."""
+        row = packlwes_outputs(grid.coefficients, grid.degree)
+        table, returned = grid.rows * row, grid.tokens * row
+        each = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
+        size = grid.degree * grid.limbs
+        formula = "tokens ceil(n'/N)"
+        return (
+            Work("setup", "server", "generate keys", np.int64(1), size, "1", SOURCE),
+            Work("setup", "server", "encrypt", table, size, "m ceil(n'/N)", SOURCE),
+            Transfer("setup", "server", "encrypted table", table, table * each, "m ceil(n'/N) ciphertexts", SOURCE),
+            Work("online", "client", "subtract mask", returned, size, formula, SOURCE),
+            Transfer("online", "client", "masked row", returned, returned * each, formula, SOURCE),
+            Work("online", "server", "decrypt", returned, size, formula, SOURCE),
+        )
+
+    def noise(self, grid: Grid) -> Floats:
+        """Variance of a returned coefficient's error over (q/t)^2: a fresh encryption's."""
+        scale = np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))
+        return np.asarray(secret_key_encryption_variance(grid.sigma) * scale)
+
+    def failure(self, grid: Grid) -> Floats:
+        """log2 of the probability that any coefficient decrypts wrongly."""
+        return failure_of_answers(self.noise(grid), grid)
+
+    def flooding(self, grid: Grid) -> Flooding:
+        """None: the client returns ciphertexts of the server."""
+        return NO_FLOODING
+
+    def rings(self, grid: Grid) -> tuple[RingUse, ...]:
+        """Table and rows lie in one ring."""
+        return (RingUse("table and rows", grid.degree, grid.log2_q),)
 
 
-def noise(grid: Grid) -> Number:
-    """Variance of a returned coefficient's error over (q/t)^2: a fresh encryption's."""
-    return secret_key_encryption_variance(grid.sigma) * np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))
+class CipherGPT(PricedSystem):
+    """CipherGPT's embedding."""
+
+    name = "ciphergpt"
+    legend = "CipherGPT"
+    source = SOURCE
+    look = looks.CIPHERGPT
+    library = "seal"
+    accepts = frozenset({"sirnn-iknp", "sirnn-ferret"})
+
+    def ring(self, table: Table) -> Ring:
+        """The ring is not stated; OpenCheetah's is taken."""
+        return Ring(4096, (60, 49), 2**37)
+
+    def published_design(self, grid: Grid) -> Design:
+        """An encrypted table."""
+        return PublishedCipherGPT()

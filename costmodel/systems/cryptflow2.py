@@ -20,122 +20,147 @@ References
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
-from numpy.typing import ArrayLike
 
 from costmodel import payloads
+from costmodel.design import Design, Floats, Flooding, RingUse, failure_of_answers
 from costmodel.grid import Grid
-from costmodel.ledger import Number, Term, Work
-from costmodel.noise import (
-    flooding_variance,
-    plaintext_product_variance,
-    public_key_encryption_variance,
-)
-from costmodel.noise import (
-    log2_failure as log2_failure_of,
-)
-from costmodel.openfhe import slots as simd
-from costmodel.slots import log2_of_power, next_power_of_two, rotation_key_switches
-from costmodel.systems.accounting import Counted, Objects, exchange_terms, key_terms
+from costmodel.ledger import Term, Work
+from costmodel.noise import flooding_variance, plaintext_product_variance, public_key_encryption_variance
+from costmodel.openfhe.rings import keyed_configuration, rings_of_degree, slot_ring
+from costmodel.openfhe.slots import SlotsDesign
+from costmodel.packing import check_packing
+from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.slots import Layout, layout, log2_of_power
+from costmodel.system import Wishes
+from costmodel.systems import looks
+from costmodel.systems.accounting import Counted, Objects, exchange_terms, hiding, key_terms
+from costmodel.systems.onehot import check_openfhe_wishes
+from costmodel.systems.priced import PricedSystem
 
 SOURCE = "SCI, fc-field.cpp"
-SMALLEST_SLOTS, LARGEST_SLOTS = 8192, 65536
+LIMBS = (60, 60, 60)
+"""OpenCheetah's copy of SCI, ``utils-HE.cpp``; a prime of 49 bits more for the keys."""
 SPECIAL_LIMB_BITS = 49
+PLAINTEXT_BITS = 37
 FLOODING_BITS = 100 - 37
 """SMUDGING_BITLEN of a share of 37 bits."""
 
 
-class Layout(NamedTuple):
-    """Calls, and the slots, diagonals and key switches of one; int64 arrays."""
+class PublishedSlots(Design):
+    """SCI's product by slots and rotations, token by token."""
 
-    calls: Any
-    slots: Any  # N
-    diagonals: Any  # D
-    key_switches: Any  # of the rotations by 0 to D - 1
-    sums: Any  # rotations that add partial sums
+    def ledger(self, grid: Grid) -> tuple[Term, ...]:
+        """Predicted transfers and operations."""
+        plan = layout(grid.rows, grid.coefficients)
+        limbs, calls = grid.limb_bits, grid.tokens * plan.calls
+        keyed = (*limbs, np.asarray(SPECIAL_LIMB_BITS))
+        count = 2 * (log2_of_power(plan.slots) - 1) + 1
+        keys = payloads.public_key_bytes(grid, plan.slots, keyed)
+        keys = keys + payloads.switching_keys_bytes(grid, plan.slots, keyed, count)
+        query = payloads.whole_bytes(grid, plan.slots, limbs)
+        answer = payloads.whole_bytes(grid, plan.slots, limbs[:1])
+        size = plan.slots * len(limbs)
+        return (
+            *key_terms(SOURCE, size, Objects(1 + count, keys, "public key; rotations by all powers of two, both ways")),
+            *exchange_terms(
+                SOURCE,
+                size,
+                plan.slots,
+                Objects.alike(calls, query, "tokens calls"),
+                Objects.alike(calls, answer, "tokens calls"),
+                Counted(calls * plan.diagonals, "tokens calls D"),
+                Counted(plan.calls * plan.diagonals, "calls D"),
+            ),
+            Work(
+                "online",
+                "server",
+                "rotate",
+                calls * (plan.key_switches + plan.sums),
+                size,
+                "tokens calls (digits of 0..D-1 in non-adjacent form + log2(pow2(m)/D))",
+                "SCI, fc-field.cpp; SEAL, evaluator.cpp",
+            ),
+        )
 
+    def noise(self, grid: Grid) -> Floats:
+        """Variance of an answer coefficient's error over (q/t)^2: product, flooding, and the switch to one limb.
 
-def layout(rows: ArrayLike, columns: ArrayLike) -> Layout:
-    """How a table of m rows by n columns is laid out."""
-    m, n = np.broadcast_arrays(np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64))
-    row_calls = -(-m // LARGEST_SLOTS)
-    padded = next_power_of_two(-(-m // row_calls))
-    slots = np.clip(2 * padded, SMALLEST_SLOTS, LARGEST_SLOTS)
-    column_calls = -(-n // slots)
-    results = next_power_of_two(-(-n // column_calls))
-    diagonals = -(-results * padded // slots)
-    sums = np.maximum(log2_of_power(padded) - log2_of_power(diagonals), 0)
-    return Layout(
-        (row_calls * column_calls)[()], slots[()], diagonals[()], rotation_key_switches(diagonals), np.asarray(sums)[()]
-    )
+        A plaintext of slots has coefficients uniform modulo t; every sum over rotations adds ciphertexts. The rounding
+        of the key switches' special prime is below the product by the bits of t and left out.
+        """
+        plan, log2_t = layout(grid.rows, grid.coefficients), grid.log2_plaintext_modulus
+        product = self._product_variance(grid, plan) * np.exp2(2.0 * (log2_t - grid.log2_q))
+        secret = 1 + 2 * plan.slots / 3
+        flooded = grid.log2_q - grid.limb_bits[-1]
+        flooding = flooding_variance(1.0, FLOODING_BITS - 1) * secret * np.exp2(2.0 * (log2_t - flooded))
+        return np.asarray(product + flooding + secret / 12 * np.exp2(2.0 * (log2_t - grid.limb_bits[0])))
 
+    def failure(self, grid: Grid) -> Floats:
+        """log2 of the probability that any coefficient of any token's answer decrypts wrongly."""
+        return failure_of_answers(self.noise(grid), grid)
 
-def terms(grid: Grid) -> tuple[Term, ...]:
-    """Predicted ledger of CrypTFlow2's private lookup, token by token."""
-    if simd.applies(grid):
-        return simd.terms(grid)
-    plan = layout(grid.rows, grid.coefficients)
-    limbs, calls = grid.limb_bits, grid.tokens * plan.calls
-    keyed = (*limbs, np.asarray(SPECIAL_LIMB_BITS))
-    count = 2 * (log2_of_power(plan.slots) - 1) + 1
-    keys = payloads.public_key_bytes(grid, plan.slots, keyed)
-    keys = keys + payloads.switching_keys_bytes(grid, plan.slots, keyed, count)
-    query = payloads.whole_bytes(grid, plan.slots, limbs)
-    answer = payloads.whole_bytes(grid, plan.slots, limbs[:1])
-    size = plan.slots * len(limbs)
-    return (
-        *key_terms(SOURCE, size, Objects(1 + count, keys, "public key; rotations by all powers of two, both ways")),
-        *exchange_terms(
-            SOURCE,
-            size,
-            plan.slots,
-            Objects.alike(calls, query, "tokens calls"),
-            Objects.alike(calls, answer, "tokens calls"),
-            Counted(calls * plan.diagonals, "tokens calls D"),
-            Counted(plan.calls * plan.diagonals, "calls D"),
-        ),
-        Work(
-            "online",
-            "server",
-            "rotate",
-            calls * (plan.key_switches + plan.sums),
-            size,
-            "tokens calls (digits of 0..D-1 in non-adjacent form + log2(pow2(m)/D))",
-            "SCI, fc-field.cpp; SEAL, evaluator.cpp",
-        ),
-    )
+    def flooding(self, grid: Grid) -> Flooding:
+        """Uniform noise of 63 bits, added after a limb is dropped, and the distance that it leaves."""
+        plan = layout(grid.rows, grid.coefficients)
+        rounding = (1 + 2 * plan.slots / 3) / 12
+        hidden = self._product_variance(grid, plan) * np.exp2(-2.0 * grid.limb_bits[-1]) + rounding
+        return hiding(FLOODING_BITS, hidden, grid)
 
+    def rings(self, grid: Grid) -> tuple[RingUse, ...]:
+        """Queries and answers under q, keys under a special prime besides."""
+        slots = layout(grid.rows, grid.coefficients).slots
+        return (
+            RingUse("query and answer", slots, grid.log2_q),
+            RingUse("keys", slots, grid.log2_q + SPECIAL_LIMB_BITS),
+        )
 
-def key_log2_q(grid: Grid) -> Number:
-    """Bits of the largest modulus that is encrypted under, the keys'."""
-    return grid.log2_q if simd.applies(grid) else grid.log2_q + SPECIAL_LIMB_BITS
-
-
-def noise(grid: Grid) -> Number:
-    """Variance of an answer coefficient's error over (q/t)^2: product, flooding, and the switch to one limb.
-
-    A plaintext of slots has coefficients uniform modulo t; every sum over rotations adds ciphertexts. What the key
-    switches' special prime rounds is below the product by the bits of t and left out.
-    """
-    if simd.applies(grid):
-        return simd.noise(grid)
-    plan = layout(grid.rows, grid.coefficients)
-    log2_t = grid.log2_plaintext_modulus
-    fresh = public_key_encryption_variance(grid.sigma, plan.slots)
-    square = np.exp2(2.0 * log2_t) / 12
-    sums = plan.diagonals * np.exp2(plan.sums.astype(np.float64))
-    variance = plaintext_product_variance(fresh, plan.slots * sums, square)
-    product = variance * np.exp2(2.0 * (log2_t - grid.log2_q))
-    secret = 1 + 2 * plan.slots / 3
-    flooded = grid.log2_q - grid.limb_bits[-1]
-    flooding = flooding_variance(1.0, FLOODING_BITS - 1) * secret * np.exp2(2.0 * (log2_t - flooded))
-    return product + flooding + secret / 12 * np.exp2(2.0 * (log2_t - grid.limb_bits[0]))
+    def _product_variance(self, grid: Grid, plan: Layout) -> Floats:
+        fresh = public_key_encryption_variance(grid.sigma, plan.slots)
+        square = np.exp2(2.0 * grid.log2_plaintext_modulus) / 12
+        sums = plan.diagonals * np.exp2(plan.sums.astype(np.float64))
+        return np.asarray(plaintext_product_variance(fresh, plan.slots * sums, square))
 
 
-def log2_failure(grid: Grid) -> Number:
-    """log2 of the probability that any coefficient of any token's answer decrypts wrongly."""
-    if simd.applies(grid):
-        return simd.log2_failure(grid)
-    return log2_failure_of(np.sqrt(noise(grid)), 0.5, grid.tokens * grid.coefficients)
+class CrypTFlow2(PricedSystem):
+    """CrypTFlow2: SCI's product as published, its slots and rotations on OpenFHE where it is executed."""
+
+    name = "cryptflow2"
+    legend = "CrypTFlow2"
+    source = SOURCE
+    look = looks.CRYPTFLOW2
+    engines = ("openfhe",)
+    library = "seal"
+    accepts = frozenset({"delphi", "sirnn-iknp", "sirnn-ferret"})
+    projects = True
+
+    def ring(self, table: Table) -> Ring:
+        """SCI's primes, and as many slots as the table asks for."""
+        return Ring(int(layout(table.rows, table.channels).slots), LIMBS, 2**PLAINTEXT_BITS)
+
+    def executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
+        """The smallest ring with slots that holds the failure target."""
+        check_openfhe_wishes(wishes)
+        packing = wishes.packing(Packing((16,), "system", "ciphertexts"))
+        columns = -(-table.channels // len(packing.widths))
+        given = slot_ring(wishes.ring, table, columns, PLAINTEXT_BITS)
+        check_packing(packing.widths, given["plaintext_modulus"], packing.levels)
+        base = Configuration(
+            self.name,
+            table,
+            Ring(**{"degree": 4096, "limb_bits": (53, 53), **given}),
+            packing,
+            engine=engine,
+            options=wishes.options,
+            log2_failure=wishes.log2_failure,
+        )
+        rings = [base.ring] if "limb_bits" in given else rings_of_degree(base.ring)
+        return keyed_configuration(base, rings, SlotsDesign())
+
+    def base_design(self, grid: Grid) -> Design:
+        """Slots on OpenFHE, or the published ones."""
+        return SlotsDesign() if grid.engine == "openfhe" else PublishedSlots()
+
+    def published_design(self, grid: Grid) -> Design:
+        """SCI's product."""
+        return PublishedSlots()

@@ -17,72 +17,124 @@ from __future__ import annotations
 
 import numpy as np
 
-from costmodel.compact import ledger as compact
+from costmodel.design import Design, Floats, RingUse
 from costmodel.grid import Grid
-from costmodel.ledger import Number, Term, Transfer, Work
+from costmodel.ledger import Term, Transfer, Work
 from costmodel.noise import packlwes_variance
-from costmodel.openfhe import packed as openfhe_packed
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
+from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.products import Product, PublishedProduct, product, product_noise, product_terms
 from costmodel.session import residues
 from costmodel.sizes import SPECIAL_LIMB_BITS, size_format
-from costmodel.systems.cheetah import Product, product, product_noise, product_terms
+from costmodel.system import Wishes
+from costmodel.systems import looks
+from costmodel.systems.cheetah import Cheetah, execution_of_baseline
+from costmodel.systems.onehot import OneHotSystem
+
+ABLATIONS = ("baseline", "quant", "accumulation", "packing", "packlwes")
+"""Rows of FastQuery's Table 6, each with everything that the rows before it have."""
+
+PAPER_WIDTHS = (4, 3, 3)
+"""FastQuery, section 4.3: three channels of 4, 3 and 3 bits in a coefficient of 13."""
+
+PLAINTEXT_BITS = 13
+
+RING = Ring(4096, (39,), 2**PLAINTEXT_BITS)
+"""FastQuery's Table 6 after accumulation reduction: N and p from sections 5.1 and 4.2. The paper does not state its
+single prime; 39 bits gives its bytes."""
 
 PACKED_OUTPUTS = ("packlwes", "packlwes-one-polynomial")
 
 
-def answers(grid: Grid) -> Product:
-    """Counts of the product, its answers packed where the configuration says so."""
-    counts = product(grid)
-    if grid.output not in PACKED_OUTPUTS:
-        return counts
+class PublishedPacking(PublishedProduct):
+    """The paper's product with answers packed by PackLWEs, in SEAL's format."""
+
+    def ledger(self, grid: Grid) -> tuple[Term, ...]:
+        """Predicted transfers and operations."""
+        merges = packlwes_merges(grid.coefficients, grid.degree)
+        keys = packlwes_automorphism_keys(grid.coefficients, grid.degree)
+        sent = keys * size_format(grid).switching_key(grid)
+        return (
+            *product_terms(grid, packed_answers(grid)),
+            Transfer("setup", "client", "keys", keys, sent, "log2 of the leaves", "[2]"),
+            Work(
+                "online", "server", "merge", grid.tokens * merges, residues(grid), "tokens (nodes of the tree)", "[2]"
+            ),
+        )
+
+    def noise(self, grid: Grid) -> Floats:
+        """Variance of an answer coefficient's error over (q/t)^2, the tree's key switches included.
+
+        The published system switches keys with a special prime of more bits than q; a switch leaves the rounding by
+        that prime, (1 + 2N/3)/12.
+        """
+        depth = packlwes_depth(grid.coefficients, grid.degree)
+        tree = packlwes_variance((1 + 2 * grid.degree / 3) / 12, depth)
+        scale = np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))
+        return np.asarray(product_noise(grid, packed_answers(grid)) + tree * scale)
+
+    def rings(self, grid: Grid) -> tuple[RingUse, ...]:
+        """Queries and answers under q, switching keys under q and a special prime.
+
+        The paper's q is one prime, but it is built on SEAL, which switches keys with a prime of their own only [3]_.
+        With the 60 bits that the keys' size counts, q of 39 bits and N = 4096 keep 128 bits of security.
+        """
+        return (
+            RingUse("query and answer", grid.degree, grid.log2_q),
+            RingUse("switching keys", grid.degree, grid.log2_q + SPECIAL_LIMB_BITS),
+        )
+
+
+def packed_answers(grid: Grid) -> Product:
+    """Counts of the product with its answers packed."""
     packed = packlwes_outputs(grid.coefficients, grid.degree)
-    return counts._replace(answers=packed, used=-(-grid.coefficients // packed))
+    return product(grid)._replace(answers=packed, used=-(-grid.coefficients // packed))
 
 
-def terms(grid: Grid) -> tuple[Term, ...]:
-    """Predicted ledger of FastQuery's private lookup."""
-    if compact.applies(grid):
-        return compact.terms(grid)
-    if openfhe_packed.applies(grid):
-        return openfhe_packed.terms(grid)
-    ledger = product_terms(grid, answers(grid))
-    if grid.output not in PACKED_OUTPUTS:
-        return ledger
-    merges = packlwes_merges(grid.coefficients, grid.degree)
-    keys = packlwes_automorphism_keys(grid.coefficients, grid.degree)
-    return (
-        *ledger,
-        Transfer(
-            "setup", "client", "keys", keys, keys * size_format(grid).switching_key(grid), "log2 of the leaves", "[2]"
-        ),
-        Work("online", "server", "merge", grid.tokens * merges, residues(grid), "tokens (nodes of the tree)", "[2]"),
-    )
+class FastQuery(OneHotSystem):
+    """The paper's system: as published by the rows of its Table 6, and this project's own design of it."""
 
+    name = "fastquery"
+    legend = "FastQuery"
+    source = "FastQuery, DAC 2024"
+    look = looks.FASTQUERY
+    library = "seal"
+    accepts = frozenset({"delphi", "sirnn-iknp", "sirnn-ferret"})
 
-def key_log2_q(grid: Grid) -> Number:
-    """Bits of the largest modulus that is encrypted under: with PackLWEs as published, q and the keys' special prime.
+    def published(self, table: Table, ablation: str | None = None) -> Configuration:
+        """A row of Table 6, the last one where none is named."""
+        row = ablation or ABLATIONS[-1]
+        if row in ("baseline", "quant"):
+            widths = (16,) if row == "baseline" else (4,)
+            return Cheetah().published(table).updated(packing=Packing(widths, "cheetah", "extracted"))
+        packing = {
+            "accumulation": Packing((4,), "cheetah", "extracted"),
+            "packing": Packing(PAPER_WIDTHS, "cheetah", "extracted"),
+            "packlwes": Packing(PAPER_WIDTHS, "column", "packlwes-one-polynomial"),
+        }[row]
+        return Configuration(self.name, table, RING, packing, engine="seal")
 
-    The paper's q is one prime, but it is built on SEAL, which switches keys with a prime of their own only [3]_. With
-    the 60 bits that the keys' size counts, q of 39 bits and N = 4096 keep 128 bits of security.
-    """
-    if compact.applies(grid) or openfhe_packed.applies(grid) or grid.output not in PACKED_OUTPUTS:
-        return grid.log2_q
-    return grid.log2_q + SPECIAL_LIMB_BITS
+    def default_engine(self, wishes: Wishes) -> str:
+        """The residue engine for the project's own design, or the library of a published row."""
+        return "residue" if wishes.ablation is None else "seal"
 
+    def _check_ablation(self, wishes: Wishes) -> None:
+        if wishes.ablation not in (None, *ABLATIONS):
+            raise ValueError(f"ablation is {wishes.ablation!r}; it must be one of {', '.join(ABLATIONS)}")
 
-def noise(grid: Grid) -> Number:
-    """Variance of an answer coefficient's error over (q/t)^2, the tree's key switches included.
+    def execution(self, wishes: Wishes, engine: str) -> tuple[Packing, int | None]:
+        """Packing of a row of Table 6, or of the whole of FastQuery."""
+        row, whole = wishes.ablation, "extracted" if engine == "residue" else "ciphertexts"
+        if row in ("baseline", "quant"):
+            return execution_of_baseline(16 if row == "baseline" else 4, engine)
+        if row == "accumulation":
+            return Packing((4,), "cheetah", whole), PLAINTEXT_BITS
+        if row == "packing":
+            return Packing(PAPER_WIDTHS, "cheetah", whole), None
+        if engine == "openfhe" and row is None:
+            return Packing(PAPER_WIDTHS, "column", whole), None
+        return Packing(PAPER_WIDTHS, "column", "packlwes"), None
 
-    The published system switches keys with a special prime of more bits than q; what a switch leaves is the rounding
-    by that prime, (1 + 2N/3)/12.
-    """
-    if compact.applies(grid):
-        return compact.noise(grid)
-    if openfhe_packed.applies(grid):
-        return openfhe_packed.noise(grid)
-    variance = product_noise(grid, answers(grid))
-    if grid.output not in PACKED_OUTPUTS:
-        return variance
-    depth = packlwes_depth(grid.coefficients, grid.degree)
-    tree = packlwes_variance((1 + 2 * grid.degree / 3) / 12, depth)
-    return variance + tree * np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))
+    def published_design(self, grid: Grid) -> Design:
+        """Whole ciphertexts, packed in the last row."""
+        return PublishedPacking() if grid.output in PACKED_OUTPUTS else PublishedProduct()

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from costmodel.compact.wire import LOG2_FAILURE
+from costmodel.limits import FLOODING_BITS, LOG2_FAILURE
+from costmodel.parameters import EXECUTING_ENGINES
 from fastquery.cli.options import parse_widths
 from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text
 from fastquery.cli.sweep import machine_named
-from fastquery.optimizer import FLOODING_BITS, OBJECTIVES, Optimum, optimize
+from fastquery.optimizer import OBJECTIVES, Optimum, optimize
 from fastquery.runs import Run, run
-from fastquery.spaces import EXECUTED
 
 EXAMPLE = f"""examples:
   fastquery optimize --table llama-7b --link 44Mbit/s,40ms --queries 100
@@ -117,7 +117,7 @@ def execute_best(result: Optimum, arguments: argparse.Namespace) -> int:
     from protocol.openfhe_library import OpenFHEUnavailable
 
     best = result.configuration
-    if best.engine not in EXECUTED:
+    if best.engine not in EXECUTING_ENGINES:
         raise ValueError(f"best is {best.protocol} as published, which nothing here executes; name another --protocol")
     machine = machine_named(arguments.machine)
     try:

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from costmodel.compact.wire import LOG2_FAILURE
+from costmodel.limits import LOG2_FAILURE
 from costmodel.link import PRESETS, Link, parse_link
 from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import ENGINES, SIZES, Configuration
-from costmodel.presets import configuration
-from costmodel.published import ABLATIONS
+from costmodel.systems import configuration
+from costmodel.systems.fastquery import ABLATIONS
 from fastquery.tables import levels_of, table_of
 
 RING_HELP = "N=4096,p=13,q=60+49 (bits, limbs joined by +; t=8000 instead of p); what is left out is chosen"

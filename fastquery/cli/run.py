@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from costmodel.presets import executing_engine
+from costmodel.systems import executing_engine
 from fastquery.cli.options import add_configuration_options, configuration_of, link_of, machine_of
 from fastquery.cli.show import bytes_text, failure_text, json_text, ledger_text, pairs, seconds_text
 from fastquery.runs import Run, run

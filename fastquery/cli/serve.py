@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from costmodel.estimate import estimate
-from costmodel.presets import executing_engine
+from costmodel.systems import executing_engine
 from fastquery.cli.options import add_lookup_options, configuration_of
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.queries import parse_address

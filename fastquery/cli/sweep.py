@@ -12,7 +12,7 @@ from tqdm import tqdm
 from costmodel.link import PRESETS
 from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import ENGINES, SIZES
-from costmodel.published import ABLATIONS
+from costmodel.systems.fastquery import ABLATIONS
 from fastquery.cli.options import parse_widths
 from fastquery.cli.show import json_text, seconds_text
 from fastquery.sweeps import SweepFile, write_sweep

@@ -11,7 +11,7 @@ from costmodel.estimate import estimate
 from costmodel.link import PRESETS, Link
 from costmodel.machine import Machine, default_machine
 from costmodel.parameters import Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from fastquery.figures.designs import described, link_text, machine_text
 from fastquery.figures.inputs import Inputs
 from fastquery.tables import table_of
@@ -87,7 +87,7 @@ def lookup_cost(
 ) -> tuple[float, float]:
     """Bytes and latency of a lookup in what a recipe packs: its coefficients as channels of all bits of its modulus."""
     bits = (int(plaintext_modulus) - 1).bit_length()
-    chosen = executable("fastquery", Table(int(rows), int(coefficients)), widths=(bits - 1,))
+    chosen = executed("fastquery", Table(int(rows), int(coefficients)), widths=(bits - 1,))
     result = estimate(chosen, link, machine)
     return result.up_bytes + result.down_bytes, result.latency_s
 

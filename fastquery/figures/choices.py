@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from costmodel.compact import ledger as compact
+from costmodel.compact import noise as compact_noise
 from costmodel.compact.wire import LOG2_FAILURE, wire_columns
 from costmodel.estimate import evaluate
 from costmodel.grid import Grid
@@ -17,7 +17,7 @@ from costmodel.link import Link
 from costmodel.machine import Machine, default_machine
 from costmodel.noise import modulus_switch_variance, public_key_encryption_variance, required_ratio
 from costmodel.parameters import Configuration, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from fastquery.figures.designs import (
     FOLDED,
     OWN,
@@ -59,7 +59,7 @@ def ring_map_frame(
     degree = np.array(DEGREES)[:, None]
     frames = []
     for flooding in flooding_bits:
-        base = executable("fastquery", table, flooding_bits=flooding)
+        base = executed("fastquery", table, flooding_bits=flooding)
         for bits, limbs in ((np.array(ONE_LIMB_BITS), 1), (np.array(TWO_LIMB_BITS), 2)):
             limb_bits = (bits,) if limbs == 1 else ((bits + 1) // 2, bits // 2)
             grid = Grid.of(base, degree=degree, limb_bits=limb_bits)
@@ -149,7 +149,7 @@ def sensitivity_frame(
         ``bytes_high``, ``misses_low``, ``misses_high``.
     """
     profile = machine or default_machine()
-    base = configuration or executable("fastquery", table)
+    base = configuration or executed("fastquery", table)
     still = evaluate(Grid.of(base), link, profile)
     rows = []
     for name, texts, low, high in _changed(base, link, profile):
@@ -248,7 +248,7 @@ def noise_frame(table: Table) -> pd.DataFrame:
         for step, variance in noise_steps(grid).items():
             if variance > 0:
                 rows.append((name, step, 0.5 * np.log2(float(variance * scale)), float(target)))
-        rows.append((name, "sum", 0.5 * np.log2(float(compact.noise(grid))), float(target)))
+        rows.append((name, "sum", 0.5 * np.log2(float(compact_noise.noise(grid))), float(target)))
     frame = pd.DataFrame(rows, columns=["design", "step", "noise_bits", "target_bits"])
     frame["step"] = pd.Categorical(frame["step"], [*noise_steps(grid), "sum"], ordered=True)
     return described(
@@ -262,14 +262,14 @@ def noise_frame(table: Table) -> pd.DataFrame:
 def noise_steps(grid: Grid) -> dict[str, Any]:
     """Variances of an answer coefficient's error by the step that they come from, in units of 1 at q; they add up."""
     square = grid.element_mean_square
-    packing = compact.product_variance(grid, 0.0)
-    encryption = compact.product_variance(replace(grid, query_bits=grid.log2_q), square) - packing
+    packing = compact_noise.product_variance(grid, 0.0)
+    encryption = compact_noise.product_variance(replace(grid, query_bits=grid.log2_q), square) - packing
     flooded = grid.flooding_bits > 0
     return {
         "encryption x table": encryption,
-        "dropped query bits x table": compact.product_variance(grid, square) - packing - encryption,
+        "dropped query bits x table": compact_noise.product_variance(grid, square) - packing - encryption,
         "key switches of PackLWEs": packing,
-        "flooding": np.where(flooded, np.exp2(2.0 * compact.flooding_width_bits(grid)) / 12, 0.0),
+        "flooding": np.where(flooded, np.exp2(2.0 * compact_noise.flooding_width_bits(grid)) / 12, 0.0),
         "encryption of zero": np.where(flooded, public_key_encryption_variance(grid.sigma, grid.degree), 0.0),
         "rounding of the answer's a": modulus_switch_variance(grid.log2_q, grid.degree, grid.answer_a_bits, np.inf),
         "rounding of the answer's b": modulus_switch_variance(grid.log2_q, grid.degree, np.inf, grid.answer_b_bits),

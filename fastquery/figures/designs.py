@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from costmodel.link import Link
 from costmodel.machine import Machine
 from costmodel.parameters import Configuration, Table
-from costmodel.presets import executable
-from costmodel.published import published
+from costmodel.systems import executed, published
 
 SYSTEMS = {
     "cryptflow2": "CrypTFlow2",
@@ -48,9 +47,9 @@ def published_systems(table: Table, protocols: Iterable[str]) -> dict[str, Confi
 
 def own_designs(table: Table) -> dict[str, Configuration]:
     """What this project executes, by what a legend calls it."""
-    flooded, folded = executable("fastquery", table), executable("folded", table)
+    flooded, folded = executed("fastquery", table), executed("folded", table)
     return {
-        OWN_BARE: executable("fastquery", table, flooding_bits=0),
+        OWN_BARE: executed("fastquery", table, flooding_bits=0),
         OWN_FLOODED: flooded,
         OWN_PREPARED: flooded.updated(prepared=True),
         FOLDED_FLOODED: folded,

@@ -12,7 +12,7 @@ from costmodel.ledger import Transfer
 from costmodel.link import tcp_leg_s
 from costmodel.machine import Machine, default_machine
 from costmodel.parameters import Configuration, Table
-from costmodel.published import published
+from costmodel.systems import published
 from fastquery.figures.designs import (
     captions,
     described,

@@ -13,7 +13,8 @@ from costmodel.link import PRESETS, Link
 from costmodel.machine import Machine, default_machine
 from costmodel.parameters import Configuration, Table
 from costmodel.projection import projection
-from costmodel.published import ABLATIONS, published
+from costmodel.systems import published
+from costmodel.systems.fastquery import ABLATIONS
 from fastquery.figures.designs import (
     SYSTEMS,
     captions,

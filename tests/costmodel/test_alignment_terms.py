@@ -12,7 +12,7 @@ from costmodel.alignment.ledger import alignment_terms, message_bytes, needs_tra
 from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer
 from costmodel.parameters import Packing, Ring, Table
-from costmodel.published import published
+from costmodel.systems import published
 from protocol.alignment.fields import Fields
 from protocol.alignment.messages import message_lengths
 

@@ -23,9 +23,9 @@ from costmodel.expanded import Gadget
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.presets import executable
 from costmodel.protocols import compressed
 from costmodel.security import security_bits
+from costmodel.systems import executed
 
 LLAMA = (32000, 4096, (4, 3, 3))
 
@@ -214,14 +214,14 @@ def test_what_does_not_hold_is_nan_in_a_grid_and_an_error_alone() -> None:
 
 def test_nothing_is_prepared() -> None:
     with pytest.raises(ValueError, match="prepared is True"):
-        executable("compressed", Table(3000, 96), prepared=True)
+        executed("compressed", Table(3000, 96), prepared=True)
     with pytest.raises(ValueError, match="prepared is True"):
         compressed.terms(Grid.of(configuration(prepared=True)))
 
 
 @pytest.mark.parametrize("flooding_bits", [0, 40])
 def test_the_built_in_machine_prices_every_operation(flooding_bits: int) -> None:
-    found = estimate(executable("compressed", Table(3000, 96), flooding_bits=flooding_bits))
+    found = estimate(executed("compressed", Table(3000, 96), flooding_bits=flooding_bits))
     work = found.ledger[(found.ledger["kind"] == "work") & (found.ledger["count"] > 0)]
     assert (work["seconds"] > 0).all()
     assert found.server_s == pytest.approx(
@@ -237,6 +237,6 @@ def test_security_is_that_of_the_weakest_ring() -> None:
 
 
 def test_a_ring_named_whole_is_taken_as_it_is() -> None:
-    chosen = executable("compressed", Table(3000, 96), flooding_bits=40)
+    chosen = executed("compressed", Table(3000, 96), flooding_bits=40)
     ring = {"degree": chosen.ring.degree, "limb_bits": chosen.ring.limb_bits}
-    assert executable("compressed", Table(3000, 96), flooding_bits=40, ring=ring) == chosen
+    assert executed("compressed", Table(3000, 96), flooding_bits=40, ring=ring) == chosen

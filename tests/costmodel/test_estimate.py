@@ -12,8 +12,8 @@ from costmodel.grid import Grid
 from costmodel.ledger import total_bytes, totals
 from costmodel.link import parse_link
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.presets import executable
-from costmodel.published import ABLATIONS, published
+from costmodel.systems import executed, published
+from costmodel.systems.fastquery import ABLATIONS
 
 LLAMA_7B = Table(32000, 4096)
 LLAMA_30B = Table(32000, 6656)
@@ -45,7 +45,7 @@ def test_ratio_of_the_largest_table() -> None:
     assert ratio == pytest.approx(95.1, rel=0.005)
 
 
-@pytest.mark.parametrize("configuration", [published("cheetah", LLAMA_7B), executable("fastquery", LLAMA_7B)])
+@pytest.mark.parametrize("configuration", [published("cheetah", LLAMA_7B), executed("fastquery", LLAMA_7B)])
 def test_figures_are_the_totals_of_the_ledger(configuration: Configuration) -> None:
     result = estimate(configuration, parse_link("44Mbit/s,40ms"))
     for name, value in totals(result.ledger).items():
@@ -57,7 +57,7 @@ def test_figures_are_the_totals_of_the_ledger(configuration: Configuration) -> N
 
 
 @pytest.mark.parametrize("base", [published("cheetah", LLAMA_7B), published("fastquery", LLAMA_7B, "packlwes"),
-                                  executable("fastquery", LLAMA_7B)])  # fmt: skip
+                                  executed("fastquery", LLAMA_7B)])  # fmt: skip
 def test_a_grid_is_a_loop_of_single_estimates(base: Configuration) -> None:
     rows, channels = np.array([[1, 4097, 32000], [50257, 77, 100]]), np.array([384, 1, 4096])
     link = parse_link("9Mbit/s,40ms")
@@ -73,7 +73,7 @@ growth = st.tuples(st.integers(0, 9000), st.integers(0, 900))
 
 
 @settings(deadline=None)
-@given(st.sampled_from([published("fastquery", LLAMA_7B), executable("fastquery", LLAMA_7B)]), tables, growth)
+@given(st.sampled_from([published("fastquery", LLAMA_7B), executed("fastquery", LLAMA_7B)]), tables, growth)
 def test_bytes_never_fall_when_the_table_grows(
     base: Configuration, shape: tuple[int, int], more: tuple[int, int]
 ) -> None:

@@ -38,9 +38,9 @@ from costmodel.folded_search import (
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.presets import executable
 from costmodel.protocols import folded
 from costmodel.security import security_bits
+from costmodel.systems import executed
 
 LLAMA = (32000, 4096, (4, 3))
 
@@ -256,7 +256,7 @@ def test_what_does_not_hold_is_nan_in_a_grid_and_an_error_alone() -> None:
 @pytest.mark.parametrize("prepared", [False, True])
 @pytest.mark.parametrize("flooding_bits", [0, 40])
 def test_the_built_in_machine_prices_every_operation(flooding_bits: int, prepared: bool) -> None:
-    found = estimate(executable("folded", Table(3000, 96), flooding_bits=flooding_bits, prepared=prepared))
+    found = estimate(executed("folded", Table(3000, 96), flooding_bits=flooding_bits, prepared=prepared))
     work = found.ledger[(found.ledger["kind"] == "work") & (found.ledger["count"] > 0)]
     assert (work["seconds"] > 0).all()
     assert (found.offline_s > 0) == prepared
@@ -266,6 +266,6 @@ def test_the_built_in_machine_prices_every_operation(flooding_bits: int, prepare
 
 
 def test_a_ring_named_whole_is_taken_as_it_is() -> None:
-    chosen = executable("folded", Table(3000, 96), flooding_bits=40)
+    chosen = executed("folded", Table(3000, 96), flooding_bits=40)
     ring = {"degree": chosen.ring.degree, "limb_bits": chosen.ring.limb_bits}
-    assert executable("folded", Table(3000, 96), flooding_bits=40, ring=ring) == chosen
+    assert executed("folded", Table(3000, 96), flooding_bits=40, ring=ring) == chosen

@@ -15,7 +15,7 @@ from costmodel.latency import latency_s, stages_s
 from costmodel.ledger import Party, Term, Transfer, Work
 from costmodel.link import Link
 from costmodel.parameters import Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 
 RATE = 1000.0  # bytes a second
 times = st.floats(0, 10)
@@ -97,7 +97,7 @@ def test_what_is_not_online_takes_no_part() -> None:
 
 def test_messages_that_a_grid_point_does_not_send_cost_it_no_delay() -> None:
     link = Link(44e6, 40e-3, "test")
-    base = executable("fastquery", Table(3000, 96), align_bits=32)
+    base = executed("fastquery", Table(3000, 96), align_bits=32)
     both = evaluate(Grid.of(base, align_bits=np.array([0, 32])), link)["latency_s"]
     apart = [estimate(base.updated(align_bits=bits), link).latency_s for bits in (0, 32)]
     assert both == pytest.approx(apart)
@@ -106,7 +106,7 @@ def test_messages_that_a_grid_point_does_not_send_cost_it_no_delay() -> None:
 
 def test_openfhe_overlaps_and_the_interval_still_contains_the_latency() -> None:
     link = Link(44e6, 40e-3, "test")
-    found = estimate(executable("fastquery", Table(3200, 96), engine="openfhe"), link, link_model="relay")
+    found = estimate(executed("fastquery", Table(3200, 96), engine="openfhe"), link, link_model="relay")
     on_line = 8 * (found.up_bytes + found.down_bytes) / link.rate_bit_per_s
     assert found.latency_low_s < found.latency_s < found.latency_high_s
     assert found.latency_s < on_line + found.server_s + found.client_s + link.round_trip_s

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.presets import check_security, configuration
+from costmodel.security import RingUse, require_security
+from costmodel.systems import configuration
 
 widths = st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple)
 
@@ -45,7 +46,7 @@ def test_toml_gives_an_equal_configuration_back(configuration: Configuration) ->
         (lambda: configuration("fastquery", Table(10, 10), ring={"plaintext_modulus": 2**12}), ["4,3,3", "13", "12"]),
         (lambda: configuration("bfv", Table(10, 10)), ["protocol", "bfv", "cheetah"]),
         (lambda: configuration("cheetah", Table(9, 9), ablation="packing"), ["ablation", "fastquery"]),
-        (lambda: check_security(Ring(2048, (60,), 8192)), ["ring.q", "60", "54", "--allow-insecure"]),
+        (lambda: require_security([RingUse("keys", 2048, 60)]), ["ring.q", "60", "53", "--allow-insecure"]),
         (lambda: Configuration.from_toml("protocol = 'cheetah'\ncolour = 3\n"), ["colour"]),
         (lambda: Configuration.from_dict({"protocol": "cheetah", "table": {"rows": "many"}}), ["table.rows", "many"]),
     ],
@@ -59,4 +60,4 @@ def test_errors_name_the_field_the_value_and_the_bound(build, words) -> None:  #
 
 
 def test_insecure_ring_is_allowed_when_asked_for() -> None:
-    check_security(Ring(2048, (60,), 8192), allow_insecure=True)
+    require_security([RingUse("keys", 2048, 60)], allow_insecure=True)

@@ -14,8 +14,7 @@ from costmodel.estimate import estimate
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer
 from costmodel.parameters import Table
-from costmodel.published import published
-from costmodel.systems import spu
+from costmodel.systems import published, spu
 from costmodel.systems.spu_product import SPLIT_BYTES, split, spu_product
 from costmodel.tiles import spu_matrix_tile
 

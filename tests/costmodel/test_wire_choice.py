@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmodel.compact import ledger as compact
+from costmodel.compact import noise as compact_noise
 from costmodel.compact.wire import MAX_DIGITS, SLACK, bytes_a_query, compact_wire, wire_columns
 from costmodel.grid import Grid
 from costmodel.noise import key_switch_variance, log2_failure
@@ -51,7 +51,7 @@ def by_trial(one: Configuration, log2_target: float) -> Wire | None:
             answer_a_bits=answer_bits[:, None, None],
             answer_b_bits=answer_bits[:, None],
         )
-        sigma = np.sqrt(compact.noise(grid.of_worst_table()))
+        sigma = np.sqrt(compact_noise.noise(grid.of_worst_table()))
         holds = log2_failure(sigma, 0.5, grid.tokens * grid.coefficients) <= log2_target
         size = np.where(holds, bytes_a_query(grid), np.inf)
         a, b, q = np.unravel_index(int(np.argmin(size)), size.shape)
@@ -116,5 +116,5 @@ def test_named_digits_are_kept() -> None:
     found = wire_columns(grid, digits=False)
     assert found["digit_bits"].tolist() == [7, 12]
     assert found["digit_dropped_bits"].tolist() == [0, 3]
-    sigma = np.sqrt(compact.noise(Grid.of(one, **found).of_worst_table()))
+    sigma = np.sqrt(compact_noise.noise(Grid.of(one, **found).of_worst_table()))
     assert np.all(log2_failure(sigma, 0.5, 32) <= -40)

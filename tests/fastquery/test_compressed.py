@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from costmodel.parameters import Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from fastquery.cli import main
 from fastquery.optimizer import optimize
 
@@ -39,7 +39,7 @@ def test_it_is_left_out_where_nothing_can_be_prepared() -> None:
 )
 def test_what_it_does_not_do_is_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        executable("compressed", SMALL, **options)  # type: ignore[arg-type]
+        executed("compressed", SMALL, **options)  # type: ignore[arg-type]
 
 
 def test_the_command_estimates_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration, Table
-from costmodel.presets import configuration
+from costmodel.systems import configuration
 from fastquery.quantization import quantize
 from protocol.channel import Channel
 from protocol.execute import execute

@@ -21,8 +21,7 @@ from benchmarks.headline import (
 from benchmarks.report import replaced
 from costmodel.estimate import estimate
 from costmodel.parameters import Table
-from costmodel.presets import configuration
-from costmodel.published import published
+from costmodel.systems import configuration, published
 from fastquery.runs import Run
 
 

@@ -15,7 +15,7 @@ from costmodel.estimate import estimate
 from costmodel.link import PRESETS
 from costmodel.machine import default_machine
 from costmodel.parameters import Table
-from costmodel.presets import configuration
+from costmodel.systems import configuration
 from fastquery.cli import main
 from fastquery.optimizer import Goal, Requirements, Search, candidates, optimize, pareto_mask, rounding_error
 from fastquery.spaces import Space

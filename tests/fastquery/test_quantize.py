@@ -15,7 +15,7 @@ from costmodel.estimate import estimate
 from costmodel.grid import Grid
 from costmodel.packing import check_packing, field_moduli, widths_of_levels
 from costmodel.parameters import Configuration, Packing, Table
-from costmodel.presets import configuration
+from costmodel.systems import configuration
 from fastquery.cli import main
 from fastquery.cli.quantize import table_text
 from protocol.elements import element_spread, middle_element

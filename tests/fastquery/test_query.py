@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from costmodel.parameters import Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from fastquery.cli import main
 from protocol.service import Limits
 from tests.protocol.serving import Running, prepared, serving
@@ -24,7 +24,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def served() -> Iterator[Running]:
     pytest.importorskip("openfhe")
-    configuration = executable("fastquery", Table(300, 24), flooding_bits=0)
+    configuration = executed("fastquery", Table(300, 24), flooding_bits=0)
     with serving(prepared(configuration, Limits(clients=2, timeout_s=30.0))) as running:
         yield running
 

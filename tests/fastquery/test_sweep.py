@@ -15,8 +15,7 @@ from costmodel.estimate import estimate
 from costmodel.link import Link, parse_link
 from costmodel.packing import required_plaintext_bits
 from costmodel.parameters import Table
-from costmodel.presets import configuration
-from costmodel.protocols.registry import PROTOCOLS
+from costmodel.systems import NAMES, configuration
 from fastquery import ranges, sweeps
 from fastquery.cli import main
 from fastquery.spaces import chosen_widths
@@ -235,7 +234,7 @@ def test_flooding_takes_a_range_and_bits_above_q_are_left_out() -> None:
 
 
 def test_an_unknown_protocol_is_told_all_that_there_are() -> None:
-    with pytest.raises(ValueError, match=", ".join(PROTOCOLS)):
+    with pytest.raises(ValueError, match=", ".join(NAMES)):
         sweep(protocol="chetah")
 
 

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 
 import fastquery as fq
-from costmodel.compact import ledger as compact
+from costmodel.compact import noise as compact_noise
 from costmodel.estimate import estimate, terms
 from costmodel.grid import Grid
 from costmodel.ledger import Work
 from costmodel.link import Link
 from costmodel.machine import Machine, UnitCost, default_machine, machine_toml
 from costmodel.parameters import Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from fastquery import figures
 from fastquery.cli import main
 from fastquery.figures import choices
@@ -32,7 +32,7 @@ WAN = Link(100e6, 40e-3, "wan")
 
 def made_up_machine() -> Machine:
     """One cost for every operation of the residue engine, beside the built-in costs of the published systems."""
-    grids = [Grid.of(executable(protocol, SMALL)) for protocol in ("fastquery", "folded")]
+    grids = [Grid.of(executed(protocol, SMALL)) for protocol in ("fastquery", "folded")]
     operations = [term.operation for grid in grids for term in terms(grid) if isinstance(term, Work)]
     known = {key: unit for key, unit in default_machine().units.items() if key[0] in ("seal", "spu")}
     return Machine("made up", {**known, **{("residue", name): UnitCost(1e-5, 3e-8) for name in operations}}, {})
@@ -46,7 +46,7 @@ def test_bandwidth_frame_is_the_estimate_at_every_rate() -> None:
     own = frame[frame["protocol"] == OWN_FLOODED]
     for _, row in own.iterrows():
         link = Link(float(row["rate_bit_per_s"]), 0.04, "axis")
-        assert row["latency_s"] == pytest.approx(estimate(executable("fastquery", SMALL), link, MACHINE).latency_s)
+        assert row["latency_s"] == pytest.approx(estimate(executed("fastquery", SMALL), link, MACHINE).latency_s)
     assert frame.groupby("protocol").size().eq(4).all()
     assert "N=" in frame.attrs["source"]
 
@@ -133,11 +133,11 @@ def test_sensitivity_has_the_signs_that_it_must() -> None:
 
 @pytest.mark.parametrize("flooding_bits", [0, 40])
 def test_noise_steps_add_up_to_the_model(flooding_bits: int) -> None:
-    grid = Grid.of(executable("fastquery", SMALL, flooding_bits=flooding_bits))
+    grid = Grid.of(executed("fastquery", SMALL, flooding_bits=flooding_bits))
     for table in (grid, grid.of_worst_table(), replace(grid, spread=np.asarray(0.3))):
         total = sum(choices.noise_steps(table).values())
         scaled = total * np.exp2(2.0 * (table.log2_plaintext_modulus - table.log2_q))
-        assert scaled == pytest.approx(compact.noise(table), rel=1e-9)
+        assert scaled == pytest.approx(compact_noise.noise(table), rel=1e-9)
 
 
 def test_noise_frame_keeps_its_target() -> None:

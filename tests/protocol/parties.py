@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from protocol.channel import Channel
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
@@ -30,7 +30,7 @@ Frames = list[tuple[Kind, bytes]]
 
 
 def own(rows: int, channels: int, tokens: int = 1, protocol: str = "fastquery", **options: Any) -> Configuration:
-    return executable(protocol, Table(rows, channels, tokens), **options)
+    return executed(protocol, Table(rows, channels, tokens), **options)
 
 
 FLOODED = own(2100, 40)

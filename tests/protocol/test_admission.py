@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from costmodel.parameters import Configuration, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from protocol.admission import HELD_FOR_A_BYTE, Admission
 from protocol.aligning import aligning_bytes
 from protocol.engines.choose import client_engine, server_engine
@@ -53,7 +53,7 @@ def coefficients_of(configuration: Configuration) -> np.ndarray:
     ],
 )
 def test_a_session_holds_no_more_than_it_was_admitted_for(protocol: str, tokens: int, options: dict[str, Any]) -> None:
-    configuration = executable(protocol, Table(300, 192, tokens), **options)
+    configuration = executed(protocol, Table(300, 192, tokens), **options)
     coefficients = coefficients_of(configuration)
     server = server_engine(configuration, coefficients, Meter("server"), lambda *_: None, False)
     client = client_engine(configuration, tokens, Meter("client"), False, SeedRecord())
@@ -74,7 +74,7 @@ def test_a_session_holds_no_more_than_it_was_admitted_for(protocol: str, tokens:
 @pytest.mark.parametrize("flooding_bits", [0, 40])
 def test_keys_ready_for_use_are_what_is_kept(protocol: str, flooding_bits: int) -> None:
     """Messages are counted apart: they are not what the keys take."""
-    configuration = executable(protocol, Table(300, 192, 1), flooding_bits=flooding_bits)
+    configuration = executed(protocol, Table(300, 192, 1), flooding_bits=flooding_bits)
     server = server_engine(configuration, coefficients_of(configuration), Meter("server"), lambda *_: None, False)
     client = client_engine(configuration, 1, Meter("client"), False, SeedRecord())
     session = server.session(1, Meter("server"))
@@ -86,7 +86,7 @@ def test_keys_ready_for_use_are_what_is_kept(protocol: str, flooding_bits: int) 
 
 
 def test_a_session_that_would_prepare_more_than_there_is_room_for_is_refused() -> None:
-    configuration = executable("folded", Table(300, 24, 1), flooding_bits=0, prepared=True)
+    configuration = executed("folded", Table(300, 24, 1), flooding_bits=0, prepared=True)
     server = server_engine(configuration, coefficients_of(configuration), Meter("server"), lambda *_: None, False)
     admission = Admission(2**24, 1, 0.05)
     with ExitStack() as held:
@@ -96,7 +96,7 @@ def test_a_session_that_would_prepare_more_than_there_is_room_for_is_refused() -
 
 
 def test_alignment_counts() -> None:
-    plain = executable("fastquery", Table(300, 41, 1), flooding_bits=0)
+    plain = executed("fastquery", Table(300, 41, 1), flooding_bits=0)
     public = quantize_table(open_table("300x41"), plain.packing.widths).public
     aligned = plain.updated(align_bits=37)
     assert aligning_bytes(plain, public, 1024) == 0
@@ -106,7 +106,7 @@ def test_alignment_counts() -> None:
 @pytest.mark.parametrize("tokens", [1, 8, 9, 17])
 def test_masked_queries_of_any_number_open_to_their_rows(tokens: int) -> None:
     """They are unpacked eight at a time, of a plaintext whose vectors do not end at whole bytes."""
-    configuration = executable("cheetah", Table(301, 12, tokens), options=("delphi",), flooding_bits=0)
+    configuration = executed("cheetah", Table(301, 12, tokens), options=("delphi",), flooding_bits=0)
     coefficients, modulus = coefficients_of(configuration), configuration.ring.plaintext_modulus
     assert 301 * (modulus - 1).bit_length() % 8
     server = server_engine(configuration, coefficients, Meter("server"), lambda *_: None, False)

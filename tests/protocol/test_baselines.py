@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from costmodel.estimate import estimate
 from costmodel.parameters import Configuration, Table
-from costmodel.presets import executable
 from costmodel.slots import rotation_keys, rotation_steps
+from costmodel.systems import executed
 from protocol.engines.choose import client_engine, server_engine
 from protocol.engines.delphi import DelphiClient, plain_product
 from protocol.engines.extraction import Extractor
@@ -33,7 +33,7 @@ openfhe = pytest.importorskip("openfhe")
 
 def asked(protocol: str, rows: int, channels: int, tokens: int = 1, **options: Any) -> Configuration:
     engine = "openfhe" if protocol == "cryptflow2" else "residue"
-    return executable(protocol, Table(rows, channels, tokens), **{"engine": engine, **options})
+    return executed(protocol, Table(rows, channels, tokens), **{"engine": engine, **options})
 
 
 def looked_up(configuration: Configuration) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costmodel.parameters import Ring, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from costmodel.wire import METADATA_BYTES
 from fastquery.queries import DoesNotDecrypt, query
 from protocol.channel import Channel
@@ -39,7 +39,7 @@ from tests.protocol.serving import Running, hello, prepared, read_frames, servin
 
 pytest.importorskip("openfhe")
 
-CONFIGURATION = executable("fastquery", Table(300, 192))
+CONFIGURATION = executed("fastquery", Table(300, 192))
 PATIENCE_S = 0.6
 
 
@@ -116,7 +116,7 @@ def reason(frames: list[tuple[Kind, bytes]]) -> str:
 
 def of_other_context(frames: Recording) -> bytes:
     """Keys of a ring with other primes, in place of this session's."""
-    other = executable("fastquery", CONFIGURATION.table, ring={"degree": 4096, "limb_bits": (50, 50)})
+    other = executed("fastquery", CONFIGURATION.table, ring={"degree": 4096, "limb_bits": (50, 50)})
     (keys,) = ResidueClient(other, 1, Meter("client"), False, SeedRecord()).keys()
     return hello() + encode_frame(Kind.KEYS, 1, keys)
 
@@ -333,7 +333,7 @@ def test_keys_of_another_secret_give_no_share(
 
 
 def test_a_ciphertext_of_another_openfhe_context_is_refused() -> None:
-    served = executable("fastquery", Table(300, 24), engine="openfhe", ring={"degree": 4096, "limb_bits": (50, 50)})
+    served = executed("fastquery", Table(300, 24), engine="openfhe", ring={"degree": 4096, "limb_bits": (50, 50)})
     other = served.updated(ring=Ring(4096, (51, 51), served.ring.plaintext_modulus))
     client = OpenFHEClient(ProductPlan(other, False), 1, Meter("client"))
     ciphertext = client.encrypt_polynomial(np.zeros(4096, dtype=np.int64))

@@ -16,7 +16,7 @@ from costmodel.estimate import estimate
 from costmodel.ledger import frame
 from costmodel.machine import Machine, UnitCost
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from protocol.channel import Channel
 from protocol.engines.openfhe import ProductPlan
 from protocol.engines.openfhe_parties import OpenFHEClient
@@ -46,7 +46,7 @@ FREE = FreeMachine("free", {}, {})
 
 
 def own(rows: int, channels: int, tokens: int = 1, protocol: str = "fastquery", **options: Any) -> Configuration:
-    return executable(protocol, Table(rows, channels, tokens), **options)
+    return executed(protocol, Table(rows, channels, tokens), **options)
 
 
 def configuration(rows: int, channels: int, tile: str = "column", tokens: int = 1, ring: Ring = RING) -> Configuration:

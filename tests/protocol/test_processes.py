@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from costmodel.parameters import Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 
 pytest.importorskip("openfhe")
 from protocol.engines.openfhe_parties import OpenFHEClient
@@ -33,7 +33,7 @@ print([name for name in ("llvmlite", "numba", "pandas", "scipy") if name in sys.
 
 def test_a_server_on_openfhe_loads_no_compiler_and_no_statistics() -> None:
     """They take 60 MB each, beside a table that is short of memory."""
-    job = executable("fastquery", Table(300, 24), engine="openfhe").to_toml()
+    job = executed("fastquery", Table(300, 24), engine="openfhe").to_toml()
     command = [sys.executable, "-c", SERVER]
     ended = subprocess.run(command, input=job, capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout.strip() == "[]"
@@ -45,7 +45,7 @@ def resident_bytes() -> int:
 
 def test_keys_of_earlier_clients_are_not_kept() -> None:
     """OpenFHE keeps every switching key that it makes, process-wide, and these have too little noise besides."""
-    plan = SlotPlan(executable("cryptflow2", Table(300, 131), engine="openfhe"), False)
+    plan = SlotPlan(executed("cryptflow2", Table(300, 131), engine="openfhe"), False)
 
     def keys_bytes() -> int:
         return sum(map(len, OpenFHEClient(plan, 1, Meter("client")).keys()))
@@ -88,7 +88,7 @@ print(late)
 @pytest.mark.parametrize("protocol", ["fastquery", "bumblebee", "folded"])
 def test_a_batch_finds_every_kernel_compiled(protocol: str) -> None:
     """Or the first client to send one would wait for the compiler, and others for their turn."""
-    job = executable(protocol, Table(300, 42, 2)).to_toml()
+    job = executed(protocol, Table(300, 42, 2)).to_toml()
     command = [sys.executable, "-c", COMPILING]
     ended = subprocess.run(command, input=job, capture_output=True, text=True, timeout=250, check=True)
     assert ended.stdout.strip() == "[]"

@@ -11,7 +11,7 @@ import pytest
 
 from costmodel.estimate import Estimate, estimate
 from costmodel.parameters import Configuration, Ring, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from protocol.channel import Channel
 from protocol.client import look_up
 from protocol.errors import ProtocolError
@@ -28,12 +28,12 @@ LLAMA = Table(32000, 4096)
 
 
 def own(table: Table, **options: object) -> Configuration:
-    return executable("fastquery", table, **options)  # type: ignore[arg-type]
+    return executed("fastquery", table, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("protocol", ["fastquery", "cheetah", "bumblebee", "folded", "compressed"])
 def test_every_protocols_own_choice_is_accepted(protocol: str) -> None:
-    Requirements(flooding_bits=40).check(executable(protocol, LLAMA, flooding_bits=40))
+    Requirements(flooding_bits=40).check(executed(protocol, LLAMA, flooding_bits=40))
 
 
 def test_a_batch_of_as_many_tokens_as_there_can_be_is_accepted() -> None:
@@ -55,7 +55,7 @@ def test_the_stricter_table_counts() -> None:
     ("configuration", "words"),
     [
         (own(Table(2**24, 9, 1024)), "memory of a lookup"),
-        (executable("cryptflow2", LLAMA, engine="openfhe"), "traffic of a lookup"),
+        (executed("cryptflow2", LLAMA, engine="openfhe"), "traffic of a lookup"),
         (own(Table(2**24, 4096, 2), engine="openfhe"), "traffic of a lookup"),
     ],
     ids=["many entries", "large keys", "many ciphertexts"],

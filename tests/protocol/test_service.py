@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from costmodel.parameters import Ring, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from fastquery.queries import parse_address, query
 from protocol.admission import Admission
 from protocol.channel import Channel
@@ -38,7 +38,7 @@ from tests.protocol.serving import Running, hello, prepared, read_frames, servin
 
 pytest.importorskip("openfhe")
 
-CONFIGURATION = executable("fastquery", Table(5000, 192), flooding_bits=40)
+CONFIGURATION = executed("fastquery", Table(5000, 192), flooding_bits=40)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_clients_beyond_the_bound_wait_for_their_turn(ready: Running) -> None:
 
 
 def test_the_openfhe_engine_serves_clients_at_once() -> None:
-    ready = prepared(executable("fastquery", Table(300, 24), engine="openfhe"), Limits(clients=8))
+    ready = prepared(executed("fastquery", Table(300, 24), engine="openfhe"), Limits(clients=8))
     with serving(ready) as served, ThreadPoolExecutor(4) as pool:
         assert all(pool.map(served.opens, [[7], [8], [299], [0, 1]]))
 

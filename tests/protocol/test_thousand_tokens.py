@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from costmodel.parameters import Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from protocol.engines.choose import client_engine, server_engine
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
@@ -30,7 +30,7 @@ ROWS, TOKENS, BATCH = 32000, 1000, 125
     ],
 )
 def test_no_channel_of_a_thousand_rows_is_wrong(engine: str, channels: int, options: dict[str, int]) -> None:
-    configuration = executable("fastquery", Table(ROWS, channels, BATCH), engine=engine, **options)
+    configuration = executed("fastquery", Table(ROWS, channels, BATCH), engine=engine, **options)
     coefficients = quantize_table(open_table(f"{ROWS}x{channels}")).coefficients
     server = server_engine(configuration, coefficients, Meter("server"), lambda *_: None, False)
     client = client_engine(configuration, BATCH, Meter("client"), False, SeedRecord())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare, kstest
 
-from costmodel.compact import ledger as compact
+from costmodel.compact import noise as compact_noise
 from costmodel.grid import Grid
 from costmodel.parameters import Configuration
 from costmodel.wire import SEED_BYTES
@@ -220,7 +220,7 @@ def test_the_error_of_an_answer_is_the_flooding_whatever_the_table(configuration
     flooded = configuration.updated(wire=replace(configuration.wire, answer_a_bits=most, answer_b_bits=most))
     bare = flooded.updated(flooding_bits=0, prepared=False)
     found = {kind: np.mean([mean_square(flooded, kind) for _ in range(12)]) for kind in ("middle", "lowest")}
-    expected = compact.noise(Grid.of(flooded))
+    expected = compact_noise.noise(Grid.of(flooded))
     assert found["middle"] == pytest.approx(expected, rel=0.3)
     assert found["lowest"] == pytest.approx(expected, rel=0.3)
     # What is left without is the rounding to these bits, and under it what depends on the table.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from costmodel.parameters import Table
-from costmodel.presets import configuration
+from costmodel.systems import configuration
 from fastquery.runs import run
 
 

@@ -13,7 +13,7 @@ from costmodel.grid import Grid
 from costmodel.ledger import Work
 from costmodel.machine import UnitCost, default_machine, machine_toml, read_machine
 from costmodel.parameters import Configuration, Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from validate.calibration import Observation, calibrated, calibration_sample, fit_unit, fit_units, observations
 from validate.measurement import (
     idealised,
@@ -122,7 +122,7 @@ def measured_ledger(configuration: Configuration, second: float = 1e-3) -> pd.Da
 
 
 def test_observations_pair_counts_with_seconds_and_name_what_is_missing() -> None:
-    configuration = executable("fastquery", Table(500, 24), flooding_bits=40)
+    configuration = executed("fastquery", Table(500, 24), flooding_bits=40)
     measured = measured_ledger(configuration)
     found = observations(configuration, measured)
     assert {one.operation for one in found} > {"encrypt", "merge", "flood", "session overhead"}
@@ -132,7 +132,7 @@ def test_observations_pair_counts_with_seconds_and_name_what_is_missing() -> Non
 
 
 def test_what_varies_between_sessions_is_marked() -> None:
-    measured = measured_ledger(executable("fastquery", Table(500, 24)))
+    measured = measured_ledger(executed("fastquery", Table(500, 24)))
     measured.loc[(measured["session"] == 2) & (measured["item"] == "merge"), "count"] += 1
     ledger = idealised_ledger(measured)
     assert set(ledger.loc[ledger["varies"], "item"]) == {"merge"}

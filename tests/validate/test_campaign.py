@@ -12,7 +12,7 @@ import pytest
 
 from costmodel.link import PRESETS
 from costmodel.parameters import Table
-from costmodel.presets import executable
+from costmodel.systems import executed
 from validate import campaign as module
 from validate.campaign import Campaign, evaluated, planned, run_campaign
 from validate.report import write_report
@@ -66,7 +66,7 @@ def test_too_few_samples_are_refused() -> None:
 
 
 def tiny(index: int, *, held_out: bool, flooding_bits: int = 40, **changes: int) -> Sample:
-    configuration = executable(
+    configuration = executed(
         "fastquery", Table(300, 384, 2), flooding_bits=flooding_bits, ring={"degree": 4096}, **changes
     )
     return Sample(index, configuration, "300x384", (3, 7), index, PRESETS["loopback"], held_out)

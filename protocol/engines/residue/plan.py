@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.compact import ledger as compact
+from costmodel.compact import noise as compact_noise
 from costmodel.grid import Grid
 from costmodel.parameters import Configuration, Wire
 from costmodel.wire import SEED_BYTES
@@ -97,7 +98,7 @@ class Plan:
     @property
     def flooding_width_bits(self) -> int:
         """K of flooding uniform in [-2^(k-1), 2^(k-1))."""
-        return int(compact.flooding_width_bits(Grid.of(self.configuration)))
+        return int(compact_noise.flooding_width_bits(Grid.of(self.configuration)))
 
     @property
     def plaintext_modulus(self) -> int:

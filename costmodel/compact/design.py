@@ -1,0 +1,36 @@
+"""The one-hot query on seeded ciphertexts as a design."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from costmodel.compact import ledger, noise
+from costmodel.design import Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.grid import Grid
+from costmodel.ledger import Term
+from costmodel.noise import log2_flooding_distance
+
+
+class CompactDesign(Design):
+    """FastQuery's, Cheetah's and BumbleBee's products executed on residues, in this project's own format."""
+
+    def ledger(self, grid: Grid) -> tuple[Term, ...]:
+        """Predicted transfers and operations."""
+        return ledger.terms(grid)
+
+    def noise(self, grid: Grid) -> Floats:
+        """Variance of an answer coefficient's error over (q/t)^2."""
+        return np.asarray(noise.noise(grid))
+
+    def failure(self, grid: Grid) -> Floats:
+        """log2 of the probability that any coefficient decrypts wrongly, for the worst table."""
+        return failure_of_answers(self.noise(grid.of_worst_table()), grid)
+
+    def flooding(self, grid: Grid) -> Flooding:
+        """Flooding of every answer coefficient; the distances of all tokens add up."""
+        distance = log2_flooding_distance(grid.flooding_bits, grid.tokens * grid.coefficients)
+        return Flooding(grid.flooding_bits, distance)
+
+    def rings(self, grid: Grid) -> tuple[RingUse, ...]:
+        """Query, keys and answer lie in one ring."""
+        return (RingUse("query, keys and answer", grid.degree, grid.log2_q),)
