@@ -247,6 +247,6 @@ def require_security(rings: Iterable[RingUse], secret: Secret = "ternary", allow
             bound = int(max_log2_q(degree, SECURITY_FLOOR_BITS, secret))
             raise ValueError(
                 f"ring.q has {log2_q:.0f} bits for {ring.purpose}, with which N={degree} has {bits} bits of security; "
-                f"at most {bound} bits give {SECURITY_FLOOR_BITS} (stricter of 2018 standard and 2024 guidelines); take a "
-                "larger N or a smaller q, or pass --allow-insecure"
+                f"at most {bound} bits give {SECURITY_FLOOR_BITS} (stricter of 2018 standard and 2024 guidelines); "
+                "take a larger N or a smaller q, or pass --allow-insecure"
             )

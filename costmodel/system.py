@@ -13,7 +13,7 @@ from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE
 from costmodel.packing import check_packing
 from costmodel.parameters import ENGINES, OPTIONS, SIZES, Configuration, Packing, Ring, Table
-from costmodel.security import require_security
+from costmodel.security import Secret, require_security
 
 
 class RingFields(TypedDict, total=False):
@@ -23,7 +23,7 @@ class RingFields(TypedDict, total=False):
     limb_bits: tuple[int, ...]
     plaintext_modulus: int
     sigma: float
-    secret: str
+    secret: Secret
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.compact.wire import LOG2_FAILURE, QUERIES_PER_CLIENT, wire_columns
+from costmodel.compact.wire import QUERIES_PER_CLIENT, wire_columns
 from costmodel.grid import WIRE_COLUMNS, Grid
+from costmodel.limits import LOG2_FAILURE
 from costmodel.link import Link
 from costmodel.packing import required_plaintext_modulus
 from costmodel.parameters import EXECUTING_ENGINES, Configuration, Table

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from costmodel.estimate import EXECUTED_ENGINES, Estimate, estimate, terms
+from costmodel.estimate import Estimate, estimate, terms
 from costmodel.grid import Grid
 from costmodel.ledger import Work
-from costmodel.parameters import Configuration
+from costmodel.parameters import EXECUTING_ENGINES, Configuration
 
 SIGMA = 3.19
 """Standard deviation of the noise that the published security tables are made for."""
@@ -55,8 +55,8 @@ class Requirements:
         ValueError
             Naming field, value and bound.
         """
-        if configuration.engine not in EXECUTED_ENGINES:
-            raise ValueError(f"engine is {configuration.engine!r}; {' and '.join(EXECUTED_ENGINES)} are executed")
+        if configuration.engine not in EXECUTING_ENGINES:
+            raise ValueError(f"engine is {configuration.engine!r}; {' and '.join(EXECUTING_ENGINES)} are executed")
         asked = _estimated(configuration)
         alone = configuration.updated(table=replace(configuration.table, tokens=1))
         one = asked if alone == configuration else _estimated(alone)

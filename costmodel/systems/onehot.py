@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from costmodel.compact.design import CompactDesign
 from costmodel.compact.rings import DEGREES, compact_configuration
@@ -24,7 +25,7 @@ LARGEST_PREPARED_PLAINTEXT = 2**16
 class OneHotSystem(System):
     """Cheetah, FastQuery and BumbleBee: a tile rule, a packing, and one of the project's engines under them."""
 
-    engines = ("residue", "openfhe")
+    engines: ClassVar[tuple[str, ...]] = ("residue", "openfhe")
 
     @abstractmethod
     def execution(self, wishes: Wishes, engine: str) -> tuple[Packing, int | None]:

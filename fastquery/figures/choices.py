@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from costmodel.compact import noise as compact_noise
-from costmodel.compact.wire import LOG2_FAILURE, wire_columns
+from costmodel.compact.wire import wire_columns
 from costmodel.estimate import evaluate
 from costmodel.grid import Grid
+from costmodel.limits import LOG2_FAILURE
 from costmodel.link import Link
 from costmodel.machine import Machine, default_machine
 from costmodel.noise import modulus_switch_variance, public_key_encryption_variance, required_ratio

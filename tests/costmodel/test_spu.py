@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmodel.estimate import estimate
+from costmodel.estimate import estimate, terms
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer
 from costmodel.parameters import Table
-from costmodel.systems import published, spu
+from costmodel.systems import design_of, published
 from costmodel.systems.spu_product import SPLIT_BYTES, split, spu_product
 from costmodel.tiles import spu_matrix_tile
 
@@ -61,7 +61,7 @@ RUNS = {
 
 def sent(system: str, rows: int, inner: int, columns: int, options: tuple[str, ...] = ()) -> tuple[float, float]:
     configuration = published(system, Table(inner, columns, rows)).updated(options=options)
-    ledger = [term for term in spu.terms(Grid.of(configuration)) if isinstance(term, Transfer)]
+    ledger = [term for term in terms(Grid.of(configuration)) if isinstance(term, Transfer)]
     return tuple(float(sum(t.size_bytes for t in ledger if t.party == party)) for party in ("client", "server"))
 
 
@@ -175,14 +175,15 @@ def test_splitting_sends_several_times_more() -> None:
 def test_a_grid_is_a_loop(system: str, options: tuple[str, ...]) -> None:
     rows, tokens = np.array([[100], [32000], [128256]]), np.array([1, 8, 300])
     base = published(system, Table(32000, 600)).updated(options=options)
-    columns = [term for term in spu.terms(Grid.of(base, rows=rows, tokens=tokens)) if isinstance(term, Transfer)]
-    noise = np.broadcast_to(spu.noise(Grid.of(base, rows=rows, tokens=tokens)), (3, 3))
+    columns = [term for term in terms(Grid.of(base, rows=rows, tokens=tokens)) if isinstance(term, Transfer)]
+    grid = Grid.of(base, rows=rows, tokens=tokens)
+    noise = np.broadcast_to(design_of(grid).noise(grid), (3, 3))
     for i, j in np.ndindex(3, 3):
         single = base.updated(table=Table(int(rows[i, 0]), 600, int(tokens[j])))
-        ledger = [term for term in spu.terms(Grid.of(single)) if isinstance(term, Transfer)]
+        ledger = [term for term in terms(Grid.of(single)) if isinstance(term, Transfer)]
         for many, one in zip(columns, ledger, strict=True):
             assert np.broadcast_to(many.size_bytes, (3, 3))[i, j] == one.size_bytes, one.item
-        assert noise[i, j] == spu.noise(Grid.of(single))
+        assert noise[i, j] == design_of(Grid.of(single)).noise(Grid.of(single))
 
 
 def test_seconds_of_the_llama_table_lie_where_they_were_measured() -> None:
