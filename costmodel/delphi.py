@@ -12,8 +12,6 @@ References
 
 from __future__ import annotations
 
-import numpy as np
-
 from costmodel.design import Design, Floats, Flooding, RingUse
 from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer, Work
@@ -63,7 +61,9 @@ def _published(ledger: tuple[Term, ...], grid: Grid) -> tuple[Term, ...]:
     vector = grid.tokens * plain_bytes(grid.rows, grid.plaintext_bits)
     return (
         *moved,
-        Transfer("online", "client", "masked query", grid.tokens, vector, "tokens ceil(m log2 t / 8)", SOURCE),
+        Transfer(
+            "online", "client", "masked query", grid.tokens, vector, "tokens ceil(m log2 t / 8)", SOURCE, unit="vectors"
+        ),
         Work("online", "server", "plain product", grid.tokens, grid.rows * grid.coefficients, "a pass over W", SOURCE),
     )
 
@@ -73,10 +73,19 @@ def _executed(ledger: tuple[Term, ...], grid: Grid) -> tuple[Term, ...]:
     moved = tuple(_ahead(term) for term in ledger)
     header = 0 if grid.size == "ideal" else FRAME_HEADER_BYTES
     vectors = header + plain_bytes(grid.tokens * grid.rows, grid.plaintext_bits)
-    one, entries = np.int64(1), grid.rows * grid.coefficients
+    entries = grid.rows * grid.coefficients
     return (
         *moved,
-        Transfer("online", "client", "query", one, vectors, "header + ceil(tokens m log2 t / 8)", SOURCE),
+        Transfer(
+            "online",
+            "client",
+            "query",
+            grid.tokens,
+            vectors,
+            "header + ceil(tokens m log2 t / 8)",
+            SOURCE,
+            unit="vectors",
+        ),
         Work("online", "client", "mask query", grid.tokens, grid.rows, "tokens", SOURCE),
         Work("online", "server", "plain product", grid.tokens, entries, "a pass over W a token", SOURCE),
         *overhead_terms(grid, "online", {"client": vectors, "server": vectors}),

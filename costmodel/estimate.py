@@ -79,7 +79,10 @@ def summarise(
 ) -> dict[str, NDArray[np.float64]]:
     """The figures of a ledger that is already there, each of the shape it depends on; see :func:`evaluate`."""
     figures: dict[str, Any] = dict.fromkeys(
-        ("up_bytes", "down_bytes", "setup_bytes", "table_bytes", "client_s", "server_s", "table_s", "offline_s"),
+        (
+            *("up_bytes", "down_bytes", "setup_bytes", "table_bytes", "client_s", "server_s", "table_s", "offline_s"),
+            *("up_ciphertexts", "down_ciphertexts", "plaintext_products", "key_switches"),
+        ),
         np.float64(0),
     )
     for term in ledger:
@@ -87,8 +90,10 @@ def summarise(
             if term.phase == "setup":
                 figures["setup_bytes"] = figures["setup_bytes"] + term.size_bytes
                 continue
-            direction = "up_bytes" if term.party == "client" else "down_bytes"
-            figures[direction] = figures[direction] + term.size_bytes
+            direction = "up" if term.party == "client" else "down"
+            figures[f"{direction}_bytes"] = figures[f"{direction}_bytes"] + term.size_bytes
+            if term.unit == "ciphertexts":
+                figures[f"{direction}_ciphertexts"] = figures[f"{direction}_ciphertexts"] + term.count
             continue
         spent = seconds(term, machine.unit(grid.engine, term.operation))
         if term.operation == "encode table":
@@ -97,8 +102,11 @@ def summarise(
         if term.phase == "setup":
             continue
         figures[f"{term.party}_s"] = figures[f"{term.party}_s"] + spent
+        figures["plaintext_products"] = figures["plaintext_products"] + term.products
+        figures["key_switches"] = figures["key_switches"] + term.key_switches
         if term.phase == "offline":
             figures["offline_s"] = figures["offline_s"] + spent
+    figures["extracted_coefficients"] = grid.tokens * grid.coefficients
     latencies = _latencies(grid, ledger, link, machine, LINK_MODELS[link_model])
     figures["latency_s"], figures["latency_low_s"], figures["latency_high_s"] = latencies
     design = design_of(grid)
@@ -138,6 +146,12 @@ class Estimate:
         The question: what is looked up, over which link, at the unit costs of which machine.
     ledger
         A row for every transfer and every operation, each with its formula and source.
+    up_ciphertexts, down_ciphertexts
+        Ciphertexts of the client and of the server, offline and online.
+    extracted_coefficients
+        Coefficients of the answers that the client reads, tokens n'.
+    plaintext_products, key_switches
+        Products of a ciphertext and a plaintext polynomial, and key switches, offline and online.
     up_bytes, down_bytes
         Bytes of the client and of the server, offline and online.
     setup_bytes
@@ -164,6 +178,11 @@ class Estimate:
     link: Link
     machine: str
     ledger: pd.DataFrame
+    up_ciphertexts: float
+    down_ciphertexts: float
+    extracted_coefficients: float
+    plaintext_products: float
+    key_switches: float
     up_bytes: float
     down_bytes: float
     setup_bytes: float
@@ -242,7 +261,8 @@ def _row(term: Term, machine: Machine, engine: str) -> dict[str, Any]:
     common = {"phase": term.phase, "party": term.party, "formula": term.formula, "source": term.source}
     if isinstance(term, Transfer):
         return common | {
-            "kind": "transfer", "item": term.item, "count": int(term.count), "bytes": float(term.size_bytes),
+            "kind": "transfer", "item": term.item, "count": int(term.count), "unit": term.unit,
+            "messages": int(term.messages), "bytes": float(term.size_bytes),
         }  # fmt: skip
     spent = float(seconds(term, machine.unit(engine, term.operation)))
     return common | {"kind": "work", "item": term.operation, "count": int(term.count), "seconds": spent}

@@ -22,7 +22,8 @@ Number: TypeAlias = Any  # a scalar or an array that broadcasts with the others 
 
 PHASES: tuple[Phase, ...] = ("setup", "offline", "online")
 KEY_COLUMNS = ["kind", "phase", "party", "item"]
-COLUMNS = [*KEY_COLUMNS, "count", "bytes", "seconds", "formula", "source"]
+COLUMNS = [*KEY_COLUMNS, "count", "unit", "messages", "bytes", "seconds", "formula", "source"]
+Unit: TypeAlias = Literal["ciphertexts", "keys", "halves", "vectors", "transfers", "messages"]
 
 
 class Transfer(NamedTuple):
@@ -33,7 +34,7 @@ class Transfer(NamedTuple):
     phase, party, item
         When it is sent, by whom, and what it is.
     count
-        Objects sent (frames of a real run), for all tokens.
+        Objects sent, for all tokens: ciphertexts where ``unit`` says so.
     size_bytes
         Bytes of all of them, for all tokens.
     formula, source
@@ -42,6 +43,12 @@ class Transfer(NamedTuple):
         Its place in the conversation of its phase, with ``party``: see :mod:`costmodel.latency`.
     pieces
         Frames that leave one by one as the work on them is done; 1 where all of it is done before.
+    unit
+        The kind of object that ``count`` counts: ciphertexts; switching and public keys; halves of ciphertexts that
+        travel apart from the others; vectors in the clear; correlated transfers; or
+        messages of any other kind.
+    messages
+        Frames that carry the objects.
     """
 
     phase: Phase
@@ -53,6 +60,8 @@ class Transfer(NamedTuple):
     source: str
     exchange: int = 0
     pieces: Number = 1
+    unit: Unit = "messages"
+    messages: Number = 1
 
 
 class Work(NamedTuple):
@@ -69,7 +78,9 @@ class Work(NamedTuple):
     formula, source
         How ``count`` comes about, and where the formula stands.
     exchange
-        Its place in the conversation of its phase, with ``party``: before what the party sends there.
+        Its place in the conversation of its phase, with ``party``: before the message that the party sends there.
+    products, key_switches
+        Products of a ciphertext and a plaintext, and switches of a ciphertext's key, that the entry stands for.
     """
 
     phase: Phase
@@ -80,6 +91,8 @@ class Work(NamedTuple):
     formula: str
     source: str
     exchange: int = 0
+    products: Number = 0
+    key_switches: Number = 0
 
 
 Term: TypeAlias = Transfer | Work

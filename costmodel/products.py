@@ -78,6 +78,7 @@ def product_terms(grid: Grid, counts: Product) -> tuple[Term, ...]:
             size,
             "tokens ceil(m/d1) ceil(n'/d0)",
             source,
+            products=tokens * tile.inputs * tile.outputs,
         ),
         Work("online", "server", "draw mask", tokens * tile.outputs, grid.degree, "tokens ceil(n'/d0)", source),
         Work("online", "server", "subtract mask", answers, size, "one an answer", source),

@@ -49,7 +49,9 @@ def ciphertexts_sent(
 ) -> Transfer:
     """Online ciphertexts in a frame each; executed, they leave as they are made. Published latencies add up."""
     pieces = np.maximum(count, 1) if grid.engine == "openfhe" else 1
-    return Transfer("online", party, item, count, size, formula, source, pieces=pieces)
+    return Transfer(
+        "online", party, item, count, size, formula, source, pieces=pieces, unit="ciphertexts", messages=pieces
+    )
 
 
 def residues(grid: Grid) -> Number:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypedDict
 
+from costmodel.alignment.ledger import check_alignment
 from costmodel.delphi import Delphi
 from costmodel.design import Design
 from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE
+from costmodel.openfhe.contexts import check_made
 from costmodel.packing import check_packing
 from costmodel.parameters import ENGINES, OPTIONS, SIZES, Configuration, Packing, Ring, Table
 from costmodel.security import Secret, require_security
@@ -218,9 +220,18 @@ class System(ABC):
             raise ValueError(f"ablation is {wishes.ablation!r}; it goes with protocol fastquery, not {self.name}")
 
     def _executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
+        """The configuration that an engine executes, flooded by default where a named q has room for it."""
         if "delphi" in wishes.options and wishes.prepared:
             raise ValueError("prepared is True; with option delphi the whole product is offline already")
-        return self.executed(table, wishes, engine).updated(prepared=wishes.prepared)
+        try:
+            found = self.executed(table, wishes, engine)
+        except ValueError:
+            if wishes.flooding_bits is not None or "limb_bits" not in wishes.ring:
+                raise
+            found = self.executed(table, replace(wishes, flooding_bits=0), engine)
+        check_made(found.ring)
+        check_alignment(found.packing.field_moduli, found.ring.plaintext_modulus, wishes.align_bits)
+        return found.updated(prepared=wishes.prepared, log2_failure=wishes.log2_failure)
 
     def _priced(self, table: Table, wishes: Wishes) -> Configuration:
         if wishes.flooding_bits or wishes.prepared:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from costmodel.estimate import Estimate, estimate
 from costmodel.ledger import totals
 from costmodel.link import PRESETS, Link
 from costmodel.machine import Machine
 from costmodel.parameters import Configuration
+from costmodel.systems import require_executed
 from fastquery.provenance import provenance
+from quantize.packed import PackedTable
+from quantize.packing import unpack
 from validate.compare import compare
 
 BYTES = ("up_bytes", "down_bytes", "setup_bytes")
@@ -23,9 +29,30 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What was measured, what was predicted, and whether both agree."""
+    """A lookup that was executed, its prediction, and whether both agree.
+
+    Attributes
+    ----------
+    configuration, table, tokens, seed, link
+        Everything that the run depends on: :meth:`document` holds enough of it to run again.
+    rows
+        The rows that both parties' shares open to, (tokens, n), in the model's own channel order.
+    mismatches, worst_difference, channels
+        Channels that open to another level than the plaintext table's, the largest difference in levels, and all
+        channels.
+    latency_s, noise_bits, peak_memory_bytes
+        Measured: wall seconds until both parties had their shares, log2 of the answers' error over q/t, and the memory
+        of both processes.
+    ledger, prediction, comparison
+        Measured ledger, predicted figures, and both ledgers joined.
+    """
 
     configuration: Configuration
+    table: str
+    tokens: tuple[int, ...]
+    seed: int
+    link: Link
+    rows: NDArray[np.float32]
     mismatches: int
     worst_difference: int
     channels: int
@@ -47,9 +74,16 @@ class Run:
         return bool(self.comparison["agrees"].all())
 
     def document(self) -> dict[str, Any]:
-        """What ``--json`` prints."""
+        """Everything as plain values, enough to run again with :func:`again`."""
         measured, predicted = totals(self.ledger), self.prediction.figures
         return {
+            "configuration": asdict(self.configuration),
+            "protocol": self.configuration.protocol,
+            "table": self.table,
+            "tokens": list(self.tokens),
+            "seed": self.seed,
+            "link": asdict(self.link),
+            "machine": self.prediction.machine,
             "correct": self.correct,
             "mismatches": self.mismatches,
             "worst_difference_levels": self.worst_difference,
@@ -57,6 +91,7 @@ class Run:
             **{name: measured[name] for name in BYTES},
             **{f"predicted_{name}": predicted[name] for name in BYTES},
             **{name: measured[name] for name in ("server_s", "client_s", "table_s", "offline_s")},
+            "online_s": online_s(self.ledger),
             "latency_s": self.latency_s,
             "predicted_server_s": predicted["server_s"],
             "predicted_latency_s": predicted["latency_s"],
@@ -110,7 +145,7 @@ def run(
     Raises
     ------
     ValueError
-        If a token is outside the vocabulary or the engine cannot make the ring.
+        If a token is outside the vocabulary, or nothing here executes the configuration.
     protocol.openfhe_library.OpenFHEUnavailable
         If OpenFHE does not load.
     protocol.errors.ProtocolError
@@ -120,6 +155,7 @@ def run(
     from protocol.execute import channel_differences, execute
     from protocol.server import load_table
 
+    require_executed(configuration)
     rows = configuration.table.rows
     drawn = np.random.default_rng(seed).integers(0, rows, tokens).tolist() if isinstance(tokens, int) else list(tokens)
     for token in drawn:
@@ -134,6 +170,11 @@ def run(
     differences = channel_differences(executed, configuration, plain, drawn)
     return Run(
         configuration=configuration,
+        table=table,
+        tokens=tuple(drawn),
+        seed=seed,
+        link=link,
+        rows=_opened_rows(plain, drawn, differences),
         mismatches=int(np.count_nonzero(differences)),
         worst_difference=int(np.abs(differences).max()),
         channels=differences.size,
@@ -144,3 +185,41 @@ def run(
         prediction=prediction,
         comparison=compare(prediction.ledger, executed.ledger),
     )
+
+
+def again(path: Path) -> dict[str, Any]:
+    """Arguments of :func:`run` from the JSON document of an earlier run.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such document.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            "configuration": Configuration.from_dict(document["configuration"]),
+            "table": str(document["table"]),
+            "tokens": [int(token) for token in document["tokens"]],
+            "seed": int(document["seed"]),
+            "link": Link(**document["link"]),
+        }
+    except OSError as error:
+        raise ValueError(f"from is {str(path)!r}, which cannot be read: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"from is {str(path)!r}, which is no document of a run: {error}") from None
+
+
+def online_s(ledger: pd.DataFrame) -> float:
+    """CPU seconds of the server once the tokens are known."""
+    found = (ledger["kind"] == "work") & (ledger["party"] == "server") & (ledger["phase"] == "online")
+    return float(ledger.loc[found, "seconds"].sum())
+
+
+def _opened_rows(plain: PackedTable, tokens: Sequence[int], differences: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Float rows of the levels that the shares open to."""
+    public = plain.public
+    expected = unpack(plain.coefficients[list(tokens)], public.field_moduli, public.channels)
+    levels = expected.astype(np.int64) + differences
+    opened = public.open_fields(levels.astype(np.int64))
+    return public.dequantize(opened)

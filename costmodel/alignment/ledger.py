@@ -20,6 +20,7 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -175,7 +176,8 @@ def _message(
     # Only the seed trees of blocks of one bit send nothing at all; other messages are framed even if empty.
     sent = wanted & ((np.asarray(size) > 0) | (item != "seed_tree_sums"))
     total = np.where(sent, size + (FRAME_HEADER_BYTES if framed else 0), 0)
-    return Transfer(phase, party, item.replace("_", " "), np.where(sent, 1, 0), total, formula, SOURCE, exchange)
+    count = np.where(sent, 1, 0)
+    return Transfer(phase, party, item.replace("_", " "), count, total, formula, SOURCE, exchange, messages=count)
 
 
 def _sirnn_terms(grid: Grid) -> tuple[Term, ...]:
@@ -183,7 +185,19 @@ def _sirnn_terms(grid: Grid) -> tuple[Term, ...]:
     count = np.where(wanted, values, 0)
 
     def entry(phase: Phase, party: Party, item: str, size: Number, formula: str, source: str, exchange: int) -> Term:
-        return Transfer(phase, party, item, count, np.where(wanted, size, 0), formula, source, exchange)
+        sent = np.where(wanted, size, 0)
+        return Transfer(
+            phase,
+            party,
+            item,
+            count,
+            sent,
+            formula,
+            source,
+            exchange,
+            unit="transfers",
+            messages=np.where(wanted, 1, 0),
+        )
 
     if "sirnn-ferret" in grid.options:
         online = ferret_bytes(values, bits)
@@ -201,6 +215,22 @@ def _sirnn_terms(grid: Grid) -> tuple[Term, ...]:
         entry("online", "server", "conversion choices", second.receiver, "128 bits a channel", "[1]", 2),
         entry("online", "client", "conversion corrections", second.sender, "L bits a channel", "[1]", 3),
     )
+
+
+def check_alignment(field_moduli: Sequence[int], plaintext_modulus: int, align_bits: int) -> None:
+    """Refuse shares that cannot be extended: the fields of a coefficient have to fill its plaintext modulus.
+
+    Raises
+    ------
+    ValueError
+        Naming the plaintext modulus, and the multiple that it has to be.
+    """
+    lower = math.prod(field_moduli[:-1])
+    if align_bits and (plaintext_modulus % lower or plaintext_modulus // lower < field_moduli[-1]):
+        raise ValueError(
+            f"ring.t is {plaintext_modulus}; shares of fields modulo {tuple(field_moduli)} align only if it is "
+            f"{lower}, the product of all moduli but the last, times an integer of at least {field_moduli[-1]}"
+        )
 
 
 def _last_modulus(grid: Grid) -> Any:

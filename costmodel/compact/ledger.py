@@ -93,6 +93,15 @@ def keys_bytes(grid: Grid) -> Number:
     return np.where(rows > 0, SEED_BYTES + rows * grid.degree * grid.log2_q // 8, 0)
 
 
+def keys_sent(grid: Grid) -> Number:
+    """Automorphism keys of the packing trees, and the public key that flooding needs."""
+    public = (grid.flooding_bits > 0).astype(np.int64)
+    if grid.output != "packlwes":
+        return public
+    packed = trees(grid)
+    return packlwes_automorphism_keys(packed.leaves, packed.gap) + public
+
+
 def scalar_products(grid: Grid) -> Number:
     """1 where answers need the constant coefficients of the products of b alone and the table's entries are short.
 
@@ -142,11 +151,21 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     # The server moves every sum of products once or twice on its way, at half the cost of a word of a message.
     moved = 4 * grid.tokens * tile(grid).outputs * residues(grid) * (2 - scalar_products(grid))
     one = np.int64(1)
+    inputs, returned = grid.tokens * tile(grid).inputs, grid.tokens * answers(grid)
     offline: tuple[Term, ...] = ()
     if grid.prepared:
         offline = (
             Transfer("offline", "client", "announcement", one, announced, "header + seed", _SOURCE),
-            Transfer("offline", "server", "first halves", one, halves, "header + tokens answers N a_bits/8", _SOURCE),
+            Transfer(
+                "offline",
+                "server",
+                "first halves",
+                returned,
+                halves,
+                "header + tokens answers N a_bits/8",
+                _SOURCE,
+                unit="halves",
+            ),
             *overhead_terms(grid, "offline", {"client": halves, "server": halves + moved}),
         )
     return (
@@ -155,15 +174,33 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "setup",
             "client",
             "keys",
-            one * sent,
+            keys_sent(grid),
             sent * (header + keys),
             "header + seed + (rows + public key) N log2 q/8",
             _SOURCE,
+            unit="keys",
+            messages=one * sent,
         ),
         *offline,
-        Transfer("online", "client", "query", one, query, "header + seed + tokens sent query_bits/8", _SOURCE),
         Transfer(
-            "online", "server", "answer", one, answer, "header + tokens (answers N a_bits + n' b_bits)/8", _SOURCE
+            "online",
+            "client",
+            "query",
+            inputs,
+            query,
+            "header + seed + tokens sent query_bits/8",
+            _SOURCE,
+            unit="ciphertexts",
+        ),
+        Transfer(
+            "online",
+            "server",
+            "answer",
+            returned,
+            answer,
+            "header + tokens (answers N a_bits + n' b_bits)/8",
+            _SOURCE,
+            unit="ciphertexts",
         ),
         *_work(grid, first),
         *overhead_terms(grid, "setup", {"client": keys, "server": keys}),
@@ -199,9 +236,27 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
     return (
         Work("setup", "server", "encode table", shape.multiplications, size, "ceil(m/d1) ceil(n'/d0)", "[1]"),
         Work(first, "server", "expand seed", inputs, size, "tokens ceil(m/d1)", _SOURCE),
-        Work(first, "server", "multiply-accumulate", products * (2 - scalar), summed, "halves tokens products", "[1]"),
+        Work(
+            first,
+            "server",
+            "multiply-accumulate",
+            products * (2 - scalar),
+            summed,
+            "halves tokens products",
+            "[1]",
+            products=products,
+        ),
         Work(first, "server", "extract", tokens * packed.extracted, size, "tokens (n' - ceil(n'/d0))", "[2]"),
-        Work(first, "server", "merge", merges, size * key_digits(grid), "tokens (nodes of the trees)", "[2]"),
+        Work(
+            first,
+            "server",
+            "merge",
+            merges,
+            size * key_digits(grid),
+            "tokens (nodes of the trees)",
+            "[2]",
+            key_switches=merges,
+        ),
         Work(first, "server", "flood", flooded, size + columns_each, "one an answer", "[3]"),
         Work(first, "server", "switch a", returned, size, "one an answer", "[3]"),
         Work("online", "server", "switch b", returned, columns_each, "one an answer", "[3]"),

@@ -46,7 +46,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     products = tokens * tile.inputs * (tile.outputs + 1)
     return (
         *setup_terms(grid),
-        Transfer("setup", "client", "keys", keys, sent, "log2 of the leaves", "[2]"),
+        Transfer("setup", "client", "keys", keys, sent, "log2 of the leaves", "[2]", unit="keys", messages=keys),
         Work("setup", "client", "generate switching key", keys, size * digits, "log2 of the leaves", "[2]"),
         Work("setup", "server", "encode table", tile.multiplications + 1, size, "ceil(m/N) n' and the middle", _SOURCE),
         ciphertexts_sent(grid, "client", "query", inputs, up, "tokens ceil(m/N) ciphertexts", _SOURCE),
@@ -54,9 +54,20 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/N)", _SOURCE),
         Work("online", "client", "write ciphertext", inputs, size, "tokens ceil(m/N)", _SOURCE),
         Work("online", "server", "read ciphertext", inputs, size, "tokens ceil(m/N)", _SOURCE),
-        Work("online", "server", "multiply-accumulate", products, size, "tokens ceil(m/N) (n' + 1)", _SOURCE),
+        Work(
+            "online",
+            "server",
+            "multiply-accumulate",
+            products,
+            size,
+            "tokens ceil(m/N) (n' + 1)",
+            _SOURCE,
+            products=tokens * tile.multiplications,
+        ),
         Work("online", "server", "centre", leaves, size, "tokens n'", "the table's middle value"),
-        Work("online", "server", "merge", merges, size * digits, "tokens (nodes of the tree)", "[2]"),
+        Work(
+            "online", "server", "merge", merges, size * digits, "tokens (nodes of the tree)", "[2]", key_switches=merges
+        ),
         Work("online", "server", "draw mask", answers, grid.degree, "one an answer", _SOURCE),
         Work("online", "server", "subtract mask", answers, size, "one an answer", _SOURCE),
         Work("online", "server", "write ciphertext", answers, size, "one an answer", _SOURCE),

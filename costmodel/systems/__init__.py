@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from costmodel.design import Design
 from costmodel.grid import Grid
-from costmodel.parameters import Configuration, Table
+from costmodel.parameters import EXECUTING_ENGINES, Configuration, Table
 from costmodel.system import System, wishes_of
 from costmodel.systems.bumblebee import BumbleBee
 from costmodel.systems.cham import Cham
@@ -99,6 +99,25 @@ def executing_engine(protocol: str) -> str:
         executing = ", ".join(one.name for one in SYSTEMS if one.engines)
         raise ValueError(f"protocol is {protocol!r}, which is priced and not executed; executed are {executing}")
     return engines[0]
+
+
+def require_executed(configuration: Configuration) -> None:
+    """Refuse a configuration that is priced alone, and name the nearest that is executed.
+
+    Raises
+    ------
+    ValueError
+        If the configuration's engine is a published system's library.
+    """
+    if configuration.engine in EXECUTING_ENGINES:
+        return
+    engines = system(configuration.protocol).engines
+    if not engines:
+        raise ValueError(f"protocol is {configuration.protocol!r}, which is priced and not executed")
+    raise ValueError(
+        f"protocol {configuration.protocol} as published runs on {configuration.engine}, which is priced and not "
+        f"executed; its product on this project's engines is {' or '.join(f'--engine {name}' for name in engines)}"
+    )
 
 
 def executed(protocol: str, table: Table, **wishes: object) -> Configuration:

@@ -44,7 +44,7 @@ def key_terms(source: str, size: Number, keys: Objects, party: Party = "client")
     """Setup of one party: its keys made once and sent."""
     return (
         Work("setup", party, "generate keys", np.int64(1), size, "1", source),
-        Transfer("setup", party, "keys", keys.count, keys.size_bytes, keys.formula, source),
+        Transfer("setup", party, "keys", keys.count, keys.size_bytes, keys.formula, source, unit="keys"),
     )
 
 
@@ -80,13 +80,27 @@ def exchange_terms(
     evaluator = other(encryptor)
     return (
         Work(table_phase, evaluator, "encode table", encoded.count, size, encoded.formula, source),
-        Transfer("online", encryptor, "query", query.count, query.size_bytes, query.formula, source),
-        Transfer("online", evaluator, "answer", answer.count, answer.size_bytes, answer.formula, source),
+        ciphertexts("online", encryptor, "query", query, source),
+        ciphertexts("online", evaluator, "answer", answer, source),
         Work("online", encryptor, "encrypt", query.count, size, query.formula, source),
-        Work("online", evaluator, "multiply-accumulate", products.count, size, products.formula, source),
+        Work(
+            "online",
+            evaluator,
+            "multiply-accumulate",
+            products.count,
+            size,
+            products.formula,
+            source,
+            products=products.count,
+        ),
         Work("online", evaluator, "subtract mask", answer.count, answer_size, answer.formula, source),
         Work("online", encryptor, "decrypt", answer.count, answer_size, answer.formula, source, 1),
     )
+
+
+def ciphertexts(phase: Phase, party: Party, item: str, sent: Objects, source: str) -> Transfer:
+    """Ciphertexts that one party sends together."""
+    return Transfer(phase, party, item, sent.count, sent.size_bytes, sent.formula, source, unit="ciphertexts")
 
 
 def other(party: Party) -> Party:

@@ -48,6 +48,7 @@ class PublishedCham(Design):
         answer = payloads.whole_bytes(grid, grid.degree, limbs)
         size, answer_size = grid.degree * grid.limbs, grid.degree * digits
         tokens = grid.tokens
+        merges = tokens * packlwes_merges(grid.coefficients, grid.degree)
         return (
             *key_terms(SOURCE, size, Objects.alike(keys, key, "log2 of the leaves, one digit a prime")),
             *exchange_terms(
@@ -63,10 +64,11 @@ class PublishedCham(Design):
                 "online",
                 "server",
                 "merge",
-                tokens * packlwes_merges(grid.coefficients, grid.degree),
+                merges,
                 answer_size,
                 "tokens (nodes of the tree)",
                 "CHAM, Algorithm 3",
+                key_switches=merges,
             ),
         )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from costmodel.design import Design
 from costmodel.grid import Grid
-from costmodel.openfhe.rings import LARGEST_PLAINTEXT_BITS
+from costmodel.openfhe.contexts import LARGEST_PLAINTEXT_BITS
 from costmodel.packing import accumulation_bits
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.products import PublishedProduct

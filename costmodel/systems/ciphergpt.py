@@ -46,9 +46,18 @@ class PublishedCipherGPT(Design):
         return (
             Work("setup", "server", "generate keys", np.int64(1), size, "1", SOURCE),
             Work("setup", "server", "encrypt", table, size, "m ceil(n'/N)", SOURCE),
-            Transfer("setup", "server", "encrypted table", table, table * each, "m ceil(n'/N) ciphertexts", SOURCE),
+            Transfer(
+                "setup",
+                "server",
+                "encrypted table",
+                table,
+                table * each,
+                "m ceil(n'/N) ciphertexts",
+                SOURCE,
+                unit="ciphertexts",
+            ),
             Work("online", "client", "subtract mask", returned, size, formula, SOURCE),
-            Transfer("online", "client", "masked row", returned, returned * each, formula, SOURCE),
+            Transfer("online", "client", "masked row", returned, returned * each, formula, SOURCE, unit="ciphertexts"),
             Work("online", "server", "decrypt", returned, size, formula, SOURCE),
         )
 

@@ -80,6 +80,7 @@ class PublishedSlots(Design):
                 size,
                 "tokens calls (digits of 0..D-1 in non-adjacent form + log2(pow2(m)/D))",
                 "SCI, fc-field.cpp; SEAL, evaluator.cpp",
+                key_switches=calls * (plan.key_switches + plan.sums),
             ),
         )
 

@@ -51,14 +51,21 @@ class PublishedPacking(PublishedProduct):
 
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
-        merges = packlwes_merges(grid.coefficients, grid.degree)
+        merges = grid.tokens * packlwes_merges(grid.coefficients, grid.degree)
         keys = packlwes_automorphism_keys(grid.coefficients, grid.degree)
         sent = keys * size_format(grid).switching_key(grid)
         return (
             *product_terms(grid, packed_answers(grid)),
-            Transfer("setup", "client", "keys", keys, sent, "log2 of the leaves", "[2]"),
+            Transfer("setup", "client", "keys", keys, sent, "log2 of the leaves", "[2]", unit="keys"),
             Work(
-                "online", "server", "merge", grid.tokens * merges, residues(grid), "tokens (nodes of the tree)", "[2]"
+                "online",
+                "server",
+                "merge",
+                merges,
+                residues(grid),
+                "tokens (nodes of the tree)",
+                "[2]",
+                key_switches=merges,
             ),
         )
 

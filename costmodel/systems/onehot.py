@@ -11,8 +11,9 @@ from costmodel.compact.wire import compact_wire
 from costmodel.design import Design
 from costmodel.grid import Grid
 from costmodel.limits import FLOODING_BITS
+from costmodel.openfhe.contexts import check_plaintext
 from costmodel.openfhe.packed import PackedDesign
-from costmodel.openfhe.rings import check_plaintext, keyed_configuration, packing_rings, smallest_ring
+from costmodel.openfhe.rings import keyed_configuration, packing_rings, smallest_ring
 from costmodel.packing import check_packing, required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.products import ProductDesign

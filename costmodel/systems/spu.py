@@ -168,6 +168,7 @@ class SpuProductDesign(Design):
                 answer_size,
                 "nodes of the trees, and the trace of PackLWEs",
                 self.source,
+                key_switches=occurring("automorphisms"),
             ),
         )
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from costmodel.estimate import Estimate, estimate
-from fastquery.cli.options import add_configuration_options, configuration_of, link_of, machine_of
+from fastquery.cli.options import add_configuration_options, question_of
 from fastquery.cli.show import bytes_text, failure_text, json_text, ledger_text, packing_text, pairs, seconds_text
 
 EXAMPLE = """examples:
@@ -26,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
         allow_abbrev=False,
     )
     add_configuration_options(parser, default_link="lan")
-    parser.add_argument("--tokens", type=int, default=1, help="tokens looked up together (default 1)")
+    parser.add_argument("--tokens", default="1", help="tokens looked up together (default 1), or their ids")
     parser.add_argument("--explain", action="store_true", help="print every term of the ledger with its formula")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
@@ -34,7 +34,8 @@ def add_parser(subparsers: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Estimate and print."""
-    result = estimate(configuration_of(arguments, arguments.tokens), link_of(arguments), machine_of(arguments))
+    asked = question_of(arguments, tokens=arguments.tokens)
+    result = estimate(asked.configuration, asked.link, asked.machine)
     print(json_text(result.document()) if arguments.json else text(result, arguments.explain))
     return 0
 

@@ -11,11 +11,11 @@ import pandas as pd
 
 from costmodel.limits import FLOODING_BITS, LOG2_FAILURE
 from costmodel.parameters import EXECUTING_ENGINES
-from fastquery.cli.options import parse_widths
 from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text
 from fastquery.cli.sweep import machine_named
 from fastquery.optimizer import OBJECTIVES, Optimum, optimize
 from fastquery.runs import Run, run
+from fastquery.words import parse_widths
 
 EXAMPLE = f"""examples:
   fastquery optimize --table llama-7b --link 44Mbit/s,40ms --queries 100

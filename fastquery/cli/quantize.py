@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from costmodel.link import PRESETS, parse_link
 from costmodel.machine import load_machine
-from fastquery.cli.options import checked
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.quantization import COSTS, Pricing, Quantization, apply, benchmark_of, recipes, workbench
+from fastquery.words import checked
 from quantize.quantizers import Progress
 from quantize.recipes import RECIPES, recipe_named
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from costmodel.link import PRESETS, parse_link
 from costmodel.machine import load_machine
-from fastquery.cli.options import checked, link_of, machine_of
 from fastquery.cli.show import bytes_text, failure_text, json_text, pairs, seconds_text
 from fastquery.queries import DoesNotDecrypt, Query, query
+from fastquery.words import checked, link_of, machine_of
 
 EXAMPLE = """examples:
   fastquery query --connect 127.0.0.1:9000 --token 77
@@ -111,8 +111,8 @@ def execute(arguments: argparse.Namespace) -> int:
             ),
             check=arguments.check,
             seed=arguments.seed,
-            machine=machine_of(arguments),
-            link=link_of(arguments),
+            machine=machine_of(arguments.machine),
+            link=link_of(arguments.link),
         )
         if arguments.output is not None:
             write_share(arguments.output, result.shares)

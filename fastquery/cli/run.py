@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from costmodel.systems import executing_engine
-from fastquery.cli.options import add_configuration_options, configuration_of, link_of, machine_of
-from fastquery.cli.show import bytes_text, failure_text, json_text, ledger_text, pairs, seconds_text
-from fastquery.runs import Run, run
+from fastquery.cli.options import add_configuration_options, question_of
+from fastquery.cli.show import bytes_text, failure_text, json_text, ledger_text, lookup_rows, pairs, seconds_text
+from fastquery.runs import Run, again, run
 
 EXAMPLE = """examples:
   fastquery run --table minilm --protocol fastquery --tokens 3
@@ -33,30 +33,12 @@ def add_parser(subparsers: Any) -> None:
     add_configuration_options(parser, default_link="loopback")
     parser.add_argument("--tokens", default="1", help="how many to draw (default 1), or ID,ID,... (one id: ID,)")
     parser.add_argument("--token", type=int, action="append", help="a token id; may be repeated")
+    parser.add_argument(
+        "--from", dest="saved", type=Path, metavar="FILE.json", help="run a saved run again, from what --json printed"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of a random table and of drawn tokens (default 0)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
-
-
-def parse_tokens(count_or_ids: str, ids: list[int] | None) -> int | list[int]:
-    """A number of tokens to draw, or their ids.
-
-    Raises
-    ------
-    ValueError
-        If it is neither.
-    """
-    if ids:
-        return ids
-    parts = [part for part in count_or_ids.split(",") if part]
-    if not parts or not all(part.isdigit() for part in parts):
-        raise ValueError(f"tokens is {count_or_ids!r}; it must be a number of tokens, or ids such as 77,512")
-    if "," in count_or_ids:
-        return [int(part) for part in parts]
-    count = int(parts[0])
-    if count < 1:
-        raise ValueError(f"tokens is {count}; at least 1 is looked up")
-    return count
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -64,9 +46,18 @@ def execute(arguments: argparse.Namespace) -> int:
     from protocol.errors import ProtocolError
     from protocol.openfhe_library import OpenFHEUnavailable
 
-    tokens = parse_tokens(arguments.tokens, arguments.token)
-    arguments.engine = arguments.engine or executing_engine(arguments.protocol)
-    configuration = configuration_of(arguments, tokens if isinstance(tokens, int) else len(tokens))
+    if arguments.saved is None:
+        asked = question_of(arguments, "loopback", tokens=arguments.token or arguments.tokens)
+        what = {
+            "configuration": asked.configuration,
+            "table": asked.table,
+            "tokens": asked.tokens,
+            "seed": arguments.seed,
+            "link": asked.link,
+            "machine": asked.machine,
+        }
+    else:
+        what = again(arguments.saved)
     bars: dict[str, Any] = {}
 
     def progress(what: str, done: int, total: int) -> None:
@@ -75,13 +66,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
     try:
         result = run(
-            configuration,
-            arguments.table,
-            tokens,
-            seed=arguments.seed,
-            machine=machine_of(arguments),
-            link=link_of(arguments),
-            allow_insecure=arguments.allow_insecure,
+            **what,
+            allow_insecure=bool(arguments.allow_insecure),
             progress=progress,
         )
     except (OpenFHEUnavailable, ProtocolError) as error:
@@ -99,7 +85,13 @@ def text(result: Run) -> str:
     document = result.document()
     right = f"all {result.channels} channels right" if result.correct else f"{result.mismatches} channels WRONG"
     agree = "entry by entry" if result.agrees else "NOT in every entry"
-    rows = {"rows": right, "ledgers": f"predicted and measured agree in counts and bytes {agree}"}
+    rows = {
+        **lookup_rows(result.configuration),
+        "table ": f"{result.table}, seed {result.seed}, {len(result.tokens)} token(s)",
+        "link": result.link.name,
+        "rows": right,
+        "ledgers": f"predicted and measured agree in counts and bytes {agree}",
+    }
     for name, label in (("up_bytes", "up"), ("down_bytes", "down"), ("setup_bytes", "setup")):
         rows[label] = f"{bytes_text(document[name])}, predicted {bytes_text(document['predicted_' + name])}"
     for name, label in (("server_s", "server"), ("latency_s", "latency")):

@@ -12,9 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from costmodel.estimate import estimate
-from costmodel.systems import executing_engine
-from fastquery.cli.options import add_lookup_options, configuration_of
+from costmodel.systems import require_executed
+from fastquery.cli.options import add_lookup_options, question_of
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.queries import parse_address
 
@@ -102,7 +101,6 @@ def serve(arguments: argparse.Namespace, listener: socket.socket) -> int:
     """Encode the table, say where it is served, and serve it."""
     from protocol.lookup import LookupServer
     from protocol.meter import Meter
-    from protocol.requirements import Requirements
     from protocol.server import load_table
     from protocol.service import Limits, Service
 
@@ -112,11 +110,10 @@ def serve(arguments: argparse.Namespace, listener: socket.socket) -> int:
         timeout_s=arguments.timeout,
         patience_s=5 * arguments.timeout,
     )
-    arguments.engine = arguments.engine or executing_engine(arguments.protocol)
-    configuration = configuration_of(arguments, arguments.tokens)
-    if not arguments.allow_insecure:
-        Requirements().check_security(estimate(configuration))
-    table = load_table(configuration, arguments.table, arguments.seed)
+    asked = question_of(arguments, tokens=arguments.tokens)
+    configuration = asked.configuration
+    require_executed(configuration)
+    table = load_table(configuration, asked.table, arguments.seed)
     meter = Meter("server")
     with tqdm(desc="encoding table", file=sys.stderr, delay=1.0, leave=False) as bar:
 

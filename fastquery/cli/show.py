@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from costmodel.parameters import Packing
+from costmodel.parameters import Configuration, Packing
 
 
 def bytes_text(size_bytes: float) -> str:
@@ -41,6 +41,33 @@ def packing_text(packing: Packing) -> str:
     unit = "levels" if packing.levels else "bits"
     channels = ",".join(map(str, packing.levels or packing.widths))
     return f"{channels} {unit}, tile {packing.tile}, answers as {packing.output}"
+
+
+def lookup_rows(configuration: Configuration) -> dict[str, str]:
+    """The lines that say what is looked up, and how."""
+    table, ring = configuration.table, configuration.ring
+    limbs = "+".join(str(bits) for bits in ring.limb_bits)
+    modulus = ring.plaintext_modulus
+    power = modulus.bit_length() - 1
+    stated = f"2^{power}" if modulus == 1 << power else str(modulus)
+    extras = [f"size {configuration.size}"] if configuration.size != "native" else []
+    extras += ["prepared"] if configuration.prepared else []
+    extras += [f"shares of {configuration.align_bits} bits"] if configuration.align_bits else []
+    extras += list(configuration.options)
+    return {
+        "lookup": f"{table.tokens} token(s) of {table.rows} x {table.channels}",
+        "protocol": ", ".join([configuration.protocol, f"engine {configuration.engine}", *extras]),
+        "ring": f"N={ring.degree}, q={limbs} bits, t={stated}",
+        "packing": packing_text(configuration.packing),
+    }
+
+
+def flooding_text(configuration: Configuration, flooding_bits: float, log2_distance: float) -> str:
+    """The flooding of the answers, and what it leaves of the table's protection."""
+    if not flooding_bits:
+        return "none: the table is not protected from the client"
+    published = "" if configuration.flooding_bits else ", as published"
+    return f"{flooding_bits:.0f} bits{published}, statistical distance 2^{log2_distance:.1f}"
 
 
 def pairs(rows: Mapping[str, str]) -> str:

@@ -13,9 +13,9 @@ from costmodel.link import PRESETS
 from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import ENGINES, SIZES
 from costmodel.systems.fastquery import ABLATIONS
-from fastquery.cli.options import parse_widths
 from fastquery.cli.show import json_text, seconds_text
 from fastquery.sweeps import SweepFile, write_sweep
+from fastquery.words import parse_widths
 
 EXAMPLE = """examples:
   fastquery sweep --ring N=2048:4096,p=5:20,q=30:60 --link 1:1000Mbit/s --table llama-7b --table gpt2 --protocol all
