@@ -7,7 +7,16 @@ from typing import Any
 
 from costmodel.estimate import Estimate, estimate
 from fastquery.cli.options import add_configuration_options, question_of
-from fastquery.cli.show import bytes_text, failure_text, json_text, ledger_text, packing_text, pairs, seconds_text
+from fastquery.cli.show import (
+    bytes_text,
+    failure_text,
+    flooding_text,
+    json_text,
+    ledger_text,
+    lookup_rows,
+    pairs,
+    seconds_text,
+)
 
 EXAMPLE = """examples:
   fastquery estimate --table llama-7b --protocol cheetah --link 44Mbit/s,40ms
@@ -43,28 +52,25 @@ def execute(arguments: argparse.Namespace) -> int:
 def text(result: Estimate, explain: bool) -> str:
     """The estimate for people."""
     c, f = result.configuration, result.figures
-    limbs = "+".join(str(bits) for bits in c.ring.limb_bits)
+    parts = {"client": f["client_s"], "server": f["server_s"]}
     lines = pairs(
         {
-            "protocol": f"{c.protocol}, {c.table.tokens} token(s) of {c.table.rows} x {c.table.channels}",
-            "ring": f"N={c.ring.degree}, q={limbs} bits, t={c.ring.plaintext_modulus}",
-            "packing": packing_text(c.packing),
-            "up": bytes_text(f["up_bytes"]),
-            "down": bytes_text(f["down_bytes"]),
-            "setup": bytes_text(f["setup_bytes"]),
-            "server": seconds_text(f["server_s"]) + f" (engine {c.engine}, machine {result.machine})",
-            "client": seconds_text(f["client_s"]),
+            **lookup_rows(c),
+            "up": f"{bytes_text(f['up_bytes'])}, {f['up_ciphertexts']:,.0f} ciphertext(s)",
+            "down": f"{bytes_text(f['down_bytes'])}, {f['down_ciphertexts']:,.0f} ciphertext(s), "
+            f"{f['extracted_coefficients']:,.0f} coefficients read",
+            "setup": f"{bytes_text(f['setup_bytes'])} once a session",
+            "work": f"{f['plaintext_products']:,.0f} plaintext products, {f['key_switches']:,.0f} key switches",
+            **{name: seconds_text(seconds) for name, seconds in parts.items()},
             "latency": f"{seconds_text(f['latency_s'])} over {result.link.name} "
-            f"({seconds_text(f['latency_low_s'])} to {seconds_text(f['latency_high_s'])})",
+            f"({seconds_text(f['latency_low_s'])} to {seconds_text(f['latency_high_s'])}), machine {result.machine}",
             "security": f"{f['security_bits_2018']:.0f} bits (2018 standard), "
             f"{f['security_bits_2024']:.0f} bits (2024 guidelines)",
             "failure": failure_text(f["log2_failure"]) + " for all answers",
-            "flooding": "none: the table is not protected from the client"
-            if not c.flooding_bits
-            else f"{c.flooding_bits} bits",
+            "flooding": flooding_text(c, f["flooding_bits"], f["log2_statistical_distance"]),
         }
     )
     if not explain:
         return lines
-    columns = ["phase", "party", "item", "count", "bytes", "seconds", "formula", "source"]
+    columns = ["phase", "party", "item", "count", "unit", "messages", "bytes", "seconds", "formula", "source"]
     return lines + "\n\n" + ledger_text(result.ledger, columns)

@@ -79,7 +79,12 @@ def pairs(rows: Mapping[str, str]) -> str:
 def ledger_text(ledger: pd.DataFrame, columns: list[str]) -> str:
     """A ledger as text, empty cells blank; names of columns begin with what is in them."""
     shown = ledger[columns].copy()
-    for kind, as_text in (("count", "{:,.10g}".format), ("bytes", "{:,.0f}".format), ("seconds", seconds_text)):
+    for kind, as_text in (
+        ("count", "{:,.10g}".format),
+        ("messages", "{:,.10g}".format),
+        ("bytes", "{:,.0f}".format),
+        ("seconds", seconds_text),
+    ):
         for column in columns:
             if column.startswith(kind):
                 shown[column] = [as_text(value) if pd.notna(value) else "" for value in shown[column]]
