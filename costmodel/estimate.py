@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +136,23 @@ def _latencies(grid: Grid, ledger: Sequence[Term], link: Links, machine: Machine
     return latency_s(ledger, spent_s, leg_s, link.round_trip_s) + np.zeros(first_axis)
 
 
-@dataclass(frozen=True, eq=False)
+class Entry(NamedTuple):
+    """A row of a ledger: a transfer with its count, unit, messages and bytes, or work with its count and seconds."""
+
+    kind: str
+    phase: str
+    party: str
+    item: str
+    count: int
+    unit: str | None
+    messages: int | None
+    bytes: float | None
+    seconds: float | None
+    formula: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Figures of one configuration over one link, and the ledger that they are totals of.
 
@@ -144,8 +160,8 @@ class Estimate:
     ----------
     configuration, link, machine
         The question: what is looked up, over which link, at the unit costs of which machine.
-    ledger
-        A row for every transfer and every operation, each with its formula and source.
+    entries
+        Every transfer and every operation, each with its formula and source; :attr:`ledger` is the same as a frame.
     up_ciphertexts, down_ciphertexts
         Ciphertexts of the client and of the server, offline and online.
     extracted_coefficients
@@ -177,7 +193,7 @@ class Estimate:
     configuration: Configuration
     link: Link
     machine: str
-    ledger: pd.DataFrame
+    entries: tuple[Entry, ...]
     up_ciphertexts: float
     down_ciphertexts: float
     extracted_coefficients: float
@@ -207,22 +223,19 @@ class Estimate:
         """Every figure by its name."""
         return {name: getattr(self, name) for name in FIGURES}
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Estimate):
-            return NotImplemented
-        named = [one.name for one in fields(self) if one.name != "ledger"]
-        return all(getattr(self, name) == getattr(other, name) for name in named) and self.ledger.equals(other.ledger)
-
-    __hash__ = None  # type: ignore[assignment]  # a data frame cannot be hashed
+    @property
+    def ledger(self) -> pd.DataFrame:
+        """The entries as a data frame."""
+        return frame(entry._asdict() for entry in self.entries)
 
     def document(self) -> dict[str, Any]:
-        """Everything as plain values, the ledger as a data frame."""
+        """Everything as plain values."""
         return {
             **self.figures,
             "configuration": asdict(self.configuration),
             "link": asdict(self.link),
             "machine": self.machine,
-            "ledger": self.ledger,
+            "ledger": [entry._asdict() for entry in self.entries],
         }
 
 
@@ -247,22 +260,19 @@ def estimate(
     grid = Grid.of(configuration)
     ledger = terms(grid)
     figures = summarise(grid, ledger, link, profile, link_model)
-    rows = [_row(term, profile, grid.engine) for term in ledger]
     return Estimate(
         configuration,
         link,
         profile.name,
-        frame(rows),
+        tuple(_entry(term, profile, grid.engine) for term in ledger),
         **{name: float(value) for name, value in figures.items()},
     )
 
 
-def _row(term: Term, machine: Machine, engine: str) -> dict[str, Any]:
-    common = {"phase": term.phase, "party": term.party, "formula": term.formula, "source": term.source}
+def _entry(term: Term, machine: Machine, engine: str) -> Entry:
     if isinstance(term, Transfer):
-        return common | {
-            "kind": "transfer", "item": term.item, "count": int(term.count), "unit": term.unit,
-            "messages": int(term.messages), "bytes": float(term.size_bytes),
-        }  # fmt: skip
+        sent = (int(term.count), term.unit, int(term.messages), float(term.size_bytes), None)
+        return Entry("transfer", term.phase, term.party, term.item, *sent, term.formula, term.source)
     spent = float(seconds(term, machine.unit(engine, term.operation)))
-    return common | {"kind": "work", "item": term.operation, "count": int(term.count), "seconds": spent}
+    done = (int(term.count), None, None, None, spent)
+    return Entry("work", term.phase, term.party, term.operation, *done, term.formula, term.source)

@@ -7,19 +7,52 @@
 
 from __future__ import annotations
 
-from costmodel.estimate import Estimate
-from costmodel.link import Link
-from costmodel.machine import Machine
-from costmodel.parameters import Configuration, Packing, Ring, Table
-from fastquery import plot
-from fastquery.api import estimate, run
-from fastquery.optimizer import Optimum, optimize
-from fastquery.quantization import quantize, recipes
-from fastquery.runs import Run
-from fastquery.sweeps import sweep
-from validate.published import check_claims as claims
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from costmodel.estimate import Estimate
+    from costmodel.link import Link
+    from costmodel.machine import Machine
+    from costmodel.parameters import Configuration, Packing, Ring, Table
+    from fastquery import plot
+    from fastquery.api import estimate, run
+    from fastquery.optimizer import Optimum, optimize
+    from fastquery.quantization import quantize, recipes
+    from fastquery.runs import Run
+    from fastquery.sweeps import sweep
+    from validate.published import check_claims as claims
 
 __all__ = [
     "Configuration", "Estimate", "Link", "Machine", "Optimum", "Packing", "Ring", "Run", "Table", "claims", "estimate",
     "optimize", "plot", "quantize", "recipes", "run", "sweep",
 ]  # fmt: skip
+
+_HOMES = {
+    **dict.fromkeys(("Configuration", "Packing", "Ring", "Table"), "costmodel.parameters"),
+    "Estimate": "costmodel.estimate",
+    "Link": "costmodel.link",
+    "Machine": "costmodel.machine",
+    **dict.fromkeys(("estimate", "run"), "fastquery.api"),
+    **dict.fromkeys(("Optimum", "optimize"), "fastquery.optimizer"),
+    **dict.fromkeys(("quantize", "recipes"), "fastquery.quantization"),
+    "Run": "fastquery.runs",
+    "sweep": "fastquery.sweeps",
+}
+"""Modules of the names above, loaded when a name is first asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plot":
+        return import_module("fastquery.plot")
+    if name == "claims":
+        return import_module("validate.published").check_claims
+    if name == "__version__":
+        return import_module("importlib.metadata").version("fastquery")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fastquery' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

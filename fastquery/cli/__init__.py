@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
-from fastquery.cli import calibrate, claims, estimate, optimize, plot, quantize, query, run, serve, sweep, validate
-
-SUBCOMMANDS = (estimate, sweep, optimize, run, serve, query, quantize, claims, calibrate, validate, plot)
+SUBCOMMANDS = {
+    "estimate": "price one configuration",
+    "sweep": "price a grid of configurations to a file",
+    "optimize": "find the best configurations",
+    "run": "execute queries for real and compare",
+    "serve": "serve a table to clients",
+    "query": "look rows up at a server",
+    "quantize": "turn a table into a packed one, or compare recipes",
+    "claims": "derive every published number again",
+    "calibrate": "measure unit costs of this machine",
+    "validate": "measure sampled configurations and compare with the model",
+    "plot": "draw figures",
+}
+"""Every subcommand's module, and its line in the list; a module is loaded when its subcommand is asked for."""
 
 EXAMPLE = """example:
   fastquery estimate --table llama-7b --protocol fastquery --explain
@@ -21,12 +37,66 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors take one line, as all others do."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and where the options are; exit with 2."""
+        """Print the mistake and where the options are; exit with 2."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+class Version(argparse.Action):
+    """Print the version, which is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print and exit."""
+        from fastquery import __version__
+
+        print(f"fastquery {__version__}")
+        parser.exit()
+
+
+class Ended(BaseException):
+    """A signal asked the process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; 0 only if what was asked for held, 2 for input that cannot be."""
+    """Run a subcommand; 0 only if the question held, 2 for input that cannot be, 128 and the number for a signal."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = next((word for word in words if not word.startswith("-")), "")
+    try:
+        with _ending_on_signals():
+            code = _run(words, name)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:
+        # The reader went away; the interpreter's own flush at exit must not say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except (KeyboardInterrupt, Ended) as end:
+        number = end.number if isinstance(end, Ended) else signal.SIGINT
+        print(f"fastquery {name}: interrupted", file=sys.stderr)
+        return 128 + number
+
+
+def _run(words: list[str], name: str) -> int:
+    arguments = _parser(name).parse_args(words)
+    try:
+        code: int = arguments.execute(arguments)
+    except ValueError as error:
+        print(f"fastquery {name}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        place = f" {error.filename!r}" if error.filename else ""
+        print(f"fastquery {name}:{place} {error.strerror or error}", file=sys.stderr)
+        return 2
+    return code
+
+
+def _parser(name: str) -> Parser:
+    """The parser of the whole command line, filled for one subcommand."""
     parser = Parser(
         prog="fastquery",
         description="What a private embedding lookup costs: predicted, executed, compared.",
@@ -34,16 +104,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
     subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
-    for module in SUBCOMMANDS:
-        module.add_parser(subparsers)
-    arguments = parser.parse_args(argv)
+    for subcommand, line in SUBCOMMANDS.items():
+        if subcommand == name:
+            importlib.import_module(f"fastquery.cli.{subcommand}").add_parser(subparsers)
+        else:
+            subparsers.add_parser(subcommand, help=line)
+    return parser
+
+
+@contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """Turn the signals that end a process into an exception, so that folders and processes are cleaned up."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise Ended(number)
+
     try:
-        code: int = arguments.execute(arguments)
-    except ValueError as error:
-        print(f"fastquery {arguments.subcommand}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"fastquery {arguments.subcommand}: interrupted", file=sys.stderr)
-        return 130
-    return code
+        previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    except ValueError:  # not the main thread: its owner handles signals
+        previous = {}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

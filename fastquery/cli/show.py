@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from costmodel.parameters import Configuration, Packing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def bytes_text(size_bytes: float) -> str:
@@ -78,6 +79,8 @@ def pairs(rows: Mapping[str, str]) -> str:
 
 def ledger_text(ledger: pd.DataFrame, columns: list[str]) -> str:
     """A ledger as text, empty cells blank; names of columns begin with what is in them."""
+    import pandas as pd  # here, since most texts need no frame and start sooner without
+
     shown = ledger[columns].copy()
     for kind, as_text in (
         ("count", "{:,.10g}".format),
@@ -97,7 +100,7 @@ def json_text(document: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, pd.DataFrame):
+    if hasattr(value, "to_dict"):
         return [_plain(row) for row in value.to_dict(orient="records")]
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}
