@@ -111,7 +111,7 @@ class SharedAnswer:
         self._require("coefficients", 1, self.outputs * self.degree)
         self._require("digits", 0 if self.parts == self.ciphertexts == 1 else 1, self.modulus_bits)
         self._require("digit_bits", 1, self.modulus_bits // max(self.digits, 1))
-        self._require("a_half_bits", 2, 2 * self.modulus_bits)
+        self._require("a_half_bits", 2 * self.plaintext_bits + 2, 2 * self.modulus_bits)
         if not 0.5 <= self.sigma <= 1000:
             raise ValueError(f"sigma is {self.sigma}; it must lie between 0.5 and 1000")
 
@@ -340,7 +340,7 @@ def choose_shared_answer(
     """
     digits = np.arange(1, modulus_bits + 1)[:, None, None, None]
     digit_bits = np.arange(1, modulus_bits + 1)[None, :, None, None]
-    half_bits = np.arange(2, 2 * modulus_bits + 1)[None, None, :, None]
+    half_bits = np.arange(2 * plaintext_modulus.bit_length(), 2 * modulus_bits + 1)[None, None, :, None]
     low_bits = np.arange(1, MOST_LOW_BITS + 1)[None, None, None, :]
     allowed = digits * digit_bits <= modulus_bits
     covered = np.where(allowed, digit_bits, 1)

@@ -56,7 +56,7 @@ def squared_hellinger(error: ArrayLike, width: ArrayLike) -> Floats:
     """
     w = np.asarray(width, dtype=np.float64)
     information = FISHER_INFORMATION * (1.0 + DISCRETE_EXCESS / w) / np.square(w)
-    return np.minimum(np.square(np.asarray(error, dtype=np.float64)) * information / 8.0, 1.0)
+    return np.asarray(np.minimum(np.square(np.asarray(error, dtype=np.float64)) * information / 8.0, 1.0))
 
 
 def log2_distance(
@@ -157,6 +157,6 @@ def log2_bound(log2_width: ArrayLike) -> Floats:
     return np.asarray(np.asarray(log2_width, dtype=np.float64) + np.log2(3.0))
 
 
-def variance(log2_width: ArrayLike) -> Floats:
-    """Variance of the flooding: 3 (4 w^2 - 1)/12 and the square of its mean, -3/2, is w^2 + 2."""
+def mean_square(log2_width: ArrayLike) -> Floats:
+    """Mean square of the flooding, w^2 + 2: of its variance, 3 ((2w)^2 - 1)/12, and of its mean, -3/2."""
     return np.asarray(np.exp2(2.0 * np.asarray(log2_width, dtype=np.float64)) + 2.0)

@@ -61,7 +61,8 @@ class Parties:
         products = np.concatenate(
             [shared_switch.products_with_secrets(row, self.source[None], 1 << p.modulus_bits) for row in a]
         )
-        return (scaled + error.astype(np.uint64) - products) & np.uint64((1 << p.modulus_bits) - 1)
+        b: NDArray[np.uint64] = (scaled + error.astype(np.uint64) - products) & np.uint64((1 << p.modulus_bits) - 1)
+        return b
 
     def answer(self, rng: np.random.Generator, deviation: float) -> Answered:
         """Answer random messages with Gaussian errors of a deviation in cells."""
@@ -92,7 +93,7 @@ class Parties:
         phases = shared_switch.products_with_secrets(sent, self.secrets, p.a_values).astype(np.float64)
         difference = phases * (p.plaintext_modulus / p.a_values) - exact.astype(np.float64) * cells
         rounding = np.mod(difference + p.plaintext_modulus / 2, p.plaintext_modulus) - p.plaintext_modulus / 2
-        before = errors.reshape(-1, p.degree).astype(np.int64) * cells
+        before = errors.reshape(-1, p.degree).astype(np.int64).astype(np.float64) * cells
         return Answered(
             before,
             switched - before,
