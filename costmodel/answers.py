@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -295,6 +296,96 @@ def share_limit(low_bits: ArrayLike) -> Floats:
     return np.asarray(0.5 - np.exp2(-np.asarray(low_bits, dtype=np.float64) - 1.0))
 
 
+class AnswerOptions(NamedTuple):
+    """Answers of which none is smaller and leaves more room for the error before; arrays, the smallest first.
+
+    Attributes
+    ----------
+    variance
+        Largest variance of the error before the answer with which it holds its target, in cells squared, growing.
+    size
+        Bytes of the answer, and of its key at the share that is counted.
+    digits, digit_bits, a_half_bits, low_bits
+        As of :class:`SharedAnswer`.
+    """
+
+    variance: Floats
+    size: Floats
+    digits: NDArray[np.int64]
+    digit_bits: NDArray[np.int64]
+    a_half_bits: NDArray[np.int64]
+    low_bits: NDArray[np.int64]
+
+
+def answer_options(
+    plaintext_modulus: int,
+    coefficients: int,
+    parts: int,
+    stride: int,
+    *,
+    ciphertexts: int = 1,
+    flooding: float = 0.0,
+    log2_target: float = -40.0,
+    key_byte_share: float = 2.5e-4,
+    degree: int = DEGREE,
+    modulus_bits: int = MODULUS_BITS,
+    sigma: float = 3.19,
+) -> AnswerOptions:
+    """Return the answers that a search has to choose from, by the room that they leave.
+
+    Every number and width of digits, every width of a and of the low bits of b is tried, as one array. The first
+    option whose ``variance`` is at least that of the error before the answer is the best for it:
+    ``np.searchsorted(options.variance, variance)``.
+
+    Parameters
+    ----------
+    plaintext_modulus, coefficients, parts, stride, ciphertexts, degree, modulus_bits, sigma
+        As of :class:`SharedAnswer`.
+    flooding
+        Bound of the flooding in cells, which comes off the limit.
+    log2_target
+        log2 of the probability that any share of the answer is wrong.
+    key_byte_share
+        Part of a byte of the key that is counted with an answer.
+
+    Examples
+    --------
+    >>> options = answer_options(512, 2048, 2, 1)
+    >>> round(float(options.size[0])), round(float(np.sqrt(options.variance[-1])), 2)
+    (2455, 0.06)
+    """
+    digits, digit_bits, half_bits, low_bits = np.meshgrid(
+        np.arange(1, modulus_bits + 1),
+        np.arange(1, modulus_bits + 1),
+        np.arange(2 * plaintext_modulus.bit_length(), 2 * modulus_bits + 1),
+        np.arange(1, min(MOST_LOW_BITS, modulus_bits + 1 - plaintext_modulus.bit_length()) + 1),
+        indexing="ij",
+        sparse=True,
+    )
+    allowed = digits * digit_bits <= modulus_bits
+    switched = shared_switch_variance(
+        degree, modulus_bits, parts, ciphertexts, digits, np.where(allowed, digit_bits, 0), sigma
+    )
+    units = switched + modulus_rounding_variance(degree * parts)
+    added = cells_squared(units, plaintext_modulus, modulus_bits)
+    added = added + a_rounding_variance(degree, plaintext_modulus, half_bits)
+    deviation = np.maximum(share_limit(low_bits) - flooding, 0.0) / required_ratio(log2_target, coefficients)
+    variance = np.where(allowed, np.square(deviation) - added, -1.0)
+    outputs = ciphertexts * (parts // stride)
+    key = ciphertexts * parts * digits * outputs * degree * modulus_bits / 8.0
+    size = degree * half_bits / 16.0 + coefficients * low_bits / 8.0 + key_byte_share * key
+    size = np.broadcast_to(size, variance.shape)
+
+    order = np.flatnonzero(variance > 0)
+    order = order[np.lexsort((-variance.flat[order], size.flat[order]))]
+    room = variance.flat[order]
+    order = order[room > np.concatenate([[0.0], np.maximum.accumulate(room)[:-1]])]
+    chosen = (
+        np.broadcast_to(values, variance.shape).flat[order] for values in (digits, digit_bits, half_bits, low_bits)
+    )
+    return AnswerOptions(variance.flat[order], size.flat[order], *chosen)
+
+
 def choose_shared_answer(
     plaintext_modulus: int,
     coefficients: int,
@@ -312,20 +403,13 @@ def choose_shared_answer(
 ) -> SharedAnswer:
     """Return the answer of the fewest bytes, those of its key counted at a share, that holds a failure probability.
 
-    Every number and width of digits, every width of a and of the low bits of b is tried, as one array.
-
     Parameters
     ----------
-    plaintext_modulus, coefficients, parts, stride, ciphertexts, degree, modulus_bits, sigma
-        As of :class:`SharedAnswer`.
     variance
         Of the error before the answer, in cells squared.
-    flooding
-        Bound of the flooding in cells.
-    log2_target
-        log2 of the probability that any share of the answer is wrong.
-    key_byte_share
-        Part of a byte of the key that is counted with an answer.
+    plaintext_modulus, coefficients, parts, stride, ciphertexts, flooding, log2_target, key_byte_share, degree, \
+    modulus_bits, sigma
+        As of :func:`answer_options`.
 
     Raises
     ------
@@ -338,26 +422,21 @@ def choose_shared_answer(
     >>> chosen.digits, chosen.digit_bits, chosen.a_half_bits, chosen.low_bits, chosen.answer_bytes
     (7, 3, 34, 1, 2432)
     """
-    digits = np.arange(1, modulus_bits + 1)[:, None, None, None]
-    digit_bits = np.arange(1, modulus_bits + 1)[None, :, None, None]
-    half_bits = np.arange(2 * plaintext_modulus.bit_length(), 2 * modulus_bits + 1)[None, None, :, None]
-    low_bits = np.arange(1, MOST_LOW_BITS + 1)[None, None, None, :]
-    allowed = digits * digit_bits <= modulus_bits
-    covered = np.where(allowed, digit_bits, 1)
-    switched = shared_switch_variance(degree, modulus_bits, parts, ciphertexts, digits, covered, sigma)
-    total = (
-        variance
-        + cells_squared(switched + modulus_rounding_variance(degree * parts), plaintext_modulus, modulus_bits)
-        + a_rounding_variance(degree, plaintext_modulus, half_bits)
+    options = answer_options(
+        plaintext_modulus,
+        coefficients,
+        parts,
+        stride,
+        ciphertexts=ciphertexts,
+        flooding=flooding,
+        log2_target=log2_target,
+        key_byte_share=key_byte_share,
+        degree=degree,
+        modulus_bits=modulus_bits,
+        sigma=sigma,
     )
-    room = share_limit(low_bits) - flooding
-    allowed = allowed & (np.sqrt(total) * required_ratio(log2_target, coefficients) <= room)
-    outputs = ciphertexts * (parts // stride)
-    key = ciphertexts * parts * digits * outputs * degree * modulus_bits / 8.0
-    size = degree * half_bits / 16.0 + coefficients * low_bits / 8.0 + key_byte_share * key
-    cost = np.where(allowed, size, np.inf)
-    best = np.unravel_index(int(np.argmin(cost)), cost.shape)
-    if not np.isfinite(cost[best]):
+    place = int(np.searchsorted(options.variance, variance))
+    if place == len(options.variance):
         raise ValueError(
             f"plaintext_modulus is {plaintext_modulus}; no answer of degree {degree} modulo 2^{modulus_bits} holds it "
             f"at 2^{log2_target} with a deviation of {math.sqrt(variance):.2g} cells before and flooding of {flooding} "
@@ -369,10 +448,10 @@ def choose_shared_answer(
         parts=parts,
         stride=stride,
         ciphertexts=ciphertexts,
-        digits=int(digits[best[0], 0, 0, 0]),
-        digit_bits=int(digit_bits[0, best[1], 0, 0]),
-        a_half_bits=int(half_bits[0, 0, best[2], 0]),
-        low_bits=int(low_bits[0, 0, 0, best[3]]),
+        digits=int(options.digits[place]),
+        digit_bits=int(options.digit_bits[place]),
+        a_half_bits=int(options.a_half_bits[place]),
+        low_bits=int(options.low_bits[place]),
         degree=degree,
         modulus_bits=modulus_bits,
         sigma=sigma,
