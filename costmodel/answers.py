@@ -333,7 +333,8 @@ def answer_options(
 ) -> AnswerOptions:
     """Return the answers that a search has to choose from, by the room that they leave.
 
-    Every number and width of digits, every width of a and of the low bits of b is tried, as one array. The first
+    Every number and width of digits, every width of a and of the low bits of b is tried, as one array; a single
+    ciphertext of the answer's degree is not switched. The first
     option whose ``variance`` is at least that of the error before the answer is the best for it:
     ``np.searchsorted(options.variance, variance)``.
 
@@ -354,18 +355,18 @@ def answer_options(
     >>> round(float(options.size[0])), round(float(np.sqrt(options.variance[-1])), 2)
     (2455, 0.06)
     """
+    switches = parts * ciphertexts > 1
     digits, digit_bits, half_bits, low_bits = np.meshgrid(
-        np.arange(1, modulus_bits + 1),
-        np.arange(1, modulus_bits + 1),
+        np.arange(1, modulus_bits + 1) if switches else np.zeros(1, dtype=np.int64),
+        np.arange(1, modulus_bits + 1) if switches else np.ones(1, dtype=np.int64),
         np.arange(2 * plaintext_modulus.bit_length(), 2 * modulus_bits + 1),
         np.arange(1, min(MOST_LOW_BITS, modulus_bits + 1 - plaintext_modulus.bit_length()) + 1),
         indexing="ij",
         sparse=True,
     )
     allowed = digits * digit_bits <= modulus_bits
-    switched = shared_switch_variance(
-        degree, modulus_bits, parts, ciphertexts, digits, np.where(allowed, digit_bits, 0), sigma
-    )
+    width = np.where(allowed, digit_bits, 0)
+    switched = shared_switch_variance(degree, modulus_bits, parts, ciphertexts, digits, width, sigma) * switches
     units = switched + modulus_rounding_variance(degree * parts)
     added = cells_squared(units, plaintext_modulus, modulus_bits)
     added = added + a_rounding_variance(degree, plaintext_modulus, half_bits)

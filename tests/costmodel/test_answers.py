@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costmodel import answers
@@ -75,6 +75,7 @@ def test_half_bits_hold_pairs() -> None:
         assert values**2 <= 1 << half_bits < (values + 1) ** 2
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.floats(1e-4, 0.03), st.sampled_from([(2, 1), (4, 2), (8, 4)]), st.sampled_from([1, 2, 4]))
 def test_the_choice_holds_and_nothing_smaller_does(deviation: float, shape: tuple[int, int], ciphertexts: int) -> None:
     parts, stride = shape
@@ -92,6 +93,33 @@ def test_the_choice_holds_and_nothing_smaller_does(deviation: float, shape: tupl
     for digits, bits in ((13, 2), (26, 1), (8, 3)):
         other = replace(smallest, digits=1, digit_bits=bits)
         assert replace(other, digits=digits).log2_failure(deviation**2) > -40
+
+
+def test_a_ciphertext_of_the_degree_of_the_answer_is_not_switched() -> None:
+    chosen = choose_shared_answer(1 << 13, 1366, 1, 1, 0.01**2, degree=2048, modulus_bits=52)
+    assert (chosen.digits, chosen.key_bytes) == (0, 0)
+    assert (
+        chosen.log2_failure(0.01**2) <= -40 < replace(chosen, a_half_bits=chosen.a_half_bits - 1).log2_failure(0.01**2)
+    )
+
+
+def test_options_are_the_best_of_all_for_every_error_before() -> None:
+    """Against every choice, one by one."""
+    options = answers.answer_options(16, 64, 2, 1, degree=32, modulus_bits=16, key_byte_share=0.01)
+    assert (np.diff(options.variance) > 0).all()
+    assert (np.diff(options.size) > 0).all()
+    every = [
+        SharedAnswer(16, 64, 2, 1, 1, digits, bits, half_bits, low, degree=32, modulus_bits=16)
+        for digits in range(1, 17)
+        for bits in range(1, 16 // digits + 1)
+        for half_bits in range(10, 33)
+        for low in range(1, 9)
+    ]
+    for deviation in (0.001, 0.01, 0.02, 0.03):
+        held = [each for each in every if each.log2_failure(deviation**2) <= -40]
+        best = min(each.degree * each.a_half_bits / 16 + each.b_bytes + 0.01 * (each.key_bytes - 32) for each in held)
+        place = int(np.searchsorted(options.variance, deviation**2))
+        assert options.size[place] == pytest.approx(best, rel=1e-3)
 
 
 def test_the_choice_weighs_key_and_answer() -> None:
