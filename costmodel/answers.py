@@ -54,7 +54,7 @@ class SharedAnswer:
     Attributes
     ----------
     plaintext_modulus
-        t, a power of two.
+        t; both shares are exactly uniform where it is a power of two, within t/q' of it otherwise.
     coefficients
         Coefficients of b that hold results, of all ciphertexts.
     parts
@@ -108,18 +108,12 @@ class SharedAnswer:
             self._require_power_of_two(name)
         self._require("low_bits", 1, min(MOST_LOW_BITS, self.modulus_bits - 2))
         self._require("plaintext_modulus", 2, 1 << (self.modulus_bits - self.low_bits))
-        self._require_power_of_two("plaintext_modulus")
         self._require("coefficients", 1, self.outputs * self.degree)
         self._require("digits", 0 if self.parts == self.ciphertexts == 1 else 1, self.modulus_bits)
         self._require("digit_bits", 1, self.modulus_bits // max(self.digits, 1))
-        self._require("a_half_bits", 2 * self.plaintext_bits + 2, 2 * self.modulus_bits)
+        self._require("a_half_bits", 2 * self.plaintext_modulus.bit_length(), 2 * self.modulus_bits)
         if not 0.5 <= self.sigma <= 1000:
             raise ValueError(f"sigma is {self.sigma}; it must lie between 0.5 and 1000")
-
-    @property
-    def plaintext_bits(self) -> int:
-        """Return log2 t."""
-        return self.plaintext_modulus.bit_length() - 1
 
     @property
     def dropped_bits(self) -> int:
@@ -360,7 +354,7 @@ def answer_options(
         np.arange(1, modulus_bits + 1) if switches else np.zeros(1, dtype=np.int64),
         np.arange(1, modulus_bits + 1) if switches else np.ones(1, dtype=np.int64),
         np.arange(2 * plaintext_modulus.bit_length(), 2 * modulus_bits + 1),
-        np.arange(1, min(MOST_LOW_BITS, modulus_bits + 1 - plaintext_modulus.bit_length()) + 1),
+        np.arange(1, min(MOST_LOW_BITS, modulus_bits - (plaintext_modulus - 1).bit_length()) + 1),
         indexing="ij",
         sparse=True,
     )

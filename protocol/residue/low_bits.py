@@ -1,8 +1,9 @@
 """Additive shares of what a ciphertext encrypts, for which only the lowest bits of b travel.
 
-With beta = t b/2^k in cells, the server's share is sigma = floor(beta) mod t, the uppermost log2 t bits of b, and the
-next r bits travel. The client, who has a s', takes the integer nearest to (low + 1/2)/2^r + t a s'/R, with a rounded
-to R values. See :mod:`costmodel.answers` for the error that this allows.
+With beta = t b/2^k in cells, the server's share is sigma = floor(beta) mod t, and the next r bits of beta travel. Where
+t is a power of two these are the uppermost bits of b and those that follow. The client, who has a s', takes the integer
+nearest to (low + 1/2)/2^r + t a s'/R, with a rounded to R values. See :mod:`costmodel.answers` for the error that this
+allows.
 
 References
 ----------
@@ -23,15 +24,23 @@ from protocol.residue.shared_switch import products_with_secrets
 _ONE = np.uint64(1)
 
 
-def server_shares(shape: SharedAnswer, b: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return sigma = floor(t b/2^k) of integers b below 2^k, the server's shares modulo t: never sent."""
-    return b >> np.uint64(shape.modulus_bits - shape.plaintext_bits)
+def server_shares(shape: SharedAnswer, b: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return the server's shares of integers b below 2^k, and what is sent of b, of the shape of b.
 
-
-def fraction_bits(shape: SharedAnswer, b: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the r bits of integers b below 2^k that follow those of the server's share: what is sent of b."""
-    kept = b >> np.uint64(shape.modulus_bits - shape.plaintext_bits - shape.low_bits)
-    return kept & np.uint64((1 << shape.low_bits) - 1)
+    Returns
+    -------
+    shares : sigma = floor(t b/2^k), modulo t, never sent
+    low : the next r bits, floor(2^r (t b/2^k - sigma))
+    """
+    steps = np.empty(b.shape, dtype=np.uint64)
+    _scale(
+        np.ascontiguousarray(b).reshape(-1),
+        np.uint64(shape.plaintext_modulus),
+        np.uint64(shape.modulus_bits - shape.low_bits),
+        steps.reshape(-1),
+    )
+    bits = np.uint64(shape.low_bits)
+    return steps >> bits, steps & ((_ONE << bits) - _ONE)
 
 
 def round_a(shape: SharedAnswer, a: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -50,7 +59,7 @@ def client_shares(
     ----------
     shape : of the answer
     a : of :func:`round_a`, (N',)
-    low : of :func:`fraction_bits`, (outputs, N'), anything where nothing was sent
+    low : of :func:`server_shares`, (outputs, N'), anything where nothing was sent
     secrets : ternary, (outputs, N')
     """
     phases = products_with_secrets(a, secrets, shape.a_values)
@@ -64,7 +73,8 @@ def client_shares(
         np.uint64(shape.low_bits),
         out.reshape(-1),
     )
-    return out & np.uint64(shape.plaintext_modulus - 1)
+    reduced: NDArray[np.uint64] = np.minimum(out, out - np.uint64(shape.plaintext_modulus))
+    return reduced
 
 
 def pack_a(values: NDArray[np.uint64], half_bits: int) -> bytes:
@@ -98,6 +108,13 @@ def unpack_a(data: bytes, count: int, half_bits: int) -> NDArray[np.uint64]:
     if largest >= radix * radix:
         raise ValueError(f"data has the pair {largest}; it must be below {radix}^2")
     return np.array([value for pair in pairs for value in (pair % radix, pair // radix)], dtype=np.uint64)
+
+
+@kernel
+def _scale(b: NDArray[np.uint64], t: np.uint64, shift: np.uint64, out: NDArray[np.uint64]) -> None:
+    """Set floor(t b/2^shift)."""
+    for i in range(b.size):
+        out[i] = (product_high(b[i], t) << (np.uint64(64) - shift)) | (b[i] * t >> shift)
 
 
 @kernel

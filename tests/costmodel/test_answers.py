@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from costmodel import answers
 from costmodel.answers import SharedAnswer, choose_shared_answer
+from costmodel.noise import required_ratio
 from costmodel.security import max_log2_q, security_bits
 
 ONE = SharedAnswer(512, 2048, 2, 1, 1, 8, 3, 34, 2)
@@ -47,7 +48,7 @@ def test_an_answer_without_a_switch_has_no_key() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("plaintext_modulus", 500),
+        ("plaintext_modulus", 1),
         ("plaintext_modulus", 1 << 25),
         ("parts", 3),
         ("stride", 4),
@@ -115,11 +116,12 @@ def test_options_are_the_best_of_all_for_every_error_before() -> None:
         for half_bits in range(10, 33)
         for low in range(1, 9)
     ]
+    ratio = float(required_ratio(-40, 64))
+    rooms = np.array([(float(answers.share_limit(each.low_bits)) / ratio) ** 2 - each.variance for each in every])
+    sizes = np.array([each.a_half_bits * 2 + each.b_bytes + 0.01 * (each.key_bytes - 32) for each in every])
     for deviation in (0.001, 0.01, 0.02, 0.03):
-        held = [each for each in every if each.log2_failure(deviation**2) <= -40]
-        best = min(each.degree * each.a_half_bits / 16 + each.b_bytes + 0.01 * (each.key_bytes - 32) for each in held)
         place = int(np.searchsorted(options.variance, deviation**2))
-        assert options.size[place] == pytest.approx(best, rel=1e-3)
+        assert options.size[place] == pytest.approx(sizes[rooms >= deviation**2].min())
 
 
 def test_the_choice_weighs_key_and_answer() -> None:

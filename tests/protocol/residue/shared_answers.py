@@ -21,6 +21,7 @@ CONFIGURATIONS = {
     "two of degree 2048, half a bit": SharedAnswer(512, 4096, 2, 1, 2, 7, 3, 35, 2),
     "four of degree 2048": SharedAnswer(512, 8192, 2, 1, 4, 8, 3, 35, 2),
     "t = 2^13, 1366 of degree 4096": SharedAnswer(1 << 13, 1366, 2, 1, 1, 4, 9, 44, 1, degree=2048, modulus_bits=53),
+    "t = 8000, no power of two": SharedAnswer(8000, 4096, 2, 1, 1, 4, 8, 44, 2, degree=2048, modulus_bits=48),
     "t = 2^37, degree 2048 of 4096": SharedAnswer(1 << 37, 4096, 2, 1, 1, 24, 2, 93, 2, degree=2048, modulus_bits=52),
 }
 """Of every kind: one and more ciphertexts, strides, dropped bits, half bits, one prime and two."""
@@ -52,12 +53,19 @@ class Parties:
         self.rows = shared_switch.generate_rows(shape, self.secrets, self.source, self.seed, LABEL)
         self.key = shared_switch.SharedSwitch(shape, self.rows, self.seed, LABEL)
 
+    def scaled(self, message: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """q' m/t, rounded."""
+        modulus, t = 1 << self.shape.modulus_bits, self.shape.plaintext_modulus
+        if modulus % t == 0:
+            return message * np.uint64(modulus // t)
+        return (message * np.uint64(modulus) + np.uint64(t // 2)) // np.uint64(t)
+
     def encrypt(
         self, message: NDArray[np.uint64], error: NDArray[np.int64], a: NDArray[np.uint64]
     ) -> NDArray[np.uint64]:
         """b = (q'/t) m + e - a s modulo q', (ciphertexts, N)."""
         p = self.shape
-        scaled = message << np.uint64(p.modulus_bits - p.plaintext_bits)
+        scaled = self.scaled(message)
         products = np.concatenate(
             [shared_switch.products_with_secrets(row, self.source[None], 1 << p.modulus_bits) for row in a]
         )
@@ -68,7 +76,7 @@ class Parties:
         """Answer random messages with Gaussian errors of a deviation in cells."""
         p = self.shape
         size = (p.ciphertexts, p.parts * p.degree)
-        cell = 2.0 ** (p.modulus_bits - p.plaintext_bits)
+        cell = 2.0**p.modulus_bits / p.plaintext_modulus
         message = rng.integers(0, p.plaintext_modulus, size, dtype=np.uint64)
         error = np.rint(rng.normal(0, deviation * cell, size)).astype(np.int64)
         a = rng.integers(0, 1 << p.modulus_bits, size, dtype=np.uint64)
@@ -83,12 +91,13 @@ class Parties:
     ) -> Answered:
         p = self.shape
         first, second = self.key.switch(a, b)
-        low, sent = low_bits.fraction_bits(p, second), low_bits.round_a(p, first)
+        server, low = low_bits.server_shares(p, second)
+        sent = low_bits.round_a(p, first)
         used = shared_switch.split_parts(message, p.parts)[:, list(p.used_parts)].reshape(-1, p.degree)
         errors = shared_switch.split_parts(error.astype(np.uint64), p.parts)[:, list(p.used_parts)]
         exact = shared_switch.products_with_secrets(first, self.secrets, 1 << p.modulus_bits)
         cells = p.plaintext_modulus / 2.0**p.modulus_bits
-        scaled = used << np.uint64(p.modulus_bits - p.plaintext_bits)
+        scaled = self.scaled(used)
         switched = _centred(second + exact - scaled, p.modulus_bits) * cells
         phases = shared_switch.products_with_secrets(sent, self.secrets, p.a_values).astype(np.float64)
         difference = phases * (p.plaintext_modulus / p.a_values) - exact.astype(np.float64) * cells
@@ -99,7 +108,7 @@ class Parties:
             switched - before,
             rounding,
             (low + 0.5) / 2.0**p.low_bits - np.mod(second.astype(np.float64) * cells, 1.0),
-            low_bits.server_shares(p, second),
+            server,
             low_bits.client_shares(p, sent, low, self.secrets),
             used,
         )

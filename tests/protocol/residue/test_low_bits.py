@@ -14,6 +14,7 @@ SHAPES = [
     SharedAnswer(512, 32, 2, 1, 1, 8, 3, 35, 1, degree=16),
     SharedAnswer(2, 32, 2, 1, 1, 8, 3, 5, 8, degree=16),
     SharedAnswer(1 << 37, 32, 2, 1, 1, 8, 3, 93, 3, degree=16, modulus_bits=52),
+    SharedAnswer(8000, 32, 2, 1, 1, 8, 3, 43, 2, degree=16, modulus_bits=41),
     SharedAnswer(1 << 45, 32, 2, 1, 1, 8, 3, 104, 8, degree=16, modulus_bits=53),
 ]
 
@@ -27,7 +28,7 @@ def test_integers_are_what_the_formulas_say(shape: SharedAnswer, data: st.DataOb
     x = data.draw(st.one_of(st.integers(0, modulus - 1), st.sampled_from([0, 1, modulus - 1, modulus // 2])))
     array = np.array([x], dtype=np.uint64)
     beta = Fraction(t * x, modulus)
-    sigma, low = int(low_bits.server_shares(shape, array)[0]), int(low_bits.fraction_bits(shape, array)[0])
+    sigma, low = (int(values[0]) for values in low_bits.server_shares(shape, array))
     assert sigma == beta.__floor__()
     assert low == ((beta - sigma) * steps).__floor__()
     nearest = (Fraction(values * x, modulus) + Fraction(1, 2)).__floor__() % values

@@ -92,7 +92,7 @@ def test_shares_are_right_up_to_the_limit_and_wrong_beyond(shape: SharedAnswer) 
     """Errors of one size with either sign, at a margin that the noise of the switch does not bridge."""
     parties = Parties(shape)
     rng = np.random.default_rng(1)
-    cell = 2.0 ** (shape.modulus_bits - shape.plaintext_bits)
+    cell = 2.0**shape.modulus_bits / shape.plaintext_modulus
     size = (shape.ciphertexts, shape.parts * shape.degree)
     margin = 6 * np.sqrt(shape.variance)
     for error, right in ((float(share_limit(shape.low_bits)) - margin, True), (0.5 + margin, False)):
@@ -162,7 +162,8 @@ def test_no_wrong_coefficient_in_ten_million() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [SMALL, replace(SMALL, modulus_bits=52, plaintext_modulus=1 << 20, digits=3, digit_bits=16)]
+    "shape",
+    [SMALL, replace(SMALL, modulus_bits=52, plaintext_modulus=1 << 20, digits=3, digit_bits=16, a_half_bits=60)],
 )
 def test_the_switch_is_that_of_integers(shape: SharedAnswer) -> None:
     """With one prime and with two, at both ends of the modulus."""
@@ -208,7 +209,7 @@ def test_what_the_client_sees_says_nothing_of_the_message() -> None:
     for _ in range(2):
         message = rng.integers(0, 512, size, dtype=np.uint64)
         first, second = parties.key.switch(a, parties.encrypt(message, error, a))
-        sent.append((low_bits.round_a(shape, first), low_bits.fraction_bits(shape, second)))
+        sent.append((low_bits.round_a(shape, first), low_bits.server_shares(shape, second)[1]))
     assert np.array_equal(sent[0][0], sent[1][0])
     assert np.array_equal(sent[0][1], sent[1][1])
 
