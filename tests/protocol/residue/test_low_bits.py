@@ -37,7 +37,7 @@ def test_integers_are_what_the_formulas_say(shape: SharedAnswer, data: st.DataOb
 
 @pytest.mark.parametrize("shape", SHAPES)
 @given(data=st.data())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 def test_client_takes_the_nearest_integer(shape: SharedAnswer, data: st.DataObject) -> None:
     """With the secrets 1 and -1 the product is a and -a: the phase is known."""
     values, t = shape.a_values, shape.plaintext_modulus
