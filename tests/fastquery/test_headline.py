@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,6 +21,7 @@ from benchmarks.headline import (
 )
 from benchmarks.report import replaced
 from costmodel.estimate import estimate
+from costmodel.link import PRESETS
 from costmodel.parameters import Table
 from costmodel.systems import configuration, published
 from fastquery.runs import Run
@@ -30,7 +32,10 @@ def as_predicted(align_bits: int, prepared: bool = False) -> Run:
     one = configuration("folded", Table(600, 48), flooding_bits=0, align_bits=align_bits, prepared=prepared)
     prediction = estimate(one)
     nothing = pd.DataFrame({"agrees": [True]})
-    return Run(one, 0, 0, 48, 0.0, -5.0, 0, prediction.ledger, prediction, nothing)
+    return Run(
+        one, "48x1", (0,), 0, PRESETS["loopback"], np.zeros((1, 48), np.float32), 0, 0, 48, 0.0, -5.0, 0,
+        prediction.ledger, prediction, nothing,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("align_bits", [0, 37])
