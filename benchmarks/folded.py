@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from costmodel.folded_noise import failure, flooding_distance, folded_noise
 from costmodel.folded_parameters import FoldedParameters
 from costmodel.folded_search import choose_parameters, least_security_bits
+from protocol.expanded.folded.client import FoldedClient
+from protocol.expanded.folded.server import FoldedServer
 from protocol.expanded.server import ServerAnswer
-from protocol.folded.client import FoldedClient
-from protocol.folded.server import FoldedServer
 from protocol.meter import Meter
 
 

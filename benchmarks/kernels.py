@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from costmodel.parameters import Ring as RingParameters
-from protocol.openfhe_context import generate_context
+from protocol.openfhe.context import generate_context
 from protocol.residue import packlwes, switch
 from protocol.residue.bits import pack_bits, unpack_bits
 from protocol.residue.ciphertext import SecretKey, decrypt, encrypt_seeded, encrypt_zero, expand_many

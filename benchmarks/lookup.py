@@ -15,7 +15,7 @@ import numpy as np
 
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import executable
-from protocol.engines.residue import ResidueClient, ResidueServer, warm_up
+from protocol.compact.engine import ResidueClient, ResidueServer, warm_up
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from quantize.quantizers import quantize_table

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from costmodel.ledger import frame
 from costmodel.link import Link
 from costmodel.parameters import Configuration
-from protocol.aligning import ChannelShares
-from protocol.engines.base import Shares
+from protocol.alignment.session import ChannelShares
+from protocol.engine import Shares
 from protocol.errors import ProtocolError
-from protocol.openfhe_context import check_ring
+from protocol.openfhe.context import check_ring
 from protocol.openfhe_library import load_openfhe
 from protocol.relay import shaped
 from protocol.seeds import default_record

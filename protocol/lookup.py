@@ -29,11 +29,11 @@ import numpy as np
 
 from costmodel.parameters import Configuration
 from protocol.admission import Admission, unlimited
-from protocol.aligning import Aligner, ChannelShares, aligning_bytes, alignment_of
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
+from protocol.alignment.session import Aligner, ChannelShares, aligning_bytes, alignment_of
 from protocol.channel import Channel
-from protocol.engines.base import ClientEngine, Progress, ServerEngine, ServerSession, Shape, Shapes, Shares
-from protocol.engines.choose import client_engine, server_engine
+from protocol.engine import ClientEngine, Progress, ServerEngine, ServerSession, Shape, Shapes, Shares
+from protocol.engines import client_engine, server_engine
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.meter import Meter

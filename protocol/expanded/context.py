@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from costmodel.expanded import Expanded
 from costmodel.parameters import Ring as RingParameters
-from protocol.openfhe_context import residue_context
+from protocol.openfhe.context import residue_context
 from protocol.residue.ciphertext import SecretKey
 from protocol.residue.context import read_ring, read_secret_key
 from protocol.residue.ring import Ring

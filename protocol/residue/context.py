@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.openfhe_context import element_parameters
+from protocol.openfhe.context import element_parameters
 from protocol.openfhe_library import load_openfhe
 from protocol.residue.ring import Ring
 from protocol.residue.serialised import read_polynomials, replace_polynomials

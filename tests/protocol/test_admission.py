@@ -11,8 +11,8 @@ import pytest
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import executable
 from protocol.admission import HELD_FOR_A_BYTE, Admission
-from protocol.aligning import aligning_bytes
-from protocol.engines.choose import client_engine, server_engine
+from protocol.alignment.session import aligning_bytes
+from protocol.engines import client_engine, server_engine
 from protocol.errors import ProtocolError
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord

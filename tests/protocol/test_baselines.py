@@ -15,13 +15,13 @@ from costmodel.estimate import estimate
 from costmodel.parameters import Configuration, Table
 from costmodel.presets import executable
 from costmodel.slots import rotation_keys, rotation_steps
-from protocol.engines.choose import client_engine, server_engine
-from protocol.engines.delphi import DelphiClient, plain_product
-from protocol.engines.extraction import Extractor
-from protocol.engines.openfhe_parties import OpenFHEClient
-from protocol.engines.simd import SlotPlan
+from protocol.compact.extraction import Extractor
+from protocol.delphi import DelphiClient, plain_product
+from protocol.engines import client_engine, server_engine
 from protocol.errors import ProtocolError
 from protocol.meter import Meter
+from protocol.openfhe.parties import OpenFHEClient
+from protocol.openfhe.slots import SlotPlan
 from protocol.residue.openfhe_keys import automorphism_key_noise
 from protocol.residue.ring import Ring as ResidueRing
 from protocol.seeds import SeedRecord

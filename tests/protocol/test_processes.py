@@ -12,9 +12,9 @@ from costmodel.parameters import Table
 from costmodel.presets import executable
 
 pytest.importorskip("openfhe")
-from protocol.engines.openfhe_parties import OpenFHEClient
-from protocol.engines.simd import SlotPlan
 from protocol.meter import Meter
+from protocol.openfhe.parties import OpenFHEClient
+from protocol.openfhe.slots import SlotPlan
 
 SERVER = """
 import sys
@@ -61,7 +61,7 @@ COMPILING = """
 import sys
 from numba.core.dispatcher import Dispatcher
 from costmodel.parameters import Configuration
-from protocol.engines.choose import client_engine, server_engine
+from protocol.engines import client_engine, server_engine
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 import numpy as np

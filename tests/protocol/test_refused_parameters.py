@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from protocol.channel import Channel
-from protocol.engines.openfhe import OpenFHEServer, ProductPlan
-from protocol.engines.residue import ResidueClient
+from protocol.compact.engine import ResidueClient
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.meter import Meter
-from protocol.openfhe_context import generate_context
+from protocol.openfhe.context import generate_context
+from protocol.openfhe.products import OpenFHEServer, ProductPlan
 from protocol.parameters_message import decode_parameters, encode_parameters
 from protocol.seeds import SeedRecord
 from quantize.quantizers import quantize_table
@@ -43,7 +43,7 @@ def test_the_reference_engine_refuses_what_it_does_not_do() -> None:
 FORKED = """
 import os
 from costmodel.parameters import Ring
-from protocol.openfhe_context import generate_context
+from protocol.openfhe.context import generate_context
 from protocol.openfhe_library import OpenFHEUnavailable
 
 generate_context(Ring(2048, (50,), 512)).KeyGen()

@@ -7,7 +7,7 @@ import pytest
 
 from costmodel.parameters import Table
 from costmodel.presets import executable
-from protocol.engines.choose import client_engine, server_engine
+from protocol.engines import client_engine, server_engine
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from quantize.quantizers import quantize_table

@@ -16,13 +16,13 @@ from costmodel.parameters import Configuration
 from costmodel.protocols import compact
 from costmodel.wire import SEED_BYTES
 from protocol.alignment.bits import pack_words
-from protocol.engines.residue import ResidueClient, ResidueServer
+from protocol.compact.engine import ResidueClient, ResidueServer
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.layout import Layout
 from protocol.lookup import ClientSession
 from protocol.meter import Meter
-from protocol.openfhe_serialised import find_blocks
+from protocol.openfhe.serialised import find_blocks
 from protocol.residue.bits import pack_bits, packed_bytes, unpack_bits
 from protocol.residue.ring import Ring as ResidueRing
 from protocol.seeds import SeedRecord

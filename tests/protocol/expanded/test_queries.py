@@ -13,9 +13,9 @@ from costmodel.wire import SEED_BYTES
 from protocol.errors import ProtocolError
 from protocol.expanded.messages import decode_answer, decode_keys, encode_keys
 from protocol.seeds import SeedRecord, SeedReused
-from tests.protocol.compressed import conftest as compressed
+from tests.protocol.expanded.compressed import conftest as compressed
+from tests.protocol.expanded.folded import conftest as folded
 from tests.protocol.expanded.sides import MIDDLE
-from tests.protocol.folded import conftest as folded
 
 SIDES: list[tuple[Any, str]] = [
     (folded, "slots"),

@@ -9,8 +9,8 @@ import openfhe
 import pytest
 
 from costmodel.parameters import Ring
-from protocol.openfhe_context import generate_context, residue_context
-from protocol.openfhe_serialised import find_blocks
+from protocol.openfhe.context import generate_context, residue_context
+from protocol.openfhe.serialised import find_blocks
 from protocol.residue import context as bridge
 from protocol.residue.ciphertext import decrypt, encrypt_seeded, encrypt_zero, expand_many, noise, phase
 from protocol.residue.sampling import new_seed
