@@ -154,10 +154,11 @@ class DelphiClient:
         vectors, self._vectors = self._vectors, None
         if vectors is None:
             raise RuntimeError("the random vectors of a query are used once")
-        with self._meter.work("mask query", len(tokens)):
+        with self._meter.counting("mask query") as counted:
             masked = (-vectors) % self._modulus
-            index = np.arange(len(tokens)), np.asarray(tokens)
-            masked[index] = (masked[index] + 1) % self._modulus
+            for row, token in zip(masked, tokens, strict=True):
+                row[token] = (row[token] + 1) % self._modulus
+                counted.add()
             packed = pack_bits(masked.reshape(-1).astype(np.uint64), (self._modulus - 1).bit_length())
         yield packed
 
@@ -222,9 +223,10 @@ class DelphiSession:
             raise ProtocolError("a masked query came before its encrypted vectors")
         (frame,) = frames
         modulus = self._server.configuration.ring.plaintext_modulus
-        with self._meter.work("plain product", len(shares)):
+        with self._meter.counting("plain product") as made:
             for row, share, vector in zip(shares, kept, self._masked(frame, modulus), strict=True):
                 product = plain_product(self._server.coefficients, vector, modulus)
+                made.add()
                 total = self._server.engine.middle * (int(vector.astype(object).sum()) % modulus) % modulus
                 row[:] = (share + product - total) % modulus
         return

@@ -95,9 +95,9 @@ class ResidueClient:
         plan, tokens = self._plan, len(polynomials)
         seed, announced = self._seed or self._fresh_seed(), self._seed is not None
         self._seed = None
-        with self._meter.work("encrypt", tokens * plan.layout.inputs):
+        with self._meter.counting("encrypt") as encrypted:
             messages = np.concatenate(polynomials).astype(np.uint64)
-            b = encrypt_seeded(self._secret, messages, plan.plaintext_modulus, seed, "query")
+            b = encrypt_seeded(self._secret, messages, plan.plaintext_modulus, seed, "query", tally=encrypted)
         with self._meter.work("pack bits"):
             block, coefficient = plan.query_places
             b = b.reshape(tokens, plan.layout.inputs, plan.ring.limbs, -1)[:, block, :, coefficient]
@@ -109,7 +109,7 @@ class ResidueClient:
         """The client's shares, from the a and the b of the answers."""
         plan = self._plan
         (frame,) = frames
-        with self._meter.work("decrypt", plan.tokens * plan.answers):
+        with self._meter.counting("decrypt") as decrypted:
             a, self._first_halves = self._first_halves, None
             if a is None:
                 split = packed_bytes(plan.tokens * plan.answers * plan.ring.ring_degree, plan.wire.answer_a_bits)
@@ -121,6 +121,7 @@ class ResidueClient:
                 np.moveaxis(a[:, answer, :, coefficient], 0, 2), lift_modulus(b, plan.ring, plan.wire.answer_b_bits)
             )
             values = scale_down(phases, plan.ring, plan.plaintext_modulus)
+            decrypted.add(a.shape[0] * a.shape[1])
         if len(self._sample) < NOISE_SAMPLE_TOKENS:
             self._sample.extend(zip(phases, values, strict=True))
         return values.astype(np.int64)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.meter import Tally
 from protocol.residue.ring import Ring
 
 
@@ -43,9 +44,13 @@ class Extractor:
         self._ring = ring
         self._shifts = ring.forward(ring.from_signed(shifts))[:, None]
 
-    def leaves(self, answer: NDArray[np.uint64], columns: int) -> NDArray[np.uint64]:
-        """The first ``columns`` used coefficients of an answer (2, limbs, N), as leaves (columns, 2, limbs, N)."""
+    def leaves(self, answer: NDArray[np.uint64], columns: int, tally: Tally | None = None) -> NDArray[np.uint64]:
+        """The first ``columns`` used coefficients of an answer (2, limbs, N), as leaves (columns, 2, limbs, N).
+
+        The tally is told of every one that is moved.
+        """
         if columns == 1:
             return answer[None]
         moved = self._ring.multiply(answer[None], self._shifts[1:columns])
+        (tally or Tally()).add(len(moved))
         return np.concatenate([answer[None], moved])

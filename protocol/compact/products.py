@@ -11,7 +11,7 @@ from protocol.errors import ProtocolError
 from protocol.meter import Meter
 from protocol.residue.keyswitch import SwitchingKeys
 from protocol.residue.multiply_accumulate import Query, multiply_accumulate
-from protocol.residue.packlwes import Packer, packing_merges
+from protocol.residue.packlwes import Packer
 
 PRODUCT_BYTES = 64 * 2**20
 """Most that the products of a chunk of columns take, over all tokens of a batch."""
@@ -55,8 +55,8 @@ class Products:
         packers = [self._packer() for _ in range(tokens)] if plan.key_exponents else []
         for first in range(0, plan.layout.outputs, chunk):
             table = self._table.transformed[:, first : first + chunk]
-            with self._meter.work("multiply-accumulate", tokens * halves * table.shape[1] * table.shape[2]):
-                products = multiply_accumulate(table, query)
+            with self._meter.counting("multiply-accumulate") as made:
+                products = multiply_accumulate(table, query, made)
             if halves == 1:
                 products = np.stack([np.zeros_like(products), products], axis=2)
             if not packers:
@@ -66,9 +66,10 @@ class Products:
                 # Contiguous, since a kernel is compiled for every layout, and no warming up sees that of many tokens.
                 self._push(packer, np.ascontiguousarray(products[:, token]), first)
         if packers:
-            with self._meter.work("merge", tokens * packing_merges(plan.leaves, plan.gap)):
+            with self._meter.counting("merge") as merged:
                 for token, packer in enumerate(packers):
                     answers[token] = packer.finish()
+                    merged.add(packer.merges)
         return answers
 
     def _packer(self) -> Packer:
@@ -80,12 +81,12 @@ class Products:
         """Pack answers (count, 2, limbs, N), of which the first is the ``first`` of all."""
         extractor = self._table.extractor
         if extractor is None:
-            with self._meter.work("merge", 0):
+            with self._meter.counting("merge"):
                 packer.push(products)
             return
         for output, product in enumerate(products, start=first):
             columns = self._plan.layout.used(output).size
-            with self._meter.work("extract", columns - 1):
-                leaves = extractor.leaves(product, columns)
-            with self._meter.work("merge", 0):
+            with self._meter.counting("extract") as extracted:
+                leaves = extractor.leaves(product, columns, extracted)
+            with self._meter.counting("merge"):
                 packer.push(leaves)

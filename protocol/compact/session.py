@@ -13,7 +13,7 @@ from protocol.compact.products import Products
 from protocol.compact.table import EncodedTable
 from protocol.engine import Shares
 from protocol.errors import ProtocolError
-from protocol.meter import Meter
+from protocol.meter import Meter, Tally
 from protocol.randomness import sample_uniform
 from protocol.residue.bits import pack_bits
 from protocol.residue.ciphertext import encrypt_zero, expand_many
@@ -117,7 +117,7 @@ class ResidueSession:
                 half, column = self._finish(self._products.answers(whole, halves=2))
             halves.append(half)
             columns.append(column)
-        with self._meter.work("switch a", 0):
+        with self._meter.counting("switch a"):
             packed = pack_bits(np.concatenate(halves), plan.wire.answer_a_bits)
         joined = np.concatenate(columns)
         return packed, joined if b is None or not plan.scalar_products else self._add_inner_products(joined, b)
@@ -125,27 +125,29 @@ class ResidueSession:
     def _transform(self, a: Residues, b: Residues) -> Query:
         """Whole ciphertexts, from a in evaluation form and the coefficients of b that were sent."""
         plan = self._plan
-        with self._meter.work("transform query", len(a) * plan.layout.inputs):
+        with self._meter.counting("transform query") as transformed:
             polynomials = np.zeros(a.shape, dtype=np.uint64)
             block, coefficient = plan.query_places
             polynomials[:, block, :, coefficient] = np.moveaxis(b, 1, 0)
-            return Query(plan.ring, np.stack([plan.ring.forward(polynomials), a], axis=1))
+            return Query(plan.ring, np.stack([plan.ring.forward(polynomials, transformed), a], axis=1))
 
     def _add_inner_products(self, columns: Residues, b: Residues) -> Residues:
         """Add to (tokens, limbs, n') what the b of the queries, (tokens, m, limbs), contributes to every column."""
         plan = self._plan
-        with self._meter.work("inner product", plan.tokens * plan.layout.columns):
+        with self._meter.counting("inner product") as made:
+            in_limbs = Tally()
             products = [
-                inner_products(self._table.weights, np.ascontiguousarray(b[..., limb]), q)
+                inner_products(self._table.weights, np.ascontiguousarray(b[..., limb]), q, in_limbs)
                 for limb, q in enumerate(plan.ring.moduli)
             ]
+            made.add(in_limbs.count, parts=plan.ring.limbs)
             return plan.ring.add(columns, np.stack(products, axis=1))
 
     def _expand(self, seed: bytes, tokens: range) -> Residues:
         """The a of some queries of a seed, (tokens, inputs, limbs, N) in evaluation form."""
         plan, inputs = self._plan, self._plan.layout.inputs
-        with self._meter.work("expand seed", len(tokens) * inputs):
-            a = expand_many(plan.ring, seed, "query", len(tokens) * inputs, tokens.start * inputs)
+        with self._meter.counting("expand seed") as expanded:
+            a = expand_many(plan.ring, seed, "query", len(tokens) * inputs, tokens.start * inputs, expanded)
         return a.reshape(len(tokens), inputs, plan.ring.limbs, -1)
 
     def _read_query(self, data: bytes) -> Residues:
@@ -178,15 +180,16 @@ class ResidueSession:
         if plan.floods:
             if self._public_key is None:
                 raise ProtocolError("no public key was sent for flooding")
-            with self._meter.work("flood", len(answers) * plan.answers):
+            with self._meter.counting("flood") as flooded:
                 for token in range(len(answers)):
                     for one in range(plan.answers):
                         answers[token, one] = ring.add(answers[token, one], encrypt_zero(ring, self._public_key))
-        with self._meter.work("switch a", len(answers) * plan.answers):
-            a = switch_modulus(ring.inverse(answers[:, :, 1]), ring, plan.wire.answer_a_bits)
+                        flooded.add()
+        with self._meter.counting("switch a") as switched:
+            a = switch_modulus(ring.inverse(answers[:, :, 1], switched), ring, plan.wire.answer_a_bits)
             b = np.moveaxis(ring.inverse(answers[:, :, 0])[:, answer, :, coefficient], 0, 2)
         if plan.floods:
-            with self._meter.work("flood", 0):
+            with self._meter.counting("flood"):
                 tokens, _, columns = b.shape
                 b = ring.add(b, flooding(ring, plan.flooding_width_bits, (tokens, columns)))
         return a, b
@@ -197,7 +200,9 @@ class ResidueSession:
         with self._meter.work("draw mask"):
             mask = sample_uniform(plan.plaintext_modulus, shares.size).reshape(shares.shape)
         shares[:] = (mask.astype(np.int64) + self._table.middle) % plan.plaintext_modulus
-        with self._meter.work("switch b", plan.tokens * plan.answers):
+        with self._meter.counting("switch b") as switched:
             scaled = scale_up(mask, ring, plan.plaintext_modulus)
             b = switch_modulus(ring.subtract(columns, scaled), ring, plan.wire.answer_b_bits)
+            answer, _ = plan.answer_places
+            switched.add(len(b) * np.unique(answer).size)
             return pack_bits(b, plan.wire.answer_b_bits)

@@ -54,9 +54,9 @@ class EncodedTable:
         self.transformed = np.empty(shape, dtype=np.uint64)
         for first in range(0, layout.outputs, COLUMN_CHUNK):
             chunk = range(first, min(first + COLUMN_CHUNK, layout.outputs))
-            with meter.work("encode table", len(chunk) * layout.inputs):
+            with meter.counting("encode table") as encoded:
                 polynomials = self._polynomials(plan, chunk)
-                self.transformed[:, first : chunk.stop] = transform_table(polynomials, ring, factors)
+                self.transformed[:, first : chunk.stop] = transform_table(polynomials, ring, factors, encoded)
             progress("encoding table", chunk.stop, layout.outputs)
 
     def _polynomials(self, plan: Plan, outputs: range) -> NDArray[np.signedinteger]:

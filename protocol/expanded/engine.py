@@ -1,32 +1,38 @@
-"""What engines of expanded queries have in common; the kernels are beside it.
+"""Expanded queries as engines.
 
 Seeds are not announced: a session's seed comes with its keys and every query takes the next counter, so that what is
-prepared needs no message.
+prepared needs no message but the server's word that it is done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
 import numpy as np
+from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded
 from costmodel.parameters import Configuration
+from protocol.elements import middle_element
 from protocol.engine import (
+    NOTHING,
     ClientEngine,
     Engine,
     Progress,
     ServerEngine,
+    ServerSession,
+    Shape,
     Shapes,
     Shares,
     root_mean_square_bits,
 )
 from protocol.errors import ProtocolError
 from protocol.expanded.client import ExpandedClient
-from protocol.expanded.server import ExpandedServer, ServerAnswer
+from protocol.expanded.layout import Parameters
+from protocol.expanded.parameters import parameters_of
+from protocol.expanded.server import ExpandedServer, ExpandedSession
 from protocol.meter import Meter
 from protocol.residue.sampling import check_noise
 from protocol.seeds import SeedRecord
@@ -39,19 +45,38 @@ SMALL_COEFFICIENTS = 8
 """Packed coefficients of a row of the table that kernels are compiled by."""
 
 
-class Session(Protocol):
-    """A client's keys at its server."""
+@dataclass(frozen=True)
+class Family(Generic[Parameters]):
+    """An expanded query.
 
-    def answer_many(self, bodies: Sequence[bytes]) -> Iterable[ServerAnswer]:
-        """Answer several queries."""
+    Attributes
+    ----------
+    parameters : their class
+    client, server : how its parties are made
+    kept_bytes : memory of a session besides both halves of every row of its keys
+    prepared_bytes : memory of a prepared query
+    small_rows : rows of the table by whose lookup its kernels are compiled
+    """
 
+    parameters: type[Parameters]
+    client: Callable[[Parameters, SeedRecord, Meter], ExpandedClient[Parameters]]
+    server: Callable[[Parameters, NDArray[np.integer], int, Meter], ExpandedServer[Parameters, ExpandedSession]]
+    kept_bytes: Callable[[Parameters], int]
+    prepared_bytes: Callable[[Parameters], int]
+    small_rows: Callable[[Configuration], int]
 
-AnySession = TypeVar("AnySession", bound=Session)
-
-
-def halves_bytes(parameters: Expanded) -> int:
-    """Memory of both halves of every row of a client's keys."""
-    return 2 * 8 * parameters.degree * sum(rows * limbs for rows, limbs in parameters.key_groups)
+    def shapes(self, parameters: Parameters, tokens: int, prepared: bool) -> Shapes:
+        """Return the lengths of every message."""
+        p = parameters
+        halves = 2 * 8 * p.degree * sum(rows * limbs for rows, limbs in p.key_groups)
+        return Shapes(
+            keys=Shape(1, p.key_bytes),
+            announcement=NOTHING,
+            first_halves=Shape(1, 0) if prepared else NOTHING,
+            query=Shape(tokens, p.query_bytes),
+            answer=Shape(tokens, p.answer_bytes),
+            kept_bytes=halves + self.kept_bytes(p) + (tokens * self.prepared_bytes(p) if prepared else 0),
+        )
 
 
 class ExpandedClientEngine:
@@ -94,14 +119,32 @@ class ExpandedClientEngine:
         return root_mean_square_bits([self._client.relative_errors(answer) for answer in self._sample])
 
 
-class ExpandedSessionEngine(Generic[AnySession]):
-    """One client's keys and queries, of which none is prepared."""
+class ExpandedServerEngine(Generic[Parameters]):
+    """The server's kernels; the table lives here, and no secret key ever does."""
 
-    def __init__(self, server: ExpandedServer[Any, AnySession], shapes: Shapes, meter: Meter) -> None:
+    def __init__(
+        self, family: Family[Parameters], configuration: Configuration, coefficients: UnsignedArray, meter: Meter
+    ) -> None:
+        self._family = family
+        self._prepared = configuration.prepared
+        self._parameters = parameters_of(configuration, family.parameters)
+        middle = middle_element(configuration.packing.field_moduli)
+        self._server = family.server(self._parameters, coefficients, middle, meter)
+
+    def session(self, tokens: int, meter: Meter) -> ServerSession:
+        """Kernels for one client that looks so many rows up together."""
+        shapes = self._family.shapes(self._parameters, tokens, self._prepared)
+        return ExpandedSessionEngine(self._server, shapes, meter)
+
+
+class ExpandedSessionEngine:
+    """One client's keys and queries."""
+
+    def __init__(self, server: ExpandedServer[Any, ExpandedSession], shapes: Shapes, meter: Meter) -> None:
         self.shapes = shapes
         self._server = server
         self._meter = meter
-        self._session: AnySession | None = None
+        self._session: ExpandedSession | None = None
 
     def accept_keys(self, frames: Sequence[bytes]) -> None:
         """Read and check the client's keys."""
@@ -109,44 +152,38 @@ class ExpandedSessionEngine(Generic[AnySession]):
         self._session = self._server.open(frame, self._meter)
 
     def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
-        """Nothing."""
-        return iter(())
+        """Everything on the a of the queries to come, if they are prepared; an empty frame says that it is done."""
+        if self.shapes.first_halves.frames:
+            self._opened().prepare_many(range(self.shapes.query.frames))
+            yield b""
 
     def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
         """An answer a token."""
-        for answer, row in zip(self._answers(frames), shares, strict=True):
+        for answer, row in zip(self._opened().answer_many(frames), shares, strict=True):
             row[:] = answer.share
             yield answer.body
 
-    def _answers(self, frames: Sequence[bytes]) -> Iterable[ServerAnswer]:
-        """With a pass over the table for many."""
-        return self._opened().answer_many(frames)
-
-    def _opened(self) -> AnySession:
+    def _opened(self) -> ExpandedSession:
         if self._session is None:
             raise ProtocolError("a query came before the keys")
         return self._session
 
 
-def engine_of(
-    make_server: Callable[[Configuration, UnsignedArray, Meter], ServerEngine],
-    make_client: Callable[[Configuration, int, Meter, SeedRecord], ClientEngine],
-    small_rows: Callable[[Configuration], int],
-) -> Engine[ServerEngine, ClientEngine]:
-    """Return an engine of an expanded query that compiles its kernels before either party is made.
+def engine_of(family: Family[Parameters]) -> Engine[ServerEngine, ClientEngine]:
+    """Return the engine of an expanded query, which compiles its kernels before either party is made."""
 
-    Parameters
-    ----------
-    small_rows : of the table by whose lookup they are compiled
-    """
+    def make_client(configuration: Configuration, tokens: int, meter: Meter, seeds: SeedRecord) -> ExpandedClientEngine:
+        parameters = parameters_of(configuration, family.parameters)
+        shapes = family.shapes(parameters, tokens, configuration.prepared)
+        return ExpandedClientEngine(family.client(parameters, seeds, meter), shapes)
 
     @lru_cache(maxsize=64)
     def warm_up(configuration: Configuration) -> None:
         """Compile or load every kernel that a configuration uses, by a lookup in a small table."""
-        rows, channels = small_rows(configuration), len(configuration.packing.widths) * SMALL_COEFFICIENTS
+        rows, channels = family.small_rows(configuration), len(configuration.packing.widths) * SMALL_COEFFICIENTS
         small = configuration.updated(table=replace(configuration.table, rows=rows, channels=channels, tokens=1))
-        meter = Meter("client")
-        server = make_server(small, np.zeros((rows, SMALL_COEFFICIENTS), dtype=np.uint16), meter).session(1, meter)
+        meter, table = Meter("client"), np.zeros((rows, SMALL_COEFFICIENTS), dtype=np.uint16)
+        server = ExpandedServerEngine(family, small, table, meter).session(1, meter)
         client = make_client(small, 1, meter, SeedRecord())
         server.accept_keys(list(client.keys()))
         client.accept_first_halves(server.prepare(list(client.announce())))
@@ -158,7 +195,7 @@ def engine_of(
     ) -> ServerEngine:
         check_noise(configuration.ring.sigma)
         warm_up(configuration)
-        return make_server(configuration, coefficients, meter)
+        return ExpandedServerEngine(family, configuration, coefficients, meter)
 
     def client(
         configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool, seeds: SeedRecord

@@ -269,5 +269,5 @@ class OpenFHESession(ABC):
         return query
 
     def _inner_product(self, ciphertexts: Sequence[Any], plaintexts: Sequence[Any]) -> Any:
-        with self._meter.work("multiply-accumulate", len(ciphertexts)):
-            return self._plan.ring.inner_product(ciphertexts, plaintexts)
+        with self._meter.counting("multiply-accumulate") as made:
+            return self._plan.ring.inner_product(ciphertexts, plaintexts, made)

@@ -58,11 +58,13 @@ class TileServer:
         with meter.work("encode table"):
             self.constant = plan.ring.encode(self._arranged(layout.constant_polynomial(self.middle)))
         for output in range(layout.outputs):
-            with meter.work("encode table", layout.inputs):
-                tiles = (
-                    layout.table_polynomial(coefficients, block, output, self.middle) for block in range(layout.inputs)
-                )
-                self.polynomials.append([plan.ring.encode(self._arranged(tile)) for tile in tiles])
+            with meter.counting("encode table") as encoded:
+                column = []
+                for block in range(layout.inputs):
+                    tile = layout.table_polynomial(coefficients, block, output, self.middle)
+                    column.append(plan.ring.encode(self._arranged(tile)))
+                    encoded.add()
+                self.polynomials.append(column)
             progress("encoding table", output + 1, layout.outputs)
 
     def _arranged(self, tile: IntArray) -> IntArray:

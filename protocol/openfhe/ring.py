@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Ring
+from protocol.meter import Tally
 from protocol.openfhe.context import ElementParameters, element_parameters, generate_context
 from protocol.openfhe.serialised import Template
 from protocol.openfhe_library import load_openfhe
@@ -119,9 +120,14 @@ class OpenFHERing:
         centred: list[int] = np.where(values > modulus // 2, values - modulus, values).tolist()
         return centred
 
-    def inner_product(self, ciphertexts: Sequence[Any], plaintexts: Sequence[Any]) -> Any:
-        """Sum of the products of ciphertexts and plaintexts."""
-        total = self.context.EvalMult(ciphertexts[0], plaintexts[0])
-        for ciphertext, plaintext in zip(ciphertexts[1:], plaintexts[1:], strict=True):
-            self.context.EvalAddInPlace(total, self.context.EvalMult(ciphertext, plaintext))
+    def inner_product(self, ciphertexts: Sequence[Any], plaintexts: Sequence[Any], tally: Tally) -> Any:
+        """Sum of the products of ciphertexts and plaintexts; the tally is told of each."""
+        total = None
+        for ciphertext, plaintext in zip(ciphertexts, plaintexts, strict=True):
+            product = self.context.EvalMult(ciphertext, plaintext)
+            tally.add()
+            if total is None:
+                total = product
+            else:
+                self.context.EvalAddInPlace(total, product)
         return total

@@ -125,13 +125,12 @@ class SlotServer:
         for block in range(layout.inputs):
             answers = []
             for output in range(layout.outputs):
-                with meter.work("encode table", layout.diagonals):
-                    answers.append(
-                        [
-                            plan.ring.encode(plan.diagonal(coefficients, block, output, index))
-                            for index in range(layout.diagonals)
-                        ]
-                    )
+                with meter.counting("encode table") as encoded:
+                    diagonals = []
+                    for index in range(layout.diagonals):
+                        diagonals.append(plan.ring.encode(plan.diagonal(coefficients, block, output, index)))
+                        encoded.add()
+                    answers.append(diagonals)
             self.diagonals.append(answers)
             progress("encoding table", block + 1, layout.inputs)
 
@@ -157,9 +156,10 @@ class SlotSession(OpenFHESession):
                 rotated = query
                 for step in rotation_path(index, self._slots.period):
                     rotated = self._rotate(rotated, step)
-                with self._meter.work("multiply-accumulate", len(answers)):
+                with self._meter.counting("multiply-accumulate") as made:
                     for output, diagonals in enumerate(answers):
                         product = context.EvalMult(rotated, diagonals[index])
+                        made.add()
                         total = totals[output]
                         totals[output] = product if total is None else context.EvalAdd(total, product)
         return map(self._add_up, totals)

@@ -86,20 +86,6 @@ class Gadget:
             for j in range(count)
         ]
 
-    def variance(self, ring: Ring, standard_deviation: float = STANDARD_DEVIATION) -> float:
-        """Return the variance that one key switch from a ternary secret adds to a coefficient of the phase.
-
-        N * sigma^2 * sum E[d_ij^2] with digits uniform in {-B/2, ..., B/2 - 1}, but for the last, which is what is left
-        of q: (B^2 + 2)/12 and (q / 2^dropped / B^(d-1))^2/12; and N * 2/3 * 4^dropped/12 for the dropped bits.
-        """
-        base, step = float(1 << self.digit_bits), float(1 << self.dropped_bits)
-        squares = sum(
-            (count - 1) * (base**2 + 2) / 12 + (q / step / base ** (count - 1)) ** 2 / 12
-            for q, count in zip(ring.moduli, self.counts(ring), strict=True)
-        )
-        dropped = (step**2 - 1) / 12 * 2 / 3
-        return ring.ring_degree * (standard_deviation**2 * squares + dropped)
-
 
 def generate_key(
     secret: SecretKey,

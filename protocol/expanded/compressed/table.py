@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from costmodel.compressed_parameters import CompressedParameters
 from protocol.expanded.server import check_table
+from protocol.meter import Tally
 from protocol.residue.multiply_accumulate import transform_table
 from protocol.residue.packlwes import packing_factors
 from protocol.residue.ring import Ring
@@ -33,7 +34,7 @@ def table_polynomials(
 
 
 def encode_table(
-    parameters: CompressedParameters, ring: Ring, coefficients: NDArray[np.integer], middle: int
+    parameters: CompressedParameters, ring: Ring, coefficients: NDArray[np.integer], middle: int, tally: Tally
 ) -> NDArray[np.uint64]:
     """Return the table in evaluation form, (limbs, products, blocks, N), times 2^-depth for the packing.
 
@@ -41,6 +42,7 @@ def encode_table(
     ----------
     ring : of the table's limbs
     coefficients, middle : as :func:`table_polynomials`
+    tally : told of every polynomial encoded
 
     Raises
     ------
@@ -53,5 +55,5 @@ def encode_table(
     out = np.empty((ring.limbs, p.products, p.blocks, p.degree), dtype=np.uint64)
     for first in range(0, p.products, PRODUCTS_TOGETHER):
         chunk = slice(first, min(first + PRODUCTS_TOGETHER, p.products))
-        out[:, chunk] = transform_table(table_polynomials(p, coefficients, chunk, middle), ring, factors)
+        out[:, chunk] = transform_table(table_polynomials(p, coefficients, chunk, middle), ring, factors, tally)
     return out

@@ -1,43 +1,26 @@
-"""The client of the folded query: keys once, then a query and an answer for every token."""
+"""The client of the folded query."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.folded_parameters import FoldedParameters
 from protocol.expanded.client import ExpandedClient
-from protocol.expanded.context import query_ring
-from protocol.expanded.folded.context import openfhe_context
-from protocol.expanded.folded.layout import answer_positions, row_place
-from protocol.expanded.folded.messages import Query, encode_query
-from protocol.expanded.gadget import gadget_elements
-from protocol.expanded.keys import Labels, public_row, query_rows, ring_switch_rows
-from protocol.expanded.messages import KeyHalves, encode_keys
-from protocol.expanded.rounding import round_off
-from protocol.meter import Meter
+from protocol.expanded.folded.layout import FoldedLayout
+from protocol.expanded.keys import Labels, public_row, query_rows
+from protocol.meter import Meter, Tally
 from protocol.residue.ciphertext import SecretKey
-from protocol.residue.context import read_ring, read_secret_key
 from protocol.seeds import SeedRecord
 
-LABELS = Labels("folded keys", "folded public key", "folded ring switch", "folded query")
+LABELS = Labels.of("folded")
 
 
 class FoldedClient(ExpandedClient[FoldedParameters]):
-    """One client of the folded query.
+    """One client of the folded query; see :class:`protocol.expanded.client.ExpandedClient`.
 
-    Parameters
-    ----------
-    parameters : of the folded query
-    seeds : record that the seed is entered in
-    meter : counts what is done
-
-    Raises
-    ------
-    ValueError
-        If OpenFHE refuses a ring.
+    The keys' groups are automorphism keys by level, the key from s^2 and, if answers are flooded, the public key's b;
+    then, with a ring switch, its key modulo the first limb.
     """
 
     labels = LABELS
@@ -45,37 +28,13 @@ class FoldedClient(ExpandedClient[FoldedParameters]):
     def __init__(
         self, parameters: FoldedParameters, seeds: SeedRecord | None = None, meter: Meter | None = None
     ) -> None:
-        meter = meter or Meter("client")
-        self.context: Any = openfhe_context(parameters)
-        with meter.work("generate keys"):
-            self.key_pair: Any = self.context.KeyGen()
-        ring = query_ring(parameters)
-        if read_ring(self.context) != ring:
-            raise ValueError("OpenFHE's rings of equal sizes differ")
-        secret = SecretKey(ring, read_secret_key(self.key_pair.secretKey, ring))
-        super().__init__(parameters, secret, secret, seeds, meter)
+        super().__init__(FoldedLayout(parameters), seeds, meter)
 
-    def query(self, token: int) -> bytes:
-        """See :meth:`protocol.expanded.client.ExpandedClient.query`."""
-        p, modulus = self.parameters, self.ring.modulus
-        place = row_place(p, token)
-        with self.meter.work("encrypt selectors"):
-            message = [0] * p.query_coefficients
-            message[place.selector] = (2 * modulus + p.plaintext_modulus) // (2 * p.plaintext_modulus)
-            elements = gadget_elements(modulus, p.fold)
-            message[p.selectors :] = [bit * element for bit in place.bits for element in elements]
-            counter, sent = self._encrypt(message)
-            selectors = round_off(sent[: p.selectors], modulus, p.selector_bits)
-            return encode_query(p, Query(counter, selectors, round_off(sent[p.selectors :], modulus, p.fold_bits)))
+    def _accepts(self, secret: SecretKey) -> bool:
+        return True
 
-    def _generate(self) -> bytes:
-        p, secret, seed = self.parameters, self.secret, self._seed
-        with self.meter.work("generate expansion keys", p.key_rows):
-            rows = query_rows(p, secret, seed, LABELS)
-            if p.flooding_bits:
-                rows = np.concatenate([rows, public_row(secret, seed, LABELS)])
-            switch = ring_switch_rows(p, secret, self.answer_secret, seed, LABELS)
-            return encode_keys(self.ring, KeyHalves(seed, (rows, switch)))
-
-    def _answer_positions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return answer_positions(self.parameters)
+    def _key_rows(self, seed: bytes, tally: Tally) -> tuple[NDArray[np.uint64], ...]:
+        rows = query_rows(self.parameters, self.secret, seed, LABELS, tally)
+        if self.parameters.flooding_bits:
+            rows = np.concatenate([rows, public_row(self.secret, seed, LABELS, tally)])
+        return (rows,)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.meter import Tally
 from protocol.residue.compiled import inlined, kernel
 from protocol.residue.modular import multiply_shoup, product_high
 from protocol.residue.ring import Ring
@@ -71,12 +72,21 @@ class Weights(NamedTuple):
         )
 
 
-def add_combinations(table: NDArray[np.int16], words: Words, bits: int, ring: Ring, out: NDArray[np.uint64]) -> None:
+def add_combinations(
+    table: NDArray[np.int16],
+    words: Words,
+    bits: int,
+    ring: Ring,
+    out: NDArray[np.uint64],
+    tally: Tally | None = None,
+) -> None:
     """Add sum_j v_j Q/2^bits * table[column, :, j] modulo Q to the first of out (columns, 2, limbs, N).
 
-    Every total's product is rounded towards zero.
+    Every total's product is rounded towards zero. The tally is told of every polynomial times a scalar.
     """
-    _add_combinations(table, words.values, words.bits, words.together, Weights.of(words, bits, ring), out)
+    weights = Weights.of(words, bits, ring)
+    products = _add_combinations(table, words.values, words.bits, words.together, weights, out)
+    (tally or Tally()).add(products, parts=table.shape[1])
 
 
 @inlined
@@ -100,7 +110,9 @@ def _add_combinations(
     together: int,
     weights: Weights,
     out: NDArray[np.uint64],
-) -> None:
+) -> int:
+    """Return the table entries multiplied."""
+    products = 0
     columns, n, scalars = table.shape
     count = words.shape[0]
     sums = np.empty((count, n), np.int32)
@@ -114,6 +126,7 @@ def _add_combinations(
                 for j in range(scalars):  # in 32 bits throughout, which compilers make sums of products of pairs of
                     total = np.int32(total + np.int32(elements[j]) * np.int32(values[j]))
                 sums[word, i] = total
+            products += scalars
         for first in range(0, count, together):
             totals[:] = sums[first]
             for word in range(first + 1, min(first + together, count)):
@@ -128,3 +141,4 @@ def _add_combinations(
                 for i in range(n):
                     added = target[i] + _scaled(totals[i], whole, quotient, fraction, q, reciprocal)
                     target[i] = min(added, added - q)
+    return products

@@ -1,4 +1,4 @@
-"""The server of the folded query: a table, and for every client a session that answers its queries."""
+"""The server of the folded query: one pass over the table for all columns of a query, then folds."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from costmodel.folded_parameters import FoldedParameters
 from protocol.errors import ProtocolError
 from protocol.expanded.expansion import expand, new_leaves
 from protocol.expanded.fold import Bit, add_bit_constants, bit_rows
-from protocol.expanded.folded.answers import Masked, compress, mask
 from protocol.expanded.folded.client import LABELS
-from protocol.expanded.folded.messages import Query, decode_query
+from protocol.expanded.folded.layout import FoldedLayout
 from protocol.expanded.folded.table import FoldedTable
-from protocol.expanded.keys import QueryKeys, public_key
-from protocol.expanded.messages import KeyHalves, encode_answer
+from protocol.expanded.keys import public_key
+from protocol.expanded.messages import KeyHalves, Query
 from protocol.expanded.products import Factors
 from protocol.expanded.rounding import restore
-from protocol.expanded.server import ExpandedServer, ServerAnswer
-from protocol.meter import Meter
+from protocol.expanded.server import ExpandedServer, ExpandedSession
+from protocol.meter import Meter, Tally
 from protocol.residue.sampling import expand as expand_seed
 
 Item = TypeVar("Item")
@@ -77,20 +76,9 @@ class Room(NamedTuple):
 
 
 class FoldedServer(ExpandedServer[FoldedParameters, "FoldedSession"]):
-    """A table ready for queries.
+    """A table ready for folded queries; see :class:`protocol.expanded.server.ExpandedServer`."""
 
-    Parameters
-    ----------
-    parameters : of the folded query
-    coefficients : packed coefficients of the table, integers (m, n')
-    middle : the packed element all of whose channels are at the middle of their levels
-    meter : counts what is done
-
-    Raises
-    ------
-    ValueError
-        If the table does not fit the parameters.
-    """
+    table: FoldedTable
 
     def __init__(
         self,
@@ -99,42 +87,40 @@ class FoldedServer(ExpandedServer[FoldedParameters, "FoldedSession"]):
         middle: int = 0,
         meter: Meter | None = None,
     ) -> None:
-        super().__init__(parameters, middle, meter)
-        with self.meter.work("encode table", parameters.blocks * parameters.columns * parameters.selectors):
-            self.table = FoldedTable(parameters, self.ring, coefficients, middle)
+        super().__init__(FoldedLayout(parameters), coefficients, middle, meter)
+
+    def _encode(self, coefficients: NDArray[np.integer], tally: Tally) -> None:
+        self.table = FoldedTable(self.parameters, self.ring, coefficients, self.middle, tally)
 
     def _session(self, halves: KeyHalves, meter: Meter) -> FoldedSession:
         return FoldedSession(self, halves, meter)
 
 
-class FoldedSession:
-    """One client's keys, and its queries so far."""
+class FoldedSession(ExpandedSession):
+    """One client's keys and folded queries, of which some may be prepared."""
+
+    labels = LABELS
 
     def __init__(self, server: FoldedServer, halves: KeyHalves, meter: Meter) -> None:
         self._server = server
-        self.meter = meter
-        p, ring = server.parameters, server.ring
-        self._seed = halves.seed
         self._seen: set[int] = set()
         self._prepared: dict[int, Prepared] = {}
-        with meter.work("read keys", p.key_rows):
-            rows, ring_switch = halves.groups
-            self._keys = QueryKeys.of(p, ring, self._seed, LABELS, rows, ring_switch)
-            self._public_key = public_key(ring, rows[-1], self._seed, LABELS) if p.flooding_bits else None
+        super().__init__(server, halves, meter)
+
+    def _read_keys(self, rows: NDArray[np.uint64], others: list[NDArray[np.uint64]], tally: Tally) -> None:
+        if self._server.parameters.flooding_bits:
+            self._public_key = public_key(self._ring, rows[-1], self._seed, LABELS)
+            tally.add()
 
     def prepare(self, counter: int) -> Prepared:
-        """Do everything that needs a query's a only, before the token is known; kept until that query comes.
-
-        Raises
-        ------
-        ProtocolError
-            If the counter was used, or too many queries are prepared already.
-        """
+        """Prepare one query; see :meth:`prepare_many`."""
         self.prepare_many([counter])
         return self._prepared[counter]
 
     def prepare_many(self, counters: Sequence[int]) -> None:
-        """Prepare several queries, up to 16 of them in one pass over the table.
+        """Do everything that needs the a of queries only, up to 16 of them in one pass over the table.
+
+        What is made is kept until the queries come.
 
         Raises
         ------
@@ -151,35 +137,6 @@ class FoldedSession:
             for counter, columns, rows in zip(together, *self._multiply(together, constants, room), strict=True):
                 self._prepared[counter] = Prepared(columns.copy(), rows)
 
-    def answer(self, body: bytes) -> ServerAnswer:
-        """Answer a query, from what was prepared for its counter if anything was.
-
-        Raises
-        ------
-        ProtocolError
-            If the query is not of these parameters or its counter was used before.
-        """
-        return self._finish(self._product(decode_query(self._server.parameters, body)))
-
-    def answer_many(self, bodies: Sequence[bytes]) -> list[ServerAnswer]:
-        """Answer several queries, up to 16 of them in one pass over the table.
-
-        Raises
-        ------
-        ProtocolError
-            If a query is not of these parameters, or a counter comes twice or was used before.
-        """
-        queries = [decode_query(self._server.parameters, body) for body in bodies]
-        self._use([query.counter for query in queries])
-        answers = []
-        for together, room in self._rounds(queries):
-            answers += [self._finish(product) for product in self._products(together, room)]
-        return answers
-
-    def masked(self, body: bytes) -> Masked:
-        """Return the un-switched answer to a query, which any holder of the secret decrypts."""
-        return self._mask(self._product(decode_query(self._server.parameters, body)))
-
     def _check_fresh(self, counters: Sequence[int]) -> None:
         if len(set(counters)) != len(counters) or self._seen.intersection(counters):
             raise ProtocolError(
@@ -189,6 +146,13 @@ class FoldedSession:
     def _use(self, counters: Sequence[int]) -> None:
         self._check_fresh(counters)
         self._seen.update(counters)
+
+    def _products(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
+        """Yield the folded ciphertexts (blocks, 2, limbs, N), from what was prepared for a query if anything was."""
+        unprepared = self._unprepared([query for query in queries if query.counter not in self._prepared])
+        for query in queries:
+            prepared = self._prepared.pop(query.counter, None)
+            yield next(unprepared) if prepared is None else self._prepared_product(query, prepared)
 
     def _rounds(self, items: Sequence[Item]) -> Iterator[tuple[Sequence[Item], Room]]:
         """Yield what one pass over the table serves together, as evenly as may be, with room for it."""
@@ -213,46 +177,42 @@ class FoldedSession:
         p, ring = server.parameters, server.ring
         rows = []
         for token, counter in enumerate(counters):
-            with self.meter.work("expand", p.expansion_switches):
+            with self.meter.counting("expand") as switched:
                 a = expand_seed(self._seed, LABELS.query, counter, ring)
-                leaves = expand(a, self._keys.expansion, p, ring, room.leaves)
-            with self.meter.work("table pass", p.blocks * p.columns * p.selectors):
+                leaves = expand(a, self._keys.expansion, p, ring, room.leaves, switched)
+            with self.meter.counting("table pass"):
                 room.selectors.put(token, leaves[: p.selectors], constants[token])
-            with self.meter.work("square", p.fold_coefficients):
+            with self.meter.counting("square") as squared:
                 bits = leaves[p.selectors :].reshape(p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
-                rows.append(bit_rows(bits, self._keys.square, ring))
-        with self.meter.work("table pass", 0):
-            ring.invert(server.table.products(room.selectors, room.columns))
+                rows.append(bit_rows(bits, self._keys.square, ring, squared))
+        with self.meter.counting("table pass") as products:
+            ring.invert(server.table.products(room.selectors, room.columns, products))
         return room.columns, rows
 
-    def _products(self, queries: Sequence[Query], room: Room) -> Iterator[NDArray[np.uint64]]:
+    def _unprepared(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
         """Yield the folded ciphertexts (blocks, 2, limbs, N) of coefficients of queries not prepared for."""
-        p, ring = self._server.parameters, self._server.ring
-        with self.meter.work("add query", len(queries) * p.selectors):
-            constants = np.stack([restore(query.selectors, ring, p.selector_bits) for query in queries])
-        multiplied = self._multiply([query.counter for query in queries], constants, room)
-        for query, columns, rows in zip(queries, *multiplied, strict=True):
-            yield self._fold(columns, rows, query)
+        (selectors, _), ring = self._server.layout.query_parts, self._server.ring
+        for together, room in self._rounds(queries):
+            with self.meter.counting("add query") as added:
+                restored = [restore(query.values[0], ring, selectors.bits, added) for query in together]
+            multiplied = self._multiply([query.counter for query in together], np.stack(restored), room)
+            for query, columns, rows in zip(together, *multiplied, strict=True):
+                yield self._fold(columns, rows, query)
 
-    def _product(self, query: Query) -> NDArray[np.uint64]:
-        """Return the folded ciphertext of one query, (blocks, 2, limbs, N) of coefficients."""
-        server = self._server
-        p = server.parameters
-        self._use([query.counter])
-        prepared = self._prepared.pop(query.counter, None)
-        if prepared is None:
-            return next(self._products([query], Room.of(server, 1)))
-        with self.meter.work("scalar product", p.blocks * p.columns * p.selectors):
-            server.table.add_scalar_products(query.selectors, p.selector_bits, prepared.columns)
+    def _prepared_product(self, query: Query, prepared: Prepared) -> NDArray[np.uint64]:
+        """Return the folded ciphertext of a query that was prepared for, which is used up."""
+        (selectors, _), table = self._server.layout.query_parts, self._server.table
+        with self.meter.counting("scalar product") as products:
+            table.add_scalar_products(query.values[0], selectors.bits, prepared.columns, products)
         return self._fold(prepared.columns, prepared.rows, query)
 
     def _fold(self, columns: NDArray[np.uint64], rows: NDArray[np.uint64], query: Query) -> NDArray[np.uint64]:
         """Return the folded ciphertext, (blocks, 2, limbs, N); columns and rows are used up."""
         p, ring = self._server.parameters, self._server.ring
-        with self.meter.work("add query", p.fold_coefficients):
-            constants = restore(query.folds, ring, p.fold_bits).reshape(p.fold_levels, p.fold.digits, ring.limbs)
-            add_bit_constants(rows, constants, ring)
-        with self.meter.work("fold", p.folds):
+        with self.meter.counting("add query") as added:
+            constants = restore(query.values[1], ring, p.fold_bits, added)
+            add_bit_constants(rows, constants.reshape(p.fold_levels, p.fold.digits, ring.limbs), ring)
+        with self.meter.counting("fold") as folds:
             bits = [Bit(ring, bit, p.fold) for bit in rows]
             folded = []
             for block in range(p.blocks):
@@ -262,16 +222,5 @@ class FoldedSession:
                 for level, bit in enumerate(bits[p.column_levels :]):
                     nodes = bit.fold_slots(nodes, 1 << level)
                 folded.append(nodes[0])
+            folds.add(sum(bit.folds for bit in bits))
             return np.stack(folded)
-
-    def _mask(self, product: NDArray[np.uint64]) -> Masked:
-        server = self._server
-        with self.meter.work("mask", server.parameters.blocks):
-            return mask(server.parameters, server.ring, product, server.middle, self._public_key)
-
-    def _finish(self, product: NDArray[np.uint64]) -> ServerAnswer:
-        server = self._server
-        masked = self._mask(product)
-        with self.meter.work("compress", server.parameters.answers):
-            answer = compress(server.parameters, server.ring, masked, self._keys.ring_switch)
-            return ServerAnswer(encode_answer(server.parameters, answer), masked.share)

@@ -13,6 +13,7 @@ from costmodel.folded_parameters import FoldedParameters
 from protocol.expanded.folded.scalars import add_combinations, scalar_words
 from protocol.expanded.products import Factors, sums_of_products, tiled
 from protocol.expanded.server import check_table
+from protocol.meter import Tally
 from protocol.residue.multiply_accumulate import transform_table
 from protocol.residue.ring import Ring
 from protocol.residue.split_sums import LANES
@@ -27,6 +28,7 @@ class FoldedTable:
     ring : OpenFHE's, of the parameters' degree and limbs
     coefficients : packed coefficients, integers (m, n')
     middle : subtracted from every coefficient, so that what is left is centred; answers are short of it
+    tally : told of every polynomial encoded
 
     Raises
     ------
@@ -35,7 +37,7 @@ class FoldedTable:
     """
 
     def __init__(
-        self, parameters: FoldedParameters, ring: Ring, coefficients: NDArray[np.integer], middle: int
+        self, parameters: FoldedParameters, ring: Ring, coefficients: NDArray[np.integer], middle: int, tally: Tally
     ) -> None:
         p = self.parameters = parameters
         self.ring = ring
@@ -52,7 +54,8 @@ class FoldedTable:
             part = slice(block * p.degree, (block + 1) * p.degree)
             polynomials = self._polynomials(coefficients[first : first + p.selectors * p.slots, part], middle)
             self.coefficients[column] = polynomials.T
-            self._evaluations[:, :, column] = tiled(transform_table(polynomials[None], ring, radix), ring)[:, :, 0]
+            transformed = transform_table(polynomials[None], ring, radix, tally)
+            self._evaluations[:, :, column] = tiled(transformed, ring)[:, :, 0]
 
     def _polynomials(self, rows: NDArray[np.integer], middle: int) -> NDArray[np.int16]:
         """Return a column's polynomials (d1, N) of its rows, those that are missing zero."""
@@ -68,21 +71,29 @@ class FoldedTable:
         """Memory of both forms."""
         return self.coefficients.nbytes + self._evaluations.nbytes
 
-    def products(self, selectors: Factors, out: NDArray[np.uint64] | None = None) -> NDArray[np.uint64]:
+    def products(
+        self, selectors: Factors, out: NDArray[np.uint64] | None = None, tally: Tally | None = None
+    ) -> NDArray[np.uint64]:
         """Return every column's sum of selectors times polynomials.
 
         Parameters
         ----------
         selectors : a group a token, d1 blocks
         out : room for the result, new if left out
+        tally : told of every selector times a polynomial
 
         Returns
         -------
         (tokens, columns, 2, limbs, N) in evaluation form
         """
-        return sums_of_products(self._evaluations, selectors, out)
+        return sums_of_products(self._evaluations, selectors, out, tally)
 
-    def add_scalar_products(self, scalars: list[int], bits: int, columns: NDArray[np.uint64]) -> None:
-        """Add every column's sum of v_j Q/2^bits times polynomials to the b of columns (columns, 2, limbs, N)."""
+    def add_scalar_products(
+        self, scalars: list[int], bits: int, columns: NDArray[np.uint64], tally: Tally | None = None
+    ) -> None:
+        """Add every column's sum of v_j Q/2^bits times polynomials to the b of columns (columns, 2, limbs, N).
+
+        The tally is told of every polynomial times a scalar.
+        """
         words = scalar_words(scalars, bits, self.parameters.element_bound, self.parameters.selectors)
-        add_combinations(self.coefficients, words, bits, self.ring, columns)
+        add_combinations(self.coefficients, words, bits, self.ring, columns, tally)

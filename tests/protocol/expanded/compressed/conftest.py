@@ -12,7 +12,6 @@ pytest.importorskip("openfhe")
 from costmodel.compressed_parameters import CompressedParameters
 from costmodel.compressed_search import choose_parameters
 from costmodel.folded_search import RingChoice
-from protocol.expanded.compressed import messages
 from protocol.expanded.compressed.client import CompressedClient
 from protocol.expanded.compressed.server import CompressedServer
 from tests.protocol.expanded import sides
@@ -23,7 +22,6 @@ class Side(sides.Side):
 
     client_type = CompressedClient
     server_type = CompressedServer
-    messages = messages
 
 
 N2048 = (RingChoice(2048, (53,), 2048),)

@@ -50,7 +50,7 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
         if isinstance(term, Work) and term.operation != OVERHEAD and int(term.count)
     }
     measured = {
-        (meter.party, phase, operation): int(count)
+        (meter.party, phase, operation): count
         for meter in (client, server)
         for (phase, operation), (count, _) in meter.operations.items()
     }

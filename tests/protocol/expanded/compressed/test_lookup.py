@@ -10,10 +10,10 @@ import pytest
 
 from costmodel.compressed_noise import secret_peak
 from protocol.errors import ProtocolError
-from protocol.expanded.compressed.context import generate_secret, largest_value
-from protocol.expanded.compressed.layout import row_bits
-from protocol.expanded.compressed.messages import Query, decode_query, encode_query
+from protocol.expanded.compressed.secrets import keeps_to_the_peak, largest_value
 from protocol.expanded.compressed.selection import hand_down
+from protocol.expanded.context import generate_secret
+from protocol.expanded.messages import decode_query, encode_query
 from protocol.residue.ciphertext import SecretKey, phase
 from protocol.residue.rounding import scale_down
 
@@ -45,16 +45,19 @@ def test_a_batch_opens_to_the_rows(make_side: Callable[[str], Any], name: str) -
 @pytest.mark.parametrize("name", ["blocks that are no power of two", "flooded on two limbs", "one limb"])
 def test_selectors_are_the_row_s_monomial_in_its_block(make_side: Callable[[str], Any], name: str) -> None:
     side = make_side(name)
+    side.connect()
     p = side.parameters
-    ring, limbs = side.server.table_ring, p.table_limbs
+    ring, limbs = side.server.result_ring, p.table_limbs
     secret = SecretKey(ring, side.client.secret.residues[:limbs])
     for row in rows_of(side):
-        selectors = np.moveaxis(side.session.selectors(side.client.query(row)), 1, 0)
+        query = decode_query(side.server.layout.query_parts, side.client.query(row))
+        selectors = np.moveaxis(side.session.selectors(query), 1, 0)
         opened = scale_down(phase(secret, selectors), ring, p.plaintext_modulus)
         wanted = np.zeros((p.blocks, p.degree), dtype=np.uint64)
         block, position = divmod(row, p.gap)
         wanted[block, -position % p.degree] = 1 if position == 0 else p.plaintext_modulus - 1
         np.testing.assert_array_equal(opened, wanted)
+    side.connect()
 
 
 def test_nodes_are_handed_down_for_every_number_of_blocks() -> None:
@@ -87,7 +90,7 @@ def test_nodes_are_handed_down_for_every_number_of_blocks() -> None:
 def test_bits_of_a_row_are_its_number(side: Any) -> None:
     p = side.parameters
     for row in rows_of(side):
-        bits = row_bits(p, row)
+        bits = side.server.layout.row_bits(row)
         place = sum(bit << k for k, bit in enumerate(bits[: p.position_levels]))
         block = sum(bit << k for k, bit in enumerate(bits[p.position_levels :]))
         assert block * p.gap + place == row
@@ -102,8 +105,8 @@ def test_counters_follow_each_other(make_side: Callable[[str], Any]) -> None:
         side.session.answer(query)
     with pytest.raises(ProtocolError, match="counter 0 in place of 1"):
         list(side.session.answer_many([query]))
-    p = side.parameters
-    later = encode_query(p, Query(9, decode_query(p, query).values))
+    parts = side.server.layout.query_parts
+    later = encode_query(parts, decode_query(parts, query)._replace(counter=9))
     with pytest.raises(ProtocolError, match="counter 9 in place of 1"):
         side.session.answer(later)
     fresh = side.client.query(1)
@@ -114,8 +117,8 @@ def test_counters_follow_each_other(make_side: Callable[[str], Any]) -> None:
 def test_secrets_keep_to_the_bound_that_the_flooding_is_sized_for(make_side: Callable[[str], Any]) -> None:
     p = make_side("one block").parameters
     for _ in range(8):
-        secret = generate_secret(p)
-        largest = largest_value(secret.ring, secret.residues) / (p.degree * 2 / 3)
+        secret = generate_secret(p, keeps_to_the_peak)
+        largest = largest_value(secret) / (p.degree * 2 / 3)
         assert 4 < largest <= secret_peak(p.degree)
 
 
@@ -124,17 +127,17 @@ def test_secrets_are_drawn_until_one_keeps_to_the_bound_but_not_for_ever(
 ) -> None:
     p = make_side("one block").parameters
     bound = secret_peak(p.degree) * p.degree * 2 / 3
-    drawn: list[Any] = []
+    drawn: list[SecretKey] = []
 
-    def measured(ring: Any, residues: Any) -> float:
-        drawn.append(residues)
+    def measured(secret: SecretKey) -> float:
+        drawn.append(secret)
         return bound * 1.001 if len(drawn) < 3 else bound
 
-    monkeypatch.setattr("protocol.expanded.compressed.context.largest_value", measured)
-    secret = generate_secret(p)
+    monkeypatch.setattr("protocol.expanded.compressed.secrets.largest_value", measured)
+    secret = generate_secret(p, keeps_to_the_peak)
     assert len(drawn) == 3
-    np.testing.assert_array_equal(secret.residues, drawn[2])
-    assert not np.array_equal(drawn[0], drawn[1])
-    monkeypatch.setattr("protocol.expanded.compressed.context.largest_value", lambda ring, residues: 2 * bound)
+    assert secret is drawn[2]
+    assert not np.array_equal(drawn[0].residues, drawn[1].residues)
+    monkeypatch.setattr("protocol.expanded.compressed.secrets.largest_value", lambda secret: 2 * bound)
     with pytest.raises(RuntimeError, match="64 secrets"):
-        generate_secret(p)
+        generate_secret(p, keeps_to_the_peak)

@@ -19,10 +19,10 @@ from costmodel.compressed_noise import (
 from costmodel.compressed_search import choose_parameters
 from costmodel.expanded import Gadget
 from costmodel.folded_noise import gadget_switch_variance, square_secret_variance
-from protocol.expanded.compressed.layout import row_positions
 from protocol.expanded.compressed.server import CompressedServer
 from protocol.expanded.context import query_ring
 from protocol.expanded.gadget import GadgetKey, generate_key
+from protocol.expanded.messages import decode_query
 from protocol.residue.ciphertext import SecretKey, expand_many, noise, phase
 from protocol.residue.sampling import new_seed
 from tests.protocol.expanded.compressed.conftest import SHAPES, Side, parameters_of
@@ -35,15 +35,13 @@ def log2_ratio(measured: Any, variance: float) -> float:
 
 def used_errors(side: Any, row: int) -> np.ndarray[Any, Any]:
     """Errors over Q of the un-switched answer at the coefficients of the row."""
-    p, ring = side.parameters, side.server.table_ring
-    mask = np.arange(p.row_coefficients, dtype=np.uint64) % np.uint64(p.plaintext_modulus)
-    ciphertext = side.session.masked(side.client.query(row), mask)
-    where = row_positions(p)
+    p, ring = side.parameters, side.server.result_ring
+    masked = side.session.masked(side.client.query(row))
+    where = side.server.layout.row_positions()
     message = np.zeros((p.packed, p.degree), dtype=np.uint64)
-    centred = side.table[row].astype(np.int64) - side.server.middle
-    message[where] = (centred - mask.astype(np.int64)) % p.plaintext_modulus
+    message[where] = (side.table[row].astype(np.int64) - masked.share.astype(np.int64)) % p.plaintext_modulus
     secret = SecretKey(ring, side.client.secret.residues[: p.table_limbs])
-    phases = phase(secret, ring.forward(ciphertext))
+    phases = phase(secret, ring.forward(masked.ciphertexts))
     return noise(ring, phases, message, p.plaintext_modulus)[where] / float(ring.modulus)
 
 
@@ -91,11 +89,12 @@ def test_noise_under_flooding_and_rounding(name: str) -> None:
 def test_noise_of_the_selectors(name: str) -> None:
     """All blocks together have 2 (B - 1) + log2 G - 1 external products' noise, with next to nothing to round."""
     side = Side(replace(parameters_of(name), table_limbs=2, packing_dropped_bits=0))
-    p, ring = side.parameters, side.server.table_ring
+    p, ring = side.parameters, side.server.result_ring
     secret = SecretKey(ring, side.client.secret.residues[: p.table_limbs])
     energies = []
     for row in (0, p.rows // 3, p.rows - 1):
-        nodes = np.moveaxis(side.session.selectors(side.client.query(row)), 1, 0)
+        query = decode_query(side.server.layout.query_parts, side.client.query(row))
+        nodes = np.moveaxis(side.session.selectors(query), 1, 0)
         message = np.zeros((p.blocks, p.degree), dtype=np.uint64)
         block, position = divmod(row, p.gap)
         message[block, -position % p.degree] = 1 if position == 0 else p.plaintext_modulus - 1

@@ -11,7 +11,6 @@ pytest.importorskip("openfhe")
 
 from costmodel.folded_parameters import FoldedParameters
 from costmodel.folded_search import RingChoice, choose_parameters
-from protocol.expanded.folded import messages
 from protocol.expanded.folded.client import FoldedClient
 from protocol.expanded.folded.server import FoldedServer
 from tests.protocol.expanded import sides
@@ -22,7 +21,6 @@ class Side(sides.Side):
 
     client_type = FoldedClient
     server_type = FoldedServer
-    messages = messages
 
 
 N2048 = (RingChoice(2048, (53,), 2048),)

@@ -59,7 +59,7 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
         if isinstance(term, Work) and term.operation not in (OVERHEAD, "encode table") and int(term.count)
     }
     measured = {
-        (meter.party, phase, operation): int(count)
+        (meter.party, phase, operation): count
         for meter in (client, server)
         for (phase, operation), (count, _) in meter.operations.items()
     }

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from costmodel.parameters import Ring
 from protocol.errors import ProtocolError
-from protocol.expanded.folded.layout import row_positions
+from protocol.expanded import context as of_queries
 from protocol.expanded.folded.server import MOST_PREPARED
-from protocol.residue.context import CiphertextWriter
+from protocol.openfhe.context import residue_context
+from protocol.residue.context import CiphertextWriter, read_secret_key
 
 
 def rows_of(side: Any) -> list[int]:
@@ -40,25 +42,37 @@ def test_prepared_queries_open_to_the_rows(side: Any) -> None:
 
 def test_a_batch_opens_to_the_rows(side: Any) -> None:
     rows = [*rows_of(side), 0]
-    answers = side.session.answer_many([side.client.query(row) for row in rows])
+    answers = list(side.session.answer_many([side.client.query(row) for row in rows]))
     for row, answer in zip(rows, answers, strict=True):
         assert side.opens_to(row, side.client.decrypt(answer.body), answer.share)
 
 
 @pytest.mark.parametrize("name", ["slots", "two blocks", "flooded, ring switch", "modulus no power of two"])
-def test_openfhe_decrypts_the_unswitched_answer(make_side: Callable[[str], Any], name: str) -> None:
+def test_openfhe_decrypts_the_unswitched_answer(
+    make_side: Callable[[str], Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     side = make_side(name)
     p = side.parameters
+    asked = Ring(p.degree, p.limb_bits, p.plaintext_modulus)
+    context, keys = residue_context(asked), []
+
+    def read(private_key: Any, ring: Any) -> Any:
+        keys.append(private_key)
+        return read_secret_key(private_key, ring)
+
+    # The client's own key in OpenFHE's form, the first that it reads.
+    monkeypatch.setattr(of_queries, "residue_context", lambda ring: context if ring == asked else residue_context(ring))
+    monkeypatch.setattr(of_queries, "read_secret_key", read)
+    side.connect()
     row = p.rows - 1
     masked = side.session.masked(side.client.query(row))
-    writer = CiphertextWriter(side.client.context, side.client.key_pair.publicKey)
+    writer = CiphertextWriter(context, keys[0])
     opened = []
-    for ciphertext in side.server.ring.forward(masked.ciphertext):
-        plaintext = side.client.context.Decrypt(writer.write(ciphertext), side.client.key_pair.secretKey)
+    for ciphertext in side.server.ring.forward(masked.ciphertexts):
+        plaintext = context.Decrypt(writer.write(ciphertext), keys[0])
         plaintext.SetLength(p.degree)
         opened.append(plaintext.GetCoefPackedValue())
-    block, coefficient = row_positions(p)
-    share = np.array(opened, dtype=np.int64)[block, coefficient] % p.plaintext_modulus
+    share = np.array(opened, dtype=np.int64)[side.server.layout.row_positions()] % p.plaintext_modulus
     assert side.opens_to(row, share.astype(np.uint64), masked.share)
 
 

@@ -22,7 +22,6 @@ from costmodel.folded_parameters import FoldedParameters
 from costmodel.folded_search import choose_parameters
 from protocol.expanded.context import query_ring
 from protocol.expanded.expansion import expand, expansion_exponents, leaf_positions
-from protocol.expanded.folded.layout import row_positions
 from protocol.expanded.gadget import GadgetKey, external_products, gadget_elements, generate_key
 from protocol.expanded.products import Factors
 from protocol.residue.ciphertext import SecretKey, expand_many, noise, phase
@@ -37,12 +36,12 @@ def used_errors(side: Any, row: int) -> np.ndarray[Any, Any]:
     """Errors over Q of the un-switched answer at the coefficients of the row."""
     p, ring = side.parameters, side.server.ring
     masked = side.session.masked(side.client.query(row))
-    block, coefficient = row_positions(p)
+    block, coefficient = side.server.layout.row_positions()
     message = np.zeros((p.blocks, p.degree), dtype=np.uint64)
     message[block, coefficient] = (
         side.table[row].astype(np.int64) - masked.share.astype(np.int64)
     ) % p.plaintext_modulus
-    phases = phase(side.client.secret, ring.forward(masked.ciphertext))
+    phases = phase(side.client.secret, ring.forward(masked.ciphertexts))
     return noise(ring, phases, message, p.plaintext_modulus)[block, coefficient] / float(ring.modulus)
 
 
