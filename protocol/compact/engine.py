@@ -13,15 +13,11 @@ import numpy as np
 
 from costmodel.parameters import Configuration
 from protocol.compact.client import ResidueClient
-from protocol.compact.plan import Plan
 from protocol.compact.server import ResidueServer
-from protocol.compact.session import ResidueSession
 from protocol.engine import Engine, Progress
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from quantize.packing import UnsignedArray
-
-__all__ = ["ENGINE", "Plan", "ResidueClient", "ResidueServer", "ResidueSession", "warm_up"]
 
 
 @lru_cache(maxsize=64)

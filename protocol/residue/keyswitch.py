@@ -119,20 +119,6 @@ def generate_key(
     return ring.add(ring.subtract(noise, secret.multiply(a)), _gadget_multiples(ring, source, gadget))
 
 
-def key_noise(
-    secret: SecretKey,
-    source: NDArray[np.uint64],
-    gadget: Gadget,
-    b: NDArray[np.uint64],
-    a: NDArray[np.uint64],
-) -> NDArray[np.float64]:
-    """Return the noise b + a*s - g*s' of a key's rows, (rows, N), centred modulo Q: what a test of a key looks at."""
-    ring = secret.ring
-    phases = ring.add(b, secret.multiply(a))
-    errors = ring.subtract(phases, _gadget_multiples(ring, source, gadget))
-    return ring.to_integers(ring.inverse(errors)).astype(np.float64)
-
-
 def apply_automorphism(polynomials: NDArray[np.uint64], exponent: int) -> NDArray[np.uint64]:
     """Return f(X^g) of polynomials (..., N) in evaluation form.
 

@@ -22,9 +22,9 @@ from protocol.errors import ProtocolError
 from protocol.meter import Meter
 from protocol.openfhe.parties import OpenFHEClient
 from protocol.openfhe.slots import SlotPlan
-from protocol.residue.openfhe_keys import automorphism_key_noise
 from protocol.residue.ring import Ring as ResidueRing
 from protocol.seeds import SeedRecord
+from tests.protocol.residue.bridge import automorphism_key_noise
 from tests.protocol.test_lookup import FREE, Served
 from validate.compare import compare
 

@@ -24,7 +24,7 @@ from costmodel.wire import METADATA_BYTES
 from fastquery.queries import DoesNotDecrypt, query
 from protocol.channel import Channel
 from protocol.client import look_up
-from protocol.compact.engine import ResidueClient
+from protocol.compact.client import ResidueClient
 from protocol.errors import ProtocolError
 from protocol.frames import HEADER, MAX_BODY_BYTES, Kind, encode_frame
 from protocol.meter import Meter

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from protocol.channel import Channel
-from protocol.compact.engine import ResidueClient
+from protocol.compact.client import ResidueClient
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.meter import Meter

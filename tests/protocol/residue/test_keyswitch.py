@@ -12,6 +12,7 @@ from protocol.residue.keyswitch import Gadget
 from protocol.residue.ring import Ring
 from protocol.residue.rounding import scale_down, scale_up
 from protocol.residue.sampling import new_seed
+from tests.protocol.residue.bridge import key_noise
 from tests.protocol.residue.packing import switch_variance
 
 # digits that divide the limb, digits that do not, narrow ones, and dropped bits
@@ -52,7 +53,7 @@ def test_extreme_coefficients_are_decomposed_exactly(make_ring: Callable[..., Ri
         rows = gadget.rows(ring)
         a = expand_many(ring, new_seed(), "key", len(rows))
         noisy = keyswitch.generate_key(new, old.residues, gadget, a)
-        errors = keyswitch.key_noise(new, old.residues, gadget, noisy, a).astype(np.int64)
+        errors = key_noise(new, old.residues, gadget, noisy, a).astype(np.int64)
         b = ring.subtract(noisy, ring.forward(ring.from_signed(errors)))
         keys = keyswitch.SwitchingKeys(ring, [gadget], [b], [a])
         half = 1 << (width - 1)
@@ -105,7 +106,7 @@ def test_key_noise_is_of_the_full_width(make_ring: Callable[..., Ring]) -> None:
     assert (keys.tables.factors[:, 1] == a).all()
     for rows, exponent, width in ((slice(0, 6), 3, 18), (slice(6, 10), 5, 27)):
         source = keyswitch.apply_automorphism(secret.residues, exponent)
-        errors = keyswitch.key_noise(secret, source, Gadget(width), keys.b[rows], a[rows])
+        errors = key_noise(secret, source, Gadget(width), keys.b[rows], a[rows])
         assert abs(np.log2(errors.std() / 3.19)) < 0.08
         assert np.abs(errors).max() < 3.19 * 10
 

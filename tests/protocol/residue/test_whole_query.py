@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from protocol.residue import packlwes, switch
 from protocol.residue.bits import pack_bits, unpack_bits
 from protocol.residue.ciphertext import encrypt_seeded, encrypt_zero, expand_many, noise, phase
-from protocol.residue.context import CiphertextWriter, read_public_key
 from protocol.residue.inner_product import convolution_order, inner_products
 from protocol.residue.keyswitch import Gadget, SwitchingKeys, automorphism_keys
 from protocol.residue.multiply_accumulate import Query, multiply_accumulate, transform_table
 from protocol.residue.rounding import scale_down
 from protocol.residue.sampling import new_seed
-from tests.protocol.residue import packing
+from tests.protocol.residue import bridge, packing
 
 ROWS, COLUMNS, DROPPED_BITS, BITS_A, BITS_B = 5000, 300, 18, 27, 22
 GADGET = Gadget(17, 18)
@@ -111,8 +110,8 @@ def test_one_shot(setting: Setting) -> None:
 
 def test_openfhe_decrypts_the_answer(setting: Setting) -> None:
     side, ring = setting.side, setting.side.ring
-    zero = encrypt_zero(ring, read_public_key(side.keys.publicKey, ring))
-    written = CiphertextWriter(side.context, side.keys.publicKey).write(ring.add(answer(setting)[0], zero))
+    zero = encrypt_zero(ring, bridge.read_pair(side.keys.publicKey, ring))
+    written = bridge.CiphertextWriter(side.context, side.keys.publicKey).write(ring.add(answer(setting)[0], zero))
     plaintext = side.context.Decrypt(side.keys.secretKey, written)
     plaintext.SetLength(ring.ring_degree)
     values = np.mod(plaintext.GetCoefPackedValue(), side.plaintext_modulus)

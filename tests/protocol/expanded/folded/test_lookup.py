@@ -13,7 +13,8 @@ from protocol.errors import ProtocolError
 from protocol.expanded import context as of_queries
 from protocol.expanded.folded.server import MOST_PREPARED
 from protocol.openfhe.context import residue_context
-from protocol.residue.context import CiphertextWriter, read_secret_key
+from protocol.residue.context import read_secret_key
+from tests.protocol.residue.bridge import CiphertextWriter
 
 
 def rows_of(side: Any) -> list[int]:
