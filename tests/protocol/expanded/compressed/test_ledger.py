@@ -33,11 +33,13 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
     side.client = CompressedClient(side.parameters, meter=client)
     keys = side.client.keys()
     session = side.server.open(keys, server)
+    errors = []
     sent = {"query": 0, "answer": 0, "keys": len(keys) + FRAME_HEADER_BYTES}
     server.phase = client.phase = "online"
     queries = [side.client.query(token) for token in tokens]
     for token, query, answer in zip(tokens, queries, session.answer_many(queries), strict=True):
         assert side.opens_to(token, side.client.decrypt(answer.body), answer.share)
+        errors.append(side.client.relative_errors(answer.body))
         sent["query"] += len(query) + FRAME_HEADER_BYTES
         sent["answer"] += len(answer.body) + FRAME_HEADER_BYTES
     ledger = compressed.terms(grid)
@@ -55,4 +57,4 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
         for (phase, operation), (count, _) in meter.operations.items()
     }
     assert measured == predicted
-    assert np.isfinite(float(compressed.noise(grid)))
+    assert 0.5 * np.log2(np.mean(np.square(errors)) / float(compressed.noise(grid))) == pytest.approx(0, abs=0.5)

@@ -37,6 +37,7 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
     side.client = FoldedClient(side.parameters, meter=client)
     keys = side.client.keys()
     session = side.server.open(keys, server)
+    errors = []
     sent = {"query": 0, "answer": 0, "keys": len(keys) + FRAME_HEADER_BYTES}
     if prepared:
         server.phase = "offline"
@@ -47,6 +48,7 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
         query = side.client.query(token)
         answer = session.answer(query)
         assert side.opens_to(token, side.client.decrypt(answer.body), answer.share)
+        errors.append(side.client.relative_errors(answer.body))
         sent["query"] += len(query) + FRAME_HEADER_BYTES
         sent["answer"] += len(answer.body) + FRAME_HEADER_BYTES
     ledger = folded.terms(grid)
@@ -66,4 +68,4 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
     assert measured == predicted
     encoded = side.server.meter.operations["setup", "encode table"][0]
     assert encoded == next(term.count for term in ledger if isinstance(term, Work) and term.operation == "encode table")
-    assert np.isfinite(float(folded.noise(grid)))
+    assert 0.5 * np.log2(np.mean(np.square(errors)) / float(folded.noise(grid))) == pytest.approx(0, abs=0.5)
