@@ -18,7 +18,7 @@ from protocol.engine import Engine, Progress
 from protocol.layout import Layout
 from protocol.meter import Meter
 from protocol.openfhe.automorphism_keys import AutomorphismKeys
-from protocol.openfhe.parties import IntArray, check_executed, client_of
+from protocol.openfhe.parties import IntArray, check_executed, client_of, server_of
 from protocol.openfhe.products import TilePlan, TileServer, TileSession
 from protocol.openfhe.ring import OpenFHERing
 from protocol.randomness import sample_uniform
@@ -69,15 +69,16 @@ class PackedPlan(TilePlan):
 class PackedServer(TileServer):
     """The server whose products are packed."""
 
+    plan: PackedPlan
+
     def __init__(
         self,
+        plan: PackedPlan,
         configuration: Configuration,
         coefficients: UnsignedArray,
         meter: Meter,
         progress: Progress,
-        allow_insecure: bool,
     ) -> None:
-        self.plan = plan = PackedPlan(configuration, allow_insecure)
         super().__init__(plan, configuration, coefficients, meter, progress)
         degree = plan.layout.degree
         monomials = np.eye(1, degree, dtype=np.int64)[0]
@@ -153,4 +154,4 @@ class PackedSession(TileSession):
         return mask, share
 
 
-ENGINE = Engine(PackedServer, client_of(PackedPlan))
+ENGINE = Engine(server_of(PackedPlan, PackedServer), client_of(PackedPlan))

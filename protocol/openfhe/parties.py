@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
-from protocol.engine import NOTHING, Shape, Shapes, Shares, root_mean_square_bits
+from protocol.engine import NOTHING, Progress, Shape, Shapes, Shares, root_mean_square_bits
 from protocol.meter import Meter
 from protocol.openfhe.ring import OpenFHERing
 from protocol.openfhe_library import check_process
 from protocol.randomness import sample_uniform
 from protocol.seeds import SeedRecord
+from quantize.packing import UnsignedArray
 
 if TYPE_CHECKING:
     from protocol.openfhe.automorphism_keys import AutomorphismKeys
@@ -200,6 +201,28 @@ def client_of(
         return OpenFHEClient(plan(configuration, allow_insecure), tokens, meter)
 
     return client
+
+
+Plan = TypeVar("Plan", bound=OpenFHEPlan)
+Server = TypeVar("Server")
+
+
+def server_of(
+    plan: Callable[[Configuration, bool], Plan],
+    server: Callable[[Plan, Configuration, UnsignedArray, Meter, Progress], Server],
+) -> Callable[[Configuration, UnsignedArray, Meter, Progress, bool], Server]:
+    """How the server of an engine is made: from a plan, and the table that it encodes."""
+
+    def made(
+        configuration: Configuration,
+        coefficients: UnsignedArray,
+        meter: Meter,
+        progress: Progress,
+        allow_insecure: bool,
+    ) -> Server:
+        return server(plan(configuration, allow_insecure), configuration, coefficients, meter, progress)
+
+    return made
 
 
 class OpenFHESession(ABC):

@@ -10,7 +10,7 @@ from protocol.elements import middle_element
 from protocol.engine import Engine, Progress
 from protocol.layout import Layout
 from protocol.meter import Meter
-from protocol.openfhe.parties import IntArray, OpenFHEPlan, OpenFHESession, check_executed, client_of
+from protocol.openfhe.parties import IntArray, OpenFHEPlan, OpenFHESession, check_executed, client_of, server_of
 from protocol.openfhe.ring import OpenFHERing
 from quantize.packing import UnsignedArray
 
@@ -53,6 +53,7 @@ class TileServer:
         progress: Progress,
     ) -> None:
         layout = plan.layout
+        self.plan = plan
         self.middle = middle_element(configuration.packing.field_moduli)
         self.polynomials: list[list[Any]] = []
         with meter.work("encode table"):
@@ -66,6 +67,10 @@ class TileServer:
                     encoded.add()
                 self.polynomials.append(column)
             progress("encoding table", output + 1, layout.outputs)
+
+    def session(self, tokens: int, meter: Meter) -> TileSession:
+        """Kernels for one client that looks so many rows up together."""
+        return TileSession(self, self.plan, tokens, meter)
 
     def _arranged(self, tile: IntArray) -> IntArray:
         """A tile as it is encoded."""
@@ -105,23 +110,4 @@ class ProductPlan(TilePlan):
         return self.layout.used(answer)
 
 
-class OpenFHEServer(TileServer):
-    """The server of unpacked products."""
-
-    def __init__(
-        self,
-        configuration: Configuration,
-        coefficients: UnsignedArray,
-        meter: Meter,
-        progress: Progress,
-        allow_insecure: bool,
-    ) -> None:
-        self.plan = ProductPlan(configuration, allow_insecure)
-        super().__init__(self.plan, configuration, coefficients, meter, progress)
-
-    def session(self, tokens: int, meter: Meter) -> TileSession:
-        """Kernels for one client that looks so many rows up together."""
-        return TileSession(self, self.plan, tokens, meter)
-
-
-ENGINE = Engine(OpenFHEServer, client_of(ProductPlan))
+ENGINE = Engine(server_of(ProductPlan, TileServer), client_of(ProductPlan))

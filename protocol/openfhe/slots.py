@@ -23,7 +23,7 @@ from costmodel.slots import check_slots, rotation_path, rotation_steps
 from protocol.engine import Engine, Progress
 from protocol.meter import Meter
 from protocol.openfhe.automorphism_keys import AutomorphismKeys
-from protocol.openfhe.parties import IntArray, OpenFHEPlan, OpenFHESession, check_executed, client_of
+from protocol.openfhe.parties import IntArray, OpenFHEPlan, OpenFHESession, check_executed, client_of, server_of
 from protocol.openfhe.ring import OpenFHERing
 from quantize.packing import UnsignedArray
 
@@ -110,16 +110,12 @@ class SlotPlan(OpenFHEPlan):
 class SlotServer:
     """The server's kernels with the table's diagonals encoded in them."""
 
+    middle = 0
+
     def __init__(
-        self,
-        configuration: Configuration,
-        coefficients: UnsignedArray,
-        meter: Meter,
-        progress: Progress,
-        allow_insecure: bool,
+        self, plan: SlotPlan, _: Configuration, coefficients: UnsignedArray, meter: Meter, progress: Progress
     ) -> None:
-        self.plan = plan = SlotPlan(configuration, allow_insecure)
-        self.middle = 0
+        self.plan = plan
         layout = plan.slots
         self.diagonals: list[list[list[Any]]] = []  # by query ciphertext, answer and rotation
         for block in range(layout.inputs):
@@ -178,4 +174,4 @@ class SlotSession(OpenFHESession):
             return self._plan.ring.context.EvalAutomorphism(ciphertext, exponent, self._keys[exponent])
 
 
-ENGINE = Engine(SlotServer, client_of(SlotPlan))
+ENGINE = Engine(server_of(SlotPlan, SlotServer), client_of(SlotPlan))

@@ -18,7 +18,7 @@ from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.meter import Meter
 from protocol.openfhe.context import generate_context
-from protocol.openfhe.products import OpenFHEServer, ProductPlan
+from protocol.openfhe.products import ENGINE, ProductPlan
 from protocol.parameters_message import decode_parameters, encode_parameters
 from protocol.seeds import SeedRecord
 from quantize.quantizers import quantize_table
@@ -31,7 +31,7 @@ from tests.protocol.parties import FLOODED, REFERENCE, Parties, own
 def test_the_reference_engine_refuses_what_it_does_not_do() -> None:
     flooded = REFERENCE.updated(flooding_bits=40)
     with pytest.raises(ValueError, match="floods nothing"):
-        OpenFHEServer(flooded, np.zeros((2100, 3), dtype=np.uint16), Meter("server"), lambda *_: None, False)
+        ENGINE.server(flooded, np.zeros((2100, 3), dtype=np.uint16), Meter("server"), lambda *_: None, False)
     with pytest.raises(ValueError, match="floods nothing"):
         ProductPlan(flooded, False)
     with pytest.raises(ValueError, match=r"ring\.secret"):
