@@ -29,17 +29,17 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self.count = Fraction(0)
+        self.count: int | Fraction = 0
 
     def add(self, done: int | Fraction = 1, parts: int = 1) -> None:
         """Count operations, or parts of them where ``parts`` make one: limbs of a product, say."""
-        self.count += Fraction(done) / parts
+        self.count += done if parts == 1 else Fraction(done, parts)
 
 
 class Done(NamedTuple):
     """Repetitions of an operation and the CPU seconds that they took."""
 
-    times: Fraction
+    times: int | Fraction
     seconds: float
 
 
@@ -88,11 +88,11 @@ class Meter:
             yield
         finally:
             uncovered = self.clock() - start - (self._seconds(phase) - before)
-            self._enter(phase, OVERHEAD, Fraction(1), max(0.0, uncovered))
+            self._enter(phase, OVERHEAD, 1, max(0.0, uncovered))
             self.phase = previous
 
-    def _enter(self, phase: Phase, operation: str, count: Fraction, seconds: float) -> None:
-        before = self.operations.get((phase, operation), Done(Fraction(0), 0.0))
+    def _enter(self, phase: Phase, operation: str, count: int | Fraction, seconds: float) -> None:
+        before = self.operations.get((phase, operation), Done(0, 0.0))
         self.operations[phase, operation] = Done(before.times + count, before.seconds + seconds)
 
     def _seconds(self, phase: Phase) -> float:
