@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from costmodel.folded_noise import failure, flooding_distance, folded_noise
 from costmodel.folded_parameters import FoldedParameters
 from costmodel.folded_search import choose_parameters, least_security_bits
+from protocol.expanded.folded.client import FoldedClient
+from protocol.expanded.folded.server import FoldedServer
 from protocol.expanded.server import ServerAnswer
-from protocol.folded.client import FoldedClient
-from protocol.folded.server import FoldedServer
 from protocol.meter import Meter
 
 
@@ -84,7 +84,7 @@ def run(
         check(answer, token)
     tokens = rng.integers(0, rows, batch).tolist()
     bodies = [client.query(token) for token in tokens]
-    together, batch_s = timed(lambda: session.answer_many(bodies))
+    together, batch_s = timed(lambda: list(session.answer_many(bodies)))
     for answer, token in zip(together, tokens, strict=True):
         check(answer, token)
     variance = folded_noise(p, float(np.mean(np.square(table[:: max(1, rows // 1000)].astype(np.float64))))).total

@@ -15,7 +15,9 @@ import numpy as np
 
 from costmodel.parameters import Configuration, Table
 from costmodel.systems import executed
-from protocol.engines.residue import ResidueClient, ResidueServer, warm_up
+from protocol.compact.client import ResidueClient
+from protocol.compact.engine import warm_up
+from protocol.compact.server import ResidueServer
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from quantize.quantizers import quantize_table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,7 +37,14 @@ class Design(ABC):
     """The formulas of one way to look rows up; every method takes a grid and returns arrays that broadcast with it.
 
     No method has a default: a design that forgets one would promise more than it keeps.
+
+    Attributes
+    ----------
+    name
+        By which an engine that executes it is found; empty for a design that is priced alone.
     """
+
+    name: ClassVar[str] = ""
 
     @abstractmethod
     def ledger(self, grid: Grid) -> tuple[Term, ...]:

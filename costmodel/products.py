@@ -108,6 +108,8 @@ def product_noise(grid: Grid, counts: Product) -> Number:
 class ProductDesign(Design):
     """The product executed on whole ciphertexts; nothing floods."""
 
+    name = "openfhe products"
+
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         return product_terms(grid, product(grid))

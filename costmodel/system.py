@@ -164,11 +164,15 @@ class System(ABC):
         Raises
         ------
         ValueError
-            If an option means nothing to the system on the grid's engine.
+            If an option means nothing to the system on the grid's engine, or goes with no preparation.
         """
         self._check_options(grid.options, grid.engine)
         base = self.base_design(grid)
-        return Delphi(base) if "delphi" in grid.options else base
+        if "delphi" not in grid.options:
+            return base
+        if grid.prepared:
+            raise ValueError("prepared is True; with option delphi the whole product is offline already")
+        return Delphi(base)
 
     def default_engine(self, wishes: Wishes) -> str:
         """The engine where none is named: the published library's, or the first that executes."""
@@ -221,8 +225,6 @@ class System(ABC):
 
     def _executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
         """The configuration that an engine executes, flooded by default where a named q has room for it."""
-        if "delphi" in wishes.options and wishes.prepared:
-            raise ValueError("prepared is True; with option delphi the whole product is offline already")
         try:
             found = self.executed(table, wishes, engine)
         except ValueError:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from protocol.engines.base import ServerSession, Shares
+from protocol.engine import ServerSession, Shares
 from protocol.errors import ProtocolError
 
 HELD_FOR_A_BYTE = 3
@@ -82,16 +82,16 @@ class AdmittedSession:
         self._turns = turns
 
     def accept_keys(self, frames: Sequence[bytes]) -> None:
-        """See :class:`protocol.engines.base.ServerSession`."""
+        """See :class:`protocol.engine.ServerSession`."""
         with self._turns:
             self._session.accept_keys(frames)
 
     def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
-        """See :class:`protocol.engines.base.ServerSession`."""
+        """See :class:`protocol.engine.ServerSession`."""
         return self._in_turns(self._session.prepare(frames))
 
     def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
-        """See :class:`protocol.engines.base.ServerSession`."""
+        """See :class:`protocol.engine.ServerSession`."""
         return self._in_turns(self._session.answer(frames, shares))
 
     def _in_turns(self, frames: Iterator[bytes]) -> Iterator[bytes]:

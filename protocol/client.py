@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
-from protocol.aligning import ChannelShares
+from protocol.alignment.session import ChannelShares
 from protocol.channel import Channel
-from protocol.engines.base import Shares
+from protocol.engine import Shares
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.jobs import emit, peak_memory_bytes, read_job

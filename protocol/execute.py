@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from costmodel.ledger import frame
 from costmodel.link import Link
+from costmodel.openfhe.contexts import check_limbs
 from costmodel.parameters import Configuration
-from protocol.aligning import ChannelShares
-from protocol.engines.base import Shares
+from protocol.alignment.session import ChannelShares
+from protocol.engine import Shares
 from protocol.errors import ProtocolError
-from protocol.openfhe_context import check_ring
 from protocol.openfhe_library import load_openfhe
 from protocol.relay import shaped
 from protocol.seeds import default_record
@@ -89,7 +89,7 @@ def execute(
     ProtocolError
         If a party fails; the message says which and why.
     """
-    check_ring(configuration.ring)
+    check_limbs(configuration.ring)
     load_openfhe()
     with tempfile.TemporaryDirectory(prefix="fastquery-") as folder:
         paths = {party: Path(folder, f"{party}.npy") for party in ("client", "server")}

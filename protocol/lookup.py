@@ -29,11 +29,11 @@ import numpy as np
 
 from costmodel.parameters import Configuration
 from protocol.admission import Admission, unlimited
-from protocol.aligning import Aligner, ChannelShares, aligning_bytes, alignment_of
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
+from protocol.alignment.session import Aligner, ChannelShares, aligning_bytes, alignment_of
 from protocol.channel import Channel
-from protocol.engines.base import ClientEngine, Progress, ServerEngine, ServerSession, Shape, Shapes, Shares
-from protocol.engines.choose import client_engine, server_engine
+from protocol.engine import ClientEngine, Progress, ServerSession, Shape, Shapes, Shares
+from protocol.engines import engine_of
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.meter import Meter
@@ -90,7 +90,8 @@ class LookupServer:
         self._parameters = encode_parameters(configuration, table.public)
         if configuration.align_bits:
             Fields.covering(table.public.field_moduli, configuration.ring.plaintext_modulus)
-        self._engine: ServerEngine = server_engine(configuration, table.coefficients, meter, progress, allow_insecure)
+        engine = engine_of(configuration)
+        self._engine = engine.server(configuration, table.coefficients, meter, progress, allow_insecure)
 
     def session(self, channel: Channel, meter: Meter) -> Shares | ChannelShares:
         """Serve one client; the server's shares, (tokens, n') modulo t or, aligned, (tokens, n) modulo 2^L.
@@ -186,7 +187,7 @@ class ClientSession:
                     raise ValueError(f"{tokens} one-hot rows of {public.rows} entries; at most {MAX_ENTRIES} are made")
                 if accept is not None:
                     accept(asked)
-                engine = client_engine(configuration, tokens, meter, allow_insecure, seeds)
+                engine = engine_of(configuration).client(configuration, tokens, meter, allow_insecure, seeds)
                 _check_sizes(engine.shapes)
             except ValueError as error:
                 raise ProtocolError(f"server's parameters are refused: {error}") from None

@@ -6,12 +6,41 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 from costmodel.ledger import Party, Phase
 
 OVERHEAD = "session overhead"
 """Work entry for a party's CPU seconds of a phase that no metered operation covers."""
+
+
+class Tally:
+    """How often an operation was done, counted by the loop or the kernel that does it.
+
+    Examples
+    --------
+    >>> tally = Tally()
+    >>> tally.add()
+    >>> for limb in range(3):
+    ...     tally.add(5, parts=3)
+    >>> int(tally.count)
+    6
+    """
+
+    def __init__(self) -> None:
+        self.count: int | Fraction = 0
+
+    def add(self, done: int | Fraction = 1, parts: int = 1) -> None:
+        """Count operations, or parts of them where ``parts`` make one: limbs of a product, say."""
+        self.count += done if parts == 1 else Fraction(done, parts)
+
+
+class Done(NamedTuple):
+    """Repetitions of an operation and the CPU seconds that they took."""
+
+    times: int | Fraction
+    seconds: float
 
 
 @dataclass
@@ -25,7 +54,7 @@ class Meter:
     phase: Phase = "setup"
     clock: Callable[[], float] = time.process_time
     transfers: dict[tuple[Phase, str], list[int]] = field(default_factory=dict)
-    operations: dict[tuple[Phase, str], list[float]] = field(default_factory=dict)
+    operations: dict[tuple[Phase, str], Done] = field(default_factory=dict)
 
     def sent(self, item: str, size_bytes: int) -> None:
         """Count one frame that has left through the socket."""
@@ -34,15 +63,20 @@ class Meter:
         entry[1] += size_bytes
 
     @contextmanager
-    def work(self, operation: str, count: int = 1) -> Iterator[None]:
-        """Time ``count`` repetitions of an operation in CPU seconds."""
-        entry = self.operations.setdefault((self.phase, operation), [0, 0.0])
-        start = self.clock()
-        try:
+    def work(self, operation: str) -> Iterator[None]:
+        """Time one repetition of an operation in CPU seconds."""
+        with self.counting(operation) as tally:
             yield
+            tally.add()
+
+    @contextmanager
+    def counting(self, operation: str) -> Iterator[Tally]:
+        """Time as many repetitions of an operation as the tally is told of, in CPU seconds."""
+        phase, tally, start = self.phase, Tally(), self.clock()
+        try:
+            yield tally
         finally:
-            entry[0] += count
-            entry[1] += self.clock() - start
+            self._enter(phase, operation, tally.count, self.clock() - start)
 
     @contextmanager
     def phase_of(self, phase: Phase) -> Iterator[None]:
@@ -54,13 +88,15 @@ class Meter:
             yield
         finally:
             uncovered = self.clock() - start - (self._seconds(phase) - before)
-            entry = self.operations.setdefault((phase, OVERHEAD), [0, 0.0])
-            entry[0] += 1
-            entry[1] += max(0.0, uncovered)
+            self._enter(phase, OVERHEAD, 1, max(0.0, uncovered))
             self.phase = previous
 
+    def _enter(self, phase: Phase, operation: str, count: int | Fraction, seconds: float) -> None:
+        before = self.operations.get((phase, operation), Done(0, 0.0))
+        self.operations[phase, operation] = Done(before.times + count, before.seconds + seconds)
+
     def _seconds(self, phase: Phase) -> float:
-        return sum(seconds for (at, _), (_, seconds) in self.operations.items() if at == phase)
+        return sum(done.seconds for (at, _), done in self.operations.items() if at == phase)
 
     def rows(self) -> list[dict[str, Any]]:
         """Ledger rows of everything counted."""
@@ -69,7 +105,14 @@ class Meter:
             for (phase, item), (count, size) in self.transfers.items()
         ]
         work = [
-            {"kind": "work", "phase": phase, "party": self.party, "item": item, "count": int(count), "seconds": seconds}
-            for (phase, item), (count, seconds) in self.operations.items()
+            {
+                "kind": "work",
+                "phase": phase,
+                "party": self.party,
+                "item": item,
+                "count": int(done.times) if done.times.denominator == 1 else float(done.times),
+                "seconds": done.seconds,
+            }
+            for (phase, item), done in self.operations.items()
         ]
         return transfers + work

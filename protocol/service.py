@@ -31,9 +31,9 @@ import numpy as np
 
 from costmodel.wire import HELLO_BYTES
 from protocol.admission import Admission
-from protocol.aligning import ChannelShares
+from protocol.alignment.session import ChannelShares
 from protocol.channel import Channel
-from protocol.engines.base import Shares
+from protocol.engine import Shares
 from protocol.errors import ProtocolError
 from protocol.frames import HEADER, MAGIC, VERSION, Kind, decode_header, encode_frame
 from protocol.lookup import LookupServer

@@ -31,10 +31,10 @@ from costmodel.ledger import COLUMNS, totals
 from costmodel.machine import Machine, default_machine, machine_toml
 from costmodel.parameters import Configuration
 from protocol.elements import element_spread
-from protocol.engines.openfhe_parties import NOISE_SAMPLE_ANSWERS
 from protocol.errors import ProtocolError
 from protocol.execute import channel_differences
 from protocol.layout import Layout
+from protocol.openfhe.parties import NOISE_SAMPLE_ANSWERS
 from protocol.server import load_table
 from validate.calibration import Observation, calibrated, observations
 from validate.compare import compare

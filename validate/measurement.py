@@ -27,7 +27,7 @@ from costmodel.link import PRESETS, Link
 from costmodel.parameters import Configuration
 from protocol.errors import ProtocolError
 from protocol.execute import Execution, latency_s
-from protocol.openfhe_context import check_ring
+from protocol.openfhe.context import check_ring
 from protocol.relay import shaped
 
 IDEAL_QUANTILE = 0.1

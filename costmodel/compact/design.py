@@ -14,6 +14,8 @@ from costmodel.noise import log2_flooding_distance
 class CompactDesign(Design):
     """FastQuery's, Cheetah's and BumbleBee's products executed on residues, in this project's own format."""
 
+    name = "compact"
+
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         return ledger.terms(grid)

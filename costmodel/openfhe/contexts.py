@@ -12,8 +12,8 @@ LARGEST_PLAINTEXT = 2**LARGEST_PLAINTEXT_BITS
 """OpenFHE 1.6.1 encodes coefficients of at most 32 bits."""
 
 
-def check_made(ring: Ring) -> None:
-    """Refuse a ring that OpenFHE does not make, or that nothing here draws noise and secrets for.
+def check_limbs(ring: Ring) -> None:
+    """Refuse limbs that OpenFHE does not make.
 
     Raises
     ------
@@ -29,6 +29,17 @@ def check_made(ring: Ring) -> None:
         )
     if len(ring.limb_bits) > MOST_LIMBS:
         raise ValueError(f"ring.q has {len(ring.limb_bits)} limbs; a lookup needs at most {MOST_LIMBS}")
+
+
+def check_made(ring: Ring) -> None:
+    """Refuse a ring that OpenFHE does not make, or that nothing here draws noise and secrets for.
+
+    Raises
+    ------
+    ValueError
+        Naming field, value and bound.
+    """
+    check_limbs(ring)
     if ring.sigma != SIGMA:
         raise ValueError(f"ring.sigma is {ring.sigma}; noise of {SIGMA} is drawn")
     if ring.secret != "ternary":

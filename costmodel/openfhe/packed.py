@@ -93,6 +93,8 @@ def noise(grid: Grid) -> Number:
 class PackedDesign(Design):
     """One column a polynomial and PackLWEs, through OpenFHE's API alone."""
 
+    name = "openfhe packed"
+
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         return terms(grid)

@@ -170,6 +170,8 @@ def _variances(grid: Grid, plan: Slots) -> tuple[Number, Number]:
 class SlotsDesign(Design):
     """CrypTFlow2's product executed through OpenFHE's API alone."""
 
+    name = "openfhe slots"
+
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         return terms(grid)

@@ -17,6 +17,8 @@ from costmodel.systems.fastquery import PAPER_WIDTHS
 
 
 class CompressedDesign(Design):
+    name = "compressed"
+
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         return compressed.terms(grid)
 

@@ -17,6 +17,8 @@ FOLDED_WIDTHS = (4, 3)
 
 
 class FoldedDesign(Design):
+    name = "folded"
+
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         return folded.terms(grid)
 

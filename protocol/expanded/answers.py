@@ -1,31 +1,70 @@
-"""From a ciphertext of the row to an answer: mask and flooding, ring switch, fewer bits."""
+"""From the ciphertexts of a row to an answer: mask, re-randomisation, flooding, ring switch, fewer bits."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded
 from protocol.expanded.gadget import GadgetKey
+from protocol.expanded.layout import ExpandedLayout
 from protocol.expanded.messages import Answer
+from protocol.randomness import sample_uniform
+from protocol.residue.ciphertext import encrypt_zero
 from protocol.residue.flooding import flooding
 from protocol.residue.ring import Ring
 from protocol.residue.rounding import drop_limbs, scale_up
 from protocol.residue.switch import switch_modulus
 
-Positions = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+class Masked(NamedTuple):
+    """Ciphertexts (count, 2, limbs, N) of coefficients, and the server's share of the row, (n',)."""
+
+    ciphertexts: NDArray[np.uint64]
+    share: NDArray[np.uint64]
 
 
-def subtract_mask(
-    parameters: Expanded, ring: Ring, ciphertext: NDArray[np.uint64], mask: NDArray[np.uint64], where: Positions
-) -> None:
-    """Subtract a mask (n',) in place at the row's coefficients of (count, 2, limbs, N); add the flooding there."""
-    p = parameters
-    b = np.moveaxis(ciphertext[:, 0], 1, 2)  # a view, (count, N, limbs)
-    used = ring.subtract(b[where].T, scale_up(mask, ring, p.plaintext_modulus))
+def mask(
+    layout: ExpandedLayout[Any],
+    ring: Ring,
+    ciphertexts: NDArray[np.uint64],
+    middle: int,
+    public_key: NDArray[np.uint64] | None,
+) -> Masked:
+    """Subtract a uniform mask, and with flooding add fresh encryptions of zero and the flooding.
+
+    Parameters
+    ----------
+    ring : of the result's limbs
+    ciphertexts : of the row, (count, 2, limbs, N) of coefficients
+    middle : what the table is short of, added to the server's share
+    public_key : the client's, (2, limbs, N) in evaluation form; needed if answers are flooded
+    """
+    p, t = layout.parameters, layout.parameters.plaintext_modulus
+    drawn = sample_uniform(t, p.row_coefficients)
+    out = ciphertexts.copy()
     if p.flooding_bits:
-        used = ring.add(used, flooding(ring, p.flooding_log2_bound + 1, mask.shape))
+        if public_key is None:
+            raise ValueError("flooded answers need the client's public key")
+        out = ring.add(out, ring.inverse(np.stack([encrypt_zero(ring, public_key) for _ in out])))
+    b, where = np.moveaxis(out[:, 0], 1, 2), layout.row_positions()  # a view, (count, N, limbs)
+    used = ring.subtract(b[where].T, scale_up(drawn, ring, t))
+    if p.flooding_bits:
+        used = ring.add(used, flooding(ring, p.flooding_log2_bound + 1, drawn.shape))
     b[where] = used.T
+    return Masked(out, (drawn + np.uint64(middle % t)) % np.uint64(t))
+
+
+def compress(
+    layout: ExpandedLayout[Any], ring: Ring, ciphertexts: NDArray[np.uint64], ring_switch: GadgetKey | None
+) -> Answer:
+    """Return what is sent of masked ciphertexts (count, 2, limbs, N) of coefficients."""
+    p = layout.parameters
+    ring, switched = switch_ring(ring, ciphertexts, ring_switch)
+    answers = layout.split(switched)
+    b = np.moveaxis(answers[:, 0], 1, 2)[layout.answer_positions()].T
+    return Answer(switch_modulus(answers[:, 1], ring, p.answer_a_bits), switch_modulus(b, ring, p.answer_b_bits))
 
 
 def switch_ring(ring: Ring, ciphertext: NDArray[np.uint64], key: GadgetKey | None) -> tuple[Ring, NDArray[np.uint64]]:
@@ -37,12 +76,3 @@ def switch_ring(ring: Ring, ciphertext: NDArray[np.uint64], key: GadgetKey | Non
     switched = limb.inverse(key.switch(dropped[:, 1]))
     switched[:, 0] = limb.add(switched[:, 0], dropped[:, 0])
     return limb, switched
-
-
-def round_answer(parameters: Expanded, ring: Ring, answers: NDArray[np.uint64], where: Positions) -> Answer:
-    """Return what is sent of ciphertexts (answers, 2, limbs, N') of coefficients, whose row stands at ``where``."""
-    b = np.moveaxis(answers[:, 0], 1, 2)[where].T
-    return Answer(
-        switch_modulus(answers[:, 1], ring, parameters.answer_a_bits),
-        switch_modulus(b, ring, parameters.answer_b_bits),
-    )

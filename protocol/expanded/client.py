@@ -1,56 +1,59 @@
-"""What the clients of expanded queries have in common: a secret, a seed, a counter, and the shares of answers."""
+"""The client of an expanded query: keys once, then a query and an answer for every token."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded
-from protocol.expanded.context import answer_secret, interleaved
+from protocol.expanded.context import answer_secret, generate_secret, interleaved
 from protocol.expanded.expansion import leaf_positions
-from protocol.expanded.keys import Labels
-from protocol.expanded.messages import decode_answer
-from protocol.meter import Meter
+from protocol.expanded.keys import Labels, ring_switch_rows
+from protocol.expanded.layout import ExpandedLayout, Parameters
+from protocol.expanded.messages import KeyHalves, Query, decode_answer, encode_keys, encode_query
+from protocol.expanded.rounding import round_off
+from protocol.meter import Meter, Tally
 from protocol.residue.ciphertext import SecretKey, sample_noise
 from protocol.residue.rounding import scale_down, scale_up
 from protocol.residue.sampling import expand, new_seed
 from protocol.residue.switch import lift_modulus
 from protocol.seeds import SeedRecord
 
-Parameters = TypeVar("Parameters", bound=Expanded)
 
-
-class ExpandedClient(Generic[Parameters]):
+class ExpandedClient(ABC, Generic[Parameters]):
     """One client: its secret, its seed, and the counter that no two of its queries share.
 
     Parameters
     ----------
-    parameters : of the query
-    secret : of queries and keys
-    unswitched : the secret modulo the limbs that answers have without a ring switch
+    layout : of the query
     seeds : record that the seed is entered in
     meter : counts what is done
+
+    Attributes
+    ----------
+    secret : of queries and keys
+    result_secret : the same modulo the limbs that rows come back modulo
 
     Raises
     ------
     ValueError
-        If OpenFHE refuses the ring of degree N'.
+        If OpenFHE refuses a ring.
     """
 
     labels: ClassVar[Labels]
 
-    def __init__(
-        self, parameters: Parameters, secret: SecretKey, unswitched: SecretKey, seeds: SeedRecord | None, meter: Meter
-    ) -> None:
-        self.parameters = parameters
-        self.meter = meter
-        self.secret = secret
-        self.ring = secret.ring
-        with meter.work("generate keys", 0):
-            self.answer_secret = answer_secret(parameters, self.ring) if parameters.switches_ring else unswitched
+    def __init__(self, layout: ExpandedLayout[Parameters], seeds: SeedRecord | None, meter: Meter | None) -> None:
+        p = self.parameters = layout.parameters
+        self.layout = layout
+        self.meter = meter or Meter("client")
+        with self.meter.work("generate keys"):
+            self.secret = generate_secret(p, self._accepts)
+            self.ring, limbs = self.secret.ring, layout.result_limbs
+            self.result_secret = SecretKey(self.ring.first(limbs), self.secret.residues[:limbs])
+            self.answer_secret = answer_secret(p, self.ring) if p.switches_ring else self.result_secret
         self._seed = new_seed()
         (seeds or SeedRecord()).claim(self._seed)
         self._counter = 0
@@ -59,7 +62,10 @@ class ExpandedClient(Generic[Parameters]):
     def keys(self) -> bytes:
         """Return the body of the keys' message, made once: fresh noise on the same a would give away noise."""
         if self._keys is None:
-            self._keys = self._generate()
+            with self.meter.counting("generate expansion keys") as generated:
+                rows = self._key_rows(self._seed, generated)
+                switch = ring_switch_rows(self.parameters, self.secret, self.answer_secret, self._seed, self.labels)
+                self._keys = encode_keys(self.ring, KeyHalves(self._seed, (*rows, switch)))
         return self._keys
 
     def query(self, token: int) -> bytes:
@@ -70,7 +76,14 @@ class ExpandedClient(Generic[Parameters]):
         ValueError
             If the token is outside the vocabulary; its value is not in the message.
         """
-        raise NotImplementedError
+        parts, modulus = self.layout.query_parts, self.ring.modulus
+        with self.meter.work("encrypt selectors"):
+            counter, sent = self._encrypt(self.layout.message(token, modulus))
+            values, first = [], 0
+            for part in parts:
+                values.append(round_off(sent[first : first + part.coefficients], modulus, part.bits))
+                first += part.coefficients
+            return encode_query(parts, Query(counter, tuple(values)))
 
     def decrypt(self, answer: bytes) -> NDArray[np.uint64]:
         """Return the client's share modulo t of the coefficients of the row, (n',).
@@ -93,13 +106,13 @@ class ExpandedClient(Generic[Parameters]):
         centred = np.where(2 * scaled > ring.modulus, scaled - ring.modulus, scaled)
         return np.asarray(centred / ring.modulus, dtype=np.float64)
 
-    def _generate(self) -> bytes:
-        """Return the body of the keys' message."""
-        raise NotImplementedError
+    @abstractmethod
+    def _accepts(self, secret: SecretKey) -> bool:
+        """Whether a secret will do."""
 
-    def _answer_positions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return answer and coefficient of every coefficient of a row, in the ring of degree N'."""
-        raise NotImplementedError
+    @abstractmethod
+    def _key_rows(self, seed: bytes, tally: Tally) -> tuple[NDArray[np.uint64], ...]:
+        """Return the keys' groups of rows before those of the ring switch, every row told to the tally."""
 
     def _encrypt(self, message: Sequence[int]) -> tuple[int, list[int]]:
         """Return a fresh counter, and N*b of a query's used coefficients, all that the server makes of b.
@@ -120,7 +133,7 @@ class ExpandedClient(Generic[Parameters]):
         answer = decode_answer(p, body)
         a = interleaved(answer.a, p.degree)
         products = ring.inverse(self.answer_secret.multiply(ring.forward(lift_modulus(a, ring, p.answer_a_bits))))
-        which, coefficient = self._answer_positions()
+        which, coefficient = self.layout.answer_positions()
         step = p.degree // p.answer_degree
         used = np.moveaxis(products, 1, 2)[which, coefficient * step].T
         return ring.add(used, scale_up(answer.b, ring, 1 << p.answer_b_bits))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from costmodel.expanded import Expanded
 from costmodel.parameters import Ring as RingParameters
-from protocol.openfhe_context import residue_context
+from protocol.openfhe.context import residue_context
 from protocol.residue.ciphertext import SecretKey
 from protocol.residue.context import read_ring, read_secret_key
 from protocol.residue.ring import Ring
@@ -26,6 +27,31 @@ def _ring(degree: int, limb_bits: tuple[int, ...]) -> Ring:
 def query_ring(parameters: Expanded) -> Ring:
     """Return the ring of queries and keys, the same for both parties."""
     return _ring(parameters.degree, parameters.limb_bits)
+
+
+MOST_SECRETS = 64
+"""Secrets that are drawn until one is accepted: if four of five are, none in so many is with probability 2^-148."""
+
+
+def generate_secret(parameters: Expanded, accepts: Callable[[SecretKey], bool]) -> SecretKey:
+    """Return a fresh secret of OpenFHE's, the first that is accepted.
+
+    Raises
+    ------
+    ValueError
+        If OpenFHE refuses the ring.
+    RuntimeError
+        If no secret in so many is accepted: OpenFHE's generator is broken then.
+    """
+    context = residue_context(RingParameters(parameters.degree, parameters.limb_bits, parameters.plaintext_modulus))
+    ring = query_ring(parameters)
+    if read_ring(context) != ring:
+        raise ValueError("OpenFHE's rings of equal sizes differ")
+    for _ in range(MOST_SECRETS):
+        secret = SecretKey(ring, read_secret_key(context.KeyGen().secretKey, ring))
+        if accepts(secret):
+            return secret
+    raise RuntimeError(f"{MOST_SECRETS} secrets of OpenFHE's in a row exceed at a root what the flooding is sized for")
 
 
 def answer_secret(parameters: Expanded, ring: Ring) -> SecretKey:

@@ -32,6 +32,7 @@ from protocol.expanded.gadget import (
     new_work,
 )
 from protocol.expanded.products import Reduction
+from protocol.meter import Tally
 from protocol.residue.automorphism import evaluation_permutation
 from protocol.residue.compiled import kernel
 from protocol.residue.modular import multiply_shoup, shoup_quotients
@@ -60,6 +61,7 @@ def expand(
     parameters: Expanded,
     ring: Ring,
     leaves: NDArray[np.uint64] | None = None,
+    tally: Tally | None = None,
 ) -> NDArray[np.uint64]:
     """Return the leaves (K, 2, limbs, N) of a ciphertext (0, a), all in evaluation form.
 
@@ -68,6 +70,7 @@ def expand(
     a : (limbs, N)
     keys : one a level, from s(X^(N/2^i + 1)) to s
     leaves : room for them, new if left out
+    tally : told of every key switch
     """
     p = parameters
     leaves = new_leaves(p) if leaves is None else leaves
@@ -75,7 +78,7 @@ def expand(
     leaves[0, 1] = a
     single = p.expansion_levels - p.split_levels
     for level, (nodes, key) in enumerate(zip(p.expansion_nodes, keys, strict=True)):
-        _expand_level(
+        switches = _expand_level(
             leaves,
             nodes,
             nodes if level >= single else p.query_coefficients,
@@ -86,6 +89,7 @@ def expand(
             key.factors.reduction,
             _level_tables(ring, level),
         )
+        (tally or Tally()).add(switches)
     return leaves
 
 
@@ -120,8 +124,12 @@ def _expand_level(
     factors: NDArray[np.uint64],
     reduction: Reduction,
     level: LevelTables,
-) -> None:
-    """Replace nodes by their sums with their images, and put the lowered differences ``distance`` further on."""
+) -> int:
+    """Replace nodes by their sums with their images, and put the lowered differences ``distance`` further on.
+
+    Return the key switches.
+    """
+    switches = 0
     limbs, n = leaves.shape[2], leaves.shape[3]
     images = np.empty((2, 1, limbs, n), np.uint64)
     switched = np.empty((1, 2, 2, limbs, n), np.uint64)
@@ -134,9 +142,10 @@ def _expand_level(
                 for i in range(n):
                     target[i] = source[level.permutation[i]]
             invert_polynomial(images[row, 0], ring)
-        multiply_digits(images[:together], ring, fractions, how, factors, reduction, work, 0, switched)
+        switches += multiply_digits(images[:together], ring, fractions, how, factors, reduction, work, 0, switched)
         for row in range(together):
             _split(leaves, first + row, distance, switched[0, row], level, ring.moduli)
+    return switches
 
 
 @kernel

@@ -25,24 +25,28 @@ from protocol.expanded.gadget import (
     new_work,
 )
 from protocol.expanded.products import Factors, Reduction
+from protocol.meter import Tally
 from protocol.residue.compiled import kernel
 from protocol.residue.ring import Ring, Tables, invert_polynomial
 
 
-def bit_rows(leaves: NDArray[np.uint64], square: GadgetKey, ring: Ring) -> NDArray[np.uint64]:
+def bit_rows(
+    leaves: NDArray[np.uint64], square: GadgetKey, ring: Ring, tally: Tally | None = None
+) -> NDArray[np.uint64]:
     """Return the rows of encrypted bits.
 
     Parameters
     ----------
     leaves : ciphertexts of g_k * bit, (bits, digits, 2, limbs, N) in evaluation form
     square : the key from s^2 to s
+    tally : told of every key switch
 
     Returns
     -------
     (bits, 2 * digits, 2, limbs, N) in evaluation form: rows of b and a for the digits of b, then for those of a
     """
     bits, digits = leaves.shape[:2]
-    switched = square.switch(ring.inverse(leaves[:, :, 1].reshape(-1, ring.limbs, ring.ring_degree)))
+    switched = square.switch(ring.inverse(leaves[:, :, 1].reshape(-1, ring.limbs, ring.ring_degree)), tally)
     rows = np.empty((bits, 2 * digits, 2, ring.limbs, ring.ring_degree), dtype=np.uint64)
     rows[:, :digits] = leaves
     rows[:, digits:] = switched.reshape(leaves.shape)
@@ -60,11 +64,17 @@ def add_bit_constants(rows: NDArray[np.uint64], constants: NDArray[np.uint64], r
 
 
 class Bit:
-    """An encrypted bit, ready to fold with."""
+    """An encrypted bit, ready to fold with.
+
+    Attributes
+    ----------
+    folds : external products made with it so far
+    """
 
     def __init__(self, ring: Ring, rows: NDArray[np.uint64], gadget: Gadget) -> None:
         self.ring = ring
         self.gadget = gadget
+        self.folds = 0
         self._factors = Factors.of(ring, rows)
 
     def fold_pairs(self, nodes: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -73,7 +83,7 @@ class Bit:
         The last of an odd number stays as it is. Nothing is named by a set bit in the place of a missing neighbour, so
         that what stays is right where it matters.
         """
-        _fold_pairs(
+        self.folds += _fold_pairs(
             nodes,
             self.ring.tables,
             fraction_tables(self.ring),
@@ -97,7 +107,9 @@ def _fold_pairs(
     how: Decomposition,
     factors: NDArray[np.uint64],
     reduction: Reduction,
-) -> None:
+) -> int:
+    """Return the external products made."""
+    made = 0
     count, _, limbs, n = nodes.shape
     pairs = count // 2
     differences = np.empty((2, 2, limbs, n), np.uint64)
@@ -114,7 +126,7 @@ def _fold_pairs(
                     for i in range(n):
                         difference = y[i] - x[i]
                         target[i] = min(difference, difference + q)
-        multiply_digits(differences[:together], ring, fractions, how, factors, reduction, work, 0, products)
+        made += multiply_digits(differences[:together], ring, fractions, how, factors, reduction, work, 0, products)
         for row in range(together):
             zero, product, target = nodes[2 * (first + row)], products[0, row], nodes[first + row]
             for element in range(2):
@@ -126,6 +138,7 @@ def _fold_pairs(
                         target[element, limb, i] = min(total, total - q)
     if count > 2 * pairs:
         nodes[pairs] = nodes[count - 1]
+    return made
 
 
 def lower(coefficients: NDArray[np.uint64], distance: int, ring: Ring) -> NDArray[np.uint64]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from costmodel.expanded import Gadget
 from protocol.expanded.products import Factors, Reduction, accumulate
+from protocol.meter import Tally
 from protocol.residue.ciphertext import SecretKey, sample_noise
 from protocol.residue.compiled import inlined, kernel
 from protocol.residue.modular import multiply_shoup, product_high, to_centred
@@ -90,20 +91,23 @@ class Work(NamedTuple):
     digits: NDArray[np.uint64]
 
 
-def external_products(coefficients: NDArray[np.uint64], gadget: Gadget, factors: Factors) -> NDArray[np.uint64]:
+def external_products(
+    coefficients: NDArray[np.uint64], gadget: Gadget, factors: Factors, tally: Tally | None = None
+) -> NDArray[np.uint64]:
     """Return the sums of digits times factors, (count, 2, limbs, N) in evaluation form.
 
     Parameters
     ----------
     coefficients : canonical, (count, halves, limbs, N)
     factors : one group of a block for every digit, those of the first half first
+    tally : told of every product
     """
     ring = factors.ring
     count, halves, *_ = coefficients.shape
     if factors.blocks != halves * gadget.digits or factors.limbs.shape[2] != 1:
         raise ValueError(f"factors have {factors.blocks} blocks: {halves} times {gadget.digits} digits need as many")
     out: NDArray[np.uint64] = np.empty((1, count, 2, ring.limbs, ring.ring_degree), dtype=np.uint64)
-    _external_products(
+    made = _external_products(
         np.ascontiguousarray(coefficients),
         ring.tables,
         fraction_tables(ring),
@@ -112,6 +116,7 @@ def external_products(coefficients: NDArray[np.uint64], gadget: Gadget, factors:
         factors.reduction,
         out,
     )
+    (tally or Tally()).add(made)
     products: NDArray[np.uint64] = out[0]
     return products
 
@@ -127,9 +132,12 @@ class GadgetKey(NamedTuple):
         """Prepare a key of halves (digits, limbs, N) in evaluation form."""
         return cls(gadget, Factors.of(ring, np.stack([b, a], axis=1)))
 
-    def switch(self, coefficients: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Return ciphertexts (count, 2, limbs, N) in evaluation form of polynomials (count, limbs, N) times s'."""
-        return external_products(coefficients[:, None], self.gadget, self.factors)
+    def switch(self, coefficients: NDArray[np.uint64], tally: Tally | None = None) -> NDArray[np.uint64]:
+        """Return ciphertexts (count, 2, limbs, N) in evaluation form of polynomials (count, limbs, N) times s'.
+
+        The tally is told of every key switch.
+        """
+        return external_products(coefficients[:, None], self.gadget, self.factors, tally)
 
 
 def generate_key(
@@ -251,8 +259,8 @@ def multiply_digits(
     work: Work,
     offset: int,
     out: NDArray[np.uint64],
-) -> None:
-    """Set one or two columns of out (1, columns, 2, limbs, N) from ``offset`` on, in evaluation form.
+) -> int:
+    """Set one or two columns of out (1, columns, 2, limbs, N) from ``offset`` on, in evaluation form; return how many.
 
     Parameters
     ----------
@@ -260,7 +268,9 @@ def multiply_digits(
     factors : (limbs, tiles, 1, 2, halves * digits, LANES)
     """
     rows, halves, limbs, _ = coefficients.shape
+    made = 0
     for row in range(rows):
+        made += 1
         for part in range(halves):
             fraction = work.fractions[row * halves + part]
             for word in range(how.constant.size):
@@ -285,6 +295,7 @@ def multiply_digits(
                     forward_canonical(target, ring.roots[limb], ring.quotients[limb], ring.moduli[limb])
                     pack_halves(target, reduction.half[limb])
         accumulate(work.digits, factors[limb], reduction, limb, offset, out)
+    return made
 
 
 @kernel
@@ -296,8 +307,12 @@ def _external_products(
     factors: NDArray[np.uint64],
     reduction: Reduction,
     out: NDArray[np.uint64],
-) -> None:
+) -> int:
+    """Return the products made."""
+    made = 0
     count, halves, _, n = coefficients.shape
     work = new_work(halves, how, n)
     for first in range(0, count, 2):
-        multiply_digits(coefficients[first : first + 2], ring, fractions, how, factors, reduction, work, first, out)
+        pair = coefficients[first : first + 2]
+        made += multiply_digits(pair, ring, fractions, how, factors, reduction, work, first, out)
+    return made

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from costmodel.expanded import Expanded
 from protocol.expanded.expansion import expansion_exponents
 from protocol.expanded.gadget import GadgetKey, generate_key
+from protocol.meter import Tally
 from protocol.residue.ciphertext import SecretKey, expand_many, sample_noise
 from protocol.residue.keyswitch import apply_automorphism
 from protocol.residue.ring import Ring
@@ -23,9 +24,19 @@ class Labels(NamedTuple):
     ring_switch: str
     query: str
 
+    @classmethod
+    def of(cls, name: str) -> Labels:
+        """Return the labels of a query by its name."""
+        return cls(f"{name} keys", f"{name} public key", f"{name} ring switch", f"{name} query")
 
-def query_rows(parameters: Expanded, secret: SecretKey, seed: bytes, labels: Labels) -> NDArray[np.uint64]:
-    """Return the b of the automorphism keys by level, then of the key from s^2, (rows, limbs, N)."""
+
+def query_rows(
+    parameters: Expanded, secret: SecretKey, seed: bytes, labels: Labels, tally: Tally
+) -> NDArray[np.uint64]:
+    """Return the b of the automorphism keys by level, then of the key from s^2, (rows, limbs, N).
+
+    The tally is told of every row.
+    """
     p, ring = parameters, secret.ring
     sources = [apply_automorphism(secret.residues, g) for g in expansion_exponents(p.degree)]
     sources.append(secret.multiply(secret.residues))
@@ -33,14 +44,16 @@ def query_rows(parameters: Expanded, secret: SecretKey, seed: bytes, labels: Lab
     for source, gadget in zip(sources, (*p.expansion, p.square), strict=True):
         a = expand_many(ring, seed, labels.keys, gadget.digits, index)
         rows.append(generate_key(secret, source, gadget, a))
+        tally.add(len(rows[-1]))
         index += gadget.digits
     return np.concatenate(rows)
 
 
-def public_row(secret: SecretKey, seed: bytes, labels: Labels) -> NDArray[np.uint64]:
-    """Return the b of the public key, (1, limbs, N)."""
+def public_row(secret: SecretKey, seed: bytes, labels: Labels, tally: Tally) -> NDArray[np.uint64]:
+    """Return the b of the public key, (1, limbs, N); the tally is told of it."""
     ring = secret.ring
     a = expand_many(ring, seed, labels.public_key, 1)
+    tally.add(len(a))
     return ring.subtract(ring.forward(sample_noise(ring, (1,))), secret.multiply(a))
 
 
@@ -71,13 +84,18 @@ class QueryKeys(NamedTuple):
         labels: Labels,
         rows: NDArray[np.uint64],
         ring_switch: NDArray[np.uint64],
+        tally: Tally,
     ) -> QueryKeys:
-        """Return the keys of what :func:`query_rows`, perhaps with more rows, and :func:`ring_switch_rows` return."""
+        """Return the keys of what :func:`query_rows`, perhaps with more rows, and :func:`ring_switch_rows` return.
+
+        The tally is told of every row modulo Q.
+        """
         p = parameters
         keys, index = [], 0
         for gadget in (*p.expansion, p.square):
             a = expand_many(ring, seed, labels.keys, gadget.digits, index)
             keys.append(GadgetKey.of(ring, gadget, rows[index : index + gadget.digits], a))
+            tally.add(len(a))
             index += gadget.digits
         if not p.switches_ring:
             return cls(keys[:-1], keys[-1], None)

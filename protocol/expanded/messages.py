@@ -1,20 +1,24 @@
-"""The bytes of keys and answer: exact bits, nothing that a seed gives, one encoding for every content.
+"""The bytes of keys, query and answer: exact bits, nothing that a seed gives, one encoding for every content.
 
 keys    seed, then of every group of rows, limb by limb, the residues of all; evaluation form
+query   counter, then round(2^k N b / Q) at the used coefficients, every part with its own k
 answer  round(2^k a / Q) of every coefficient of the answers' a, then round(2^k b / Q) at the row's coefficients
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.expanded import Expanded
+from costmodel.folded_parameters import COUNTER_BYTES
 from costmodel.wire import SEED_BYTES
 from protocol.errors import ProtocolError
-from protocol.residue.bits import pack_bits, packed_bytes, unpack_bits, unpack_integers
+from protocol.expanded.layout import QueryPart
+from protocol.residue.bits import pack_bits, pack_integers, packed_bytes, unpack_bits, unpack_integers
 from protocol.residue.ring import Ring
 
 
@@ -29,6 +33,13 @@ class KeyHalves(NamedTuple):
 
     seed: bytes
     groups: tuple[NDArray[np.uint64], ...]
+
+
+class Query(NamedTuple):
+    """A query's counter, and its N*b in units of Q/2^bits, part by part."""
+
+    counter: int
+    values: tuple[list[int], ...]
 
 
 class Answer(NamedTuple):
@@ -55,7 +66,7 @@ def decode_keys(parameters: Expanded, ring: Ring, body: bytes) -> KeyHalves:
         If the length is another, a padding bit is set or a residue is not below its modulus.
     """
     p = parameters
-    check_length("keys", body, p.key_bytes)
+    _check_length("keys", body, p.key_bytes)
     position, groups = SEED_BYTES, []
     for rows, limbs in p.key_groups:
         group = np.empty((rows, limbs, p.degree), dtype=np.uint64)
@@ -68,6 +79,32 @@ def decode_keys(parameters: Expanded, ring: Ring, body: bytes) -> KeyHalves:
             position += length
         groups.append(group)
     return KeyHalves(body[:SEED_BYTES], tuple(groups))
+
+
+def encode_query(parts: Sequence[QueryPart], query: Query) -> bytes:
+    """Return the body of a query."""
+    values = (pack_integers(each, part.bits) for each, part in zip(query.values, parts, strict=True))
+    return query.counter.to_bytes(COUNTER_BYTES, "little") + b"".join(values)
+
+
+def decode_query(parts: Sequence[QueryPart], body: bytes) -> Query:
+    """Return the content of a query.
+
+    Raises
+    ------
+    ProtocolError
+        If the length is another or a padding bit is set; every other content is valid.
+    """
+    _check_length("query", body, COUNTER_BYTES + sum(part.size_bytes for part in parts))
+    position, values = COUNTER_BYTES, []
+    for part in parts:
+        end = position + part.size_bytes
+        try:
+            values.append(unpack_integers(body[position:end], part.coefficients, part.bits))
+        except ValueError as error:
+            raise ProtocolError(f"query: {error}") from None
+        position = end
+    return Query(int.from_bytes(body[:COUNTER_BYTES], "little"), tuple(values))
 
 
 def encode_answer(parameters: Expanded, answer: Answer) -> bytes:
@@ -84,7 +121,7 @@ def decode_answer(parameters: Expanded, body: bytes) -> Answer:
         If the length is another or a padding bit is set; every other content is valid.
     """
     p = parameters
-    check_length("answer", body, p.answer_bytes)
+    _check_length("answer", body, p.answer_bytes)
     count = p.answers * p.answer_degree
     split = packed_bytes(count, p.answer_a_bits)
     a = _unpack("answer", body[:split], count, p.answer_a_bits)
@@ -93,34 +130,13 @@ def decode_answer(parameters: Expanded, body: bytes) -> Answer:
     )
 
 
-def check_length(what: str, body: bytes, length: int) -> None:
-    """Hold a body to its length.
-
-    Raises
-    ------
-    ProtocolError
-        If it has another.
-    """
-    if len(body) != length:
-        raise ProtocolError(f"{what} of {len(body)} bytes; these parameters make it {length}")
-
-
-def query_integers(data: bytes, count: int, bits: int) -> list[int]:
-    """Return integers of a query.
-
-    Raises
-    ------
-    ProtocolError
-        If a padding bit is set.
-    """
-    try:
-        return unpack_integers(data, count, bits)
-    except ValueError as error:
-        raise ProtocolError(f"query: {error}") from None
-
-
 def _unpack(what: str, data: bytes, count: int, bits: int) -> NDArray[np.uint64]:
     try:
         return unpack_bits(data, count, bits)
     except ValueError as error:
         raise ProtocolError(f"{what}: {error}") from None
+
+
+def _check_length(what: str, body: bytes, length: int) -> None:
+    if len(body) != length:
+        raise ProtocolError(f"{what} of {len(body)} bytes; these parameters make it {length}")

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.meter import Tally
 from protocol.residue.compiled import kernel
 from protocol.residue.modular import montgomery_inverse, multiply_shoup
 from protocol.residue.multiply_accumulate import half_bits, pack_halves, reduce_sums
@@ -87,7 +88,7 @@ class Factors:
 
 
 def sums_of_products(
-    left: NDArray[np.uint64], factors: Factors, out: NDArray[np.uint64] | None = None
+    left: NDArray[np.uint64], factors: Factors, out: NDArray[np.uint64] | None = None, tally: Tally | None = None
 ) -> NDArray[np.uint64]:
     """Return canonical sums (groups, columns, 2, limbs, N).
 
@@ -96,6 +97,7 @@ def sums_of_products(
     left : packed, (limbs, columns, blocks, N), or for what is used again (limbs, tiles, columns, blocks, LANES)
     factors : of which either they or ``left`` carry the factor 2^64
     out : room for the sums, new if left out
+    tally : told of every polynomial times the b and the a of a factor
 
     Raises
     ------
@@ -111,7 +113,8 @@ def sums_of_products(
     if out is None:
         out = np.empty((groups, parts.shape[2], 2, ring.limbs, ring.ring_degree), dtype=np.uint64)
     for limb in range(ring.limbs):
-        accumulate(np.ascontiguousarray(parts[limb]), factors.limbs[limb], factors.reduction, limb, 0, out)
+        products = accumulate(np.ascontiguousarray(parts[limb]), factors.limbs[limb], factors.reduction, limb, 0, out)
+        (tally or Tally()).add(products, parts=ring.limbs * tiles)
     return out
 
 
@@ -149,11 +152,12 @@ def accumulate(
     limb: int,
     offset: int,
     out: NDArray[np.uint64],
-) -> None:
+) -> int:
     """Set a limb of out (groups, columns, 2, limbs, N), from column ``offset`` to as many as there are.
 
-    left is packed, (parts, columns, blocks, width) of this limb.
+    left is packed, (parts, columns, blocks, width) of this limb. Return the tiles of left that met a factor's.
     """
+    products = 0
     tiles, groups, _, blocks, _ = factors.shape
     held, width = left.shape[1], left.shape[3]
     columns = min(held, out.shape[1] - offset)
@@ -186,6 +190,7 @@ def accumulate(
                         count,
                         sums,
                     )
+                    products += together * count
                     if first == 0:
                         flat[:] = _ZERO
                     for i in range(4 * LANES):
@@ -195,3 +200,4 @@ def accumulate(
                     for element in range(2):
                         for i in range(LANES):
                             out[group, offset + column + row, element, limb, tile * LANES + i] = totals[row, element, i]
+    return products

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.meter import Tally
 from protocol.residue.ring import Ring
 
 
@@ -15,7 +16,8 @@ def round_off(values: Iterable[int], modulus: int, bits: int) -> list[int]:
     return [((x << (bits + 1)) + modulus) // (2 * modulus) % (1 << bits) for x in values]
 
 
-def restore(values: Sequence[int], ring: Ring, bits: int) -> NDArray[np.uint64]:
-    """Return round(v Q / 2^bits) of such values, (count, limbs)."""
+def restore(values: Sequence[int], ring: Ring, bits: int, tally: Tally | None = None) -> NDArray[np.uint64]:
+    """Return round(v Q / 2^bits) of such values, (count, limbs); the tally is told of each."""
     lifted = [((v * ring.modulus << 1) + (1 << bits)) >> (bits + 1) for v in values]
+    (tally or Tally()).add(len(lifted))
     return np.array([[x % q for q in ring.moduli] for x in lifted], dtype=np.uint64).reshape(len(lifted), ring.limbs)

@@ -1,21 +1,25 @@
-"""What the servers of expanded queries have in common: they open a session for keys whose seed is new."""
+"""The server of an expanded query: a table, and for every client a session that answers its queries."""
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.expanded import Expanded
 from protocol.errors import ProtocolError
+from protocol.expanded.answers import Masked, compress, mask
 from protocol.expanded.context import query_ring
-from protocol.expanded.messages import KeyHalves, decode_keys
-from protocol.meter import Meter
+from protocol.expanded.keys import Labels, QueryKeys
+from protocol.expanded.layout import ExpandedLayout, Parameters
+from protocol.expanded.messages import KeyHalves, Query, decode_keys, decode_query, encode_answer
+from protocol.meter import Meter, Tally
 from protocol.seeds import RecentSeeds, SeedReused
 
-Parameters = TypeVar("Parameters", bound=Expanded)
-Session = TypeVar("Session", covariant=True)
+Session = TypeVar("Session", bound="ExpandedSession", covariant=True)
 
 
 class ServerAnswer(NamedTuple):
@@ -25,22 +29,44 @@ class ServerAnswer(NamedTuple):
     share: NDArray[np.uint64]
 
 
-class ExpandedServer(Generic[Parameters, Session]):
-    """A server of clients' keys; its table is its subclasses'.
+class ExpandedServer(ABC, Generic[Parameters, Session]):
+    """A table ready for queries.
 
     Parameters
     ----------
-    parameters : of the query
+    layout : of the query
+    coefficients : packed coefficients of the table, integers (m, n')
     middle : the packed element all of whose channels are at the middle of their levels
     meter : counts what is done
+
+    Attributes
+    ----------
+    ring : of queries and keys
+    result_ring : of the limbs that rows come back modulo
+
+    Raises
+    ------
+    ValueError
+        If the table does not fit the parameters.
     """
 
-    def __init__(self, parameters: Parameters, middle: int, meter: Meter | None) -> None:
-        self.parameters = parameters
+    def __init__(
+        self,
+        layout: ExpandedLayout[Parameters],
+        coefficients: NDArray[np.integer],
+        middle: int,
+        meter: Meter | None,
+    ) -> None:
+        self.parameters = layout.parameters
+        self.layout = layout
         self.middle = middle
         self.meter = meter or Meter("server")
         self.seeds = RecentSeeds()
-        self.ring = query_ring(parameters)
+        self.ring = query_ring(self.parameters)
+        self.result_ring = self.ring.first(layout.result_limbs)
+        check_table(self.parameters, coefficients, middle)
+        with self.meter.counting("encode table") as encoded:
+            self._encode(coefficients, encoded)
 
     def open(self, keys: bytes, meter: Meter | None = None) -> Session:
         """Return a session for a client's keys.
@@ -57,8 +83,98 @@ class ExpandedServer(Generic[Parameters, Session]):
             raise ProtocolError("keys repeat a seed: its queries would repeat the a of earlier ones") from None
         return self._session(halves, meter or self.meter)
 
+    @abstractmethod
+    def _encode(self, coefficients: NDArray[np.integer], tally: Tally) -> None:
+        """Bring the table into the form that queries meet, every polynomial told to the tally."""
+
+    @abstractmethod
     def _session(self, halves: KeyHalves, meter: Meter) -> Session:
-        raise NotImplementedError
+        """Return a session for keys."""
+
+
+class ExpandedSession(ABC):
+    """One client's keys, and its queries so far.
+
+    Parameters
+    ----------
+    layout : of the query
+    ring, result_ring : of queries and keys, and of results
+    middle : what the table is short of in every entry
+    halves : of the client's keys
+    meter : counts what is done
+    """
+
+    labels: ClassVar[Labels]
+
+    def __init__(self, server: ExpandedServer[Parameters, Session], halves: KeyHalves, meter: Meter) -> None:
+        self.meter = meter
+        self._layout = server.layout
+        self._ring, self._result_ring, self._middle = server.ring, server.result_ring, server.middle
+        self._seed = halves.seed
+        self._public_key: NDArray[np.uint64] | None = None
+        with meter.counting("read keys") as read:
+            rows, *others, ring_switch = halves.groups
+            p: Expanded = server.parameters
+            self._keys = QueryKeys.of(p, self._ring, self._seed, self.labels, rows, ring_switch, read)
+            self._read_keys(rows, others, read)
+
+    def prepare_many(self, counters: Sequence[int]) -> None:
+        """Do everything that needs the a of queries only, before their tokens are known.
+
+        Raises
+        ------
+        ProtocolError
+            If nothing of this query can be prepared.
+        """
+        raise ProtocolError("encrypted bits meet each other in products; nothing can be prepared")
+
+    def answer(self, body: bytes) -> ServerAnswer:
+        """Answer a query; see :meth:`answer_many`."""
+        return next(self.answer_many([body]))
+
+    def answer_many(self, bodies: Sequence[bytes]) -> Iterator[ServerAnswer]:
+        """Answer several queries, up to 16 of them in one pass over the table.
+
+        Raises
+        ------
+        ProtocolError
+            If a query is not of these parameters, or its counter is not to be used.
+        """
+        return map(self._finish, self._products(self._read(bodies)))
+
+    def masked(self, body: bytes) -> Masked:
+        """Return the un-switched answer to a query, which any holder of the secret decrypts."""
+        return self._mask(next(self._products(self._read([body]))))
+
+    @abstractmethod
+    def _read_keys(self, rows: NDArray[np.uint64], others: list[NDArray[np.uint64]], tally: Tally) -> None:
+        """Take what keys hold besides those of expansion, square and ring switch; rows modulo Q are tallied."""
+
+    @abstractmethod
+    def _use(self, counters: Sequence[int]) -> None:
+        """Mark counters as used, or refuse them."""
+
+    @abstractmethod
+    def _products(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
+        """Yield the ciphertexts (count, 2, limbs, N) of coefficients of every query's row."""
+
+    def _read(self, bodies: Sequence[bytes]) -> list[Query]:
+        queries = [decode_query(self._layout.query_parts, body) for body in bodies]
+        self._use([query.counter for query in queries])
+        return queries
+
+    def _mask(self, ciphertexts: NDArray[np.uint64]) -> Masked:
+        with self.meter.counting("mask") as masked:
+            made = mask(self._layout, self._result_ring, ciphertexts, self._middle, self._public_key)
+            masked.add(len(made.ciphertexts))
+            return made
+
+    def _finish(self, ciphertexts: NDArray[np.uint64]) -> ServerAnswer:
+        masked = self._mask(ciphertexts)
+        with self.meter.counting("compress") as compressed:
+            answer = compress(self._layout, self._result_ring, masked.ciphertexts, self._keys.ring_switch)
+            compressed.add(len(answer.a))
+            return ServerAnswer(encode_answer(self._layout.parameters, answer), masked.share)
 
 
 def check_table(parameters: Expanded, coefficients: NDArray[np.integer], middle: int) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.meter import Tally
 from protocol.residue.modular import multiply_prepared, shoup_quotients
 from protocol.residue.ring import Ring
 from protocol.residue.rounding import scale_down, scale_up
@@ -86,6 +87,7 @@ def encrypt_seeded(
     seed: bytes,
     label: str,
     first_index: int = 0,
+    tally: Tally | None = None,
 ) -> NDArray[np.uint64]:
     """Return b of fresh encryptions whose a are expanded from a seed.
 
@@ -93,20 +95,29 @@ def encrypt_seeded(
     ----------
     message : plaintexts (count, N) modulo t
     seed, label, first_index : polynomial i has a = expand(seed, label, first_index + i); never to be used twice
+    tally : told of every encryption
 
     Returns
     -------
     b in coefficient form, (count, limbs, N)
     """
     a = expand_many(secret.ring, seed, label, len(message), first_index)
-    return encrypt_symmetric(secret, scale_up(message, secret.ring, plaintext_modulus), a)
+    b = encrypt_symmetric(secret, scale_up(message, secret.ring, plaintext_modulus), a)
+    (tally or Tally()).add(len(b))
+    return b
 
 
-def expand_many(ring: Ring, seed: bytes, label: str, count: int, first_index: int = 0) -> NDArray[np.uint64]:
-    """Return the polynomials (count, limbs, N) of consecutive indices of a seed, in evaluation form."""
+def expand_many(
+    ring: Ring, seed: bytes, label: str, count: int, first_index: int = 0, tally: Tally | None = None
+) -> NDArray[np.uint64]:
+    """Return the polynomials (count, limbs, N) of consecutive indices of a seed, in evaluation form.
+
+    The tally is told of each.
+    """
     polynomials = np.empty((count, ring.limbs, ring.ring_degree), dtype=np.uint64)
     for i in range(count):
         polynomials[i] = expand(seed, label, first_index + i, ring)
+        (tally or Tally()).add()
     return polynomials
 
 

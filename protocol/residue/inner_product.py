@@ -9,16 +9,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.meter import Tally
 from protocol.residue.compiled import inlined, kernel
 from protocol.residue.modular import check_modulus, multiply_shoup
 
 _WORD_BITS = 31
 _CAPACITY = 1 << 16
 _ROW_TILE = 8192
-_COLUMN_TILE = 1024
 
 
-def inner_products(table: NDArray[np.int16], scalars: NDArray[np.uint64], modulus: int) -> NDArray[np.uint64]:
+def inner_products(
+    table: NDArray[np.int16], scalars: NDArray[np.uint64], modulus: int, tally: Tally | None = None
+) -> NDArray[np.uint64]:
     """Return out[..., column] = sum over i of table[column, i] * scalars[..., i] mod q.
 
     Every output is one coefficient of a product of polynomials, with the table's columns laid out by
@@ -29,43 +31,23 @@ def inner_products(table: NDArray[np.int16], scalars: NDArray[np.uint64], modulu
     table : int16, (columns, m)
     scalars : canonical, (..., m)
     modulus : q, odd and below 2^61
+    tally : told of every inner product
 
     Raises
     ------
     ValueError
         If the shapes or types do not match or a scalar is not below the modulus.
     """
-    words = _words(table, 1, scalars, modulus)
+    words = _words(table, scalars, modulus)
     sums = np.zeros((2, words.shape[1], table.shape[0]), dtype=np.int64)
     total = np.zeros(sums.shape[1:], dtype=np.uint64)
     for first in range(0, table.shape[1], _CAPACITY):
         last = min(first + _CAPACITY, table.shape[1])
         sums[:] = 0
-        _inner_products(table[:, first:last], words[:, :, first:last], sums)
+        products = _inner_products(table[:, first:last], words[:, :, first:last], sums)
+        (tally or Tally()).add(products, parts=table.shape[1])
         total = (total + _recombine(sums, modulus)) % np.uint64(modulus)
     return total.reshape(*scalars.shape[:-1], table.shape[0])
-
-
-def combine_rows(table: NDArray[np.int16], scalars: NDArray[np.uint64], modulus: int) -> NDArray[np.uint64]:
-    """Return out[..., j] = sum over i of scalars[..., i] * table[i, j] mod q: scalars times polynomials of a table.
-
-    Parameters
-    ----------
-    table : int16, (rows, length)
-    scalars : canonical, (..., rows), at most 2^16 rows
-    modulus : q, odd and below 2^61
-
-    Raises
-    ------
-    ValueError
-        If the shapes or types do not match, there are more rows, or a scalar is not below the modulus.
-    """
-    words = _words(table, 0, scalars, modulus)
-    if table.shape[0] > _CAPACITY:
-        raise ValueError(f"table of {table.shape[0]} rows: need at most {_CAPACITY}")
-    sums = np.zeros((2, words.shape[1], table.shape[1]), dtype=np.int64)
-    _combine_rows(np.ascontiguousarray(table), words, sums)
-    return _recombine(sums, modulus).reshape(*scalars.shape[:-1], table.shape[1])
 
 
 def convolution_order(weights: NDArray[np.signedinteger], ring_degree: int) -> NDArray[np.signedinteger]:
@@ -99,13 +81,13 @@ def convolution_order(weights: NDArray[np.signedinteger], ring_degree: int) -> N
     return out
 
 
-def _words(table: NDArray[np.int16], axis: int, scalars: NDArray[np.uint64], modulus: int) -> NDArray[np.int32]:
+def _words(table: NDArray[np.int16], scalars: NDArray[np.uint64], modulus: int) -> NDArray[np.int32]:
     """Return the scalars' low and high words, (2, queries, length)."""
     check_modulus(modulus)
-    if table.dtype != np.int16 or table.ndim != 2 or scalars.shape[-1:] != (table.shape[axis],):
+    if table.dtype != np.int16 or table.ndim != 2 or scalars.shape[-1:] != (table.shape[1],):
         raise ValueError(
             f"table of type {table.dtype} and shape {table.shape} with scalars of shape {scalars.shape}: "
-            f"need int16 and {table.shape[axis] if table.ndim == 2 else 'two axes'} scalars"
+            f"need int16 and {table.shape[1] if table.ndim == 2 else 'two axes'} scalars"
         )
     largest = int(scalars.max(initial=0))
     if largest >= modulus:
@@ -153,7 +135,9 @@ def _add_words(
 
 
 @kernel
-def _inner_products(table: NDArray[np.int16], words: NDArray[np.int32], sums: NDArray[np.int64]) -> None:
+def _inner_products(table: NDArray[np.int16], words: NDArray[np.int32], sums: NDArray[np.int64]) -> int:
+    """Return the products of table entries and scalars made."""
+    products = 0
     columns, m = table.shape
     for start in range(0, m, _ROW_TILE):
         end = min(start + _ROW_TILE, m)
@@ -170,33 +154,9 @@ def _inner_products(table: NDArray[np.int16], words: NDArray[np.int32], sums: ND
                     v_high += np.int64(v[i]) * np.int64(high[i])
                 sums[0, query, column] += w_low
                 sums[1, query, column] += w_high
+                products += end - start
                 if other > column:
                     sums[0, query, other] += v_low
                     sums[1, query, other] += v_high
-
-
-@kernel
-def _combine_rows(table: NDArray[np.int16], words: NDArray[np.int32], sums: NDArray[np.int64]) -> None:
-    rows, length = table.shape
-    for start in range(0, length, _COLUMN_TILE):
-        end = min(start + _COLUMN_TILE, length)
-        for query in range(words.shape[1]):
-            low_sums, high_sums = sums[0, query, start:end], sums[1, query, start:end]
-            low, high = words[0, query], words[1, query]
-            row = 0
-            while row + 4 <= rows:  # four at a time, for a quarter of the traffic of the sums
-                w0, w1 = table[row, start:end], table[row + 1, start:end]
-                w2, w3 = table[row + 2, start:end], table[row + 3, start:end]
-                l0, l1, l2, l3 = low[row], low[row + 1], low[row + 2], low[row + 3]
-                h0, h1, h2, h3 = high[row], high[row + 1], high[row + 2], high[row + 3]
-                for i in range(end - start):
-                    x0, x1, x2, x3 = np.int64(w0[i]), np.int64(w1[i]), np.int64(w2[i]), np.int64(w3[i])
-                    low_sums[i] += x0 * l0 + x1 * l1 + x2 * l2 + x3 * l3
-                    high_sums[i] += x0 * h0 + x1 * h1 + x2 * h2 + x3 * h3
-                row += 4
-            while row < rows:
-                w0 = table[row, start:end]
-                for i in range(end - start):
-                    low_sums[i] += np.int64(w0[i]) * np.int64(low[row])
-                    high_sums[i] += np.int64(w0[i]) * np.int64(high[row])
-                row += 1
+                    products += end - start
+    return products

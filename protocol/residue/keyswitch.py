@@ -86,20 +86,6 @@ class Gadget:
             for j in range(count)
         ]
 
-    def variance(self, ring: Ring, standard_deviation: float = STANDARD_DEVIATION) -> float:
-        """Return the variance that one key switch from a ternary secret adds to a coefficient of the phase.
-
-        N * sigma^2 * sum E[d_ij^2] with digits uniform in {-B/2, ..., B/2 - 1}, but for the last, which is what is left
-        of q: (B^2 + 2)/12 and (q / 2^dropped / B^(d-1))^2/12; and N * 2/3 * 4^dropped/12 for the dropped bits.
-        """
-        base, step = float(1 << self.digit_bits), float(1 << self.dropped_bits)
-        squares = sum(
-            (count - 1) * (base**2 + 2) / 12 + (q / step / base ** (count - 1)) ** 2 / 12
-            for q, count in zip(ring.moduli, self.counts(ring), strict=True)
-        )
-        dropped = (step**2 - 1) / 12 * 2 / 3
-        return ring.ring_degree * (standard_deviation**2 * squares + dropped)
-
 
 def generate_key(
     secret: SecretKey,
@@ -131,20 +117,6 @@ def generate_key(
         raise ValueError(f"a of shape {a.shape}: need {(len(rows), ring.limbs, ring.ring_degree)}")
     noise = ring.forward(sample_noise(ring, (len(rows),), standard_deviation))
     return ring.add(ring.subtract(noise, secret.multiply(a)), _gadget_multiples(ring, source, gadget))
-
-
-def key_noise(
-    secret: SecretKey,
-    source: NDArray[np.uint64],
-    gadget: Gadget,
-    b: NDArray[np.uint64],
-    a: NDArray[np.uint64],
-) -> NDArray[np.float64]:
-    """Return the noise b + a*s - g*s' of a key's rows, (rows, N), centred modulo Q: what a test of a key looks at."""
-    ring = secret.ring
-    phases = ring.add(b, secret.multiply(a))
-    errors = ring.subtract(phases, _gadget_multiples(ring, source, gadget))
-    return ring.to_integers(ring.inverse(errors)).astype(np.float64)
 
 
 def apply_automorphism(polynomials: NDArray[np.uint64], exponent: int) -> NDArray[np.uint64]:

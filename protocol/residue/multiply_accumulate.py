@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.meter import Tally
 from protocol.residue.compiled import inlined, kernel
 from protocol.residue.modular import montgomery_inverse, multiply_shoup, reduce_8q, reduce_montgomery
 from protocol.residue.ntt import forward_lazy
@@ -31,7 +32,10 @@ def half_bits(modulus: int) -> int:
 
 
 def transform_table(
-    coefficients: NDArray[np.signedinteger], ring: Ring, factors: tuple[int, ...] | None = None
+    coefficients: NDArray[np.signedinteger],
+    ring: Ring,
+    factors: tuple[int, ...] | None = None,
+    tally: Tally | None = None,
 ) -> NDArray[np.uint64]:
     """Return the evaluation form of signed polynomials, each limb multiplied by a factor.
 
@@ -39,6 +43,7 @@ def transform_table(
     ----------
     coefficients : signed integers of any width, (columns, blocks, N), of magnitude below every limb
     factors : one a limb, for instance :func:`protocol.residue.packlwes.packing_factors`; ones if left out
+    tally : told of every polynomial
 
     Returns
     -------
@@ -61,7 +66,7 @@ def transform_table(
     out = np.empty((ring.limbs, *coefficients.shape), dtype=np.uint64)
     for limb, transform in enumerate(ring.transforms):
         factor = (factors[limb] if factors else 1) % transform.modulus
-        _transform_signed(
+        transformed = _transform_signed(
             rows,
             np.uint64(factor),
             np.uint64((factor << 64) // transform.modulus),
@@ -70,6 +75,7 @@ def transform_table(
             transform.q,
             out[limb].reshape(rows.shape),
         )
+        (tally or Tally()).add(transformed, parts=ring.limbs)
     return out
 
 
@@ -98,13 +104,14 @@ class Query:
             pack_halves(limb.reshape(-1), np.uint64(half_bits(q)))
 
 
-def multiply_accumulate(table: NDArray[np.uint64], query: Query) -> NDArray[np.uint64]:
+def multiply_accumulate(table: NDArray[np.uint64], query: Query, tally: Tally | None = None) -> NDArray[np.uint64]:
     """Return out[column, ...] = sum over blocks of query[..., block] * table[column, block].
 
     Parameters
     ----------
     table : from :func:`transform_table`, (limbs, columns, blocks, N); a slice of columns serves as well
     query : the prepared ciphertexts, of leading shape (...)
+    tally : told of every product of polynomials
 
     Returns
     -------
@@ -124,7 +131,7 @@ def multiply_accumulate(table: NDArray[np.uint64], query: Query) -> NDArray[np.u
     out = np.empty((columns, rows, ring.limbs, ring.ring_degree), dtype=np.uint64)
     for limb, q in enumerate(ring.moduli):
         width = half_bits(q)
-        _accumulate(
+        products = _accumulate(
             np.ascontiguousarray(table[limb]),
             query.limbs[limb],
             np.uint64(width),
@@ -134,6 +141,7 @@ def multiply_accumulate(table: NDArray[np.uint64], query: Query) -> NDArray[np.u
             limb,
             out,
         )
+        (tally or Tally()).add(products, parts=ring.limbs * ring.ring_degree)
     return out.reshape(columns, *query.shape, ring.limbs, ring.ring_degree)
 
 
@@ -146,7 +154,9 @@ def _transform_signed(
     quotients: NDArray[np.uint64],
     q: np.uint64,
     out: NDArray[np.uint64],
-) -> None:
+) -> int:
+    """Return the polynomials transformed."""
+    transformed = 0
     for row in range(coefficients.shape[0]):
         source, target = coefficients[row], out[row]
         for i in range(source.size):
@@ -155,6 +165,8 @@ def _transform_signed(
         forward_lazy(target, roots, quotients, q)
         for i in range(source.size):
             target[i] = reduce_8q(target[i], q)
+        transformed += 1
+    return transformed
 
 
 @kernel
@@ -231,7 +243,9 @@ def _accumulate(
     q_inverse: np.uint64,
     limb: int,
     out: NDArray[np.uint64],
-) -> None:
+) -> int:
+    """Return the products of residues made."""
+    products = 0
     columns, blocks, n = table.shape
     rows = query.shape[0]
     tile = min(n, _TILE)
@@ -249,6 +263,8 @@ def _accumulate(
                         high[:] = _ZERO
                         last = min(first + capacity, blocks)
                         _add_products(table[column], query[row], first, last, start, width, low, cross, high)
+                        products += (last - first) * tile
                         for i in range(tile):
                             reduced = reduce_sums(low[i], cross[i], high[i], width, q, q_inverse) + target[i]
                             target[i] = min(reduced, reduced - q)
+    return products

@@ -1,4 +1,4 @@
-"""Switching keys of OpenFHE: measured, and replaced by keys with noise of the full width.
+"""Switching keys of OpenFHE, replaced by keys with noise of the full width.
 
 OpenFHE 1.6.1 makes its switching keys with noise of standard deviation 1.0, whatever the context's parameter says: the
 generator is declared private to OpenMP's threads and so default-constructed. Encryptions are right. The keys
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from protocol.openfhe_library import load_openfhe
 from protocol.residue.ciphertext import SecretKey, expand_many
-from protocol.residue.keyswitch import Gadget, apply_automorphism, generate_key, key_noise
+from protocol.residue.keyswitch import Gadget, apply_automorphism, generate_key
 from protocol.residue.ring import Ring
 from protocol.residue.sampling import new_seed
 from protocol.residue.serialised import read_polynomials, replace_polynomials
@@ -53,30 +53,12 @@ def replace_switching_keys(serialised: bytes, ring: Ring, keys: NDArray[np.uint6
     return replace_polynomials(serialised, ring, keys[:, ::-1].reshape(-1, ring.limbs, ring.ring_degree))
 
 
-def automorphism_key_noise(
-    secret: SecretKey, key_map: Any, exponents: Sequence[int], digit_bits: int
-) -> NDArray[np.float64]:
-    """Return the noise (keys, rows, N) of OpenFHE's automorphism keys, by ascending exponent.
-
-    Parameters
-    ----------
-    key_map : an EvalKeyMap that holds exactly the exponents
-    digit_bits : the context's digit size, not zero
-    """
-    keys = read_switching_keys(openfhe.Serialize(key_map, openfhe.BINARY), secret.ring, digit_bits)
-    _check_exponents(exponents, len(keys))
-    return np.stack(
-        [
-            key_noise(_permuted(secret, exponent), secret.residues, Gadget(digit_bits), b, a)
-            for exponent, (b, a) in zip(sorted(exponents), keys, strict=True)
-        ]
-    )
-
-
-def renew_automorphism_keys(
+def renewed_automorphism_keys(
     secret: SecretKey, key_map: Any, exponents: Sequence[int], digit_bits: int, seed: bytes | None = None
-) -> Any:
-    """Return an EvalKeyMap like the one given with fresh keys of standard deviation 3.19.
+) -> bytes:
+    """Return an EvalKeyMap like the one given with fresh keys of standard deviation 3.19, serialised to the same size.
+
+    A map that was read back is written with its ring's parameters once more.
 
     Parameters
     ----------
@@ -88,17 +70,6 @@ def renew_automorphism_keys(
     ------
     ValueError
         If the map holds another number of keys or digits of another width.
-    """
-    renewed = renewed_automorphism_keys(secret, key_map, exponents, digit_bits, seed)
-    return openfhe.DeserializeEvalKeyMapString(renewed, openfhe.BINARY)
-
-
-def renewed_automorphism_keys(
-    secret: SecretKey, key_map: Any, exponents: Sequence[int], digit_bits: int, seed: bytes | None = None
-) -> bytes:
-    """Return the serialisation of :func:`renew_automorphism_keys`, of the same size as that of the map given.
-
-    A map that was read back is written with its ring's parameters once more.
     """
     ring = secret.ring
     serialised = openfhe.Serialize(key_map, openfhe.BINARY)

@@ -33,10 +33,9 @@ from numpy.typing import NDArray
 
 from protocol.residue.automorphism import evaluation_permutation
 from protocol.residue.compiled import kernel
-from protocol.residue.keyswitch import Gadget, KeyTables, SwitchingKeys, add_switched
+from protocol.residue.keyswitch import KeyTables, SwitchingKeys, add_switched
 from protocol.residue.modular import multiply_shoup, shoup_quotients
 from protocol.residue.ring import Ring, Tables
-from protocol.residue.sampling import STANDARD_DEVIATION
 
 
 class LevelTables(NamedTuple):
@@ -83,13 +82,6 @@ def packed_polynomials(leaves: int, ring_degree: int) -> int:
     return -(-leaves // ring_degree)
 
 
-def packing_merges(leaves: int, ring_degree: int) -> int:
-    """Return the number of merges, each with one key switch: sum over outputs and levels k of ceil(leaves / 2^k)."""
-    depth = packing_depth(leaves, ring_degree)
-    counts = [min(ring_degree, leaves - start) for start in range(0, leaves, ring_degree)]
-    return sum(-(-count >> k) for count in counts for k in range(1, depth + 1))
-
-
 def packed_positions(leaves: int, ring_degree: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return output and coefficient of every leaf."""
     index = np.arange(leaves, dtype=np.int64)
@@ -97,21 +89,6 @@ def packed_positions(leaves: int, ring_degree: int) -> tuple[NDArray[np.int64], 
     for k in range(packing_depth(leaves, ring_degree)):
         coefficient += ((index % ring_degree) >> k & 1) * (ring_degree >> (k + 1))
     return index // ring_degree, coefficient
-
-
-def packing_noise_variance(
-    ring: Ring, gadgets: tuple[Gadget, ...], standard_deviation: float = STANDARD_DEVIATION
-) -> float:
-    """Return the variance that packing adds to a packed coefficient of the phase.
-
-    A merge's own noise is doubled, with its message, by every later level: sum over k of V_k * 4^(l-k) for gadgets by
-    level, V * (4^l - 1)/3 if they are equal.
-    """
-    depth = len(gadgets)
-    return sum(
-        gadget.variance(ring, standard_deviation) * 4.0 ** (depth - level)
-        for level, gadget in enumerate(gadgets, start=1)
-    )
 
 
 class Packer:
@@ -122,6 +99,10 @@ class Packer:
     keys : for the automorphisms of :func:`packing_exponents`, in that order (more do no harm)
     leaves : how many will come
     gap : distance of the coefficients that are used of a leaf; the constant ones alone if left out
+
+    Attributes
+    ----------
+    merges : nodes joined so far, each with one key switch
 
     Raises
     ------
@@ -141,6 +122,7 @@ class Packer:
         self._stack = np.zeros((self.depth + 1, 2, ring.limbs, degree), dtype=np.uint64)
         self._out = np.zeros((packed_polynomials(leaves, gap), 2, ring.limbs, degree), dtype=np.uint64)
         self._pushed = 0
+        self.merges = 0
 
     def push(self, leaves: NDArray[np.uint64]) -> None:
         """Join further leaves, (count, 2, limbs, N) in evaluation form and canonical.
@@ -154,7 +136,7 @@ class Packer:
             raise ValueError(f"leaves of shape {leaves.shape}: need (count, {self._stack.shape[1:]})")
         if self._pushed + len(leaves) > self.leaves:
             raise ValueError(f"{self._pushed + len(leaves)} leaves pushed, {self.leaves} announced")
-        _push(
+        self.merges += _push(
             leaves,
             self._pushed,
             self.depth,
@@ -178,7 +160,7 @@ class Packer:
             raise ValueError(f"{self._pushed} leaves pushed, {self.leaves} announced")
         remaining = self.leaves & ((1 << self.depth) - 1)
         if remaining:
-            _finish(
+            self.merges += _finish(
                 remaining,
                 self.depth,
                 self._keys.ring.tables,
@@ -188,47 +170,6 @@ class Packer:
                 self._out[-1],
             )
         return self._out
-
-
-def pack(leaves: NDArray[np.uint64], keys: SwitchingKeys) -> NDArray[np.uint64]:
-    """Return the outputs (ceil(leaves/N), 2, limbs, N) of leaves (count, 2, limbs, N), all in evaluation form."""
-    packer = Packer(keys, len(leaves))
-    packer.push(leaves)
-    return packer.finish()
-
-
-def pack_first_halves(a: NDArray[np.uint64], keys: SwitchingKeys) -> NDArray[np.uint64]:
-    """Return what the outputs owe to the a of the leaves: the tree over (0, a), before any b is known.
-
-    Parameters
-    ----------
-    a : (count, limbs, N) in evaluation form, multiplied by 2^-l
-
-    Returns
-    -------
-    (ceil(count/N), 2, limbs, N) in evaluation form: the a of the outputs, and the share of their b that is no b's
-    """
-    return pack(np.stack([np.zeros_like(a), a], axis=1), keys)
-
-
-def add_constants(b: NDArray[np.uint64], constants: NDArray[np.uint64], ring: Ring) -> NDArray[np.uint64]:
-    """Return the b of the outputs, in coefficient form, once the leaves' own constant coefficients are known.
-
-    Parameters
-    ----------
-    b : of :func:`pack_first_halves`, in coefficient form, (outputs, limbs, N)
-    constants : of the b of the leaves, without the factor 2^-l, (leaves, limbs)
-
-    Returns
-    -------
-    (outputs, limbs, N); coefficients at which no leaf lands are left as they are
-    """
-    output, coefficient = packed_positions(len(constants), ring.ring_degree)
-    out = b.copy()
-    for limb, q in enumerate(ring.moduli):
-        total = b[output, limb, coefficient] + constants[:, limb]
-        out[output, limb, coefficient] = np.minimum(total, total - np.uint64(q))
-    return out
 
 
 @lru_cache(maxsize=16)
@@ -290,7 +231,9 @@ def _push(
     levels: LevelTables,
     stack: NDArray[np.uint64],
     out: NDArray[np.uint64],
-) -> None:
+) -> int:
+    """Return the nodes joined."""
+    merges = 0
     limbs, n = leaves.shape[2], leaves.shape[3]
     scratch, rest = np.empty((2 + limbs, n), np.uint64), np.empty(n, np.int64)
     nodes = np.empty((3, 2, limbs, n), np.uint64)
@@ -303,10 +246,12 @@ def _push(
             _merge(stack[level], node, level, ring, keys, levels, scratch, rest, nodes[level & 1])
             node = nodes[level & 1]
             level += 1
+            merges += 1
         if level == depth:
             out[index >> depth] = node
         else:
             stack[level] = node
+    return merges
 
 
 @kernel
@@ -318,7 +263,9 @@ def _finish(
     levels: LevelTables,
     stack: NDArray[np.uint64],
     out: NDArray[np.uint64],
-) -> None:
+) -> int:
+    """Return the nodes joined."""
+    merges = 0
     limbs, n = stack.shape[2], stack.shape[3]
     scratch, rest = np.empty((2 + limbs, n), np.uint64), np.empty(n, np.int64)
     nodes = np.empty((2, 2, limbs, n), np.uint64)
@@ -330,8 +277,11 @@ def _finish(
         if (remaining >> level) & 1:
             _merge(stack[level], node, level, ring, keys, levels, scratch, rest, target)
             begun = True
+            merges += 1
         elif begun:
             _merge(node, nothing, level, ring, keys, levels, scratch, rest, target)
+            merges += 1
         if begun:
             node = target
     out[:] = node
+    return merges

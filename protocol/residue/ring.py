@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.meter import Tally
 from protocol.residue import modular
 from protocol.residue.compiled import kernel
 from protocol.residue.ntt import Transform, forward_canonical, inverse_canonical
@@ -88,21 +89,26 @@ class Ring:
         """Return the ring of the first so many limbs."""
         return Ring(self.ring_degree, self.moduli[:limbs], self.roots[:limbs])
 
-    def forward(self, coefficients: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Return the evaluation form of polynomials (..., limbs, N) of coefficients."""
+    def forward(self, coefficients: NDArray[np.uint64], tally: Tally | None = None) -> NDArray[np.uint64]:
+        """Return the evaluation form of polynomials (..., limbs, N) of coefficients; the tally is told of each."""
         out = np.array(coefficients, dtype=np.uint64, order="C")
-        _forward(self._polynomials(out), self.tables)
+        (tally or Tally()).add(_forward(self._polynomials(out), self.tables))
         return out
 
-    def inverse(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Return the coefficients of polynomials (..., limbs, N) in evaluation form."""
+    def inverse(self, values: NDArray[np.uint64], tally: Tally | None = None) -> NDArray[np.uint64]:
+        """Return the coefficients of polynomials (..., limbs, N) in evaluation form; the tally is told of each."""
         out = np.array(values, dtype=np.uint64, order="C")
-        self.invert(out)
+        (tally or Tally()).add(self.invert(out))
         return out
 
-    def invert(self, values: NDArray[np.uint64]) -> None:
-        """Replace polynomials (..., limbs, N) in evaluation form, contiguous in memory, by their coefficients."""
-        _inverse(self._polynomials(values), self.tables)
+    def invert(self, values: NDArray[np.uint64]) -> int:
+        """Replace polynomials (..., limbs, N) in evaluation form by their coefficients; return how many.
+
+        Parameters
+        ----------
+        values : contiguous in memory
+        """
+        return _inverse(self._polynomials(values), self.tables)
 
     def _polynomials(self, array: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return a view (count, limbs, N) of a contiguous array (..., limbs, N)."""
@@ -156,11 +162,15 @@ class Ring:
 
 
 @kernel
-def _forward(polynomials: NDArray[np.uint64], tables: Tables) -> None:
+def _forward(polynomials: NDArray[np.uint64], tables: Tables) -> int:
+    """Return the polynomials transformed."""
+    transformed = 0
     for polynomial in range(polynomials.shape[0]):
         for limb in range(polynomials.shape[1]):
             a, q = polynomials[polynomial, limb], tables.moduli[limb]
             forward_canonical(a, tables.roots[limb], tables.quotients[limb], q)
+        transformed += 1
+    return transformed
 
 
 @kernel
@@ -178,6 +188,10 @@ def invert_polynomial(polynomial: NDArray[np.uint64], tables: Tables) -> None:
 
 
 @kernel
-def _inverse(polynomials: NDArray[np.uint64], tables: Tables) -> None:
+def _inverse(polynomials: NDArray[np.uint64], tables: Tables) -> int:
+    """Return the polynomials transformed."""
+    transformed = 0
     for polynomial in range(polynomials.shape[0]):
         invert_polynomial(polynomials[polynomial], tables)
+        transformed += 1
+    return transformed

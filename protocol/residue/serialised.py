@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.openfhe_serialised import find_blocks
+from protocol.openfhe.serialised import find_blocks
 from protocol.residue.modular import check_residues
 from protocol.residue.ring import Ring
 

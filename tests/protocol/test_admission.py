@@ -11,8 +11,8 @@ import pytest
 from costmodel.parameters import Configuration, Table
 from costmodel.systems import executed
 from protocol.admission import HELD_FOR_A_BYTE, Admission
-from protocol.aligning import aligning_bytes
-from protocol.engines.choose import client_engine, server_engine
+from protocol.alignment.session import aligning_bytes
+from protocol.engines import engine_of
 from protocol.errors import ProtocolError
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
@@ -55,8 +55,8 @@ def coefficients_of(configuration: Configuration) -> np.ndarray:
 def test_a_session_holds_no_more_than_it_was_admitted_for(protocol: str, tokens: int, options: dict[str, Any]) -> None:
     configuration = executed(protocol, Table(300, 192, tokens), **options)
     coefficients = coefficients_of(configuration)
-    server = server_engine(configuration, coefficients, Meter("server"), lambda *_: None, False)
-    client = client_engine(configuration, tokens, Meter("client"), False, SeedRecord())
+    server = engine_of(configuration).server(configuration, coefficients, Meter("server"), lambda *_: None, False)
+    client = engine_of(configuration).client(configuration, tokens, Meter("client"), False, SeedRecord())
     session = server.session(tokens, Meter("server"))
     shared: set[int] = set()
     arrays(server, shared)
@@ -75,8 +75,10 @@ def test_a_session_holds_no_more_than_it_was_admitted_for(protocol: str, tokens:
 def test_keys_ready_for_use_are_what_is_kept(protocol: str, flooding_bits: int) -> None:
     """Messages are counted apart: they are not what the keys take."""
     configuration = executed(protocol, Table(300, 192, 1), flooding_bits=flooding_bits)
-    server = server_engine(configuration, coefficients_of(configuration), Meter("server"), lambda *_: None, False)
-    client = client_engine(configuration, 1, Meter("client"), False, SeedRecord())
+    server = engine_of(configuration).server(
+        configuration, coefficients_of(configuration), Meter("server"), lambda *_: None, False
+    )
+    client = engine_of(configuration).client(configuration, 1, Meter("client"), False, SeedRecord())
     session = server.session(1, Meter("server"))
     shared: set[int] = set()
     arrays(server, shared)
@@ -87,7 +89,9 @@ def test_keys_ready_for_use_are_what_is_kept(protocol: str, flooding_bits: int) 
 
 def test_a_session_that_would_prepare_more_than_there_is_room_for_is_refused() -> None:
     configuration = executed("folded", Table(300, 24, 1), flooding_bits=0, prepared=True)
-    server = server_engine(configuration, coefficients_of(configuration), Meter("server"), lambda *_: None, False)
+    server = engine_of(configuration).server(
+        configuration, coefficients_of(configuration), Meter("server"), lambda *_: None, False
+    )
     admission = Admission(2**24, 1, 0.05)
     with ExitStack() as held:
         admission.admit(server.session(1, Meter("server")), held)
@@ -109,8 +113,8 @@ def test_masked_queries_of_any_number_open_to_their_rows(tokens: int) -> None:
     configuration = executed("cheetah", Table(301, 12, tokens), options=("delphi",), flooding_bits=0)
     coefficients, modulus = coefficients_of(configuration), configuration.ring.plaintext_modulus
     assert 301 * (modulus - 1).bit_length() % 8
-    server = server_engine(configuration, coefficients, Meter("server"), lambda *_: None, False)
-    client = client_engine(configuration, tokens, Meter("client"), False, SeedRecord())
+    server = engine_of(configuration).server(configuration, coefficients, Meter("server"), lambda *_: None, False)
+    client = engine_of(configuration).client(configuration, tokens, Meter("client"), False, SeedRecord())
     session = server.session(tokens, Meter("server"))
     client.accept_first_halves(list(session.prepare(list(client.announce()))))
     chosen, shares = [(37 * k) % 301 for k in range(tokens)], np.empty((tokens, coefficients.shape[1]), dtype=np.int64)

@@ -15,16 +15,16 @@ from costmodel.estimate import estimate
 from costmodel.parameters import Configuration, Table
 from costmodel.slots import rotation_keys, rotation_steps
 from costmodel.systems import executed
-from protocol.engines.choose import client_engine, server_engine
-from protocol.engines.delphi import DelphiClient, plain_product
-from protocol.engines.extraction import Extractor
-from protocol.engines.openfhe_parties import OpenFHEClient
-from protocol.engines.simd import SlotPlan
+from protocol.compact.extraction import Extractor
+from protocol.delphi import DelphiClient, plain_product
+from protocol.engines import engine_of
 from protocol.errors import ProtocolError
 from protocol.meter import Meter
-from protocol.residue.openfhe_keys import automorphism_key_noise
+from protocol.openfhe.parties import OpenFHEClient
+from protocol.openfhe.slots import SlotPlan
 from protocol.residue.ring import Ring as ResidueRing
 from protocol.seeds import SeedRecord
+from tests.protocol.residue.bridge import automorphism_key_noise
 from tests.protocol.test_lookup import FREE, Served
 from validate.compare import compare
 
@@ -109,8 +109,10 @@ def test_noise_is_as_predicted(protocol: str, options: dict[str, Any]) -> None:
     configuration = asked(protocol, 700, 131, **options)
     meter = Meter("client")
     coefficients = np.random.default_rng(3).integers(0, 1 << 10, (700, -(-131 // len(configuration.packing.widths))))
-    server = server_engine(configuration, coefficients.astype(np.uint16), meter, lambda *_: None, False)
-    client = client_engine(configuration, 1, meter, False, SeedRecord())
+    server = engine_of(configuration).server(
+        configuration, coefficients.astype(np.uint16), meter, lambda *_: None, False
+    )
+    client = engine_of(configuration).client(configuration, 1, meter, False, SeedRecord())
     session = server.session(1, meter)
     session.accept_keys(list(client.keys()))
     client.decrypt(session.answer(list(client.encrypt([7])), np.empty((1, coefficients.shape[1]), dtype=np.int64)))
@@ -123,7 +125,7 @@ def test_a_plaintext_modulus_without_slots_is_refused_before_openfhe_sees_it() -
     good = asked("cryptflow2", 300, 9)
     bad = good.updated(ring=replace(good.ring, plaintext_modulus=2**37))
     with pytest.raises(ValueError, match="slots need a prime"):
-        client_engine(bad, 1, Meter("client"), False, SeedRecord())
+        engine_of(bad).client(bad, 1, Meter("client"), False, SeedRecord())
 
 
 @pytest.mark.parametrize("protocol", ["cryptflow2", "fastquery"])
@@ -131,8 +133,8 @@ def test_keys_that_are_damaged_or_too_large_are_refused(protocol: str) -> None:
     configuration = asked(protocol, 300, 9, **({} if protocol == "cryptflow2" else PACKED))
     meter = Meter("client")
     table = np.zeros((300, 9 // len(configuration.packing.widths)), dtype=np.uint16)
-    server = server_engine(configuration, table, meter, lambda *_: None, False)
-    keys = list(client_engine(configuration, 1, meter, False, SeedRecord()).keys())
+    server = engine_of(configuration).server(configuration, table, meter, lambda *_: None, False)
+    keys = list(engine_of(configuration).client(configuration, 1, meter, False, SeedRecord()).keys())
     session = server.session(1, meter)
     session.accept_keys(keys)
     for position, words in ((0, "not of the agreed context"), (len(keys[0]) // 2, "not below its modulus")):
@@ -149,7 +151,7 @@ def test_delphi_sends_nothing_of_the_token_and_uses_a_vector_once() -> None:
     meter = Meter("client")
     sent = []
     for _ in range(40):
-        client = client_engine(configuration, 1, meter, False, SeedRecord())
+        client = engine_of(configuration).client(configuration, 1, meter, False, SeedRecord())
         assert isinstance(client, DelphiClient)
         list(client.announce())
         (frame,) = client.encrypt([7])
@@ -164,12 +166,14 @@ def test_delphi_sends_nothing_of_the_token_and_uses_a_vector_once() -> None:
 def test_delphi_refuses_a_vector_that_is_not_modulo_t_and_one_that_comes_first() -> None:
     configuration = asked("fastquery", 300, 9, ring={"plaintext_modulus": 9001}, flooding_bits=0, **DELPHI)
     meter = Meter("server")
-    server = server_engine(configuration, np.zeros((300, 3), dtype=np.uint16), meter, lambda *_: None, False)
+    server = engine_of(configuration).server(
+        configuration, np.zeros((300, 3), dtype=np.uint16), meter, lambda *_: None, False
+    )
     session, shares = server.session(1, meter), np.empty((1, 3), dtype=np.int64)
     frame = bytes([255]) * session.shapes.query.length
     with pytest.raises(ProtocolError, match="before its encrypted"):
         list(session.answer([frame], shares))
-    client = client_engine(configuration, 1, Meter("client"), False, SeedRecord())
+    client = engine_of(configuration).client(configuration, 1, Meter("client"), False, SeedRecord())
     session.accept_keys(list(client.keys()))
     list(session.prepare(list(client.announce())))
     with pytest.raises(ProtocolError, match="not below t"):
@@ -179,7 +183,7 @@ def test_delphi_refuses_a_vector_that_is_not_modulo_t_and_one_that_comes_first()
 def test_delphi_goes_with_neither_prepared_nor_folded_queries() -> None:
     prepared = replace(asked("fastquery", 300, 9, prepared=True), options=("delphi",))
     with pytest.raises(ValueError, match="already"):
-        client_engine(prepared, 1, Meter("client"), False, SeedRecord())
+        engine_of(prepared).client(prepared, 1, Meter("client"), False, SeedRecord())
 
 
 @settings(max_examples=40, deadline=None)

@@ -24,13 +24,13 @@ from costmodel.wire import METADATA_BYTES
 from fastquery.queries import DoesNotDecrypt, query
 from protocol.channel import Channel
 from protocol.client import look_up
-from protocol.engines.openfhe import ProductPlan
-from protocol.engines.openfhe_parties import OpenFHEClient
-from protocol.engines.openfhe_ring import OpenFHERing
-from protocol.engines.residue import ResidueClient
+from protocol.compact.client import ResidueClient
 from protocol.errors import ProtocolError
 from protocol.frames import HEADER, MAX_BODY_BYTES, Kind, encode_frame
 from protocol.meter import Meter
+from protocol.openfhe.parties import OpenFHEClient
+from protocol.openfhe.products import ProductPlan
+from protocol.openfhe.ring import OpenFHERing
 from protocol.parameters_message import decode_parameters, encode_parameters
 from protocol.requirements import Requirements
 from protocol.seeds import SeedRecord
@@ -327,7 +327,7 @@ def test_keys_of_another_secret_give_no_share(
 
     monkeypatch.setattr(ResidueClient, "keys", others)
     # The kernels' warming up makes keys too, of a small table.
-    monkeypatch.setattr("protocol.engines.residue.warm_up", lambda *_: None)
+    monkeypatch.setattr("protocol.compact.engine.warm_up", lambda *_: None)
     with pytest.raises(DoesNotDecrypt):
         query(f"127.0.0.1:{running.port}", [7], requirements=Requirements(), seeds=tmp_path / "seeds.sqlite")
 

@@ -18,14 +18,14 @@ from costmodel.machine import Machine, UnitCost
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.systems import executed
 from protocol.channel import Channel
-from protocol.engines.openfhe import ProductPlan
-from protocol.engines.openfhe_parties import OpenFHEClient
-from protocol.engines.openfhe_ring import OpenFHERing
 from protocol.errors import ProtocolError
 from protocol.frames import Kind, encode_frame
 from protocol.lookup import ClientSession, LookupServer
 from protocol.meter import Meter
-from protocol.openfhe_serialised import find_blocks
+from protocol.openfhe.parties import OpenFHEClient
+from protocol.openfhe.products import ProductPlan
+from protocol.openfhe.ring import OpenFHERing
+from protocol.openfhe.serialised import find_blocks
 from protocol.seeds import SeedRecord
 from quantize.packing import unpack
 from quantize.quantizers import quantize_table

@@ -12,9 +12,9 @@ from costmodel.parameters import Table
 from costmodel.systems import executed
 
 pytest.importorskip("openfhe")
-from protocol.engines.openfhe_parties import OpenFHEClient
-from protocol.engines.simd import SlotPlan
 from protocol.meter import Meter
+from protocol.openfhe.parties import OpenFHEClient
+from protocol.openfhe.slots import SlotPlan
 
 SERVER = """
 import sys
@@ -61,7 +61,7 @@ COMPILING = """
 import sys
 from numba.core.dispatcher import Dispatcher
 from costmodel.parameters import Configuration
-from protocol.engines.choose import client_engine, server_engine
+from protocol.engines import engine_of
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 import numpy as np
@@ -69,8 +69,8 @@ import numpy as np
 configuration = Configuration.from_toml(sys.stdin.read())
 columns = -(-configuration.table.channels // len(configuration.packing.widths))
 table = np.zeros((configuration.table.rows, columns), dtype=np.uint16)
-server = server_engine(configuration, table, Meter("server"), lambda *_: None, False)
-client = client_engine(configuration, 2, Meter("client"), False, SeedRecord())
+server = engine_of(configuration).server(configuration, table, Meter("server"), lambda *_: None, False)
+client = engine_of(configuration).client(configuration, 2, Meter("client"), False, SeedRecord())
 compile_kernel, late = Dispatcher.compile, []
 
 def compile(kernel, signature):

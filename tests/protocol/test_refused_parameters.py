@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from protocol.channel import Channel
-from protocol.engines.openfhe import OpenFHEServer, ProductPlan
-from protocol.engines.residue import ResidueClient
+from protocol.compact.client import ResidueClient
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.meter import Meter
-from protocol.openfhe_context import generate_context
+from protocol.openfhe.context import generate_context
+from protocol.openfhe.products import ENGINE, ProductPlan
 from protocol.parameters_message import decode_parameters, encode_parameters
 from protocol.seeds import SeedRecord
 from quantize.quantizers import quantize_table
@@ -31,7 +31,7 @@ from tests.protocol.parties import FLOODED, REFERENCE, Parties, own
 def test_the_reference_engine_refuses_what_it_does_not_do() -> None:
     flooded = REFERENCE.updated(flooding_bits=40)
     with pytest.raises(ValueError, match="floods nothing"):
-        OpenFHEServer(flooded, np.zeros((2100, 3), dtype=np.uint16), Meter("server"), lambda *_: None, False)
+        ENGINE.server(flooded, np.zeros((2100, 3), dtype=np.uint16), Meter("server"), lambda *_: None, False)
     with pytest.raises(ValueError, match="floods nothing"):
         ProductPlan(flooded, False)
     with pytest.raises(ValueError, match=r"ring\.secret"):
@@ -43,7 +43,7 @@ def test_the_reference_engine_refuses_what_it_does_not_do() -> None:
 FORKED = """
 import os
 from costmodel.parameters import Ring
-from protocol.openfhe_context import generate_context
+from protocol.openfhe.context import generate_context
 from protocol.openfhe_library import OpenFHEUnavailable
 
 generate_context(Ring(2048, (50,), 512)).KeyGen()

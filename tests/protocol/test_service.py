@@ -27,7 +27,7 @@ from fastquery.queries import parse_address, query
 from protocol.admission import Admission
 from protocol.channel import Channel
 from protocol.client import ask_shares, look_up
-from protocol.engines.base import NOTHING, Shape, Shapes
+from protocol.engine import NOTHING, Shape, Shapes
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.meter import Meter

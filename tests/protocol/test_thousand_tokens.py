@@ -7,7 +7,7 @@ import pytest
 
 from costmodel.parameters import Table
 from costmodel.systems import executed
-from protocol.engines.choose import client_engine, server_engine
+from protocol.engines import engine_of
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from quantize.quantizers import quantize_table
@@ -32,8 +32,8 @@ ROWS, TOKENS, BATCH = 32000, 1000, 125
 def test_no_channel_of_a_thousand_rows_is_wrong(engine: str, channels: int, options: dict[str, int]) -> None:
     configuration = executed("fastquery", Table(ROWS, channels, BATCH), engine=engine, **options)
     coefficients = quantize_table(open_table(f"{ROWS}x{channels}")).coefficients
-    server = server_engine(configuration, coefficients, Meter("server"), lambda *_: None, False)
-    client = client_engine(configuration, BATCH, Meter("client"), False, SeedRecord())
+    server = engine_of(configuration).server(configuration, coefficients, Meter("server"), lambda *_: None, False)
+    client = engine_of(configuration).client(configuration, BATCH, Meter("client"), False, SeedRecord())
     keys = list(client.keys())
     tokens = np.random.default_rng(7).integers(0, ROWS, TOKENS)
     for batch in tokens.reshape(-1, BATCH):

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +17,18 @@ from costmodel.grid import Grid
 from costmodel.parameters import Configuration
 from costmodel.wire import SEED_BYTES
 from protocol.alignment.bits import pack_words
-from protocol.engines.residue import ResidueClient, ResidueServer
+from protocol.compact.client import ResidueClient
+from protocol.compact.plan import Plan
+from protocol.compact.server import ResidueServer
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.layout import Layout
 from protocol.lookup import ClientSession
 from protocol.meter import Meter
-from protocol.openfhe_serialised import find_blocks
+from protocol.openfhe.context import residue_context
+from protocol.openfhe.ring import OpenFHERing
 from protocol.residue.bits import pack_bits, packed_bytes, unpack_bits
+from protocol.residue.context import read_ring, read_secret_key
 from protocol.residue.ring import Ring as ResidueRing
 from protocol.seeds import SeedRecord
 
@@ -103,30 +108,50 @@ def pieces(data: bytes, length: int = 24) -> set[bytes]:
     return {data[start : start + length] for start in range(0, len(data) - length + 1, length)}
 
 
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ResidueRing, np.ndarray]]:
+    """Rings and secrets of all clients from here on, as they read them from OpenFHE."""
+    kept = []
+
+    def read(private_key: Any, ring: ResidueRing) -> np.ndarray:
+        kept.append((ring, read_secret_key(private_key, ring)))
+        return kept[-1][1]
+
+    monkeypatch.setattr("protocol.compact.client.read_secret_key", read)
+    return kept
+
+
 @pytest.mark.parametrize("configuration", [FLOODED, PREPARED, ALIGNED, UNPACKED])
-def test_nothing_of_the_secret_key_is_sent(configuration: Configuration) -> None:
+def test_nothing_of_the_secret_key_is_sent(
+    configuration: Configuration, secrets: list[tuple[ResidueRing, np.ndarray]]
+) -> None:
     seen = Parties(configuration).look_up([77] * configuration.table.tokens)
-    secret = seen.session.engine._secret
-    ring = secret.ring
-    coefficients = ring.to_integers(ring.inverse(secret.residues)).astype(np.int64)
+    ring, residues = secrets[-1]
+    coefficients = ring.to_integers(ring.inverse(residues)).astype(np.int64)
     assert np.isin(coefficients, (-1, 0, 1)).all()
     sent = seen.bytes_up()
     for written in serialisations(coefficients, ring):
         assert not any(piece in sent for piece in pieces(written))
 
 
-def test_nothing_of_the_secret_key_is_sent_by_the_reference_engine() -> None:
+def test_nothing_of_the_secret_key_is_sent_by_the_reference_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, tags = OpenFHERing.read, set()
+
+    def watched(ring: OpenFHERing, serialised: bytes, *tag: str) -> Any:
+        tags.update(tag)
+        return read(ring, serialised, *tag)
+
+    monkeypatch.setattr(OpenFHERing, "read", watched)
     seen = Parties(REFERENCE).look_up([77])
-    ring = seen.session.engine._ring
-    serialised = ring.library.Serialize(seen.session.engine._key, ring.library.BINARY)
-    start, *_ = find_blocks(serialised, REFERENCE.ring.degree, ring.elements.moduli)
-    written = serialised[start : start + 8 * REFERENCE.ring.degree]
     sent = seen.bytes_up()
-    assert written not in sent
-    assert not any(piece in sent for piece in pieces(written))
-    tag = seen.session.engine._key.GetKeyTag().encode()
+    _, secret = seen.session.engine.residues()
+    for limb in secret.residues:
+        written = limb.astype("<u8").tobytes()
+        assert written not in sent
+        assert not any(piece in sent for piece in pieces(written))
+    (tag,) = tags  # that of the client's key, with which it reads answers
     assert len(tag) >= 16
-    assert tag not in sent
+    assert tag.encode() not in sent
 
 
 def assert_uniform(values: np.ndarray, modulus: int) -> None:
@@ -134,9 +159,9 @@ def assert_uniform(values: np.ndarray, modulus: int) -> None:
     assert chisquare(np.bincount((values & np.uint64(63)).astype(np.int64), minlength=64)).pvalue > IMPROBABLE
 
 
-def key_rows(seen: Seen) -> list[np.ndarray]:
+def key_rows(seen: Seen, ring: ResidueRing) -> list[np.ndarray]:
     """Residues of every row of the keys, limb by limb."""
-    ring, keys = seen.session.engine._secret.ring, seen.bytes_up(Kind.KEYS)[SEED_BYTES:]
+    keys = seen.bytes_up(Kind.KEYS)[SEED_BYTES:]
     rows = []
     bits = [q.bit_length() for q in ring.moduli]
     count = len(keys) * 8 // (sum(bits) * ring.ring_degree)
@@ -151,11 +176,10 @@ def key_rows(seen: Seen) -> list[np.ndarray]:
 @pytest.mark.parametrize("configuration", [FLOODED, own(2100, 40, flooding_bits=0)])
 def test_keys_and_queries_look_uniform(configuration: Configuration) -> None:
     parties = Parties(configuration)
-    queries = []
+    queries, ring = [], read_ring(residue_context(configuration.ring))
     for token in (0, 0, 2099):
         seen = parties.look_up([token])
-        ring = seen.session.engine._secret.ring
-        for residues, q in zip(key_rows(seen), ring.moduli, strict=True):
+        for residues, q in zip(key_rows(seen, ring), ring.moduli, strict=True):
             assert_uniform(residues, q)
         query = seen.bytes_up(Kind.QUERY)[SEED_BYTES:]
         if ring.limbs == 1:
@@ -233,6 +257,7 @@ def test_the_a_of_an_answer_is_fresh_with_flooding_and_the_tables_own_without(co
     for flooded in (True, False):
         asked = configuration if flooded else configuration.updated(flooding_bits=0, prepared=False)
         assert asked.wire is not None
+        answers = Plan(asked, read_ring(residue_context(asked.ring)), 1).answers
         client = ResidueClient(asked, 1, Meter("client"), False, SeedRecord())
         keys = list(client.keys())
         announced = list(client.announce()) if asked.prepared else []
@@ -241,7 +266,7 @@ def test_the_a_of_an_answer_is_fresh_with_flooding_and_the_tables_own_without(co
         for _ in range(2):
             # A server takes a seed once, so that the same query goes to two servers of one table.
             first = answered(Extreme(asked, "lowest").server, keys, announced, query)[0]
-            count = client._plan.answers * client._plan.ring.ring_degree
+            count = answers * asked.ring.degree
             length = packed_bytes(count, asked.wire.answer_a_bits)
             halves.append(unpack_bits(first[:length], count, asked.wire.answer_a_bits))
         same = np.mean(halves[0] == halves[1])

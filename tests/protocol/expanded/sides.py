@@ -15,7 +15,6 @@ class Side:
 
     client_type: ClassVar[Any]
     server_type: ClassVar[Any]
-    messages: ClassVar[Any]
 
     def __init__(self, parameters: Any) -> None:
         p = self.parameters = parameters

@@ -11,11 +11,11 @@ import pytest
 
 from costmodel.wire import SEED_BYTES
 from protocol.errors import ProtocolError
-from protocol.expanded.messages import decode_answer, decode_keys, encode_keys
+from protocol.expanded.messages import decode_answer, decode_keys, decode_query, encode_keys
 from protocol.seeds import SeedRecord, SeedReused
-from tests.protocol.compressed import conftest as compressed
+from tests.protocol.expanded.compressed import conftest as compressed
+from tests.protocol.expanded.folded import conftest as folded
 from tests.protocol.expanded.sides import MIDDLE
-from tests.protocol.folded import conftest as folded
 
 SIDES: list[tuple[Any, str]] = [
     (folded, "slots"),
@@ -55,7 +55,7 @@ def test_wrong_lengths_are_refused(side: Any) -> None:
     keys = side.client.keys()
     for change in (lambda body: body[:-1], lambda body: body + b"\0", lambda body: b""):
         with pytest.raises(ProtocolError, match="query of"):
-            side.messages.decode_query(p, change(query))
+            decode_query(side.server.layout.query_parts, change(query))
         with pytest.raises(ProtocolError, match="answer of"):
             decode_answer(p, change(answer))
         with pytest.raises(ProtocolError, match="keys of"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from costmodel.parameters import Ring as RingParameters
-from protocol.openfhe_context import generate_context
+from protocol.openfhe.context import generate_context
 from protocol.residue.ciphertext import SecretKey
 from protocol.residue.context import read_ring, read_secret_key
 from protocol.residue.ring import Ring

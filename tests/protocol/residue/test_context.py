@@ -9,12 +9,13 @@ import openfhe
 import pytest
 
 from costmodel.parameters import Ring
-from protocol.openfhe_context import generate_context, residue_context
-from protocol.openfhe_serialised import find_blocks
-from protocol.residue import context as bridge
+from protocol.openfhe.context import generate_context, residue_context
+from protocol.openfhe.serialised import find_blocks
 from protocol.residue.ciphertext import decrypt, encrypt_seeded, encrypt_zero, expand_many, noise, phase
+from protocol.residue.context import read_ring, read_secret_key
 from protocol.residue.sampling import new_seed
 from protocol.residue.serialised import read_polynomials, replace_polynomials
+from tests.protocol.residue import bridge
 
 
 def messages(degree: int, modulus: int, seed: int) -> tuple[Any, list[int]]:
@@ -35,7 +36,7 @@ def test_we_decrypt_what_openfhe_encrypts(openfhe_side: Any, key: str) -> None:
     message, signed = messages(ring.ring_degree, t, 1)
     plaintext = openfhe_side.context.MakeCoefPackedPlaintext(signed)
     theirs = openfhe_side.context.Encrypt(getattr(openfhe_side.keys, key), plaintext)
-    residues = bridge.read_ciphertext(theirs, ring)
+    residues = bridge.read_pair(theirs, ring)
     assert (decrypt(openfhe_side.secret, residues, t) == message).all()
     measured = noise(ring, phase(openfhe_side.secret, residues), message, t).std()
     expected = 3.19 if key == "secretKey" else 3.19 * np.sqrt(1 + 4 * ring.ring_degree / 3)
@@ -48,14 +49,14 @@ def test_openfhe_decrypts_what_we_encrypt(openfhe_side: Any) -> None:
     seed = new_seed()
     b = encrypt_seeded(openfhe_side.secret, message[None], t, seed, "query")
     seeded = np.stack([ring.forward(b[0]), expand_many(ring, seed, "query", 1)[0]])
-    public_key = bridge.read_public_key(openfhe_side.keys.publicKey, ring)
+    public_key = bridge.read_pair(openfhe_side.keys.publicKey, ring)
     renewed = ring.add(seeded, encrypt_zero(ring, public_key))
     writer = bridge.CiphertextWriter(openfhe_side.context, openfhe_side.keys.publicKey)
     for ours in (seeded, renewed):
         plaintext = openfhe_side.context.Decrypt(openfhe_side.keys.secretKey, writer.write(ours))
         plaintext.SetLength(ring.ring_degree)
         assert plaintext.GetCoefPackedValue() == signed
-        assert (bridge.read_ciphertext(writer.write(ours), ring) == ours).all()
+        assert (bridge.read_pair(writer.write(ours), ring) == ours).all()
 
 
 def test_evaluation_form_is_openfhes(make_openfhe: Callable[..., Any]) -> None:
@@ -65,11 +66,11 @@ def test_evaluation_form_is_openfhes(make_openfhe: Callable[..., Any]) -> None:
     _, signed = messages(ring.ring_degree, 16, 3)
     message, encrypted = messages(ring.ring_degree, 2, 4)
     theirs = side.context.Encrypt(side.keys.publicKey, side.context.MakeCoefPackedPlaintext(encrypted))
-    before = bridge.read_ciphertext(theirs, ring)
+    before = bridge.read_pair(theirs, ring)
     positive = [abs(x) for x in signed]
     product = side.context.EvalMult(theirs, side.context.MakeCoefPackedPlaintext(positive))
     factor = ring.forward(ring.from_signed(np.array(positive, dtype=np.int64)))
-    assert (bridge.read_ciphertext(product, ring) == ring.multiply(before, factor)).all()
+    assert (bridge.read_pair(product, ring) == ring.multiply(before, factor)).all()
     assert decrypt(side.secret, before, t).tolist() == message.tolist()
 
 
@@ -103,9 +104,9 @@ def test_truncated_and_foreign_serialisations_are_refused(make_openfhe: Callable
     with pytest.raises(ValueError, match="0 blocks"):
         read_polynomials(b"", side.ring)
     with pytest.raises(ValueError, match="0 blocks"):
-        bridge.read_secret_key(other.keys.secretKey, side.ring)
+        read_secret_key(other.keys.secretKey, side.ring)
     with pytest.raises(ValueError, match="need 1"):
-        bridge.read_secret_key(side.keys.publicKey, side.ring)
+        read_secret_key(side.keys.publicKey, side.ring)
 
 
 def test_insecure_and_impossible_contexts_are_refused() -> None:
@@ -122,5 +123,5 @@ def test_insecure_and_impossible_contexts_are_refused() -> None:
 def test_a_ring_has_the_limbs_asked_for_whatever_the_plaintext_modulus(
     limb_bits: tuple[int, ...], modulus: int
 ) -> None:
-    made = bridge.read_ring(residue_context(Ring(8192, limb_bits, modulus)))
+    made = read_ring(residue_context(Ring(8192, limb_bits, modulus)))
     assert np.allclose(np.log2(made.moduli), limb_bits, atol=0.1)

@@ -12,6 +12,8 @@ from protocol.residue.keyswitch import Gadget
 from protocol.residue.ring import Ring
 from protocol.residue.rounding import scale_down, scale_up
 from protocol.residue.sampling import new_seed
+from tests.protocol.residue.bridge import key_noise
+from tests.protocol.residue.packing import switch_variance
 
 # digits that divide the limb, digits that do not, narrow ones, and dropped bits
 SIZES = [
@@ -39,7 +41,7 @@ def test_switched_phases_and_their_noise(
     expected = ring.inverse(old.multiply(a))
     errors = ring.subtract(phase(new, keys.switch(a)), expected)
     measured = ring.to_integers(errors).astype(float).std()
-    assert abs(np.log2(measured / np.sqrt(gadget.variance(ring)))) < 0.3
+    assert abs(np.log2(measured / np.sqrt(switch_variance(gadget, ring)))) < 0.3
 
 
 def test_extreme_coefficients_are_decomposed_exactly(make_ring: Callable[..., Ring]) -> None:
@@ -51,7 +53,7 @@ def test_extreme_coefficients_are_decomposed_exactly(make_ring: Callable[..., Ri
         rows = gadget.rows(ring)
         a = expand_many(ring, new_seed(), "key", len(rows))
         noisy = keyswitch.generate_key(new, old.residues, gadget, a)
-        errors = keyswitch.key_noise(new, old.residues, gadget, noisy, a).astype(np.int64)
+        errors = key_noise(new, old.residues, gadget, noisy, a).astype(np.int64)
         b = ring.subtract(noisy, ring.forward(ring.from_signed(errors)))
         keys = keyswitch.SwitchingKeys(ring, [gadget], [b], [a])
         half = 1 << (width - 1)
@@ -81,7 +83,7 @@ def test_rotated_ciphertexts_decrypt_to_rotated_messages(
     phases = phase(secret, rotated)
     assert (scale_down(phases, ring, t) == expected).all()
     measured = noise(ring, phases, expected, t).std()
-    assert abs(np.log2(measured / np.sqrt(Gadget(13).variance(ring)))) < 0.3
+    assert abs(np.log2(measured / np.sqrt(switch_variance(Gadget(13), ring)))) < 0.3
 
 
 @pytest.mark.parametrize("exponent", [1, 3, 33, 127])
@@ -104,7 +106,7 @@ def test_key_noise_is_of_the_full_width(make_ring: Callable[..., Ring]) -> None:
     assert (keys.tables.factors[:, 1] == a).all()
     for rows, exponent, width in ((slice(0, 6), 3, 18), (slice(6, 10), 5, 27)):
         source = keyswitch.apply_automorphism(secret.residues, exponent)
-        errors = keyswitch.key_noise(secret, source, Gadget(width), keys.b[rows], a[rows])
+        errors = key_noise(secret, source, Gadget(width), keys.b[rows], a[rows])
         assert abs(np.log2(errors.std() / 3.19)) < 0.08
         assert np.abs(errors).max() < 3.19 * 10
 
@@ -135,4 +137,4 @@ def test_wrong_widths_exponents_and_shapes(make_ring: Callable[..., Ring]) -> No
 def test_dropping_a_full_digit_lessens_the_noise(make_ring: Callable[..., Ring]) -> None:
     ring = make_ring(2048, 54)
     assert len(Gadget(18, 18).rows(ring)) == 2
-    assert Gadget(18, 18).variance(ring) < Gadget(18).variance(ring)
+    assert switch_variance(Gadget(18, 18), ring) < switch_variance(Gadget(18), ring)

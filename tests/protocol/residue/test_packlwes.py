@@ -12,6 +12,7 @@ from protocol.residue.keyswitch import Gadget, SwitchingKeys, automorphism_keys
 from protocol.residue.ring import Ring
 from protocol.residue.rounding import scale_up
 from protocol.residue.sampling import new_seed
+from tests.protocol.residue import packing
 
 T = 1 << 10
 
@@ -45,7 +46,7 @@ def test_constants_land_where_they_are_said_to(
     ring = make_ring(degree, bits, limbs)
     secret = SecretKey.generate(ring)
     message = np.random.default_rng(count).integers(0, T, (count, degree), dtype=np.uint64)
-    outputs = packlwes.pack(leaves_of(secret, message), keys_for(secret, count, 9))
+    outputs = packing.pack(leaves_of(secret, message), keys_for(secret, count, 9))
     assert len(outputs) == packlwes.packed_polynomials(count, degree) == -(-count // degree)
     output, coefficient = packlwes.packed_positions(count, degree)
     assert len(set(zip(output.tolist(), coefficient.tolist(), strict=True))) == count
@@ -61,12 +62,12 @@ def test_all_but_the_sum_on_b_can_be_done_before_it_is_known(
     message = np.random.default_rng(count).integers(0, T, (count, 64), dtype=np.uint64)
     leaves = leaves_of(secret, message)
     keys = keys_for(secret, count, 13)
-    whole = packlwes.pack(leaves, keys)
+    whole = packing.pack(leaves, keys)
 
-    prepared = packlwes.pack_first_halves(leaves[:, 1], keys)
+    prepared = packing.pack_first_halves(leaves[:, 1], keys)
     depth = packlwes.packing_depth(count, 64)
     constants = ring.scale(ring.inverse(leaves[:, 0]), 1 << depth)[:, :, 0]
-    b = packlwes.add_constants(ring.inverse(prepared[:, 0]), constants, ring)
+    b = packing.add_constants(ring.inverse(prepared[:, 0]), constants, ring)
     output, coefficient = packlwes.packed_positions(count, 64)
     assert (prepared[:, 1] == whole[:, 1]).all()
     assert (b[output, :, coefficient] == ring.inverse(whole[:, 0])[output, :, coefficient]).all()
@@ -77,7 +78,7 @@ def test_leaves_may_come_in_any_portions(make_ring: Callable[..., Ring]) -> None
     secret = SecretKey.generate(ring)
     keys = keys_for(secret, 150, 18)
     leaves = leaves_of(secret, np.zeros((150, 64), dtype=np.uint64))
-    whole = packlwes.pack(leaves, keys)
+    whole = packing.pack(leaves, keys)
     packer = packlwes.Packer(keys, 150)
     for portion in np.split(leaves, [0, 1, 8, 70, 149]):
         packer.push(portion)
@@ -86,7 +87,19 @@ def test_leaves_may_come_in_any_portions(make_ring: Callable[..., Ring]) -> None
 
 @pytest.mark.parametrize(("count", "merges"), [(1366, 1370), (1, 0), (2, 1), (2048, 2047), (2049, 2047 + 11)])
 def test_number_of_merges(count: int, merges: int) -> None:
-    assert packlwes.packing_merges(count, 2048) == merges
+    assert packing.packing_merges(count, 2048) == merges
+
+
+@pytest.mark.parametrize(("count", "gap"), [(1, 64), (37, 64), (64, 64), (150, 64), (37, 16), (16, 4)])
+def test_merges_are_counted_as_they_are_made(make_ring: Callable[..., Ring], count: int, gap: int) -> None:
+    ring = make_ring(64, 52)
+    exponents = packlwes.packing_exponents(count, 64, gap) or (3,)
+    secret = SecretKey.generate(ring)
+    keys = automorphism_keys(secret, exponents, [Gadget(18)] * len(exponents), new_seed(), "packing")
+    packer = packlwes.Packer(keys, count, gap)
+    packer.push(np.zeros((count, 2, 1, 64), dtype=np.uint64))
+    packer.finish()
+    assert packer.merges == packing.packing_merges(count, gap)
 
 
 def test_noise_of_the_tree(make_ring: Callable[..., Ring]) -> None:
@@ -97,17 +110,17 @@ def test_noise_of_the_tree(make_ring: Callable[..., Ring]) -> None:
     exponents = packlwes.packing_exponents(count, 1024)
     keys = automorphism_keys(secret, exponents, gadgets, new_seed(), "packing")
     message = np.random.default_rng(5).integers(0, T, (count, 1024), dtype=np.uint64)
-    outputs = packlwes.pack(leaves_of(secret, message), keys)
+    outputs = packing.pack(leaves_of(secret, message), keys)
     output, coefficient = packlwes.packed_positions(count, 1024)
     phases = phase(secret, outputs)[output, :, coefficient].T
     measured = noise(ring, phases, message[:, 0], T).std()
-    assert abs(np.log2(measured / np.sqrt(packlwes.packing_noise_variance(ring, gadgets)))) < 0.3
+    assert abs(np.log2(measured / np.sqrt(packing.packing_noise_variance(ring, gadgets)))) < 0.3
 
 
 def test_variance_with_equal_digits_is_the_geometric_sum(make_ring: Callable[..., Ring]) -> None:
     ring = make_ring(2048, 54)  # 54 = 3 * 18: every digit is full
     one = 3 * 2048 * 4.0**18 / 12 * 3.19**2
-    measured = packlwes.packing_noise_variance(ring, (Gadget(18),) * 11)
+    measured = packing.packing_noise_variance(ring, (Gadget(18),) * 11)
     assert measured == pytest.approx(one * (4**11 - 1) / 3, rel=1e-3)
 
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from protocol.residue import packlwes, switch
 from protocol.residue.bits import pack_bits, unpack_bits
 from protocol.residue.ciphertext import encrypt_seeded, encrypt_zero, expand_many, noise, phase
-from protocol.residue.context import CiphertextWriter, read_public_key
 from protocol.residue.inner_product import convolution_order, inner_products
 from protocol.residue.keyswitch import Gadget, SwitchingKeys, automorphism_keys
 from protocol.residue.multiply_accumulate import Query, multiply_accumulate, transform_table
 from protocol.residue.rounding import scale_down
 from protocol.residue.sampling import new_seed
+from tests.protocol.residue import bridge, packing
 
 ROWS, COLUMNS, DROPPED_BITS, BITS_A, BITS_B = 5000, 300, 18, 27, 22
 GADGET = Gadget(17, 18)
@@ -73,7 +73,7 @@ def answer(setting: Setting) -> NDArray[np.uint64]:
     """Return the packed answer in one shot, (1, 2, 1, N) in evaluation form."""
     ring = setting.side.ring
     query = Query(ring, np.stack([ring.forward(setting.b), setting.a]))
-    return packlwes.pack(multiply_accumulate(setting.table, query), setting.keys)
+    return packing.pack(multiply_accumulate(setting.table, query), setting.keys)
 
 
 def predicted_deviation(setting: Setting, switched: bool) -> float:
@@ -81,7 +81,7 @@ def predicted_deviation(setting: Setting, switched: bool) -> float:
     q, n = float(ring.modulus), ring.ring_degree
     square = float(np.mean(setting.weights.astype(np.float64) ** 2))
     variance = ROWS * square * (3.19**2 + 4.0**DROPPED_BITS / 12)
-    variance += packlwes.packing_noise_variance(ring, setting.keys.gadgets)
+    variance += packing.packing_noise_variance(ring, setting.keys.gadgets)
     if switched:
         variance += (q / 2.0**BITS_A) ** 2 * n / 18 + (q / 2.0**BITS_B) ** 2 / 12
     return float(np.sqrt(variance))
@@ -110,8 +110,8 @@ def test_one_shot(setting: Setting) -> None:
 
 def test_openfhe_decrypts_the_answer(setting: Setting) -> None:
     side, ring = setting.side, setting.side.ring
-    zero = encrypt_zero(ring, read_public_key(side.keys.publicKey, ring))
-    written = CiphertextWriter(side.context, side.keys.publicKey).write(ring.add(answer(setting)[0], zero))
+    zero = encrypt_zero(ring, bridge.read_pair(side.keys.publicKey, ring))
+    written = bridge.CiphertextWriter(side.context, side.keys.publicKey).write(ring.add(answer(setting)[0], zero))
     plaintext = side.context.Decrypt(side.keys.secretKey, written)
     plaintext.SetLength(ring.ring_degree)
     values = np.mod(plaintext.GetCoefPackedValue(), side.plaintext_modulus)
@@ -123,12 +123,12 @@ def test_prepared_answer_is_the_same(setting: Setting) -> None:
     ring = setting.side.ring
     # before the token is known: everything on a
     halves = multiply_accumulate(setting.table, Query(ring, setting.a))
-    prepared = packlwes.pack_first_halves(halves, setting.keys)
+    prepared = packing.pack_first_halves(halves, setting.keys)
     share = ring.inverse(prepared[:, 0])
     # online: one product with b
     scalars = setting.b.reshape(-1)[:ROWS]
     constants = inner_products(setting.weights, scalars, ring.modulus)
-    b = packlwes.add_constants(share, constants[:, None], ring)
+    b = packing.add_constants(share, constants[:, None], ring)
 
     whole = answer(setting)
     output, coefficient = packlwes.packed_positions(COLUMNS, ring.ring_degree)

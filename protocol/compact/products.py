@@ -1,0 +1,92 @@
+"""Queries times the table, and the products packed where answers are packed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from protocol.compact.messages import Residues
+from protocol.compact.plan import Plan
+from protocol.compact.table import COLUMN_CHUNK, EncodedTable
+from protocol.errors import ProtocolError
+from protocol.meter import Meter
+from protocol.residue.keyswitch import SwitchingKeys
+from protocol.residue.multiply_accumulate import Query, multiply_accumulate
+from protocol.residue.packlwes import Packer
+
+PRODUCT_BYTES = 64 * 2**20
+"""Most that the products of a chunk of columns take, over all tokens of a batch."""
+
+
+class Products:
+    """One client's products with the table; its keys pack them.
+
+    Parameters
+    ----------
+    plan
+        Where everything lies.
+    table
+        What is multiplied by.
+    keys
+        The client's, where answers are packed; they may not have come yet.
+    meter
+        Counts and times what is done.
+    """
+
+    def __init__(self, plan: Plan, table: EncodedTable, keys: SwitchingKeys | None, meter: Meter) -> None:
+        self._plan = plan
+        self._table = table
+        self._keys = keys
+        self._meter = meter
+
+    def answers(self, query: Query, halves: int) -> Residues:
+        """Answers in evaluation form, (tokens, answers, 2, limbs, N); of one half, a, their b owes nothing to a b.
+
+        Raises
+        ------
+        ProtocolError
+            If answers are packed, and the client sent no keys.
+        """
+        plan, ring = self._plan, self._plan.ring
+        tokens = query.shape[0]
+        size = tokens * halves * ring.limbs * ring.ring_degree * 8
+        chunk = max(1, min(COLUMN_CHUNK, PRODUCT_BYTES // size))
+        shape = (tokens, plan.answers, 2, ring.limbs, ring.ring_degree)
+        answers = np.zeros(shape, dtype=np.uint64)
+        packers = [self._packer() for _ in range(tokens)] if plan.key_exponents else []
+        for first in range(0, plan.layout.outputs, chunk):
+            table = self._table.transformed[:, first : first + chunk]
+            with self._meter.counting("multiply-accumulate") as made:
+                products = multiply_accumulate(table, query, made)
+            if halves == 1:
+                products = np.stack([np.zeros_like(products), products], axis=2)
+            if not packers:
+                answers[:, first : first + chunk] = np.moveaxis(products, 0, 1)
+                continue
+            for token, packer in enumerate(packers):
+                # Contiguous, since a kernel is compiled for every layout, and no warming up sees that of many tokens.
+                self._push(packer, np.ascontiguousarray(products[:, token]), first)
+        if packers:
+            with self._meter.counting("merge") as merged:
+                for token, packer in enumerate(packers):
+                    answers[token] = packer.finish()
+                    merged.add(packer.merges)
+        return answers
+
+    def _packer(self) -> Packer:
+        if self._keys is None:
+            raise ProtocolError("no keys were sent for packing")
+        return Packer(self._keys, self._plan.leaves, self._plan.gap)
+
+    def _push(self, packer: Packer, products: Residues, first: int) -> None:
+        """Pack answers (count, 2, limbs, N), of which the first is the ``first`` of all."""
+        extractor = self._table.extractor
+        if extractor is None:
+            with self._meter.counting("merge"):
+                packer.push(products)
+            return
+        for output, product in enumerate(products, start=first):
+            columns = self._plan.layout.used(output).size
+            with self._meter.counting("extract") as extracted:
+                leaves = extractor.leaves(product, columns, extracted)
+            with self._meter.counting("merge"):
+                packer.push(leaves)

@@ -1,1 +1,0 @@
-"""Engines: the kernels under the protocol's state machine (encrypt, multiply-accumulate, pack, mask, decrypt)."""

@@ -1,0 +1,207 @@
+"""Expanded queries as engines.
+
+Seeds are not announced: a session's seed comes with its keys and every query takes the next counter, so that what is
+prepared needs no message but the server's word that it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Generic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.parameters import Configuration
+from protocol.elements import middle_element
+from protocol.engine import (
+    NOTHING,
+    ClientEngine,
+    Engine,
+    Progress,
+    ServerEngine,
+    ServerSession,
+    Shape,
+    Shapes,
+    Shares,
+    root_mean_square_bits,
+)
+from protocol.errors import ProtocolError
+from protocol.expanded.client import ExpandedClient
+from protocol.expanded.layout import Parameters
+from protocol.expanded.parameters import parameters_of
+from protocol.expanded.server import ExpandedServer, ExpandedSession
+from protocol.meter import Meter
+from protocol.residue.sampling import check_noise
+from protocol.seeds import SeedRecord
+from quantize.packing import UnsignedArray
+
+NOISE_SAMPLE_ANSWERS = 8
+"""Answers of a session whose noise the client can measure afterwards."""
+
+SMALL_COEFFICIENTS = 8
+"""Packed coefficients of a row of the table that kernels are compiled by."""
+
+
+@dataclass(frozen=True)
+class Family(Generic[Parameters]):
+    """An expanded query.
+
+    Attributes
+    ----------
+    parameters : their class
+    client, server : how its parties are made
+    kept_bytes : memory of a session besides both halves of every row of its keys
+    prepared_bytes : memory of a prepared query
+    small_rows : rows of the table by whose lookup its kernels are compiled
+    """
+
+    parameters: type[Parameters]
+    client: Callable[[Parameters, SeedRecord, Meter], ExpandedClient[Parameters]]
+    server: Callable[[Parameters, NDArray[np.integer], int, Meter], ExpandedServer[Parameters, ExpandedSession]]
+    kept_bytes: Callable[[Parameters], int]
+    prepared_bytes: Callable[[Parameters], int]
+    small_rows: Callable[[Configuration], int]
+
+    def shapes(self, parameters: Parameters, tokens: int, prepared: bool) -> Shapes:
+        """Return the lengths of every message."""
+        p = parameters
+        halves = 2 * 8 * p.degree * sum(rows * limbs for rows, limbs in p.key_groups)
+        return Shapes(
+            keys=Shape(1, p.key_bytes),
+            announcement=NOTHING,
+            first_halves=Shape(1, 0) if prepared else NOTHING,
+            query=Shape(tokens, p.query_bytes),
+            answer=Shape(tokens, p.answer_bytes),
+            kept_bytes=halves + self.kept_bytes(p) + (tokens * self.prepared_bytes(p) if prepared else 0),
+        )
+
+
+class ExpandedClientEngine:
+    """The client's kernels; the secret key lives and dies here."""
+
+    def __init__(self, client: ExpandedClient[Any], shapes: Shapes) -> None:
+        self.shapes = shapes
+        self._client = client
+        self._sample: list[bytes] = []
+
+    def keys(self) -> Iterator[bytes]:
+        """All keys in one message, with the seed of all queries."""
+        yield self._client.keys()
+
+    def announce(self) -> Iterator[bytes]:
+        """Nothing: the keys carry the seed."""
+        return iter(())
+
+    def accept_first_halves(self, frames: Iterable[bytes]) -> None:
+        """The server's word that it is prepared, where anything can be."""
+        list(frames)
+
+    def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
+        """A query a token."""
+        return (self._client.query(token) for token in tokens)
+
+    def decrypt(self, frames: Iterable[bytes]) -> Shares:
+        """The client's shares, an answer a token."""
+        arriving = iter(frames)
+        rows = []
+        for _ in range(self.shapes.answer.frames):
+            answer = next(arriving)
+            rows.append(self._client.decrypt(answer).astype(np.int64))
+            if len(self._sample) < NOISE_SAMPLE_ANSWERS:
+                self._sample.append(answer)
+        return np.stack(rows)
+
+    def noise_bits(self) -> float:
+        """log2 of the root mean square error over the coefficients of some rows, as a fraction of q/t."""
+        return root_mean_square_bits([self._client.relative_errors(answer) for answer in self._sample])
+
+
+class ExpandedServerEngine(Generic[Parameters]):
+    """The server's kernels; the table lives here, and no secret key ever does."""
+
+    def __init__(
+        self, family: Family[Parameters], configuration: Configuration, coefficients: UnsignedArray, meter: Meter
+    ) -> None:
+        self._family = family
+        self._prepared = configuration.prepared
+        self._parameters = parameters_of(configuration, family.parameters)
+        middle = middle_element(configuration.packing.field_moduli)
+        self._server = family.server(self._parameters, coefficients, middle, meter)
+
+    def session(self, tokens: int, meter: Meter) -> ServerSession:
+        """Kernels for one client that looks so many rows up together."""
+        shapes = self._family.shapes(self._parameters, tokens, self._prepared)
+        return ExpandedSessionEngine(self._server, shapes, meter)
+
+
+class ExpandedSessionEngine:
+    """One client's keys and queries."""
+
+    def __init__(self, server: ExpandedServer[Any, ExpandedSession], shapes: Shapes, meter: Meter) -> None:
+        self.shapes = shapes
+        self._server = server
+        self._meter = meter
+        self._session: ExpandedSession | None = None
+
+    def accept_keys(self, frames: Sequence[bytes]) -> None:
+        """Read and check the client's keys."""
+        (frame,) = frames
+        self._session = self._server.open(frame, self._meter)
+
+    def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
+        """Everything on the a of the queries to come, if they are prepared; an empty frame says that it is done."""
+        if self.shapes.first_halves.frames:
+            self._opened().prepare_many(range(self.shapes.query.frames))
+            yield b""
+
+    def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
+        """An answer a token."""
+        for answer, row in zip(self._opened().answer_many(frames), shares, strict=True):
+            row[:] = answer.share
+            yield answer.body
+
+    def _opened(self) -> ExpandedSession:
+        if self._session is None:
+            raise ProtocolError("a query came before the keys")
+        return self._session
+
+
+def engine_of(family: Family[Parameters]) -> Engine[ServerEngine, ClientEngine]:
+    """Return the engine of an expanded query, which compiles its kernels before either party is made."""
+
+    def make_client(configuration: Configuration, tokens: int, meter: Meter, seeds: SeedRecord) -> ExpandedClientEngine:
+        parameters = parameters_of(configuration, family.parameters)
+        shapes = family.shapes(parameters, tokens, configuration.prepared)
+        return ExpandedClientEngine(family.client(parameters, seeds, meter), shapes)
+
+    @lru_cache(maxsize=64)
+    def warm_up(configuration: Configuration) -> None:
+        """Compile or load every kernel that a configuration uses, by a lookup in a small table."""
+        rows, channels = family.small_rows(configuration), len(configuration.packing.widths) * SMALL_COEFFICIENTS
+        small = configuration.updated(table=replace(configuration.table, rows=rows, channels=channels, tokens=1))
+        meter, table = Meter("client"), np.zeros((rows, SMALL_COEFFICIENTS), dtype=np.uint16)
+        server = ExpandedServerEngine(family, small, table, meter).session(1, meter)
+        client = make_client(small, 1, meter, SeedRecord())
+        server.accept_keys(list(client.keys()))
+        client.accept_first_halves(server.prepare(list(client.announce())))
+        shares = np.empty((1, SMALL_COEFFICIENTS), dtype=np.int64)
+        client.decrypt(server.answer(list(client.encrypt([1])), shares))
+
+    def server(
+        configuration: Configuration, coefficients: UnsignedArray, meter: Meter, _: Progress, allow_insecure: bool
+    ) -> ServerEngine:
+        check_noise(configuration.ring.sigma)
+        warm_up(configuration)
+        return ExpandedServerEngine(family, configuration, coefficients, meter)
+
+    def client(
+        configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool, seeds: SeedRecord
+    ) -> ClientEngine:
+        check_noise(configuration.ring.sigma)
+        warm_up(configuration)
+        return make_client(configuration, tokens, meter, seeds)
+
+    return Engine(server, client)

@@ -1,0 +1,226 @@
+"""The server of the folded query: one pass over the table for all columns of a query, then folds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.folded_parameters import FoldedParameters
+from protocol.errors import ProtocolError
+from protocol.expanded.expansion import expand, new_leaves
+from protocol.expanded.fold import Bit, add_bit_constants, bit_rows
+from protocol.expanded.folded.client import LABELS
+from protocol.expanded.folded.layout import FoldedLayout
+from protocol.expanded.folded.table import FoldedTable
+from protocol.expanded.keys import public_key
+from protocol.expanded.messages import KeyHalves, Query
+from protocol.expanded.products import Factors
+from protocol.expanded.rounding import restore
+from protocol.expanded.server import ExpandedServer, ExpandedSession
+from protocol.meter import Meter, Tally
+from protocol.residue.sampling import expand as expand_seed
+
+Item = TypeVar("Item")
+
+TOKENS_TOGETHER = 16
+"""Queries that one pass over the table serves: their selectors take some 8 to 30 MB each."""
+
+MOST_PREPARED = 128
+"""Queries of a session that are prepared and not yet answered."""
+
+
+class Prepared(NamedTuple):
+    """What a query's a makes of table and keys.
+
+    Attributes
+    ----------
+    columns : (columns, 2, limbs, N) of coefficients
+    rows : of the encrypted bits, (bits, 2 * digits, 2, limbs, N) in evaluation form
+    """
+
+    columns: NDArray[np.uint64]
+    rows: NDArray[np.uint64]
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory kept until the query comes."""
+        return self.columns.nbytes + self.rows.nbytes
+
+
+class Room(NamedTuple):
+    """Memory that a pass over the table fills for several queries, and the next one again: fresh pages cost as much.
+
+    Attributes
+    ----------
+    leaves : of one expansion
+    selectors : of all queries
+    columns : (tokens, columns, 2, limbs, N)
+    """
+
+    leaves: NDArray[np.uint64]
+    selectors: Factors
+    columns: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, server: FoldedServer, tokens: int) -> Room:
+        """Return room for so many queries."""
+        p = server.parameters
+        return cls(
+            new_leaves(p),
+            Factors(server.ring, tokens, p.selectors, 1),
+            np.empty((tokens, p.blocks * p.columns, 2, p.limbs, p.degree), dtype=np.uint64),
+        )
+
+
+class FoldedServer(ExpandedServer[FoldedParameters, "FoldedSession"]):
+    """A table ready for folded queries; see :class:`protocol.expanded.server.ExpandedServer`."""
+
+    table: FoldedTable
+
+    def __init__(
+        self,
+        parameters: FoldedParameters,
+        coefficients: NDArray[np.integer],
+        middle: int = 0,
+        meter: Meter | None = None,
+    ) -> None:
+        super().__init__(FoldedLayout(parameters), coefficients, middle, meter)
+
+    def _encode(self, coefficients: NDArray[np.integer], tally: Tally) -> None:
+        self.table = FoldedTable(self.parameters, self.ring, coefficients, self.middle, tally)
+
+    def _session(self, halves: KeyHalves, meter: Meter) -> FoldedSession:
+        return FoldedSession(self, halves, meter)
+
+
+class FoldedSession(ExpandedSession):
+    """One client's keys and folded queries, of which some may be prepared."""
+
+    labels = LABELS
+
+    def __init__(self, server: FoldedServer, halves: KeyHalves, meter: Meter) -> None:
+        self._server = server
+        self._seen: set[int] = set()
+        self._prepared: dict[int, Prepared] = {}
+        super().__init__(server, halves, meter)
+
+    def _read_keys(self, rows: NDArray[np.uint64], others: list[NDArray[np.uint64]], tally: Tally) -> None:
+        if self._server.parameters.flooding_bits:
+            self._public_key = public_key(self._ring, rows[-1], self._seed, LABELS)
+            tally.add()
+
+    def prepare(self, counter: int) -> Prepared:
+        """Prepare one query; see :meth:`prepare_many`."""
+        self.prepare_many([counter])
+        return self._prepared[counter]
+
+    def prepare_many(self, counters: Sequence[int]) -> None:
+        """Do everything that needs the a of queries only, up to 16 of them in one pass over the table.
+
+        What is made is kept until the queries come.
+
+        Raises
+        ------
+        ProtocolError
+            If a counter was used, or too many queries are prepared already.
+        """
+        p = self._server.parameters
+        missing = [counter for counter in dict.fromkeys(counters) if counter not in self._prepared]
+        self._check_fresh(missing)
+        if len(self._prepared) + len(missing) > MOST_PREPARED:
+            raise ProtocolError(f"{len(self._prepared)} queries are prepared already; {MOST_PREPARED} are kept")
+        for together, room in self._rounds(missing):
+            constants = np.zeros((len(together), p.selectors, p.limbs), dtype=np.uint64)
+            for counter, columns, rows in zip(together, *self._multiply(together, constants, room), strict=True):
+                self._prepared[counter] = Prepared(columns.copy(), rows)
+
+    def _check_fresh(self, counters: Sequence[int]) -> None:
+        if len(set(counters)) != len(counters) or self._seen.intersection(counters):
+            raise ProtocolError(
+                "query repeats a counter: two queries under one would show the difference of their tokens"
+            )
+
+    def _use(self, counters: Sequence[int]) -> None:
+        self._check_fresh(counters)
+        self._seen.update(counters)
+
+    def _products(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
+        """Yield the folded ciphertexts (blocks, 2, limbs, N), from what was prepared for a query if anything was."""
+        unprepared = self._unprepared([query for query in queries if query.counter not in self._prepared])
+        for query in queries:
+            prepared = self._prepared.pop(query.counter, None)
+            yield next(unprepared) if prepared is None else self._prepared_product(query, prepared)
+
+    def _rounds(self, items: Sequence[Item]) -> Iterator[tuple[Sequence[Item], Room]]:
+        """Yield what one pass over the table serves together, as evenly as may be, with room for it."""
+        count = -(-len(items) // TOKENS_TOGETHER)
+        room: Room | None = None
+        for k in range(count):
+            together = items[k * len(items) // count : (k + 1) * len(items) // count]
+            if room is None or len(room.columns) != len(together):
+                room = Room.of(self._server, len(together))
+            yield together, room
+
+    def _multiply(
+        self, counters: Sequence[int], constants: NDArray[np.uint64], room: Room
+    ) -> tuple[NDArray[np.uint64], list[NDArray[np.uint64]]]:
+        """Return columns (tokens, columns, 2, limbs, N) of coefficients, in ``room``, and rows of encrypted bits.
+
+        Parameters
+        ----------
+        constants : N*b of the selectors, (tokens, d1, limbs); the encrypted bits are still without theirs
+        """
+        server = self._server
+        p, ring = server.parameters, server.ring
+        rows = []
+        for token, counter in enumerate(counters):
+            with self.meter.counting("expand") as switched:
+                a = expand_seed(self._seed, LABELS.query, counter, ring)
+                leaves = expand(a, self._keys.expansion, p, ring, room.leaves, switched)
+            with self.meter.counting("table pass"):
+                room.selectors.put(token, leaves[: p.selectors], constants[token])
+            with self.meter.counting("square") as squared:
+                bits = leaves[p.selectors :].reshape(p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
+                rows.append(bit_rows(bits, self._keys.square, ring, squared))
+        with self.meter.counting("table pass") as products:
+            ring.invert(server.table.products(room.selectors, room.columns, products))
+        return room.columns, rows
+
+    def _unprepared(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
+        """Yield the folded ciphertexts (blocks, 2, limbs, N) of coefficients of queries not prepared for."""
+        (selectors, _), ring = self._server.layout.query_parts, self._server.ring
+        for together, room in self._rounds(queries):
+            with self.meter.counting("add query") as added:
+                restored = [restore(query.values[0], ring, selectors.bits, added) for query in together]
+            multiplied = self._multiply([query.counter for query in together], np.stack(restored), room)
+            for query, columns, rows in zip(together, *multiplied, strict=True):
+                yield self._fold(columns, rows, query)
+
+    def _prepared_product(self, query: Query, prepared: Prepared) -> NDArray[np.uint64]:
+        """Return the folded ciphertext of a query that was prepared for, which is used up."""
+        (selectors, _), table = self._server.layout.query_parts, self._server.table
+        with self.meter.counting("scalar product") as products:
+            table.add_scalar_products(query.values[0], selectors.bits, prepared.columns, products)
+        return self._fold(prepared.columns, prepared.rows, query)
+
+    def _fold(self, columns: NDArray[np.uint64], rows: NDArray[np.uint64], query: Query) -> NDArray[np.uint64]:
+        """Return the folded ciphertext, (blocks, 2, limbs, N); columns and rows are used up."""
+        p, ring = self._server.parameters, self._server.ring
+        with self.meter.counting("add query") as added:
+            constants = restore(query.values[1], ring, p.fold_bits, added)
+            add_bit_constants(rows, constants.reshape(p.fold_levels, p.fold.digits, ring.limbs), ring)
+        with self.meter.counting("fold") as folds:
+            bits = [Bit(ring, bit, p.fold) for bit in rows]
+            folded = []
+            for block in range(p.blocks):
+                nodes = columns[block * p.columns : (block + 1) * p.columns]
+                for bit in bits[: p.column_levels]:
+                    nodes = bit.fold_pairs(nodes)
+                for level, bit in enumerate(bits[p.column_levels :]):
+                    nodes = bit.fold_slots(nodes, 1 << level)
+                folded.append(nodes[0])
+            folds.add(sum(bit.folds for bit in bits))
+            return np.stack(folded)

@@ -1,0 +1,69 @@
+"""Compressed queries of small tables, client and server side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("openfhe")
+
+from costmodel.compressed_parameters import CompressedParameters
+from costmodel.compressed_search import choose_parameters
+from costmodel.folded_search import RingChoice
+from protocol.expanded.compressed.client import CompressedClient
+from protocol.expanded.compressed.server import CompressedServer
+from tests.protocol.expanded import sides
+
+
+class Side(sides.Side):
+    """Of the compressed query."""
+
+    client_type = CompressedClient
+    server_type = CompressedServer
+
+
+N2048 = (RingChoice(2048, (53,), 2048),)
+N4096 = (RingChoice(4096, (53, 53), 4096),)
+SWITCHED = (RingChoice(4096, (53, 53), 2048),)
+THREE_LIMBS = (RingChoice(8192, (53, 53, 53), 2048),)
+
+# rows, channels, widths, flooding bits, options: what each is for
+SHAPES: dict[str, tuple[int, int, tuple[int, ...], int, dict[str, Any]]] = {
+    "one block": (1000, 40, (4, 3, 3), 0, {"rings": SWITCHED}),
+    "blocks that are no power of two": (9000, 96, (4, 3, 3), 0, {"rings": SWITCHED}),
+    "one limb": (300, 12, (2,), 0, {"rings": N2048}),
+    "no ring switch": (5000, 96, (4, 3), 0, {"rings": N4096}),
+    "more than half a polynomial": (600, 2500, (4,), 0, {"rings": SWITCHED}),
+    "two polynomials": (300, 5000, (4,), 0, {"rings": SWITCHED}),
+    "flooded": (9000, 96, (4, 3, 3), 40, {"rings": THREE_LIMBS}),
+    "flooded on two limbs": (500, 30, (4, 3), 20, {"rings": SWITCHED}),
+    "modulus no power of two": (600, 300, (4,), 10, {"rings": THREE_LIMBS, "plaintext_modulus": 8000}),
+    "a single entry": (1, 3, (2, 2, 2), 0, {"rings": SWITCHED}),
+}
+
+
+def parameters_of(name: str) -> CompressedParameters:
+    rows, channels, widths, flooding_bits, options = SHAPES[name]
+    return choose_parameters(rows, channels, widths, flooding_bits, **options)
+
+
+_sides: dict[str, Side] = {}
+
+
+@pytest.fixture
+def make_side() -> Callable[[str], Side]:
+    """Sides by name; tables and keys are shared by the tests of a run, counters go on."""
+
+    def make(name: str) -> Side:
+        if name not in _sides:
+            _sides[name] = Side(parameters_of(name))
+        return _sides[name]
+
+    return make
+
+
+@pytest.fixture(params=list(SHAPES))
+def side(request: pytest.FixtureRequest, make_side: Callable[[str], Side]) -> Side:
+    return make_side(request.param)

@@ -1,0 +1,60 @@
+"""The predicted ledger against what client and server make and count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from costmodel.grid import Grid
+from costmodel.ledger import Transfer, Work
+from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.protocols import compressed
+from costmodel.wire import FRAME_HEADER_BYTES
+from protocol.expanded.compressed.client import CompressedClient
+from protocol.expanded.compressed.server import CompressedServer
+from protocol.meter import Meter
+from tests.protocol.expanded.compressed.conftest import Side
+
+RINGS = {0: Ring(4096, (53, 53), 8192), 40: Ring(8192, (53, 53, 53), 8192)}
+OVERHEAD = "session overhead"
+
+
+@pytest.mark.parametrize(("rows", "channels", "flooding_bits"), [(6000, 90, 0), (900, 300, 40)])
+def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flooding_bits: int) -> None:
+    tokens = [0, rows - 1, 7]
+    table = Table(rows, channels, len(tokens))
+    configuration = Configuration(
+        "compressed", table, RINGS[flooding_bits], Packing((4, 3, 3)), engine="residue", flooding_bits=flooding_bits
+    )
+    grid = Grid.of(configuration)
+    side = Side(compressed.parameters_of(configuration))
+    server, client = Meter("server"), Meter("client")
+    side.server = CompressedServer(side.parameters, side.table, 3, server)
+    side.client = CompressedClient(side.parameters, meter=client)
+    keys = side.client.keys()
+    session = side.server.open(keys, server)
+    errors = []
+    sent = {"query": 0, "answer": 0, "keys": len(keys) + FRAME_HEADER_BYTES}
+    server.phase = client.phase = "online"
+    queries = [side.client.query(token) for token in tokens]
+    for token, query, answer in zip(tokens, queries, session.answer_many(queries), strict=True):
+        assert side.opens_to(token, side.client.decrypt(answer.body), answer.share)
+        errors.append(side.client.relative_errors(answer.body))
+        sent["query"] += len(query) + FRAME_HEADER_BYTES
+        sent["answer"] += len(answer.body) + FRAME_HEADER_BYTES
+    ledger = compressed.terms(grid)
+    for term in ledger:
+        if isinstance(term, Transfer) and term.item in sent:
+            assert int(term.size_bytes) == sent[term.item]
+    predicted = {
+        (term.party, term.phase, term.operation): int(term.count)
+        for term in ledger
+        if isinstance(term, Work) and term.operation != OVERHEAD and int(term.count)
+    }
+    measured = {
+        (meter.party, phase, operation): count
+        for meter in (client, server)
+        for (phase, operation), (count, _) in meter.operations.items()
+    }
+    assert measured == predicted
+    assert 0.5 * np.log2(np.mean(np.square(errors)) / float(compressed.noise(grid))) == pytest.approx(0, abs=0.5)

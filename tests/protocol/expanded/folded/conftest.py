@@ -1,0 +1,69 @@
+"""Folded queries of small and real tables, client and server side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("openfhe")
+
+from costmodel.folded_parameters import FoldedParameters
+from costmodel.folded_search import RingChoice, choose_parameters
+from protocol.expanded.folded.client import FoldedClient
+from protocol.expanded.folded.server import FoldedServer
+from tests.protocol.expanded import sides
+
+
+class Side(sides.Side):
+    """Of the folded query."""
+
+    client_type = FoldedClient
+    server_type = FoldedServer
+
+
+N2048 = (RingChoice(2048, (53,), 2048),)
+N4096 = (RingChoice(4096, (53, 53), 4096),)
+SWITCHED = (RingChoice(4096, (53, 53), 2048),)
+THREE_LIMBS = (RingChoice(8192, (53, 53, 53), 4096),)
+
+# rows, channels, widths, flooding bits, options: what each is for
+SHAPES: dict[str, tuple[int, int, tuple[int, ...], int, dict[str, Any]]] = {
+    "one column": (5, 4096, (4, 3), 0, {"rings": N2048}),
+    "slots": (300, 40, (4, 3), 0, {"rings": N2048}),
+    "columns that are no power of two": (700, 4096, (4, 3), 0, {"rings": N2048}),
+    "two blocks": (90, 5120, (4, 3), 0, {"rings": N2048}),
+    "flooded, ring switch": (200, 4096, (4, 3), 40, {"rings": SWITCHED}),
+    "flooded, both halves": (130, 5120, (4, 3), 40, {"rings": SWITCHED}),
+    "flooded, 13 bits": (150, 4096, (4, 3, 3), 40, {"rings": SWITCHED}),
+    "two limbs, wide plaintext": (60, 4096, (4,), 0, {"rings": N4096, "plaintext_modulus": 1 << 37}),
+    "three limbs, wide plaintext, flooded": (40, 4096, (4,), 40, {"rings": THREE_LIMBS, "plaintext_modulus": 1 << 37}),
+    "modulus no power of two": (60, 4000, (4,), 10, {"rings": N4096, "plaintext_modulus": 8000}),
+    "a single row": (1, 3, (2,), 0, {"rings": N2048}),
+}
+
+
+def parameters_of(name: str) -> FoldedParameters:
+    rows, channels, widths, flooding_bits, options = SHAPES[name]
+    return choose_parameters(rows, channels, widths, flooding_bits, **options)
+
+
+_sides: dict[str, Side] = {}
+
+
+@pytest.fixture
+def make_side() -> Callable[[str], Side]:
+    """Sides by name; tables and keys are shared by the tests of a run, counters go on."""
+
+    def make(name: str) -> Side:
+        if name not in _sides:
+            _sides[name] = Side(parameters_of(name))
+        return _sides[name]
+
+    return make
+
+
+@pytest.fixture(params=list(SHAPES))
+def side(request: pytest.FixtureRequest, make_side: Callable[[str], Side]) -> Side:
+    return make_side(request.param)

@@ -1,0 +1,100 @@
+"""Queries end to end: shares, prepared and one after the other, together, and OpenFHE's own decryption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from costmodel.parameters import Ring
+from protocol.errors import ProtocolError
+from protocol.expanded import context as of_queries
+from protocol.expanded.folded.server import MOST_PREPARED
+from protocol.openfhe.context import residue_context
+from protocol.residue.context import read_secret_key
+from tests.protocol.residue.bridge import CiphertextWriter
+
+
+def rows_of(side: Any) -> list[int]:
+    rows = side.parameters.rows
+    return sorted({0, rows - 1, rows // 2})
+
+
+def test_shares_open_to_the_rows(side: Any) -> None:
+    p = side.parameters
+    for row in rows_of(side):
+        query = side.client.query(row)
+        answer = side.session.answer(query)
+        assert (len(query), len(answer.body)) == (p.query_bytes, p.answer_bytes)
+        assert side.opens_to(row, side.client.decrypt(answer.body), answer.share)
+        assert np.abs(side.client.relative_errors(answer.body)).max() < 0.5
+
+
+def test_prepared_queries_open_to_the_rows(side: Any) -> None:
+    for row in rows_of(side):
+        query = side.client.query(row)
+        kept = side.session.prepare(int.from_bytes(query[:8], "little"))
+        assert 0 < kept.size_bytes < 1 << 26
+        answer = side.session.answer(query)
+        assert side.opens_to(row, side.client.decrypt(answer.body), answer.share)
+
+
+def test_a_batch_opens_to_the_rows(side: Any) -> None:
+    rows = [*rows_of(side), 0]
+    answers = list(side.session.answer_many([side.client.query(row) for row in rows]))
+    for row, answer in zip(rows, answers, strict=True):
+        assert side.opens_to(row, side.client.decrypt(answer.body), answer.share)
+
+
+@pytest.mark.parametrize("name", ["slots", "two blocks", "flooded, ring switch", "modulus no power of two"])
+def test_openfhe_decrypts_the_unswitched_answer(
+    make_side: Callable[[str], Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = make_side(name)
+    p = side.parameters
+    asked = Ring(p.degree, p.limb_bits, p.plaintext_modulus)
+    context, keys = residue_context(asked), []
+
+    def read(private_key: Any, ring: Any) -> Any:
+        keys.append(private_key)
+        return read_secret_key(private_key, ring)
+
+    # The client's own key in OpenFHE's form, the first that it reads.
+    monkeypatch.setattr(of_queries, "residue_context", lambda ring: context if ring == asked else residue_context(ring))
+    monkeypatch.setattr(of_queries, "read_secret_key", read)
+    side.connect()
+    row = p.rows - 1
+    masked = side.session.masked(side.client.query(row))
+    writer = CiphertextWriter(context, keys[0])
+    opened = []
+    for ciphertext in side.server.ring.forward(masked.ciphertexts):
+        plaintext = context.Decrypt(writer.write(ciphertext), keys[0])
+        plaintext.SetLength(p.degree)
+        opened.append(plaintext.GetCoefPackedValue())
+    share = np.array(opened, dtype=np.int64)[side.server.layout.row_positions()] % p.plaintext_modulus
+    assert side.opens_to(row, share.astype(np.uint64), masked.share)
+
+
+def test_a_counter_is_used_once(make_side: Callable[[str], Any]) -> None:
+    side = make_side("slots")
+    query = side.client.query(1)
+    side.session.answer(query)
+    for again in (side.session.answer, side.session.masked, lambda body: side.session.answer_many([body])):
+        with pytest.raises(ProtocolError, match="repeats a counter"):
+            again(query)
+    with pytest.raises(ProtocolError, match="repeats a counter"):
+        side.session.prepare(int.from_bytes(query[:8], "little"))
+    fresh = side.client.query(1)
+    with pytest.raises(ProtocolError, match="repeats a counter"):
+        side.session.answer_many([fresh, fresh])
+
+
+def test_no_more_is_prepared_than_is_kept(make_side: Callable[[str], Any]) -> None:
+    side = make_side("a single row")
+    side.connect()
+    for counter in range(MOST_PREPARED):
+        side.session.prepare(counter)
+    with pytest.raises(ProtocolError, match="prepared already"):
+        side.session.prepare(MOST_PREPARED)

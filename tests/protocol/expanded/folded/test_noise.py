@@ -1,0 +1,187 @@
+"""Noise by the secret key against the model, pooled over used coefficients, step by step and of whole answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from costmodel.expanded import Gadget
+from costmodel.folded_noise import (
+    failure,
+    flooding_distance,
+    folded_noise,
+    gadget_switch_variance,
+    leaf_noise,
+    square_secret_variance,
+)
+from costmodel.folded_parameters import FoldedParameters
+from costmodel.folded_search import choose_parameters
+from protocol.expanded.context import query_ring
+from protocol.expanded.expansion import expand, expansion_exponents, leaf_positions
+from protocol.expanded.gadget import GadgetKey, external_products, gadget_elements, generate_key
+from protocol.expanded.products import Factors
+from protocol.residue.ciphertext import SecretKey, expand_many, noise, phase
+from protocol.residue.keyswitch import apply_automorphism
+from protocol.residue.sampling import new_seed
+from tests.protocol.expanded.folded.conftest import N4096, SHAPES, SWITCHED, Side, parameters_of
+
+GADGETS = [(1, Gadget(1, 20)), (1, Gadget(3, 13)), (1, Gadget(13, 4)), (2, Gadget(5, 18)), (2, Gadget(1, 40))]
+
+
+def used_errors(side: Any, row: int) -> np.ndarray[Any, Any]:
+    """Errors over Q of the un-switched answer at the coefficients of the row."""
+    p, ring = side.parameters, side.server.ring
+    masked = side.session.masked(side.client.query(row))
+    block, coefficient = side.server.layout.row_positions()
+    message = np.zeros((p.blocks, p.degree), dtype=np.uint64)
+    message[block, coefficient] = (
+        side.table[row].astype(np.int64) - masked.share.astype(np.int64)
+    ) % p.plaintext_modulus
+    phases = phase(side.client.secret, ring.forward(masked.ciphertexts))
+    return noise(ring, phases, message, p.plaintext_modulus)[block, coefficient] / float(ring.modulus)
+
+
+def log2_ratio(measured: Any, variance: float) -> float:
+    return float(np.log2(np.sqrt(np.mean(np.square(measured)) / variance)))
+
+
+@pytest.mark.parametrize(("limbs", "gadget"), GADGETS)
+def test_digits_add_up_to_the_polynomial(limbs: int, gadget: Gadget) -> None:
+    ring = query_ring(parameters_of("slots" if limbs == 1 else "flooded, ring switch"))
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.integers(0, q, (2, ring.ring_degree), dtype=np.uint64) for q in ring.moduli], axis=1)
+    x[0, :, :3] = np.array(ring.moduli, dtype=np.uint64)[:, None] - np.arange(1, 4, dtype=np.uint64)
+    elements = gadget_elements(ring.modulus, gadget)
+    total = np.zeros_like(x)
+    for k, element in enumerate(elements):
+        one = np.zeros((gadget.digits, 2, ring.limbs, ring.ring_degree), dtype=np.uint64)
+        one[k, 0] = 1
+        digit = ring.inverse(external_products(x[:, None], gadget, Factors.of(ring, one))[:, 0])
+        total = ring.add(total, ring.scale(digit, element))
+        signed = ring.to_integers(digit).astype(np.int64)
+        assert signed.min() >= -(1 << (gadget.bits - 1))
+        assert signed.max() < 1 << (gadget.bits - 1)
+    left_out = np.abs(ring.to_integers(ring.subtract(x, total)).astype(np.float64)).max()
+    rounding = gadget.digits * 2.0 ** (gadget.bits - 1)
+    assert left_out <= ring.modulus / 2.0 ** (gadget.kept_bits + 1) * (1 + 1e-9) + rounding
+
+
+@pytest.mark.parametrize(("limbs", "gadget"), GADGETS)
+@pytest.mark.parametrize("squared", [False, True])
+def test_key_switches(limbs: int, gadget: Gadget, squared: bool) -> None:
+    ring = query_ring(parameters_of("slots" if limbs == 1 else "flooded, ring switch"))
+    secret = SecretKey.generate(ring)
+    source = secret.multiply(secret.residues) if squared else SecretKey.generate(ring).residues
+    a = expand_many(ring, new_seed(), "key", gadget.digits)
+    key = GadgetKey.of(ring, gadget, generate_key(secret, source, gadget, a), a)
+    x = expand_many(ring, new_seed(), "polynomials", 4)
+    expected = ring.inverse(ring.multiply(x, np.broadcast_to(source, x.shape)))
+    errors = ring.to_integers(ring.subtract(phase(secret, key.switch(ring.inverse(x))), expected)).astype(np.float64)
+    variance = square_secret_variance(ring.ring_degree) if squared else 2 / 3
+    predicted = gadget_switch_variance(ring.ring_degree, np.log2(float(ring.modulus)), *gadget, 3.19, variance)
+    assert abs(log2_ratio(errors, predicted)) < 0.2
+
+
+@pytest.mark.parametrize("name", ["columns that are no power of two", "flooded, ring switch"])
+def test_leaves_of_the_expansion(make_side: Callable[[str], Any], name: str) -> None:
+    """A leaf of (0, a) is N times the coefficient of a*s that it comes from, and the modelled noise."""
+    side = make_side(name)
+    p, ring, secret = side.parameters, side.server.ring, side.client.secret
+    seed, keys = new_seed(), []
+    for level, (exponent, gadget) in enumerate(zip(expansion_exponents(p.degree), p.expansion, strict=True)):
+        a = expand_many(ring, seed, f"key {level}", gadget.digits)
+        source = apply_automorphism(secret.residues, exponent)
+        keys.append(GadgetKey.of(ring, gadget, generate_key(secret, source, gadget, a), a))
+    a = expand_many(ring, seed, "query", 1)[0]
+    leaves = expand(a, keys, p, ring)
+    constants = ring.inverse(secret.multiply(a))[:, leaf_positions(p)]
+    phases = phase(secret, leaves)
+    for limb, q in enumerate(ring.moduli):
+        wanted = (constants[limb].astype(object) * p.degree % q).astype(np.uint64)
+        phases[:, limb, 0] = np.where(phases[:, limb, 0] >= wanted, 0, np.uint64(q)) + phases[:, limb, 0] - wanted
+    errors = ring.to_integers(phases).astype(np.float64)
+    switches = np.array([gadget_switch_variance(p.degree, p.log2_q, *gadget, p.sigma) for gadget in p.expansion])
+    predicted = leaf_noise(p.degree, 0.0, 0.0, switches)
+    assert abs(log2_ratio(errors[:, 0], predicted.constant)) < 0.5
+    assert abs(log2_ratio(errors[:, 1:], predicted.others / (p.degree - 1))) < 0.5
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_noise_of_small_answers(make_side: Callable[[str], Any], name: str) -> None:
+    side = make_side(name)
+    p = side.parameters
+    repeats = -(-256 // p.row_coefficients)
+    rows = np.random.default_rng(1).integers(0, p.rows, max(repeats, 3))
+    answers = [side.session.answer(side.client.query(int(row))) for row in rows]
+    measured = np.concatenate([side.client.relative_errors(answer.body) for answer in answers])
+    predicted = folded_noise(p, side.mean_square).total * p.plaintext_modulus**2
+    assert measured.size >= 256
+    assert abs(log2_ratio(measured, predicted)) < 0.5
+    assert failure(p) <= p.log2_failure
+
+
+@pytest.mark.parametrize("name", ["slots", "flooded, ring switch", "flooded, 13 bits"])
+def test_noise_under_flooding_and_rounding(name: str) -> None:
+    """What flooding hides, measured without it."""
+    side = Side(replace(parameters_of(name), flooding_bits=0))
+    p = side.parameters
+    measured = np.concatenate([used_errors(side, row) for row in (0, p.rows // 2, p.rows - 1)])
+    predicted = folded_noise(p, side.mean_square)
+    assert abs(log2_ratio(measured, predicted.product + predicted.folds)) < 0.5
+
+
+def test_flooding_takes_the_whole_range(make_side: Callable[[str], Any]) -> None:
+    """The error of an un-switched answer is uniform over the flooding's range, whatever the table's part of it."""
+    side = make_side("flooded, ring switch")
+    p = side.parameters
+    errors = np.concatenate([used_errors(side, 5) for _ in range(3)])
+    uniform = np.sort(errors * 2.0 ** (p.log2_q - p.flooding_log2_bound - 1) + 0.5)
+    assert np.abs(uniform - (np.arange(uniform.size) + 0.5) / uniform.size).max() < 2.0 / np.sqrt(uniform.size)
+
+
+def test_the_worst_table_makes_no_more_than_its_bound() -> None:
+    """Tables made to add the errors of early levels up, in one sign or in the signs that the expansion gives them."""
+    p = replace(parameters_of("flooded, ring switch"), flooding_bits=0)
+    bound = p.element_bound
+    index = np.arange(p.rows)[:, None]
+    tables = [
+        np.full((p.rows, p.row_coefficients), bound),
+        np.where(index & 1, bound, -bound) * np.ones(p.row_coefficients),
+    ]
+    worst = folded_noise(p, float(bound) ** 2)
+    for table in tables:
+        side = Side(p)
+        side.table = table.astype(np.int32) + 3
+        side.server = type(side.server)(p, side.table, 3)
+        side.connect()
+        measured = used_errors(side, p.rows - 1)
+        assert log2_ratio(measured, worst.worst_product + worst.folds) < 0.3
+
+
+REAL: list[tuple[Any, ...]] = [
+    (32000, 4096, (4, 3), 0, {}),
+    (32000, 4096, (4, 3), 40, {}),
+    (32000, 4096, (4, 3, 3), 40, {"rings": SWITCHED}),
+    (8000, 4096, (4,), 0, {"rings": N4096, "plaintext_modulus": 1 << 37}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "channels", "widths", "flooding_bits", "options"), REAL)
+def test_noise_of_real_sizes(
+    rows: int, channels: int, widths: tuple[int, ...], flooding_bits: int, options: dict[str, Any]
+) -> None:
+    p: FoldedParameters = choose_parameters(rows, channels, widths, flooding_bits, **options)
+    side = Side(p)
+    for row in (0, rows // 3, rows - 1):
+        answer = side.session.answer(side.client.query(row))
+        assert side.opens_to(row, side.client.decrypt(answer.body), answer.share)
+        predicted = folded_noise(p, side.mean_square).total * p.plaintext_modulus**2
+        assert abs(log2_ratio(side.client.relative_errors(answer.body), predicted)) < 0.5
+    assert failure(p) <= -40
+    if flooding_bits:
+        assert flooding_distance(p) <= np.log2(p.row_coefficients) - flooding_bits - 1
