@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +136,8 @@ def _latencies(grid: Grid, ledger: Sequence[Term], link: Links, machine: Machine
     return latency_s(ledger, spent_s, leg_s, link.round_trip_s) + np.zeros(first_axis)
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True)
+class Entry:
     """A row of a ledger: a transfer with its count, unit, messages and bytes, or work with its count and seconds."""
 
     kind: str
@@ -226,7 +227,7 @@ class Estimate:
     @property
     def ledger(self) -> pd.DataFrame:
         """The entries as a data frame."""
-        return frame(entry._asdict() for entry in self.entries)
+        return frame(asdict(entry) for entry in self.entries)
 
     def document(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -235,7 +236,7 @@ class Estimate:
             "configuration": asdict(self.configuration),
             "link": asdict(self.link),
             "machine": self.machine,
-            "ledger": [entry._asdict() for entry in self.entries],
+            "ledger": [asdict(entry) for entry in self.entries],
         }
 
 

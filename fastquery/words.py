@@ -206,7 +206,7 @@ def options_of(value: object) -> tuple[str, ...]:
     ValueError
         If the value is none of these.
     """
-    found = (value,) if isinstance(value, str) else tuple(value)  # type: ignore[call-overload]
+    found = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
     for option in found:
         if option not in OPTIONS:
             raise ValueError(f"option is {option!r}; it must be one of {', '.join(OPTIONS)}")
@@ -488,7 +488,7 @@ def _shape(table: object, tokens: int) -> tuple[str, Table]:
 
 def _wishes(given: dict[str, Any]) -> dict[str, Any]:
     """Fields of the wishes that the remaining words are."""
-    read = {name: _BY_NAME[name].value(value) for name, value in given.items()}
+    read: dict[str, Any] = {name: _BY_NAME[name].value(value) for name, value in given.items()}
     ring = dict(read.pop("ring", {}))
     for letter in RING_LETTERS:
         for field, value in read.pop(letter, {}).items():

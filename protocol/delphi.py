@@ -23,6 +23,7 @@ from protocol.engine import (
     NOTHING,
     ClientEngine,
     Engine,
+    Frame,
     Progress,
     ServerEngine,
     ServerSession,
@@ -145,7 +146,7 @@ class DelphiClient:
                 row[token] = (row[token] + 1) % self._modulus
                 counted.add()
             packed = pack_bits(masked.reshape(-1).astype(np.uint64), (self._modulus - 1).bit_length())
-        yield packed
+        yield Frame.of(packed, "vectors", int(counted.count))
 
     def decrypt(self, frames: Iterable[bytes]) -> Shares:
         """The shares that were decrypted offline; nothing more comes."""

@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from costmodel.ledger import Unit
 from costmodel.parameters import Configuration
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
@@ -17,6 +18,26 @@ from quantize.packing import UnsignedArray
 Shares = NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and of how much."""
+
+
+class Frame(bytes):
+    """The body of a frame, and the objects that it carries.
+
+    Attributes
+    ----------
+    unit, count
+        Kind and number of the objects, counted where they were made.
+    """
+
+    unit: Unit
+    count: int
+
+    @classmethod
+    def of(cls, body: bytes, unit: Unit, count: int) -> Frame:
+        """A body that carries so many objects."""
+        frame = cls(body)
+        frame.unit, frame.count = unit, count
+        return frame
 
 
 @dataclass(frozen=True)

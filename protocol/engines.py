@@ -34,11 +34,12 @@ def engine_of(configuration: Configuration) -> Engine[ServerEngine, ClientEngine
     require_executed(configuration)
     design = design_of(Grid.of(configuration))
     if not isinstance(design, Delphi):
-        return _engine(design.name)
+        engine: Engine[ServerEngine, ClientEngine] = _engine(design.name)
+        return engine
     from protocol import delphi
 
     return delphi.around(_engine(design.product.name))
 
 
 def _engine(name: str) -> Any:
-    return import_module(MODULES[name]).ENGINE
+    return import_module(MODULES[name]).ENGINE  # of the type that the caller needs

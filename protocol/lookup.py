@@ -32,7 +32,7 @@ from protocol.admission import Admission, unlimited
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
 from protocol.alignment.session import Aligner, ChannelShares, aligning_bytes, alignment_of
 from protocol.channel import Channel
-from protocol.engine import ClientEngine, Progress, ServerSession, Shape, Shapes, Shares
+from protocol.engine import ClientEngine, Frame, Progress, ServerSession, Shape, Shapes, Shares
 from protocol.engines import engine_of
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
@@ -125,11 +125,11 @@ class LookupServer:
         if self.configuration.has_offline_phase:
             with meter.phase_of("offline"):
                 announced = _receive(channel, Kind.ANNOUNCEMENT, engine.shapes.announcement)
-                _send(channel, Kind.FIRST_HALVES, engine.prepare(announced))
+                _send(channel, meter, Kind.FIRST_HALVES, engine.prepare(announced))
         with meter.phase_of("online"):
             query = _receive(channel, Kind.QUERY, engine.shapes.query)
             shares = np.empty((tokens, self._public.coefficients), dtype=np.int64)
-            _send(channel, Kind.ANSWER, engine.answer(query, shares))
+            _send(channel, meter, Kind.ANSWER, engine.answer(query, shares))
             return aligner.align(shares)
 
 
@@ -191,14 +191,14 @@ class ClientSession:
                 _check_sizes(engine.shapes)
             except ValueError as error:
                 raise ProtocolError(f"server's parameters are refused: {error}") from None
-            _send(channel, Kind.KEYS, engine.keys())
+            _send(channel, meter, Kind.KEYS, engine.keys())
             aligner = alignment_of(AlignmentClient, configuration, public, channel, meter, hello + message)
             aligner.setup()
             # A query that left while keys are under way would wait for them, and its latency would be theirs.
             channel.receive(Kind.READY, 0)
         if configuration.has_offline_phase:
             with meter.phase_of("offline"):
-                _send(channel, Kind.ANNOUNCEMENT, engine.announce())
+                _send(channel, meter, Kind.ANNOUNCEMENT, engine.announce())
                 engine.accept_first_halves(_arriving(channel, Kind.FIRST_HALVES, engine.shapes.first_halves))
         return cls(channel, meter, tokens, configuration, public, engine, aligner)
 
@@ -218,7 +218,7 @@ class ClientSession:
         if any(not 0 <= token < self.public.rows for token in tokens):
             raise ValueError(f"token is outside the vocabulary; it must lie between 0 and {self.public.rows - 1}")
         with self.meter.phase_of("online"):
-            _send(self.channel, Kind.QUERY, self.engine.encrypt(tokens))
+            _send(self.channel, self.meter, Kind.QUERY, self.engine.encrypt(tokens))
             shares = self.engine.decrypt(_arriving(self.channel, Kind.ANSWER, self.engine.shapes.answer))
             return self.aligner.align(shares)
 
@@ -230,9 +230,11 @@ def _check_sizes(shapes: Shapes) -> None:
             raise ValueError(f"{name.replace('_', ' ')} of {size} bytes; at most {MAX_MESSAGE_BYTES} are taken")
 
 
-def _send(channel: Channel, kind: Kind, frames: Iterable[bytes]) -> None:
+def _send(channel: Channel, meter: Meter, kind: Kind, frames: Iterable[bytes]) -> None:
     for frame in frames:
         channel.send(kind, frame)
+        if isinstance(frame, Frame):
+            meter.carried(kind.item, frame.unit, frame.count)
 
 
 def _receive(channel: Channel, kind: Kind, shape: Shape) -> list[bytes]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from costmodel.ledger import Party, Phase
+from costmodel.ledger import Party, Phase, Unit
 
 OVERHEAD = "session overhead"
 """Work entry for a party's CPU seconds of a phase that no metered operation covers."""
@@ -55,12 +55,18 @@ class Meter:
     clock: Callable[[], float] = time.process_time
     transfers: dict[tuple[Phase, str], list[int]] = field(default_factory=dict)
     operations: dict[tuple[Phase, str], Done] = field(default_factory=dict)
+    objects: dict[tuple[Phase, str], tuple[Unit, int]] = field(default_factory=dict)
 
     def sent(self, item: str, size_bytes: int) -> None:
         """Count one frame that has left through the socket."""
         entry = self.transfers.setdefault((self.phase, item), [0, 0])
         entry[0] += 1
         entry[1] += size_bytes
+
+    def carried(self, item: str, unit: Unit, count: int) -> None:
+        """Count the objects of a frame that has left; a frame of an item that is never carried is one message."""
+        _, before = self.objects.get((self.phase, item), (unit, 0))
+        self.objects[self.phase, item] = (unit, before + count)
 
     @contextmanager
     def work(self, operation: str) -> Iterator[None]:
@@ -100,10 +106,11 @@ class Meter:
 
     def rows(self) -> list[dict[str, Any]]:
         """Ledger rows of everything counted."""
-        transfers = [
-            {"kind": "transfer", "phase": phase, "party": self.party, "item": item, "count": count, "bytes": size}
-            for (phase, item), (count, size) in self.transfers.items()
-        ]
+        transfers = []
+        for (phase, item), (messages, size) in self.transfers.items():
+            unit, count = self.objects.get((phase, item), ("messages", messages))
+            sent = {"count": count, "unit": unit, "messages": messages, "bytes": size}
+            transfers.append({"kind": "transfer", "phase": phase, "party": self.party, "item": item, **sent})
         work = [
             {
                 "kind": "work",

@@ -24,10 +24,10 @@ from numpy.typing import ArrayLike
 
 from costmodel.ledger import COLUMNS, KEY_COLUMNS, frame
 from costmodel.link import PRESETS, Link
+from costmodel.openfhe.contexts import check_limbs
 from costmodel.parameters import Configuration
 from protocol.errors import ProtocolError
 from protocol.execute import Execution, latency_s
-from protocol.openfhe.context import check_ring
 from protocol.relay import shaped
 
 IDEAL_QUANTILE = 0.1
@@ -116,7 +116,7 @@ class Parties:
         ProtocolError
             If a party fails; the message says which and why.
         """
-        check_ring(configuration.ring)
+        check_limbs(configuration.ring)
         with tempfile.TemporaryDirectory(prefix="fastquery-") as folder:
             job = {"sessions": sessions, "folder": folder, "allow_insecure": allow_insecure}
             table_job = {"configuration": configuration.to_toml(), "table": table, "seed": seed, "encodings": encodings}

@@ -138,8 +138,6 @@ class FastQuery(OneHotSystem):
             return Packing((4,), "cheetah", whole), PLAINTEXT_BITS
         if row == "packing":
             return Packing(PAPER_WIDTHS, "cheetah", whole), None
-        if engine == "openfhe" and row is None:
-            return Packing(PAPER_WIDTHS, "column", whole), None
         return Packing(PAPER_WIDTHS, "column", "packlwes"), None
 
     def published_design(self, grid: Grid) -> Design:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from costmodel.parameters import Configuration
 from protocol.compact.messages import Residues, pack_limbs, unpack
 from protocol.compact.plan import Plan
-from protocol.engine import Shares, root_mean_square_bits
+from protocol.engine import Frame, Shares, root_mean_square_bits
 from protocol.meter import Meter
 from protocol.openfhe.context import residue_context
 from protocol.residue.bits import packed_bytes
@@ -65,13 +65,16 @@ class ResidueClient:
             return
         seed = new_seed()
         rows: Residues = np.empty((0, ring.limbs, ring.ring_degree), dtype=np.uint64)
+        made = 0
         if plan.key_exponents:
             rows = automorphism_keys(self._secret, plan.key_exponents, plan.gadgets, seed, "switching key").b
+            made = len(rows) * len(plan.key_exponents) // plan.key_rows
         if plan.floods:
             nothing = np.zeros((1, ring.limbs, ring.ring_degree), dtype=np.uint64)
             a = expand(seed, "public key", 0, ring)[None]
             rows = np.concatenate([rows, ring.forward(encrypt_symmetric(self._secret, nothing, a))])
-        yield seed + pack_limbs(np.moveaxis(rows, 1, 0), plan.limb_bits)
+            made += 1
+        yield Frame.of(seed + pack_limbs(np.moveaxis(rows, 1, 0), plan.limb_bits), "keys", made)
 
     def announce(self) -> Iterator[bytes]:
         """The seed of the next query."""
@@ -103,7 +106,7 @@ class ResidueClient:
             b = b.reshape(tokens, plan.layout.inputs, plan.ring.limbs, -1)[:, block, :, coefficient]
             kept = [drop_low_bits(b[..., limb].T, q, plan.dropped_bits) for limb, q in enumerate(plan.ring.moduli)]
             packed = pack_limbs(kept, plan.query_limb_bits)
-        yield packed if announced else seed + packed
+        yield Frame.of(packed if announced else seed + packed, "ciphertexts", int(encrypted.count))
 
     def decrypt(self, frames: Iterable[bytes]) -> Shares:
         """The client's shares, from the a and the b of the answers."""

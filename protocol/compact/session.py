@@ -11,7 +11,7 @@ from protocol.compact.messages import Residues, unpack_limbs
 from protocol.compact.plan import Plan
 from protocol.compact.products import Products
 from protocol.compact.table import EncodedTable
-from protocol.engine import Shares
+from protocol.engine import Frame, Shares
 from protocol.errors import ProtocolError
 from protocol.meter import Meter, Tally
 from protocol.randomness import sample_uniform
@@ -81,7 +81,7 @@ class ResidueSession:
         """Everything on the a of announced queries; the a of their answers is sent."""
         (seed,) = frames
         packed, self._prepared = self._answers(seed, None)
-        yield packed
+        yield Frame.of(packed, "halves", self._answered(self._prepared))
 
     def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
         """Answers to a batch of queries, one-shot or prepared."""
@@ -90,10 +90,16 @@ class ResidueSession:
             if self._prepared is None:
                 raise ProtocolError("a prepared query was not announced")
             columns, self._prepared = self._prepared, None
-            yield self._mask_and_switch(self._add_inner_products(columns, self._read_query(frame)), shares)
+            masked = self._mask_and_switch(self._add_inner_products(columns, self._read_query(frame)), shares)
+            yield Frame.of(masked, "ciphertexts", self._answered(columns))
             return
         packed, columns = self._answers(frame[:SEED_BYTES], self._read_query(frame[SEED_BYTES:]))
-        yield packed + self._mask_and_switch(columns, shares)
+        yield Frame.of(packed + self._mask_and_switch(columns, shares), "ciphertexts", self._answered(columns))
+
+    def _answered(self, columns: Residues) -> int:
+        """Answers whose packed columns, (tokens, limbs, n'), are at hand."""
+        answer, _ = self._plan.answer_places
+        return len(columns) * int(np.unique(answer).size)
 
     def _answers(self, seed: bytes, b: Residues | None) -> tuple[bytes, Residues]:
         """The a of all answers as they travel, and b at the packed columns, (tokens, limbs, n'), without masks.
@@ -203,6 +209,5 @@ class ResidueSession:
         with self._meter.counting("switch b") as switched:
             scaled = scale_up(mask, ring, plan.plaintext_modulus)
             b = switch_modulus(ring.subtract(columns, scaled), ring, plan.wire.answer_b_bits)
-            answer, _ = plan.answer_places
-            switched.add(len(b) * np.unique(answer).size)
+            switched.add(self._answered(columns))
             return pack_bits(b, plan.wire.answer_b_bits)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from protocol.engine import Frame
 from protocol.meter import Meter
 from protocol.openfhe.ring import OpenFHERing
 from protocol.openfhe.serialised import Template
@@ -47,7 +48,7 @@ class AutomorphismKeys:
             with meter.work("generate switching key"):
                 made = self._made(key, exponent)
                 renewed = renewed_automorphism_keys(secret, made, [exponent], self._digit_bits)
-            yield _untagged(renewed, key)
+            yield Frame.of(_untagged(renewed, key), "keys", 1)
 
     def read(self, frames: Sequence[bytes]) -> dict[int, Any]:
         """Arriving keys by exponent, each a map of its own as OpenFHE's operations take them.

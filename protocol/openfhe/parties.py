@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
-from protocol.engine import NOTHING, Progress, Shape, Shapes, Shares, root_mean_square_bits
+from protocol.engine import NOTHING, Frame, Progress, Shape, Shapes, Shares, root_mean_square_bits
 from protocol.meter import Meter
 from protocol.openfhe.ring import OpenFHERing
 from protocol.openfhe_library import check_process
@@ -151,7 +151,7 @@ class OpenFHEClient:
         with self._meter.work("encrypt"):
             ciphertext = self._ring.context.Encrypt(self._key, self._ring.encode(polynomial))
         with self._meter.work("write ciphertext"):
-            return self._ring.write(ciphertext)
+            return Frame.of(self._ring.write(ciphertext), "ciphertexts", 1)
 
     def decrypt_polynomial(self, serialised: bytes) -> IntArray:
         """Values in [0, t), shape (N,), of an answer as it travelled."""
@@ -272,7 +272,7 @@ class OpenFHESession(ABC):
                     written = plan.ring.write(masked)
                 row[column : column + used.size] = (share + self._middle) % plan.modulus
                 column += used.size
-                yield written
+                yield Frame.of(written, "ciphertexts", 1)
 
     @abstractmethod
     def _products(self, frames: Sequence[bytes]) -> Iterator[Any]:
