@@ -40,7 +40,8 @@ def configuration_of(of: Mapping[str, Any]) -> Configuration:
     ----------
     of
         ``protocol``; and, where they differ from the published ones or from LLaMA-7B's table: ``ablation``, ``table``,
-        ``tokens``, ``widths``, ``output``, ``tile``, ``size``, ``options``, ``align_bits``, ``N``, ``q`` (limbs), ``p``.
+        ``tokens``, ``widths``, ``output``, ``tile``, ``size``, ``options``, ``align_bits``, ``N``, ``q`` (limbs) and
+        ``p``.
     """
     table = Table(*table_shape(of.get("table", "llama-7b")), of.get("tokens", 1))
     base = published(of["protocol"], table, of.get("ablation"))

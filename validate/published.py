@@ -187,7 +187,8 @@ def derive(value: Mapping[str, Any], claims: Mapping[str, Claim] | None = None) 
     ----------
     value
         ``figure`` of ``of``, over that of ``over`` where there is one (``over_figure``, if another figure); with
-        ``tables`` or ``links`` the ``take`` (min or max) over them. Or ``ratio``: two ids of claims whose published numbers are divided.
+        ``tables`` or ``links`` the ``take`` (min or max) over them. Or ``ratio``: two ids of claims whose published
+        numbers are divided.
     claims
         By id, for ratios of published numbers.
 
