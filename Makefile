@@ -20,7 +20,7 @@ REPORTED := $(addprefix benchmarks/,headline.py peers.py spu_product.py)
 REFERENCE := results/reference
 SEED     ?= 7
 # Everything that ruff checks; mypy is strict over the packages.
-SOURCES  := $(PACKAGES) $(wildcard tests benchmarks)
+SOURCES  := $(PACKAGES) $(wildcard tests benchmarks examples)
 PIP      := -m pip --disable-pip-version-check --no-input
 
 # OpenFHE's small ciphertexts lose far more to starting threads than they gain.

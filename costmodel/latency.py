@@ -140,6 +140,8 @@ def _overlapping_s(places: Places, leg_s: Leg, round_trip_s: Number) -> Number:
             peer.inbox.append(_send(own, place, leg_s, round_trip_s / 2))
         else:
             own.free = _finish(own.free, received, place.work_s, round_trip_s / 2)
+    for side in sides.values():  # a last message is waited for, though its receiver has no work on it
+        side.free = _finish(side.free, side.inbox, 0.0, round_trip_s / 2)
     return np.maximum(sides["client"].free, sides["server"].free)
 
 

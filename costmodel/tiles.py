@@ -77,6 +77,27 @@ def column_tile(m: ArrayLike, n: ArrayLike, N: ArrayLike) -> Tile:
     return Tile(*(field[()] for field in tile))
 
 
+def short_column_tile(m: ArrayLike, n: ArrayLike, N: ArrayLike) -> Tile:
+    """Whole columns beside each other: floor(N/m) columns a polynomial where m < N, else `column_tile`'s one.
+
+    A column takes m coefficients, so that d0 = max(1, floor(N/m)) columns fit a polynomial of N; then
+    inputs = ceil(m/N), outputs = ceil(n/d0). FastQuery, section 2.3, writes n / ceil(N/m) polynomials, but two columns
+    of 3000 rows do not fit N = 4096. Parameters as `cheetah_tile`.
+
+    Examples
+    --------
+    >>> tuple(int(field) for field in short_column_tile(1000, 1366, 4096))
+    (4, 1000, 1, 342, 342)
+    >>> int(short_column_tile(3000, 4096, 4096).d0)
+    1
+    """
+    rows, columns, degree = np.broadcast_arrays(*_shape(m, n, N))
+    d0 = np.maximum(degree // rows, 1)
+    inputs, outputs = -(-rows // degree), -(-columns // d0)
+    tile = (d0, np.minimum(rows, degree), inputs, outputs, inputs * outputs)
+    return Tile(*(field[()] for field in tile))
+
+
 def spu_tile(m: ArrayLike, n: ArrayLike, N: ArrayLike) -> Tile:
     """SPU's tile of the vector-matrix product where answers can be packed; see `spu_matrix_tile`.
 

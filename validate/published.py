@@ -7,7 +7,7 @@ which figure of :mod:`validate.derivations` is meant, and of what.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -24,6 +24,7 @@ else:
 
 REPRODUCED, OFF, NOT_REPRODUCIBLE, NOT_CHECKABLE = "reproduced", "off", "not reproducible", "not checkable here"
 VERDICTS = (REPRODUCED, OFF, NOT_REPRODUCIBLE, NOT_CHECKABLE)
+RELATIONS = ("equal", "at least", "at most", "more than")
 UNITS = {"MiB": 2.0**20, "MB": 1e6, "KiB": 2.0**10, "kB": 1e3, "GB": 1e9, "ms": 1e-3, "%": 1e-2}
 """What a published number is multiplied by; other units are 1."""
 
@@ -43,7 +44,8 @@ class Claim:
     tolerance
         Largest relative error of a reproduced number.
     relation
-        ``equal``, or ``at least`` and ``at most`` where the text bounds.
+        ``equal``; ``at least`` and ``at most`` where the text sets a bound, to which nothing is allowed; ``more than``
+        where it names the number that it exceeds: reproduced from that number up to the tolerance, never from below.
     verdict
         What is expected.
     off
@@ -67,8 +69,10 @@ class Claim:
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
             raise ValueError(f"claim {self.id}: verdict is {self.verdict!r}; it must be one of {', '.join(VERDICTS)}")
-        if self.relation not in ("equal", "at least", "at most"):
-            raise ValueError(f"claim {self.id}: relation is {self.relation!r}; it must be equal, at least or at most")
+        if self.relation not in RELATIONS:
+            raise ValueError(
+                f"claim {self.id}: relation is {self.relation!r}; it must be one of {', '.join(RELATIONS)}"
+            )
         if (self.verdict == OFF) != (self.off is not None):
             raise ValueError(f"claim {self.id}: a number that is off, and no other, says by how much")
         if self.verdict in (REPRODUCED, OFF) and self.value is None:
@@ -83,8 +87,9 @@ class Claim:
         error = computed / self.published - 1.0
         within = {
             "equal": abs(error) <= self.tolerance,
-            "at least": error >= -self.tolerance,
-            "at most": error <= self.tolerance,
+            "at least": error >= 0.0,
+            "at most": error <= 0.0,
+            "more than": 0.0 <= error <= self.tolerance,
         }[self.relation]
         if within:
             return error, REPRODUCED, self.verdict == REPRODUCED
@@ -181,8 +186,9 @@ def derive(value: Mapping[str, Any], claims: Mapping[str, Claim] | None = None) 
     Parameters
     ----------
     value
-        ``figure`` of ``of``, over that of ``over`` where there is one; with ``tables`` or ``links`` the ``take``
-        (min or max) over them. Or ``ratio``: two ids of claims whose published numbers are divided.
+        ``figure`` of ``of``, over that of ``over`` where there is one (``over_figure``, if another figure); with
+        ``tables`` or ``links`` the ``take`` (min or max) over them. Or ``ratio``: two ids of claims whose published
+        numbers are divided.
     claims
         By id, for ratios of published numbers.
 
@@ -194,18 +200,23 @@ def derive(value: Mapping[str, Any], claims: Mapping[str, Claim] | None = None) 
     if "ratio" in value:
         first, second = (_published_number((claims or {})[name]) for name in value["ratio"])
         return first / second
-    figure = FIGURES.get(value["figure"])
-    if figure is None:
-        raise ValueError(f"claim's figure is {value['figure']!r}; it must be one of {', '.join(FIGURES)}")
+    figure = _figure(value["figure"])
+    below = _figure(value.get("over_figure", value["figure"]))
     results = []
     for table in value.get("tables", [None]):
         for link in value.get("links", [None]):
             here = {**({"table": table} if table else {}), **({"link": link} if link else {})}
             result = figure({**value["of"], **here})
             if "over" in value:
-                result /= figure({**value["over"], **here})
+                result /= below({**value["over"], **here})
             results.append(result)
     return float({"min": min, "max": max}[value.get("take", "max")](results))
+
+
+def _figure(name: str) -> Callable[[Mapping[str, Any]], float]:
+    if name not in FIGURES:
+        raise ValueError(f"claim's figure is {name!r}; it must be one of {', '.join(FIGURES)}")
+    return FIGURES[name]
 
 
 def _published_number(claim: Claim) -> float:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmodel.estimate import estimate, evaluate
+from costmodel.estimate import Estimate, estimate, evaluate, terms
 from costmodel.grid import Grid
 from costmodel.latency import latency_s, stages_s
 from costmodel.ledger import Party, Term, Transfer, Work
 from costmodel.link import Link
-from costmodel.parameters import Table
-from costmodel.systems import executed
+from costmodel.parameters import Configuration, Table
+from costmodel.systems import configuration, executed
 
 RATE = 1000.0  # bytes a second
 times = st.floats(0, 10)
@@ -111,3 +112,66 @@ def test_openfhe_overlaps_and_the_interval_still_contains_the_latency() -> None:
     assert found.latency_low_s < found.latency_s < found.latency_high_s
     assert found.latency_s < on_line + found.server_s + found.client_s + link.round_trip_s
     assert found.latency_s > on_line + link.round_trip_s
+
+
+def test_a_last_message_is_waited_for_where_its_receiver_has_no_work() -> None:
+    ledger = [
+        message("client", 1.0), work("server", 2.0), message("server", 3.0), work("client", 4.0, 1),
+        message("client", 5.0, 2),
+    ]  # fmt: skip
+    assert latency(ledger, 0.2) == pytest.approx(1.0 + 2.0 + 3.0 + 4.0 + 5.0 + 3 * 0.1)
+
+
+SYSTEMS: dict[str, dict[str, object]] = {
+    **{name: {"protocol": name} for name in ("cheetah", "iron", "bumblebee", "cham", "cryptflow2", "ciphergpt")},
+    **{name: {"protocol": name} for name in ("spu-fm32", "spu-fm64", "fastquery", "folded", "compressed")},
+    **{f"ablation {row}": {"protocol": "fastquery", "ablation": row} for row in ("baseline", "packing", "packlwes")},
+    "fastquery prepared": {"protocol": "fastquery", "prepared": True},
+    "fastquery on openfhe": {"protocol": "fastquery", "engine": "openfhe"},
+    "cheetah on residue": {"protocol": "cheetah", "engine": "residue"},
+    "packlwes, delphi": {"protocol": "fastquery", "ablation": "packlwes", "options": ("delphi",)},
+    "packlwes, iknp": {"protocol": "fastquery", "ablation": "packlwes", "options": ("sirnn-iknp",)},
+    "packlwes, ferret": {"protocol": "fastquery", "ablation": "packlwes", "options": ("sirnn-ferret",)},
+}
+
+
+def aligned(name: str, bits: int) -> Configuration:
+    return configuration(table=Table(3000, 96), align_bits=bits, **SYSTEMS[name])  # type: ignore[arg-type]
+
+
+def idle_latency(ledger: Sequence[Term], round_trip_s: float) -> float:
+    """Of parties that take no time for their work, so that nothing can hide a message."""
+    return float(latency_s(ledger, lambda _: 0.0, lambda size: size / RATE, round_trip_s))
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("bits", [8, 64])
+def test_every_message_of_every_ledger_is_waited_for(name: str, bits: int) -> None:
+    ledger = terms(Grid.of(aligned(name, bits)))
+    sent = [one for one in ledger if isinstance(one, Transfer) and one.phase == "online" and np.any(one.count > 0)]
+    order = sorted({(one.exchange, one.party) for one in sent})
+    turns = 1 + sum(first[1] != then[1] for first, then in pairwise(order))
+    size = float(sum(one.size_bytes for one in sent))
+    assert idle_latency(ledger, 0.25) == pytest.approx(size / RATE + turns * 0.125)
+    for one in sent:
+        longer = [term._replace(size_bytes=term.size_bytes + 500) if term is one else term for term in ledger]
+        grown = idle_latency(longer, 0.25) - idle_latency(ledger, 0.25)  # type: ignore[arg-type]
+        assert grown == pytest.approx(500 / RATE), one.item
+
+
+def messages(found: Estimate) -> set[str]:
+    ledger = found.ledger
+    return set(ledger["item"][(ledger["phase"] == "online") & (ledger["bytes"] > 0)])
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_wider_shares_take_longer_by_their_bytes_over_the_link(name: str) -> None:
+    link = Link(1e6, 0.1, "slow")
+    narrow, wide = (estimate(aligned(name, bits), link, link_model="relay") for bits in (8, 64))
+    more = wide.up_bytes + wide.down_bytes - narrow.up_bytes - narrow.down_bytes
+    assert more > 0
+    added = wide.latency_s - narrow.latency_s
+    if messages(wide) == messages(narrow):
+        assert added == pytest.approx(8 * more / link.rate_bit_per_s)
+    else:  # shares of one channel a coefficient are there already, and need transfers only once they are wide
+        assert added >= (8 * more / link.rate_bit_per_s + link.round_trip_s / 2) * (1 - 1e-9)

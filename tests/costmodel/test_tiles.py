@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from costmodel.tiles import (
     cheetah_tile,
     column_tile,
+    short_column_tile,
     spu_matrix_tile,
     spu_tile,
     spu_unpacked_matrix_tile,
@@ -36,6 +37,33 @@ def test_tiles_of_the_llama_tables():
 def test_column_tile():
     tile = column_tile(32000, 1366, 4096)
     assert tile == (1, 4096, 8, 1366, 8 * 1366)
+
+
+@given(m=DIMENSIONS, n=st.integers(1, 40), N=SMALL_DEGREES, data=st.data())
+def test_short_columns_beside_each_other_give_every_product(m, n, N, data):
+    """Each polynomial holds d0 columns backwards; coefficient c m + m - 1 of its product is column c's result."""
+    tile = short_column_tile(m, n, N)
+    if m > N:
+        assert tile == (1, N, ceil_div(m, N), n, ceil_div(m, N) * n)
+        return
+    assert tile.d0 * m <= N < (tile.d0 + 1) * m  # no more columns fit
+    table = np.array(data.draw(st.lists(st.integers(-9, 9), min_size=m * n, max_size=m * n))).reshape(m, n)
+    query = np.array(data.draw(st.lists(st.integers(-9, 9), min_size=m, max_size=m)))
+    results = []
+    for first in range(0, n, tile.d0):
+        columns = table[:, first : first + tile.d0].T
+        packed = np.pad(columns[:, ::-1].ravel(), (0, N - columns.size))
+        whole = np.convolve(packed, np.pad(query, (0, N - m)))
+        product = whole[:N] - np.pad(whole[N:], (0, 1))
+        results.extend(product[m - 1 :: m][: len(columns)])
+    assert len(range(0, n, tile.d0)) == tile.outputs
+    assert results == list(query @ table)
+
+
+@given(m=DIMENSIONS, n=DIMENSIONS, N=SMALL_DEGREES)
+def test_a_column_of_a_whole_polynomial_is_as_before(m, n, N):
+    if 2 * m > N:
+        assert short_column_tile(m, n, N)[2:] == column_tile(m, n, N)[2:]
 
 
 def test_spu_as_executed():
@@ -99,7 +127,7 @@ def test_spu_is_the_last_minimum(rows, inner, columns, N, packs):
     assert (tile.inputs, tile.outputs, tile.multiplications) == (min(b0, b2) * b1, b0 * b2, b0 * b1 * b2)
 
 
-@pytest.mark.parametrize("rule", [cheetah_tile, column_tile, spu_tile, spu_unpacked_tile])
+@pytest.mark.parametrize("rule", [cheetah_tile, column_tile, short_column_tile, spu_tile, spu_unpacked_tile])
 def test_arrays_broadcast_and_scalars_stay_scalar(rule):
     m, n = np.array([[100], [3000]]), np.array([7, 7, 50])
     tiles = rule(m, n, 256)
@@ -109,7 +137,7 @@ def test_arrays_broadcast_and_scalars_stay_scalar(rule):
     assert all(np.ndim(field) == 0 for field in rule(100, 7, 256))
 
 
-@pytest.mark.parametrize("rule", [cheetah_tile, column_tile, spu_tile, spu_unpacked_tile])
+@pytest.mark.parametrize("rule", [cheetah_tile, column_tile, short_column_tile, spu_tile, spu_unpacked_tile])
 def test_empty_tables_are_refused(rule):
     with pytest.raises(ValueError, match="dimension 0 of a table or ring: at least 1"):
         rule(0, 4, 64)

@@ -66,6 +66,44 @@ def test_a_smaller_plaintext_only_widens_the_margin() -> None:
     assert claim("observation-2/smallest-plaintext").verdict == NOT_REPRODUCIBLE
 
 
+@pytest.mark.parametrize(
+    ("relation", "computed", "reproduced"),
+    [
+        ("more than", 4.29, False),
+        ("more than", 4.3, True),
+        ("more than", 4.5, True),
+        ("more than", 4.6, False),
+        ("at least", 4.29, False),
+        ("at least", 43.0, True),
+        ("at most", 4.31, False),
+        ("at most", 0.43, True),
+        ("equal", 4.1, True),
+        ("equal", 4.0, False),
+    ],
+)
+def test_a_bound_is_not_met_from_its_wrong_side(relation: str, computed: float, reproduced: bool) -> None:
+    bound = replace(claim("section-5.3/cheetah/latency/low"), published=4.3, relation=relation, tolerance=0.05)
+    assert (bound.judge(computed)[1] == REPRODUCED) is reproduced
+
+
+def test_what_is_more_than_a_number_is_judged_so() -> None:
+    bounds = [one for one in load_claims() if "more than" in one.quote and one.value and one.unit == "x"]
+    assert len(bounds) >= 15
+    assert {one.relation for one in bounds} == {"more than"}
+    assert not any(one.verdict == REPRODUCED for one in bounds if one.id.endswith("latency/cheetah"))
+
+
+def test_a_quotient_of_two_figures() -> None:
+    row, table = {"protocol": "cheetah"}, {"protocol": "cheetah", "table": "32000x4096"}
+    assert derive({"figure": "channels", "of": row, "over": table, "over_figure": "weights"}) == 1 / 32000
+
+
+def test_a_block_is_the_sum_of_its_products() -> None:
+    layers = ["768x768", "768x3072"]
+    each = [derive({"figure": "bytes", "of": {"protocol": "cheetah", "table": one}}) for one in layers]
+    assert derive({"figure": "layers_bytes", "of": {"protocol": "cheetah", "layers": layers}}) == sum(each)
+
+
 def test_a_ratio_is_taken_over_tables_and_links() -> None:
     value = {"figure": "bytes", "of": {"protocol": "cheetah"}, "over": {"protocol": "fastquery"}}
     tables = ["llama-7b", "llama-30b"]
