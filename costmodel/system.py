@@ -11,8 +11,8 @@ from costmodel.alignment.ledger import check_alignment
 from costmodel.delphi import Delphi
 from costmodel.design import Design
 from costmodel.grid import Grid
-from costmodel.limits import LOG2_FAILURE
-from costmodel.openfhe.contexts import check_made
+from costmodel.limits import LOG2_FAILURE, SIGMA
+from costmodel.openfhe.contexts import check_drawn, check_made
 from costmodel.packing import check_packing
 from costmodel.parameters import ENGINES, OPTIONS, SIZES, Configuration, Packing, Ring, Table
 from costmodel.security import Secret, require_security
@@ -225,6 +225,7 @@ class System(ABC):
 
     def _executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
         """The configuration that an engine executes, flooded by default where a named q has room for it."""
+        check_drawn(wishes.ring.get("sigma", SIGMA), wishes.ring.get("secret", "ternary"))
         try:
             found = self.executed(table, wishes, engine)
         except ValueError:

@@ -40,10 +40,21 @@ def check_made(ring: Ring) -> None:
         Naming field, value and bound.
     """
     check_limbs(ring)
-    if ring.sigma != SIGMA:
-        raise ValueError(f"ring.sigma is {ring.sigma}; noise of {SIGMA} is drawn")
-    if ring.secret != "ternary":
-        raise ValueError(f"ring.secret is {ring.secret!r}; keys are made for ternary ones")
+    check_drawn(ring.sigma, ring.secret)
+
+
+def check_drawn(sigma: float, secret: str) -> None:
+    """Refuse noise and secrets that nothing here draws.
+
+    Raises
+    ------
+    ValueError
+        Naming field, value and what is drawn.
+    """
+    if sigma != SIGMA:
+        raise ValueError(f"ring.sigma is {sigma}; noise of {SIGMA} is drawn")
+    if secret != "ternary":
+        raise ValueError(f"ring.secret is {secret!r}; keys are made for ternary ones")
 
 
 def check_plaintext(ring: Ring) -> None:

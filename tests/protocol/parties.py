@@ -20,7 +20,7 @@ from protocol.lookup import ClientSession, LookupServer
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from quantize.packing import unpack
-from quantize.quantizers import quantize_table
+from quantize.quantizers import Quantizer, quantize, quantize_table
 from quantize.tables import open_table
 
 pytest.importorskip("openfhe")
@@ -75,7 +75,12 @@ class Parties:
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         rows, channels = configuration.table.rows, configuration.table.channels
-        self.table = quantize_table(open_table(f"{rows}x{channels}"), configuration.packing.widths)
+        source, packing = open_table(f"{rows}x{channels}"), configuration.packing
+        self.table = (
+            quantize(source, Quantizer(packing.levels), "levels")
+            if packing.levels
+            else quantize_table(source, packing.widths)
+        )
         self.server = LookupServer(configuration, self.table, Meter("server"), lambda *_: None, False)
 
     def look_up(
