@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import fastquery as fq
+from costmodel.wire import FRAME_HEADER_BYTES
 from fastquery.cli import main
 from validate.published import load_claims
 
@@ -88,3 +90,18 @@ def test_every_cited_work_is_in_the_references(page: Path) -> None:
 def test_every_link_leads_to_a_page(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8"))
     assert [link for link in links if "://" not in link and not (page.parent / link).is_file()] == []
+
+
+def test_the_folded_query_of_the_page_is_the_one_that_is_priced() -> None:
+    """The numbers in brackets of section 11, which are those of LLaMA-7B's table."""
+    page = (DOCS / "model.md").read_text("utf-8")
+    found = fq.estimate(table="llama-7b", protocol="folded")
+    counts = dict(zip(found.ledger["item"], found.ledger["count"], strict=True))
+    sizes = dict(zip(found.ledger["item"], found.ledger["bytes"], strict=True))
+    single, split = (int(part) for part in re.findall(r"\[(\d+) \+ (\d+)\]", page)[-1])
+    assert single + split == counts["expand"]
+    assert f"[{counts['fold']}]" in page
+    assert f"C d1 [{counts['table pass']}]" in page
+    for item in ("query", "answer"):
+        assert re.search(rf"{item} bytes = .*\[{sizes[item] - FRAME_HEADER_BYTES:.0f}: .*and 16 of header", page)
+    assert f"[{sizes['keys'] / 1e6:.2f} MB: {counts['read keys']} rows]" in page
