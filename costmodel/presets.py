@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from costmodel import compressed_search, folded_search, noise
+from costmodel import noise
+from costmodel.expanded.compressed import search as compressed_search
+from costmodel.expanded.folded import search as folded_search
+from costmodel.expanded.ledger import LOG2_FAILURE as SEARCHED_LOG2_FAILURE
 from costmodel.grid import Grid
 from costmodel.keyed_rings import keyed_configuration, packing_rings, rings_of_degree, slot_ring
 from costmodel.packing import check_packing, field_moduli, required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.protocols.registry import PROTOCOLS
-from costmodel.protocols.searched import LOG2_FAILURE as SEARCHED_LOG2_FAILURE
 from costmodel.published import CHANNEL_BITS, PAPER_WIDTHS, published
 from costmodel.security import max_log2_q, security_bits_2018
 from costmodel.tuning import DEGREES, compact_configuration

@@ -12,15 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from costmodel.compressed_noise import compressed_noise, failure, flooding_distance
-from costmodel.compressed_parameters import CompressedParameters
-from costmodel.compressed_search import choose_parameters, ring_choices
-from costmodel.grid import Grid
-from costmodel.ledger import Number, Term, Transfer, Work
-from costmodel.parameters import Configuration
-from costmodel.protocols import searched
-from costmodel.protocols.compact import SUM_PRODUCTS
-from costmodel.protocols.searched import (
+from costmodel.expanded import ledger as searched
+from costmodel.expanded.compressed.noise import compressed_noise, failure, flooding_distance
+from costmodel.expanded.compressed.parameters import CompressedParameters
+from costmodel.expanded.compressed.search import choose_parameters, ring_choices
+from costmodel.expanded.ledger import (
     SWITCH_ENDS,
     SearchedParameters,
     limbs_of_an_answer,
@@ -30,10 +26,14 @@ from costmodel.protocols.searched import (
     query_words,
     residues_of_a_query,
 )
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Term, Transfer, Work
+from costmodel.parameters import Configuration
+from costmodel.protocols.compact import SUM_PRODUCTS
 from costmodel.protocols.session import overhead_terms, residues, setup_terms
 from costmodel.wire import FRAME_HEADER_BYTES
 
-FORMULAS = "costmodel.compressed_parameters"
+FORMULAS = "costmodel.expanded.compressed.parameters"
 
 
 class GridParameters(SearchedParameters[CompressedParameters]):

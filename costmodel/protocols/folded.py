@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from costmodel.folded_noise import failure, flooding_distance, folded_noise
-from costmodel.folded_parameters import FoldedParameters
-from costmodel.folded_search import choose_parameters, ring_choices
-from costmodel.grid import Grid
-from costmodel.ledger import Number, Phase, Term, Transfer, Work
-from costmodel.parameters import Configuration
-from costmodel.protocols import searched
-from costmodel.protocols.searched import (
+from costmodel.expanded import ledger as searched
+from costmodel.expanded.folded.noise import failure, flooding_distance, folded_noise
+from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.folded.search import choose_parameters, ring_choices
+from costmodel.expanded.ledger import (
     SWITCH_ENDS,
     SearchedParameters,
     limbs_of_an_answer,
@@ -30,10 +27,13 @@ from costmodel.protocols.searched import (
     query_words,
     residues_of_a_query,
 )
+from costmodel.grid import Grid
+from costmodel.ledger import Number, Phase, Term, Transfer, Work
+from costmodel.parameters import Configuration
 from costmodel.protocols.session import overhead_terms, residues, setup_terms
 from costmodel.wire import FRAME_HEADER_BYTES
 
-FORMULAS = "costmodel.folded_parameters"
+FORMULAS = "costmodel.expanded.folded.parameters"
 
 
 COLUMN_PRODUCTS = 10
@@ -65,7 +65,7 @@ def parameters_of(configuration: Configuration) -> FoldedParameters:
 def terms(grid: Grid) -> tuple[Term, ...]:
     """Predicted ledger of the folded query.
 
-    Sizes are those of what an operation repeats and of what it does besides (:mod:`costmodel.protocols.searched`).
+    Sizes are those of what an operation repeats and of what it does besides (:mod:`costmodel.expanded.ledger`).
     """
     p, tokens = GridParameters(grid), grid.tokens
     polynomials = p.array(lambda q: q.blocks * q.columns * q.selectors)

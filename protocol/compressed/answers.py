@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.compressed_parameters import CompressedParameters
+from costmodel.expanded.compressed.parameters import CompressedParameters
 from protocol.compressed.layout import answer_positions, row_positions, split_parts
 from protocol.expanded.answers import round_answer, subtract_mask, switch_ring
 from protocol.expanded.gadget import GadgetKey

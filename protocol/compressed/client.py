@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.compressed_parameters import CompressedParameters
+from costmodel.expanded.compressed.parameters import CompressedParameters
 from protocol.compressed.context import generate_secret
 from protocol.compressed.layout import answer_positions, row_bits
 from protocol.compressed.messages import Query, encode_query

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from costmodel.compressed_noise import secret_peak
-from costmodel.compressed_parameters import CompressedParameters
+from costmodel.expanded.compressed.noise import secret_peak
+from costmodel.expanded.compressed.parameters import CompressedParameters
 from costmodel.noise import TERNARY_VARIANCE
 from costmodel.parameters import Ring as RingParameters
 from protocol.expanded.context import query_ring

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.compressed_parameters import CompressedParameters
+from costmodel.expanded.compressed.parameters import CompressedParameters
 from protocol.residue.packlwes import packed_positions
 
 IntArray = NDArray[np.int64]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from costmodel.compressed_parameters import CompressedParameters
+from costmodel.expanded.compressed.parameters import CompressedParameters
 from costmodel.parameters import Configuration
 from costmodel.protocols.compressed import parameters_of
 from protocol.compressed.client import CompressedClient

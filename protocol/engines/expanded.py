@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from costmodel.expanded import Expanded
+from costmodel.expanded.parameters import Expanded
 from costmodel.parameters import Configuration
 from protocol.engines.base import (
     ClientEngine,

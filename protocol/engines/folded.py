@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from costmodel.folded_parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from costmodel.parameters import Configuration
 from costmodel.protocols.folded import parameters_of
 from protocol.elements import middle_element

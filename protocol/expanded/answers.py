@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded
+from costmodel.expanded.parameters import Expanded
 from protocol.expanded.gadget import GadgetKey
 from protocol.expanded.messages import Answer
 from protocol.residue.flooding import flooding

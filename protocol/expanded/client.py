@@ -8,7 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded
+from costmodel.expanded.parameters import Expanded
 from protocol.expanded.context import answer_secret, interleaved
 from protocol.expanded.expansion import leaf_positions
 from protocol.expanded.keys import Labels

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Gadget
+from costmodel.expanded.parameters import Gadget
 from protocol.expanded.products import Factors, Reduction, accumulate
 from protocol.residue.ciphertext import SecretKey, sample_noise
 from protocol.residue.compiled import inlined, kernel

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded
+from costmodel.expanded.parameters import Expanded
 from costmodel.wire import SEED_BYTES
 from protocol.errors import ProtocolError
 from protocol.residue.bits import pack_bits, packed_bytes, unpack_bits, unpack_integers

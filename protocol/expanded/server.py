@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded
+from costmodel.expanded.parameters import Expanded
 from protocol.errors import ProtocolError
 from protocol.expanded.context import query_ring
 from protocol.expanded.messages import KeyHalves, decode_keys

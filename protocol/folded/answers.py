@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.folded_parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from protocol.expanded.answers import round_answer, subtract_mask, switch_ring
 from protocol.expanded.gadget import GadgetKey
 from protocol.expanded.messages import Answer

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.folded_parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from protocol.expanded.client import ExpandedClient
 from protocol.expanded.context import query_ring
 from protocol.expanded.gadget import gadget_elements

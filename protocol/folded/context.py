@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from costmodel.folded_parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from costmodel.parameters import Ring as RingParameters
 from protocol.openfhe_context import residue_context
 

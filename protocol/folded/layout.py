@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.folded_parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 
 IntArray = NDArray[np.int64]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from costmodel.folded_parameters import COUNTER_BYTES, FoldedParameters
+from costmodel.expanded.folded.parameters import COUNTER_BYTES, FoldedParameters
 from protocol.expanded.messages import check_length, query_integers
 from protocol.residue.bits import pack_integers
 

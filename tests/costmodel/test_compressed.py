@@ -10,16 +10,16 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from costmodel.compressed_noise import (
+from costmodel.estimate import estimate
+from costmodel.expanded.compressed.noise import (
     compressed_noise,
     external_product_variance,
     failure,
     flooding_distance,
     secret_peak,
 )
-from costmodel.compressed_search import RINGS, choose_parameters, least_security_bits, ring_choices
-from costmodel.estimate import estimate
-from costmodel.expanded import Gadget
+from costmodel.expanded.compressed.search import RINGS, choose_parameters, least_security_bits, ring_choices
+from costmodel.expanded.parameters import Gadget
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table

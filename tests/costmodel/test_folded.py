@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmodel import folded_search
 from costmodel.estimate import estimate
-from costmodel.expanded import Gadget
-from costmodel.folded_noise import (
+from costmodel.expanded.folded import search as folded_search
+from costmodel.expanded.folded.noise import (
     LeafNoise,
     failure,
     flooding_distance,
@@ -26,8 +25,8 @@ from costmodel.folded_noise import (
     product_variance,
     worst_product_variance,
 )
-from costmodel.folded_parameters import FoldedParameters
-from costmodel.folded_search import (
+from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.folded.search import (
     RINGS,
     RingChoice,
     choose_parameters,
@@ -35,6 +34,7 @@ from costmodel.folded_search import (
     least_security_bits,
     ring_choices,
 )
+from costmodel.expanded.parameters import Gadget
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table

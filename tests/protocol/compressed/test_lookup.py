@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from costmodel.compressed_noise import secret_peak
+from costmodel.expanded.compressed.noise import secret_peak
 from protocol.compressed.context import generate_secret, largest_value
 from protocol.compressed.layout import row_bits
 from protocol.compressed.messages import Query, decode_query, encode_query

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from costmodel.expanded import Gadget
-from costmodel.folded_noise import (
+from costmodel.expanded.folded.noise import (
     failure,
     flooding_distance,
     folded_noise,
@@ -18,8 +17,9 @@ from costmodel.folded_noise import (
     leaf_noise,
     square_secret_variance,
 )
-from costmodel.folded_parameters import FoldedParameters
-from costmodel.folded_search import choose_parameters
+from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.folded.search import choose_parameters
+from costmodel.expanded.parameters import Gadget
 from protocol.expanded.context import query_ring
 from protocol.expanded.expansion import expand, expansion_exponents, leaf_positions
 from protocol.expanded.gadget import GadgetKey, external_products, gadget_elements, generate_key

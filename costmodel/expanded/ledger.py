@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded, Gadget
-from costmodel.folded_search import RingChoice
+from costmodel.expanded.folded.search import RingChoice
+from costmodel.expanded.parameters import Expanded, Gadget
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Party
 

@@ -16,18 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from costmodel.expanded import Gadget
-from costmodel.expanded_search import (
-    BYTE_S,
-    KEY_BYTE_S,
-    MOST_MARGIN_BITS,
-    PRODUCT_S,
-    SECURITY_FLOOR_BITS,
-    TRANSFORM_S,
-    RingChoice,
-    Task,
-)
-from costmodel.folded_noise import (
+from costmodel.expanded.folded.noise import (
     failure,
     fold_variance,
     leaf_noise,
@@ -37,14 +26,25 @@ from costmodel.folded_noise import (
     square_secret_variance,
     worst_product_variance,
 )
-from costmodel.folded_parameters import FoldedParameters
-from costmodel.gadget_search import (
+from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.gadgets import (
     Floats,
     answer_bits,
     bits_within,
     expansion_digits,
     fewest_digits,
     ring_switch_digits,
+)
+from costmodel.expanded.parameters import Gadget
+from costmodel.expanded.search import (
+    BYTE_S,
+    KEY_BYTE_S,
+    MOST_MARGIN_BITS,
+    PRODUCT_S,
+    SECURITY_FLOOR_BITS,
+    TRANSFORM_S,
+    RingChoice,
+    Task,
 )
 from costmodel.noise import TERNARY_VARIANCE, public_key_encryption_variance, required_ratio
 from costmodel.security import security_bits

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from costmodel.expanded import Expanded
+from costmodel.expanded.parameters import Expanded
 from costmodel.packing import field_moduli, field_weights, packed_coefficients, required_plaintext_modulus
 from costmodel.security import security_bits
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from costmodel.expanded import Expanded, Gadget, packed_bytes, require_gadget
-from costmodel.folded_parameters import COUNTER_BYTES
+from costmodel.expanded.folded.parameters import COUNTER_BYTES
+from costmodel.expanded.parameters import Expanded, Gadget, packed_bytes, require_gadget
 from costmodel.packing import packlwes_depth, packlwes_merges, packlwes_outputs
 
 

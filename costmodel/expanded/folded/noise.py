@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from costmodel.folded_parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from costmodel.noise import (
     TERNARY_VARIANCE,
     log2_failure_of_products,

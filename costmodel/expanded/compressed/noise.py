@@ -1,6 +1,6 @@
 """Noise of the compressed query, step by step, as variances of the phase error.
 
-Expansion, encrypted bits and external products are those of :mod:`costmodel.folded_noise`; V is the variance that an
+Expansion, encrypted bits and external products are those of :mod:`costmodel.expanded.noise`; V is the variance that an
 external product adds. A one becomes X^-l in log2 G products, the first of which, of a ciphertext with a = 0, adds next
 to nothing. Of a node's product with a bit, c b, one child has the noise and the other, c - c b, its negative; of what a
 node carries, only the child that the bit names inherits any. So the products on the way to the row's own block are the
@@ -31,8 +31,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from costmodel.compressed_parameters import CompressedParameters
-from costmodel.folded_noise import (
+from costmodel.expanded.compressed.parameters import CompressedParameters
+from costmodel.expanded.folded.noise import (
     LeafNoise,
     dropped_limb_variance,
     fold_variance,

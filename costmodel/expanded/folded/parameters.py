@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from costmodel.expanded import Expanded, Gadget, packed_bytes, require_gadget
+from costmodel.expanded.parameters import Expanded, Gadget, packed_bytes, require_gadget
 
 COUNTER_BYTES = 8
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from costmodel.compressed_noise import (
+from costmodel.expanded.compressed.noise import (
     dropped_variance,
     encryption_of_zero_variance,
     entries_met,
@@ -25,9 +25,23 @@ from costmodel.compressed_noise import (
     secret_peak,
     worst_entries_met,
 )
-from costmodel.compressed_parameters import CompressedParameters
-from costmodel.expanded import MOST_KEPT_BITS, Gadget
-from costmodel.expanded_search import (
+from costmodel.expanded.compressed.parameters import CompressedParameters
+from costmodel.expanded.folded.noise import (
+    fold_variance,
+    leaf_noise,
+    query_rounding_variance,
+    square_secret_variance,
+)
+from costmodel.expanded.gadgets import (
+    Floats,
+    answer_bits,
+    bits_within,
+    expansion_digits,
+    fewest_digits,
+    ring_switch_digits,
+)
+from costmodel.expanded.parameters import MOST_KEPT_BITS, Gadget
+from costmodel.expanded.search import (
     BYTE_S,
     KEY_BYTE_S,
     MOST_MARGIN_BITS,
@@ -36,20 +50,6 @@ from costmodel.expanded_search import (
     TRANSFORM_S,
     RingChoice,
     Task,
-)
-from costmodel.folded_noise import (
-    fold_variance,
-    leaf_noise,
-    query_rounding_variance,
-    square_secret_variance,
-)
-from costmodel.gadget_search import (
-    Floats,
-    answer_bits,
-    bits_within,
-    expansion_digits,
-    fewest_digits,
-    ring_switch_digits,
 )
 from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, required_ratio
 from costmodel.security import security_bits

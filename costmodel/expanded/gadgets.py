@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import MOST_KEPT_BITS, Expanded, Gadget
-from costmodel.folded_noise import dropped_limb_variance, gadget_switch_variance
+from costmodel.expanded.folded.noise import dropped_limb_variance, gadget_switch_variance
+from costmodel.expanded.parameters import MOST_KEPT_BITS, Expanded, Gadget
 from costmodel.noise import TERNARY_VARIANCE
 
 MOST_SWITCH_DIGITS = 24
