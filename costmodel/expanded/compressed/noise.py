@@ -25,21 +25,19 @@ References
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from costmodel.expanded.compressed.parameters import CompressedParameters
-from costmodel.expanded.folded.noise import (
-    LeafNoise,
+from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
+from costmodel.expanded.noise import (
+    Floats,
+    bit_noise,
     dropped_limb_variance,
     fold_variance,
-    gadget_switch_variance,
-    leaf_noise,
-    query_rounding_variance,
-    square_secret_variance,
+    ring_switch_variance,
+    square_switch_variance,
 )
 from costmodel.noise import (
     TERNARY_VARIANCE,
@@ -83,147 +81,153 @@ class CompressedNoise(NamedTuple):
         return self.product + self.packing + self.flooding + self.ring_switch + self.rounding
 
 
-def bit_noise(parameters: CompressedParameters) -> LeafNoise:
-    """Noise of an expanded bit."""
-    p = parameters
-    log2_q = float(p.log2_q)
-    switches = np.array([gadget_switch_variance(p.degree, log2_q, *gadget, p.sigma) for gadget in p.expansion])
-    return leaf_noise(p.degree, p.sigma, query_rounding_variance(log2_q, p.sent_bits), switches)
+def columns_of(parameters: CompressedParameters | CompressedColumns) -> CompressedColumns:
+    """Parameters of one configuration as columns; columns as they are."""
+    return CompressedColumns.of(parameters) if isinstance(parameters, CompressedParameters) else parameters
 
 
-def external_product_variance(parameters: CompressedParameters, ones: float = 1.0) -> float:
+def external_product_variance(parameters: CompressedParameters | CompressedColumns, ones: float = 1.0) -> Floats:
     """V over Q^2 of one external product with a bit that is one so often: what the digits leave out meets the bit."""
-    p = parameters
-    log2_q, leaf = float(p.log2_q), bit_noise(p)
-    square = gadget_switch_variance(p.degree, log2_q, *p.square, p.sigma, square_secret_variance(p.degree))
-    variance = math.ldexp(float(fold_variance(p.degree, log2_q, *p.bit, leaf, square)), -2 * p.log2_q)
-    left_out = math.ldexp(1.0 + TERNARY_VARIANCE * p.degree, -2 * p.bit.kept_bits) / 12.0
-    return variance - (1.0 - ones) * left_out
+    p = columns_of(parameters)
+    leaf, square = bit_noise(p, p.sent_bits), square_switch_variance(p)
+    variance = fold_variance(p.degree, p.log2_q, p.bit.digits, p.bit.bits, leaf, square) * np.exp2(-2.0 * p.log2_q)
+    left_out = np.exp2(-2.0 * (p.bit.digits * p.bit.bits)) * (1.0 + TERNARY_VARIANCE * p.degree) / 12.0
+    found: Floats = variance - (1.0 - ones) * left_out
+    return found
 
 
-def entries_met(parameters: CompressedParameters) -> float:
+def entries_met(columns: CompressedColumns) -> Floats:
     """External products' worth of noise in a result: s ((log2 G - 1) G + 2 (B - 1) m / B) of V E[W^2]."""
-    return _first_products(parameters) + _block_products(parameters)
+    return _first_products(columns) + _block_products(columns)
 
 
-def worst_entries_met(parameters: CompressedParameters) -> float:
+def worst_entries_met(columns: CompressedColumns) -> Floats:
     """The same for the worst table, of the square of its largest element."""
-    return (_first_products(parameters) + 2 * _block_products(parameters)) * secret_peak(parameters.degree)
+    return (_first_products(columns) + 2 * _block_products(columns)) * secret_peak(columns.degree)
 
 
-def secret_peak(degree: int) -> float:
+def secret_peak(degree: ArrayLike) -> Floats:
     """Bound of a secret's value at any root of X^N + 1, squared, over its mean 2N/3: ln(N/2) + 1.5."""
-    return math.log(degree / 2) + SECRET_PEAK_MARGIN
+    found: Floats = np.log(np.asarray(degree, dtype=np.float64) / 2.0) + SECRET_PEAK_MARGIN
+    return found[()]
 
 
-def _first_products(p: CompressedParameters) -> float:
-    return p.segments * max(p.position_levels - 1, 1) * min(p.rows, p.gap)
+def _first_products(p: CompressedColumns) -> Floats:
+    found: Floats = _float(p.segments * np.maximum(p.position_levels - 1, 1) * np.minimum(p.rows, p.gap))
+    return found
 
 
-def _block_products(p: CompressedParameters) -> float:
-    return p.segments * 2 * (p.blocks - 1) / p.blocks * p.rows
+def _block_products(p: CompressedColumns) -> Floats:
+    found: Floats = p.segments * 2 * (p.blocks - 1) / p.blocks * p.rows
+    return found
 
 
-def _heaviest_bit(p: CompressedParameters) -> float:
+def _heaviest_bit(p: CompressedColumns) -> Floats:
     """Entries met by the noise of one bit: of the place, or of a level of the tree over the blocks, 2 m/B a node."""
-    nodes = [(-(-p.blocks >> level)) - (-(-p.blocks >> level + 1)) for level in range(p.block_levels)]
-    place = min(p.rows, p.gap) if p.position_levels > 1 else 0
-    return float(p.segments * max(place, 2 * max(nodes, default=0) * p.rows / p.blocks, 1))
+    levels = np.arange(int(np.max(p.block_levels, initial=0))).reshape(-1, *(1,) * np.ndim(p.blocks))
+    nodes = (-(-p.blocks >> levels)) - (-(-p.blocks >> levels + 1))
+    most = np.max(nodes, axis=0, initial=0)
+    place = np.where(p.position_levels > 1, np.minimum(p.rows, p.gap), 0)
+    found: Floats = p.segments * np.maximum(np.maximum(place, 2 * most * p.rows / p.blocks), 1.0)
+    return found
 
 
-def dropped_variance(parameters: CompressedParameters) -> float:
+def dropped_variance(columns: CompressedColumns) -> Floats:
     """Variance over Q^2 of rounding the blocks' ciphertexts to the table's limbs, through entries of 1: s m terms."""
-    p = parameters
-    if p.table_limbs == p.limbs:
-        return 0.0
-    rounding = math.ldexp(float(dropped_limb_variance(p.degree, p.limbs)), -2 * p.table_log2_q)
-    return p.segments * p.rows * rounding
+    p = columns
+    rounding = dropped_limb_variance(p.degree, p.limbs) * np.exp2(-2.0 * p.table_log2_q)
+    return np.where(p.table_limbs == p.limbs, 0.0, p.segments * p.rows * rounding)
 
 
-def packing_variance(parameters: CompressedParameters) -> float:
+def packing_variance(columns: CompressedColumns) -> Floats:
     """Variance over the table's modulus squared that the packing trees add."""
-    p = parameters
+    p = columns
     switches = sum(
-        float(key_switch_variance(p.degree, bits, p.packing_digit_bits, p.sigma, p.packing_dropped_bits))
-        for bits in p.limb_bits[: p.table_limbs]
+        np.where(
+            p.table_limbs > limb,
+            key_switch_variance(p.degree, bits, p.packing_digit_bits, p.sigma, p.packing_dropped_bits),
+            0.0,
+        )
+        for limb, bits in enumerate(p.limb_bits)
     )
-    return math.ldexp(float(packlwes_variance(switches, p.packing_depth)), -2 * p.table_log2_q)
+    found: Floats = packlwes_variance(switches, p.packing_depth) * np.exp2(-2.0 * p.table_log2_q)
+    return found
 
 
-def answer_ring_variance(parameters: CompressedParameters) -> float:
-    """Variance over Q^2 of dropping to the first limb and switching to the answer's ring, 0 if that is N's."""
-    p = parameters
-    if not p.switches_ring:
-        return 0.0
-    limb = float(p.limb_bits[0])
-    switch = gadget_switch_variance(p.degree, limb, *p.ring_switch, p.sigma)
-    return float((dropped_limb_variance(p.degree, p.table_limbs) + switch) * np.exp2(-2.0 * limb))
-
-
-def encryption_of_zero_variance(parameters: CompressedParameters) -> float:
+def encryption_of_zero_variance(columns: CompressedColumns) -> Floats:
     """Variance over Q^2 of the fresh public-key encryption of zero that flooded answers take on."""
-    p = parameters
-    return math.ldexp(float(public_key_encryption_variance(p.sigma, p.degree)), -2 * p.table_log2_q)
+    p = columns
+    found: Floats = public_key_encryption_variance(p.sigma, p.degree) * np.exp2(-2.0 * p.table_log2_q)
+    return found
 
 
-def compressed_noise(parameters: CompressedParameters, mean_square: ArrayLike, ones: float = 0.5) -> CompressedNoise:
+def compressed_noise(
+    parameters: CompressedParameters | CompressedColumns, mean_square: ArrayLike, ones: float = 0.5
+) -> CompressedNoise:
     """Noise of a compressed query for tables of a mean square E[W^2] of their centred packed elements.
 
     Parameters
     ----------
     ones : how many of the bits of the row's number are one; the worst table meets a number of ones alone
     """
-    p = parameters
+    p = columns_of(parameters)
     square = np.asarray(mean_square, dtype=np.float64)
     external, dropped = external_product_variance(p, ones), dropped_variance(p)
     worst = worst_entries_met(p) * external_product_variance(p) + secret_peak(p.degree) * dropped
-    flooding = 4.0 ** (p.flooding_log2_bound - p.table_log2_q) / 3.0 + encryption_of_zero_variance(p)
+    flooding = np.exp2(2.0 * (p.flooding_log2_bound - p.table_log2_q)) / 3.0 + encryption_of_zero_variance(p)
     return CompressedNoise(
         product=square * (entries_met(p) * external + dropped),
         packing=packing_variance(p),
-        flooding=flooding if p.flooding_bits else 0.0,
-        ring_switch=answer_ring_variance(p),
+        flooding=np.where(p.flooding_bits > 0, flooding, 0.0),
+        ring_switch=ring_switch_variance(p, p.table_limbs),
         rounding=modulus_switch_variance(0.0, p.answer_degree, p.answer_a_bits, p.answer_b_bits),
-        worst_product=p.element_bound**2 * worst,
+        worst_product=np.square(_float(p.element_bound)) * worst,
     )
 
 
-def noise_to_hide_log2(worst_variance: ArrayLike, flooding_bits: int) -> Any:
+def noise_to_hide_log2(worst_variance: ArrayLike, flooding_bits: ArrayLike) -> Any:
     """log2 of what a coefficient's noise exceeds with a probability 24 bits below 2^-flooding_bits alone."""
-    return np.log2(noise_bound(np.sqrt(worst_variance), -(flooding_bits + FLOODING_TAIL_BITS)))[()]
+    return np.log2(noise_bound(np.sqrt(worst_variance), -(_float(flooding_bits) + FLOODING_TAIL_BITS)))[()]
 
 
-def flooding_distance(parameters: CompressedParameters) -> float:
-    """log2 of the statistical distance that the flooding leaves in one answer; 0 without flooding.
+def flooding_distance(parameters: CompressedParameters | CompressedColumns) -> Floats:
+    """log2 of the statistical distance that the flooding leaves in one answer, whatever the table; 0 without flooding.
 
-    From the width that the parameters have over the worst noise, which is at least what was asked for.
+    From the width that the parameters have over the worst noise, which is at least the width that was asked for.
     """
-    p = parameters
-    if not p.flooding_bits:
-        return 0.0
+    p = columns_of(parameters)
     noise = compressed_noise(p, 0.0)
     worst = noise.worst_product + noise.packing + encryption_of_zero_variance(p)
     hidden = noise_to_hide_log2(worst, p.flooding_bits) + p.table_log2_q
-    return float(log2_flooding_distance(p.flooding_log2_bound - hidden, p.row_coefficients))
+    distance = log2_flooding_distance(p.flooding_log2_bound - hidden, p.row_coefficients)
+    return np.where(p.flooding_bits > 0, distance, 0.0)[()]
 
 
-def failure(parameters: CompressedParameters) -> float:
+def failure(parameters: CompressedParameters | CompressedColumns) -> Floats:
     """log2 of the probability that any coefficient of an answer decrypts wrongly.
 
-    For elements at their bound and a row whose number has no bit but ones. The flooding is bounded and comes off the
-    limit, 1/(2t) - flooding/Q; the tail is that of :func:`costmodel.noise.log2_failure_of_products`.
+    The statement holds for a table whose every element is at its bound and a row whose number has no bit but ones, with
+    signs that do not conspire with the secret's values at the roots: products are taken in the mean. Flooded answers
+    are sized for the worst table, whose noise is ``worst_product``; without flooding the bound of the worst table would
+    allow a larger failure. The flooding is bounded and comes off the limit, 1/(2t) - flooding/Q; the tail is that of
+    :func:`costmodel.noise.log2_failure_of_products`.
     """
-    p = parameters
-    noise = compressed_noise(p, float(p.element_bound) ** 2, 1.0)
-    limit = 0.5 / p.plaintext_modulus
-    unflooded = noise.product + noise.packing + noise.ring_switch + noise.rounding
-    if p.flooding_bits:
-        limit -= 2.0 ** (p.flooding_log2_bound - p.table_log2_q)
-        unflooded += encryption_of_zero_variance(p)
-    if limit <= 0:
-        return 0.0
-    leaf = bit_noise(p)
-    products = float(p.element_bound) ** 2 * entries_met(p) * external_product_variance(p, 0.0)
-    known = float(leaf.constant / (leaf.constant + leaf.others))
-    terms = p.bit.digits * entries_met(p) / _heaviest_bit(p)
-    return log2_failure_of_products(unflooded - products, products, known, terms, limit, p.row_coefficients)
+    p = columns_of(parameters)
+    bound, flooded = np.square(_float(p.element_bound)), p.flooding_bits > 0
+    noise = compressed_noise(p, bound, 1.0)
+    limit = 0.5 / p.plaintext_modulus - np.where(flooded, np.exp2(_float(p.flooding_log2_bound) - p.table_log2_q), 0.0)
+    zero = np.where(flooded, encryption_of_zero_variance(p), 0.0)
+    leaf = bit_noise(p, p.sent_bits)
+    products = bound * entries_met(p) * external_product_variance(p, 0.0)
+    return log2_failure_of_products(
+        noise.product - products + noise.packing + noise.ring_switch + noise.rounding + zero,
+        products,
+        leaf.constant / (leaf.constant + leaf.others),
+        p.bit.digits * entries_met(p) / _heaviest_bit(p),
+        limit,
+        p.row_coefficients,
+    )
+
+
+def _float(value: ArrayLike) -> Any:
+    return np.asarray(value, dtype=np.float64)

@@ -10,14 +10,159 @@ The query is the row's number, bit by bit: the bits of l turn a one into X^-l, t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from costmodel.expanded.folded.parameters import COUNTER_BYTES
-from costmodel.expanded.parameters import Expanded, Gadget, packed_bytes, require_gadget
+from costmodel.expanded.parameters import (
+    COUNTER_BYTES,
+    Array,
+    Chosen,
+    Columns,
+    Count,
+    Expanded,
+    Gadget,
+    GadgetColumns,
+    GadgetOf,
+    at_least,
+    at_most,
+    bit_length,
+    column_values,
+    packed_bytes,
+    plain_values,
+    require_gadget,
+)
 from costmodel.packing import packlwes_depth, packlwes_merges, packlwes_outputs
 
 
-@dataclass(frozen=True)
-class CompressedParameters(Expanded):
+class CompressedFormulas(Expanded[Count]):
+    """Counts and sizes of a compressed query, of one configuration or of columns."""
+
+    segments: Count  # s, columns of a table polynomial
+    table_limbs: Count  # primes that are left for table and packing, at most two
+    bit: GadgetOf[Count]  # of the encrypted bits
+    sent_bits: Count  # of N*b at a used coefficient of the query
+    packing_digit_bits: Count  # of the digits of the packing keys, in every limb
+    packing_dropped_bits: Count  # low bits that they leave out, with one limb
+
+    @cached_property
+    def table_log2_q(self) -> Count:
+        """Bits of the modulus of table and packing."""
+        kept = [bits * (self.table_limbs > limb) for limb, bits in enumerate(self.limb_bits)]
+        return sum(kept[1:], start=kept[0])
+
+    @cached_property
+    def gap(self) -> Count:
+        """G = N/s, rows of a block, and the distance of what is used of a product."""
+        return self.degree // self.segments
+
+    @cached_property
+    def blocks(self) -> Count:
+        """ceil(m/G)."""
+        return -(-self.rows // self.gap)
+
+    @cached_property
+    def products(self) -> Count:
+        """ceil(n'/s), sums of a product a block."""
+        return -(-self.row_coefficients // self.segments)
+
+    @cached_property
+    def position_levels(self) -> Count:
+        """Encrypted bits of a row's place in its block, one at least."""
+        return at_least(bit_length(at_most(self.rows, self.gap) - 1), 1)
+
+    @cached_property
+    def block_levels(self) -> Count:
+        """Encrypted bits of a row's block."""
+        return bit_length(self.blocks - 1)
+
+    @cached_property
+    def bit_levels(self) -> Count:
+        """Encrypted bits of a query."""
+        return self.position_levels + self.block_levels
+
+    @cached_property
+    def query_coefficients(self) -> Count:
+        """K, coefficients of a query that hold gadget multiples of bits."""
+        return self.bit_levels * self.bit.digits
+
+    @cached_property
+    def external_products(self) -> Count:
+        """One a bit of the place, then one for every block but the first."""
+        return self.position_levels + self.blocks - 1
+
+    @cached_property
+    def packing_depth(self) -> Count:
+        """Levels of the packing trees, each with a key."""
+        return _as(self.degree, packlwes_depth(self.products, self.gap))
+
+    @cached_property
+    def merges(self) -> Count:
+        """Key switches of the packing trees."""
+        return _as(self.degree, packlwes_merges(self.products, self.gap))
+
+    @cached_property
+    def packed(self) -> Count:
+        """Polynomials that the results are packed into."""
+        return _as(self.degree, packlwes_outputs(self.products, self.gap))
+
+    @cached_property
+    def spacing(self) -> Count:
+        """Distance of the used coefficients of a packed polynomial."""
+        return self.gap >> self.packing_depth
+
+    @cached_property
+    def parts(self) -> Count:
+        """Ciphertexts of degree N' that a packed polynomial comes back as: the residues of used exponents mod N/N'."""
+        return at_least(self.degree // self.answer_degree // self.spacing, 1)
+
+    @cached_property
+    def answers(self) -> Count:
+        """Answer ciphertexts of degree N'."""
+        return self.packed * self.parts
+
+    @cached_property
+    def packing_digits(self) -> Count:
+        """Digits of a coefficient over the limbs of the table."""
+        width = self.packing_digit_bits
+        digits = [
+            -(-(bits - self.packing_dropped_bits) // width) * (self.table_limbs > limb)
+            for limb, bits in enumerate(self.limb_bits)
+        ]
+        return sum(digits[1:], start=digits[0])
+
+    @cached_property
+    def packing_rows(self) -> Count:
+        """Rows of the packing keys, their public halves left out; one key at least."""
+        return at_least(self.packing_depth, 1) * self.packing_digits
+
+    @cached_property
+    def key_rows(self) -> Count:
+        """Polynomials modulo Q that the client's keys have."""
+        return self.switching_rows + self.square.digits
+
+    @cached_property
+    def public_rows(self) -> Count:
+        """Polynomials modulo the table's modulus that they have besides: packing keys, and a public key to flood."""
+        return self.packing_rows + 1 * (self.flooding_bits > 0)
+
+    @cached_property
+    def key_groups(self) -> tuple[tuple[Count, Count], ...]:
+        """Rows modulo Q, modulo the table's modulus, and those of the ring switch modulo the first limb."""
+        first = self.limbs // self.limbs
+        return (self.key_rows, self.limbs), (self.public_rows, self.table_limbs), (self.ring_switch_rows, first)
+
+    @cached_property
+    def query_bytes(self) -> Count:
+        """Body of a query: its counter and the used coefficients of N*b."""
+        return COUNTER_BYTES + packed_bytes(self.query_coefficients, self.sent_bits)
+
+
+def _as(like: Count, value: Count) -> Count:
+    """A count of :mod:`costmodel.packing` as the parameters have theirs."""
+    return int(value) if isinstance(like, int) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressedParameters(CompressedFormulas[int], Chosen):
     """One compressed query: table, ring, gadgets and the widths of everything that travels.
 
     Raises
@@ -26,34 +171,31 @@ class CompressedParameters(Expanded):
         If a field is out of its bounds; the message names field, value and bound.
     """
 
-    rows: int  # m
-    row_coefficients: int  # n', packed coefficients of a row
-    element_bound: int  # largest magnitude of a centred packed element
-    plaintext_modulus: int  # t
-    degree: int  # N
-    limb_bits: tuple[int, ...]  # of Q, one to three primes
-    segments: int  # s, columns of a table polynomial
-    table_limbs: int  # primes that are left for table and packing, at most two
-    expansion: tuple[Gadget, ...]  # of the automorphism keys, one a level from X -> X^(N+1) on
-    square: Gadget  # of the key from s^2
-    bit: Gadget  # of the encrypted bits
-    sent_bits: int  # of N*b at a used coefficient of the query
-    packing_digit_bits: int  # of the digits of the packing keys, in every limb
-    packing_dropped_bits: int  # low bits that they leave out, with one limb
-    answer_degree: int  # N', N or, after the ring switch, half or a quarter of it
-    ring_switch: Gadget  # of the key to the ring of degree N'; (0, 0) without a switch
-    answer_a_bits: int  # kept of a coefficient of the answer's a
-    answer_b_bits: int  # and of its b
-    flooding_bits: int = 0  # asked for; 0 leaves the table unprotected from the client
-    flooding_log2_bound: int = 0  # the flooding is uniform in [-2^this, 2^this)
-    log2_failure: int = -40  # target of a whole answer
+    rows: int
+    row_coefficients: int
+    element_bound: int
+    plaintext_modulus: int
+    degree: int
+    limb_bits: tuple[int, ...]
+    segments: int
+    table_limbs: int
+    expansion: tuple[Gadget, ...]
+    square: Gadget
+    bit: Gadget
+    sent_bits: int
+    packing_digit_bits: int
+    packing_dropped_bits: int
+    answer_degree: int
+    ring_switch: Gadget
+    answer_a_bits: int
+    answer_b_bits: int
+    flooding_bits: int = 0
+    flooding_log2_bound: int = 0
+    log2_failure: float = -40
     sigma: float = 3.19
 
     def __post_init__(self) -> None:
-        self.require("rows", 1, 1 << 24)
-        self.require("row_coefficients", 1, 1 << 20)
-        self.require("element_bound", 1, (1 << 15) - 1)
-        self.require("plaintext_modulus", 2, 1 << 50)
+        self.check_table()
         self.check_ring()
         self.require("segments", 1, self.degree // 2)
         if self.segments & (self.segments - 1):
@@ -67,112 +209,41 @@ class CompressedParameters(Expanded):
         self.require("sent_bits", 1, self.log2_q)
         self.require("packing_digit_bits", 1, min(self.limb_bits) - 2)
         self.require("packing_dropped_bits", 0, self.limb_bits[0] - 2 if self.table_limbs == 1 else 0)
-        self.require("flooding_bits", 0, 128)
         self.require("flooding_log2_bound", 0, self.table_log2_q - 2)
-        self.require("log2_failure", -1000, 0)
 
-    @property
-    def table_log2_q(self) -> int:
-        """Bits of the modulus of table and packing."""
-        return sum(self.limb_bits[: self.table_limbs])
 
-    @property
-    def gap(self) -> int:
-        """G = N/s, rows of a block, and the distance of what is used of a product."""
-        return self.degree // self.segments
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CompressedColumns(CompressedFormulas[Array], Columns):
+    """Many compressed queries, a column a field."""
 
-    @property
-    def blocks(self) -> int:
-        """ceil(m/G)."""
-        return -(-self.rows // self.gap)
+    rows: Array
+    row_coefficients: Array
+    element_bound: Array
+    plaintext_modulus: Array
+    degree: Array
+    limb_bits: tuple[Array, ...]
+    segments: Array
+    table_limbs: Array
+    expansion: GadgetColumns
+    square: GadgetColumns
+    bit: GadgetColumns
+    sent_bits: Array
+    packing_digit_bits: Array
+    packing_dropped_bits: Array
+    answer_degree: Array
+    ring_switch: GadgetColumns
+    answer_a_bits: Array
+    answer_b_bits: Array
+    flooding_bits: Array
+    flooding_log2_bound: Array
+    log2_failure: Array
+    sigma: Array
 
-    @property
-    def products(self) -> int:
-        """ceil(n'/s), sums of a product a block."""
-        return -(-self.row_coefficients // self.segments)
+    @classmethod
+    def of(cls, parameters: CompressedParameters) -> CompressedColumns:
+        """Columns of one configuration."""
+        return cls(**column_values(parameters))
 
-    @property
-    def position_levels(self) -> int:
-        """Encrypted bits of a row's place in its block, one at least."""
-        return max((min(self.rows, self.gap) - 1).bit_length(), 1)
-
-    @property
-    def block_levels(self) -> int:
-        """Encrypted bits of a row's block."""
-        return (self.blocks - 1).bit_length()
-
-    @property
-    def bit_levels(self) -> int:
-        """Encrypted bits of a query."""
-        return self.position_levels + self.block_levels
-
-    @property
-    def query_coefficients(self) -> int:
-        """K, coefficients of a query that hold gadget multiples of bits."""
-        return self.bit_levels * self.bit.digits
-
-    @property
-    def external_products(self) -> int:
-        """One a bit of the place, then one for every block but the first."""
-        return self.position_levels + self.blocks - 1
-
-    @property
-    def packing_depth(self) -> int:
-        """Levels of the packing trees, each with a key."""
-        return int(packlwes_depth(self.products, self.gap))
-
-    @property
-    def merges(self) -> int:
-        """Key switches of the packing trees."""
-        return int(packlwes_merges(self.products, self.gap))
-
-    @property
-    def packed(self) -> int:
-        """Polynomials that the results are packed into."""
-        return int(packlwes_outputs(self.products, self.gap))
-
-    @property
-    def spacing(self) -> int:
-        """Distance of the used coefficients of a packed polynomial."""
-        return self.gap >> self.packing_depth
-
-    @property
-    def parts(self) -> int:
-        """Ciphertexts of degree N' that a packed polynomial comes back as: the residues of used exponents mod N/N'."""
-        return max(self.degree // self.answer_degree // self.spacing, 1)
-
-    @property
-    def answers(self) -> int:
-        """Answer ciphertexts of degree N'."""
-        return self.packed * self.parts
-
-    @property
-    def packing_digits(self) -> int:
-        """Digits of a coefficient over the limbs of the table."""
-        width = self.packing_digit_bits
-        return sum(-(-(bits - self.packing_dropped_bits) // width) for bits in self.limb_bits[: self.table_limbs])
-
-    @property
-    def packing_rows(self) -> int:
-        """Rows of the packing keys, their public halves left out; one key at least."""
-        return max(self.packing_depth, 1) * self.packing_digits
-
-    @property
-    def key_rows(self) -> int:
-        """Polynomials modulo Q that the client's keys have."""
-        return sum(gadget.digits for gadget in self.expansion) + self.square.digits
-
-    @property
-    def public_rows(self) -> int:
-        """Polynomials modulo the table's modulus that they have besides: packing keys, and a public key to flood."""
-        return self.packing_rows + (1 if self.flooding_bits else 0)
-
-    @property
-    def key_groups(self) -> tuple[tuple[int, int], ...]:
-        """Rows modulo Q, modulo the table's modulus, and those of the ring switch modulo the first limb."""
-        return (self.key_rows, self.limbs), (self.public_rows, self.table_limbs), (self.ring_switch_rows, 1)
-
-    @property
-    def query_bytes(self) -> int:
-        """Body of a query: its counter and the used coefficients of N*b."""
-        return COUNTER_BYTES + packed_bytes(self.query_coefficients, self.sent_bits)
+    def one(self) -> CompressedParameters:
+        """The parameters of columns of one configuration, checked."""
+        return CompressedParameters(**plain_values(self))

@@ -1,14 +1,13 @@
 """Parameters of the compressed query by search over its noise model.
 
-For every ring, number of limbs that the table keeps, number of segments and of digits of a bit, the other choices are
-an array: the width of these digits, and the shares of the noise budget that the expansion's key switches and the
-rounded query may take. What is left decides the answer's bits. The cheapest of all, in seconds of server and link, is
-then held to the exact model.
+Shapes are ring, number of limbs that the table keeps, number of segments and of digits of a bit, with the fewest digits
+of the packing keys that hold their share. The other choices are arrays: the width of a bit's digits, and the shares of
+the noise budget that the expansion's key switches and the rounded query may take. The room that is left decides the
+answer's bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -20,39 +19,42 @@ from costmodel.expanded.compressed.noise import (
     encryption_of_zero_variance,
     entries_met,
     failure,
-    noise_to_hide_log2,
     packing_variance,
     secret_peak,
     worst_entries_met,
 )
-from costmodel.expanded.compressed.parameters import CompressedParameters
-from costmodel.expanded.folded.noise import (
-    fold_variance,
-    leaf_noise,
-    query_rounding_variance,
-    square_secret_variance,
-)
+from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
 from costmodel.expanded.gadgets import (
-    Floats,
+    Digits,
     answer_bits,
+    answer_of,
+    answer_sizes,
     bits_within,
     expansion_digits,
-    fewest_digits,
+    node_counts,
     ring_switch_digits,
+    smallest_limb,
 )
-from costmodel.expanded.parameters import MOST_KEPT_BITS, Gadget
+from costmodel.expanded.noise import Floats, fold_variance, leaf_noise, query_rounding_variance
+from costmodel.expanded.parameters import MOST_KEPT_BITS, Array, GadgetColumns
 from costmodel.expanded.search import (
     BYTE_S,
     KEY_BYTE_S,
-    MOST_MARGIN_BITS,
     PRODUCT_S,
-    SECURITY_FLOOR_BITS,
+    ROUNDED,
+    SHARES,
     TRANSFORM_S,
+    Choices,
     RingChoice,
+    Rings,
+    Room,
+    Search,
+    Shapes,
     Task,
+    refused,
 )
-from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, required_ratio
-from costmodel.security import security_bits
+from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, tail_factor
+from costmodel.protocols.compact import FLOODING_TAIL_BITS
 
 RINGS = (
     RingChoice(2048, (53,), 2048),
@@ -63,7 +65,7 @@ RINGS = (
 )
 """Rings of at least 128 bits of security by both published tables, the answer's ring at its limb included."""
 
-MOST_SEGMENTS = 16
+SEGMENTS = np.array([1, 2, 4, 8, 16])
 MOST_BIT_DIGITS = 24
 WIDEST_BIT_DIGIT = 40
 BIT_WIDTHS = 5
@@ -80,7 +82,7 @@ def choose_parameters(
     channels: int,
     widths: tuple[int, ...],
     flooding_bits: int = 0,
-    log2_failure: int = -40,
+    log2_failure: float = -40,
     *,
     plaintext_modulus: int | None = None,
     rings: tuple[RingChoice, ...] = RINGS,
@@ -104,183 +106,242 @@ def choose_parameters(
     ------
     ValueError
         If no ring holds the target.
+
+    Examples
+    --------
+    >>> chosen = choose_parameters(300, 40, (4, 3, 3))
+    >>> chosen.degree, chosen.blocks
+    (4096, 1)
     """
-    task = Task.of(rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma)
-    best: _Candidate | None = None
-    shapes = [(_least_cost(shape, byte_s), shape) for ring in rings for shape in _shapes(task, ring)]
-    for bound, shape in sorted(shapes, key=lambda pair: pair[0]):
-        if best is not None and bound >= best.cost:
-            break
-        # The arrays take the noise for Gaussian; the exact model is held to the target with a margin if need be.
-        for margin in range(MOST_MARGIN_BITS + 1):
-            candidate = _cheapest(replace(shape, log2_failure=log2_failure - margin), byte_s)
-            if candidate is None or (best is not None and candidate.cost >= best.cost):
-                break
-            found = replace(candidate.parameters, log2_failure=log2_failure)
-            if failure(found) <= log2_failure:
-                best = candidate._replace(parameters=found)
-                break
-    if best is None:
-        raise task.refused(rings)
-    return best.parameters
+    task = Task.of(rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma, byte_s)
+    columns, found = CompressedSearch().run(task, Rings.of(rings))
+    if not found.size:
+        raise refused(task, rings)
+    return columns.taken(0).one()
 
 
 def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, ...]:
     """Return the rings of a degree and limbs: the answer in the same ring, or wherever the first limb is secure."""
-    secure = [k for k in (1, 2) if int(security_bits(degree >> k, limb_bits[0])) >= SECURITY_FLOOR_BITS]
-    return tuple(RingChoice(degree, limb_bits, degree >> k) for k in (0, *secure))
+    rings = rings_of(np.array([degree]), [np.array([bits]) for bits in limb_bits])
+    answers = rings.answer_degree[rings.allowed]
+    return tuple(RingChoice(degree, limb_bits, int(answer)) for answer in answers)
 
 
-class _Candidate(NamedTuple):
-    cost: float
-    parameters: CompressedParameters
+def rings_of(degree: Array, limb_bits: list[Array]) -> Rings:
+    """The choices of :func:`ring_choices` for columns of rings."""
+    return Rings.switched(degree, limb_bits, (0, 1, 2))
 
 
-def _shapes(task: Task, ring: RingChoice) -> Iterator[CompressedParameters]:
-    """Every limb count of the table, number of segments and of digits of a bit, with the packing digits that hold."""
-    narrow = Gadget(1, 2)
-    template = CompressedParameters(
-        **vars(task),
-        degree=ring.degree,
-        limb_bits=ring.limb_bits,
-        segments=1,
-        table_limbs=1,
-        expansion=(narrow,) * (ring.degree.bit_length() - 1),
-        square=narrow,
-        bit=narrow,
-        sent_bits=1,
-        packing_digit_bits=1,
-        packing_dropped_bits=0,
-        answer_degree=ring.answer_degree,
-        ring_switch=narrow if ring.answer_degree < ring.degree else Gadget(0, 0),
-        answer_a_bits=1,
-        answer_b_bits=1,
-    )
-    for table_limbs in range(1, min(len(ring.limb_bits), 2) + 1):
-        segments = 1
-        while segments <= MOST_SEGMENTS and (segments == 1 or segments < 2 * task.row_coefficients):
-            shape = _packing(replace(template, table_limbs=table_limbs, segments=segments))
-            segments *= 2
-            if shape is None:
-                continue
-            for digits in range(1, MOST_BIT_DIGITS + 1):
-                if shape.bit_levels * digits <= ring.degree:
-                    yield replace(shape, bit=Gadget(digits, 2))
+class _Choice(NamedTuple):
+    """Choices of shapes, as arrays that broadcast with them."""
+
+    share: Floats
+    width: Floats
+    rounded: Floats
 
 
-def _packing(shape: CompressedParameters) -> CompressedParameters | None:
-    """The shape with the fewest digits of the packing keys that hold their share, None if none do."""
-    budget = _budget(shape) * PACKING_SHARE
-    bits = shape.limb_bits[0]
-    drops = np.arange(bits // 2 if shape.table_limbs == 1 else 1)
-    for digits in range(1, MOST_PACKING_DIGITS + 1):
-        widths = -(-(bits - drops) // digits)
-        noise = key_switch_variance(shape.degree, bits, widths, shape.sigma, drops)
-        least = int(np.argmin(np.where(widths <= min(shape.limb_bits) - 2, noise, np.inf)))
-        if widths[least] > min(shape.limb_bits) - 2:
-            continue
-        quietest = replace(shape, packing_digit_bits=int(widths[least]), packing_dropped_bits=int(drops[least]))
-        if packing_variance(quietest) <= budget:
-            return quietest
-    return None
+class _Query(NamedTuple):
+    """Digits and bits of the client's keys and query for a choice, and the cost of all but the answer."""
+
+    expansion: Digits
+    square: Digits
+    sent_bits: Floats
+    cost: Floats
 
 
-def _budget(shape: CompressedParameters) -> float:
-    """Variance over Q^2 that what the flooding hides may have, or, without flooding, all errors together."""
-    limit = 0.5 / shape.plaintext_modulus
-    ratio = float(required_ratio(shape.log2_failure, shape.row_coefficients))
-    flooded: float = 2.0 ** (shape.flooding_bits + 2) if shape.flooding_bits else 1.0
-    return (limit / (ratio * flooded)) ** 2
+def _budget(shapes: Shapes[CompressedColumns]) -> Floats:
+    """Variance over Q^2 that the flooding hides at most, or, without flooding, of all errors together."""
+    bits = shapes.columns.flooding_bits
+    hiding = np.where(bits > 0, np.exp2(bits + 2.0), 1.0)
+    found: Floats = np.square(shapes.limit / (shapes.ratio * hiding))
+    return found
 
 
-def _cheapest(shape: CompressedParameters, byte_s: float) -> _Candidate | None:
-    """The cheapest choice of digit widths and shares of the budget, None if none holds.
+class _Model:
+    """The noise and cost of shapes for any choice of the rest; shapes lie along the first axis of ``axes``."""
 
-    Axes of the arrays: share of the expansion, width of a bit's digits, share of the rounded query.
-    """
-    N, log2_q, sigma = shape.degree, float(shape.log2_q), shape.sigma
-    limit = 0.5 / shape.plaintext_modulus
-    ratio = float(required_ratio(shape.log2_failure, shape.row_coefficients))
-    budget, unit = _budget(shape), 2.0 ** (-2.0 * log2_q)
-    bound = float(shape.element_bound) ** 2
-    met = bound * (worst_entries_met(shape) if shape.flooding_bits else entries_met(shape))
-    dropped = bound * dropped_variance(shape) * (secret_peak(N) if shape.flooding_bits else 1.0)
-    fixed = packing_variance(shape) + dropped
+    def __init__(self, shapes: Shapes[CompressedColumns], axes: int) -> None:
+        def wide(array: Any) -> Any:
+            return np.asarray(array).reshape(-1, *(1,) * (axes - 1))
 
-    widest = min(min(int(log2_q), MOST_KEPT_BITS) // shape.bit.digits, WIDEST_BIT_DIGIT)
-    left_out = met * (1.0 + N * TERNARY_VARIANCE) / (12.0 * budget)  # over the budget by digits that hold nothing
-    narrowest = max(int(np.ceil(0.5 * np.log2(left_out) / shape.bit.digits)), 2)
-    if narrowest > widest:
-        return None
-    width = np.arange(narrowest, min(narrowest + BIT_WIDTHS, widest + 1), dtype=np.float64)[None, :, None]
-    per_energy = met * shape.bit.digits * np.exp2(2.0 * width) / 12.0 * (1.0 + N * TERNARY_VARIANCE)
-    share = np.exp2(-np.arange(1.0, 9.0))[:, None, None]
-    rounded = np.exp2(-np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0]))[None, None, :]
+        flat = shapes.columns
+        self.columns = p = flat.mapped(wide)
+        self.byte_s, limit, ratio = wide(shapes.byte_s), wide(shapes.limit), wide(shapes.ratio)
+        self.log2_q = p.log2_q.astype(float)
+        self.tables, self.rows = shapes.tables, wide(shapes.ring)
+        switch_room = np.square(limit / ratio) / 64.0
+        self.switch = ring_switch_digits(p, self.tables.ring, self.rows, p.table_limbs, switch_room)
+        self.budget, self.unit = wide(_budget(shapes)), np.exp2(-2.0 * self.log2_q)
+        flooded, square = flat.flooding_bits > 0, np.square(flat.element_bound.astype(float))
+        self.met = wide(square * np.where(flooded, worst_entries_met(flat), entries_met(flat)))
+        dropped = square * dropped_variance(flat) * np.where(flooded, secret_peak(flat.degree), 1.0)
+        self.fixed = wide(packing_variance(flat) + dropped)
+        self.room = Room(
+            p.flooding_bits,
+            p.table_log2_q,
+            limit,
+            ratio,
+            tail_factor(-(p.flooding_bits.astype(float) + FLOODING_TAIL_BITS)),
+            encryption_of_zero_variance(p),
+            self.switch.variance,
+        )
 
-    sent_bits = bits_within(budget * rounded / per_energy, log2_q)
-    digits, digit_bits, variances = expansion_digits(shape, budget * share / unit, per_energy, 0.0)
-    square = fewest_digits(shape, budget * share / unit / (16.0 * per_energy), square_secret_variance(N))
-    leaf = leaf_noise(N, sigma, query_rounding_variance(log2_q, sent_bits), variances)
-    external = fold_variance(N, log2_q, shape.bit.digits, width, leaf, square[2]) * unit
-    hidden = met * external + fixed
+    def narrowest(self) -> Array:
+        """Fewest bits of a bit's digits that leave out little enough."""
+        p = self.columns
+        left_out = self.met * (1.0 + p.degree * TERNARY_VARIANCE) / (12.0 * self.budget)
+        found: Array = np.maximum(np.ceil(0.5 * np.log2(left_out) / p.bit.digits), 2.0)
+        return found
 
-    ring_switch, switched = ring_switch_digits(shape, (limit / ratio) ** 2 / 64.0)
-    flooding = np.zeros(hidden.shape)
-    if shape.flooding_bits:
-        zero = encryption_of_zero_variance(shape)
-        hide = noise_to_hide_log2(hidden + zero, shape.flooding_bits) + shape.table_log2_q
-        flooding = np.clip(np.ceil(shape.flooding_bits + hide), 0.0, shape.table_log2_q - 2)
-    room = limit - (np.exp2(flooding - shape.table_log2_q) if shape.flooding_bits else 0.0)
-    left = np.where(room > 0, (room / ratio) ** 2 - hidden - switched, -1.0)
-    a_bits, b_bits, returned = answer_bits(shape, left)
+    def widest(self) -> Array:
+        """Most bits of a bit's digits."""
+        kept = np.minimum(self.columns.log2_q, MOST_KEPT_BITS)
+        return np.minimum(kept // self.columns.bit.digits, WIDEST_BIT_DIGIT)
 
-    sent = shape.query_coefficients * sent_bits + returned
-    kept = (np.sum(digits, axis=0) + square[0]) * N * log2_q + shape.packing_rows * N * shape.table_log2_q
-    cost = _server_s(shape, digits, square[0]) + byte_s * sent / 8 + KEY_BYTE_S * kept / 8
-    cost = np.where(left > 0, cost, np.inf)
-    place = tuple(map(int, np.unravel_index(int(np.argmin(cost)), cost.shape)))
-    if not np.isfinite(cost[place]):
-        return None
+    def query(self, choice: _Choice) -> _Query:
+        """Digits and bits of keys and query, and their cost."""
+        p = self.columns
+        per_energy = self.met * p.bit.digits * np.exp2(2.0 * choice.width) / 12.0 * (1.0 + p.degree * TERNARY_VARIANCE)
+        target = self.budget * choice.share / self.unit
+        none = np.zeros(p.degree.shape)
+        expansion = expansion_digits(p, self.tables.expansion, self.rows, target, per_energy, none)
+        square = self.tables.square.fewest(np.log2(target / (16.0 * per_energy)), self.rows)
+        sent_bits = bits_within(self.budget * choice.rounded / per_energy, self.log2_q)
+        nodes = node_counts(p)
+        expanding = np.sum(nodes * (1.5 + 1.33 * expansion.digits), axis=0)
+        kept = (np.sum(expansion.digits, axis=0) + square.digits) * p.degree * self.log2_q
+        kept = kept + p.packing_rows * p.degree * p.table_log2_q
+        cost = self.server_s(expanding, square.digits) + KEY_BYTE_S * kept / 8
+        return _Query(expansion, square, sent_bits, cost + self.byte_s * p.query_coefficients * sent_bits / 8)
 
-    def at(values: Any) -> int:
-        return int(np.broadcast_to(values, cost.shape)[place])
+    def server_s(self, expansion: Floats, square_digits: Floats) -> Floats:
+        """Seconds that a query takes, in terms of transforms and of the pass over the table.
 
-    return _Candidate(
-        float(cost[place]),
-        replace(
-            shape,
-            expansion=tuple(Gadget(at(count), at(bits)) for count, bits in zip(digits, digit_bits, strict=True)),
-            square=Gadget(at(square[0]), at(square[1])),
-            bit=Gadget(shape.bit.digits, at(width)),
-            sent_bits=at(sent_bits),
-            ring_switch=ring_switch,
-            answer_a_bits=at(a_bits),
-            answer_b_bits=at(b_bits),
-            flooding_log2_bound=at(flooding),
-        ),
-    )
+        A polynomial's digits cost half a transform, the two products of a digit with its row a third.
+        """
+        p = self.columns
+        polynomials = expansion + p.query_coefficients * (1.5 + 1.33 * square_digits)
+        polynomials = polynomials + p.external_products * 2 * (1.5 + 1.33 * p.bit.digits) + 2 * p.blocks
+        packing = p.table_limbs * p.merges * (3.0 + 1.33 * p.packing_digits)
+        passes = PRODUCT_S * p.table_limbs * 2 * p.blocks * p.products
+        found: Floats = p.degree * (TRANSFORM_S * (p.limbs * polynomials + packing) + passes)
+        return found
 
-
-def _server_s(shape: CompressedParameters, level_digits: Any, square_digits: Any) -> Floats:
-    """Seconds that a query takes, in terms of transforms and of the pass over the table.
-
-    A polynomial's digits cost half a transform, the two products of a digit with its row a third.
-    """
-    digits = np.asarray(level_digits, dtype=np.float64)
-    nodes = np.array(shape.expansion_nodes, dtype=np.float64).reshape(-1, *(1,) * (digits.ndim - 1))
-    polynomials = np.sum(nodes * (1.5 + 1.33 * digits), axis=0)
-    polynomials = polynomials + shape.query_coefficients * (1.5 + 1.33 * square_digits)
-    polynomials = polynomials + shape.external_products * 2 * (1.5 + 1.33 * shape.bit.digits) + 2 * shape.blocks
-    packing = shape.merges * (3.0 + 1.33 * shape.packing_digits)
-    passes = 2 * shape.blocks * shape.products
-    seconds: Floats = shape.degree * (
-        TRANSFORM_S * (shape.limbs * polynomials + shape.table_limbs * packing) + PRODUCT_S * shape.table_limbs * passes
-    )
-    return seconds
+    def hidden(self, choice: _Choice, query: _Query) -> Floats:
+        """Variance over Q^2 of all that the flooding hides: external products, packing and dropped limbs."""
+        p = self.columns
+        rounding = query_rounding_variance(self.log2_q, query.sent_bits)
+        leaf = leaf_noise(p.degree, p.sigma, rounding, query.expansion.variance)
+        external = fold_variance(p.degree, self.log2_q, p.bit.digits, choice.width, leaf, query.square.variance)
+        found: Floats = self.met * external * self.unit + self.fixed
+        return found
 
 
-def _least_cost(shape: CompressedParameters, byte_s: float) -> float:
-    """What no choice of the other parameters undercuts: one digit a key switch, coefficients of log2 t bits."""
-    coefficients = shape.answers * shape.answer_degree + shape.row_coefficients
-    sent = byte_s * coefficients * np.log2(shape.plaintext_modulus) / 8
-    return float(_server_s(shape, np.ones(shape.expansion_levels), 1.0) + sent)
+class CompressedSearch(Search[CompressedColumns]):
+    """The compressed query's part of a search; all choices of a shape are one group."""
+
+    groups = 1
+
+    def shapes(self, task: Task, rings: Rings) -> Shapes[CompressedColumns]:
+        """Every limb count of the table, number of segments and of digits of a bit."""
+        sizes = (len(task), rings.degree.shape[1], 2, len(SEGMENTS))
+        limbs = sum(np.minimum(bits, 1) for bits in rings.limb_bits)[:, :, None, None]
+        kept = np.array([1, 2])[:, None]
+        fits = (kept <= limbs) & ((SEGMENTS == 1) | (2 * task.row_coefficients.reshape(-1, 1, 1, 1) > SEGMENTS))
+        row, ring, table, segment = np.nonzero(np.broadcast_to(fits & rings.allowed[:, :, None, None], sizes))
+        zero = np.zeros(len(row), dtype=np.int64)
+        packed = self._packing(
+            rings.shapes(
+                CompressedColumns,
+                task,
+                row,
+                ring,
+                table_limbs=table + 1,
+                segments=SEGMENTS[segment],
+                bit=GadgetColumns(zero, zero),
+                sent_bits=zero,
+                packing_digit_bits=zero,
+                packing_dropped_bits=zero,
+            )
+        )
+        digits = np.arange(1, MOST_BIT_DIGITS + 1)
+        shape, number = np.nonzero(packed.columns.bit_levels[:, None] * digits <= packed.columns.degree[:, None])
+        every = packed.taken(shape)
+        return replace(every, columns=replace(every.columns, bit=GadgetColumns(digits[number], every.columns.bit.bits)))
+
+    def _packing(self, shapes: Shapes[CompressedColumns]) -> Shapes[CompressedColumns]:
+        """The shapes whose packing keys hold their share, with the fewest digits that do."""
+        p, first = shapes.columns, shapes.columns.limb_bits[0][:, None, None]
+        drops = np.arange(int(np.max(first, initial=2)) // 2)
+        allowed = np.where((p.table_limbs == 1)[:, None, None], drops < first // 2, drops == 0)
+        digits = np.arange(1, MOST_PACKING_DIGITS + 1)[:, None]
+        widths = -(-(first - drops) // digits)
+        noise = key_switch_variance(p.degree[:, None, None], first, widths, p.sigma[:, None, None], drops)
+        narrow = (widths <= (smallest_limb(p) - 2)[:, None, None]) & allowed
+        least = np.argmin(np.where(narrow, noise, np.inf), axis=-1)
+        width = np.take_along_axis(widths, least[..., None], axis=-1)[..., 0]
+        wide = replace(p.mapped(lambda array: array[:, None]), packing_digit_bits=width, packing_dropped_bits=least)
+        held = narrow.any(axis=-1) & (packing_variance(wide) <= (_budget(shapes) * PACKING_SHARE)[:, None])
+        rows, fewest = np.flatnonzero(held.any(axis=-1)), np.argmax(held, axis=-1)
+        chosen = shapes.taken(rows)
+        place = (rows, fewest[rows])
+        columns = replace(chosen.columns, packing_digit_bits=width[place], packing_dropped_bits=least[place])
+        return replace(chosen, columns=columns)
+
+    def bound(self, shapes: Shapes[CompressedColumns]) -> Floats:
+        """Cost of the fewest digits and bits that any choice has, and of an answer that fixed noise alone disturbs."""
+        model = _Model(shapes, 1)
+        width = model.narrowest()
+        query = model.query(_Choice(SHARES[:1], width, ROUNDED[:1]))
+        left = model.room.left(model.fixed)[1]
+        answer = answer_of(model.columns, left).answer
+        found: Floats = np.where(
+            (width <= model.widest()) & (left > 0), (query.cost + model.byte_s * answer / 8) * (1 - 1e-12), np.inf
+        )
+        return found
+
+    def cheapest(self, shapes: Shapes[CompressedColumns], below: Floats) -> Choices:
+        """The cheapest choice of every shape: of all widths of digits and shares of the budget."""
+        model, flat = _Model(shapes, 4), _Model(shapes, 1)
+        width = model.narrowest() + np.arange(BIT_WIDTHS).reshape(1, 1, -1, 1)
+        choice = _Choice(SHARES.reshape(1, -1, 1, 1), width, ROUNDED.reshape(1, 1, 1, -1))
+        query = model.query(choice)
+        least = shapes.byte_s / 8 * answer_of(flat.columns, flat.room.left(flat.fixed)[1]).answer
+        limit = np.where(below > least, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1)
+        worth = (query.cost < limit) & (width <= model.widest())
+        place, whole = np.nonzero(worth), np.full(worth.shape, np.inf)
+        row = place[0]
+        left = flat.room.at(row).left(model.hidden(choice, query)[place])[1]
+        bits = answer_bits(*(array[row] for array in answer_sizes(flat.columns)), left)
+        whole[place] = np.where(left > 0, query.cost[place] + shapes.byte_s[row] * bits.answer / 8, np.inf)
+        every = whole.reshape(len(whole), -1)
+        best = np.argmin(every, axis=1)[:, None]
+        lowest = np.take_along_axis(every, best, axis=1)
+        return Choices(np.where(lowest < below[:, None], lowest, np.inf), best)
+
+    def parameters(self, shapes: Shapes[CompressedColumns], group: Array, place: Array) -> CompressedColumns:
+        """Parameters of one choice of every shape."""
+        model = _Model(shapes, 1)
+        share, width, rounded = np.unravel_index(place, (len(SHARES), BIT_WIDTHS, len(ROUNDED)))
+        choice = _Choice(SHARES[share], model.narrowest() + width, ROUNDED[rounded])
+        query = model.query(choice)
+        flooding, left = model.room.left(model.hidden(choice, query))
+        answer = answer_of(model.columns, left)
+        whole = {
+            "sent_bits": query.sent_bits,
+            "answer_a_bits": answer.a,
+            "answer_b_bits": answer.b,
+            "flooding_log2_bound": flooding,
+        }
+        return replace(
+            model.columns,
+            expansion=query.expansion.gadget,
+            square=query.square.gadget,
+            bit=GadgetColumns(model.columns.bit.digits, choice.width.astype(np.int64)),
+            ring_switch=model.switch.gadget,
+            **{name: value.astype(np.int64) for name, value in whole.items()},
+        )
+
+    def failure(self, columns: CompressedColumns) -> Floats:
+        """log2 of the failure probability by the exact model."""
+        return failure(columns)

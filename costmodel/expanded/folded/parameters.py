@@ -8,17 +8,120 @@ column, then folds the columns to one, and the slots to slot 0, by one encrypted
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
-from costmodel.expanded.parameters import Expanded, Gadget, packed_bytes, require_gadget
+from costmodel.expanded.parameters import (
+    COUNTER_BYTES,
+    Array,
+    Chosen,
+    Columns,
+    Count,
+    Expanded,
+    Gadget,
+    GadgetColumns,
+    GadgetOf,
+    at_least,
+    at_most,
+    bit_length,
+    column_values,
+    packed_bytes,
+    plain_values,
+    require_gadget,
+)
 
-COUNTER_BYTES = 8
+
+class FoldedFormulas(Expanded[Count]):
+    """Counts and sizes of a folded query, of one configuration or of columns."""
+
+    selectors: Count  # d1, polynomials of a column
+    fold: GadgetOf[Count]  # of the folds' encrypted bits
+    selector_bits: Count  # sent of N*b at a selector's coefficient
+    fold_bits: Count  # sent of N*b at a fold's coefficient
+
+    @cached_property
+    def blocks(self) -> Count:
+        """Polynomials that a row takes, ceil(n'/N)."""
+        return -(-self.row_coefficients // self.degree)
+
+    @cached_property
+    def slots(self) -> Count:
+        """Rows of a polynomial, a power of two."""
+        return 1 << self.slot_levels
+
+    @cached_property
+    def slot_levels(self) -> Count:
+        """Levels that fold the slots."""
+        return at_least(bit_length(self.degree // self.row_coefficients) - 1, 0)
+
+    @cached_property
+    def polynomials(self) -> Count:
+        """Polynomials of a block, ceil(m/slots)."""
+        return -(-self.rows // self.slots)
+
+    @cached_property
+    def columns(self) -> Count:
+        """C, columns of ``selectors`` polynomials in a block."""
+        return -(-self.polynomials // self.selectors)
+
+    @cached_property
+    def column_levels(self) -> Count:
+        """Levels that fold the columns, ceil(log2 C)."""
+        return bit_length(self.columns - 1)
+
+    @cached_property
+    def fold_levels(self) -> Count:
+        """Encrypted bits of a query."""
+        return self.column_levels + self.slot_levels
+
+    @cached_property
+    def fold_coefficients(self) -> Count:
+        """Coefficients of a query that hold gadget multiples of bits."""
+        return self.fold_levels * self.fold.digits
+
+    @cached_property
+    def query_coefficients(self) -> Count:
+        """K, coefficients of a query that hold anything."""
+        return self.selectors + self.fold_coefficients
+
+    @cached_property
+    def folds(self) -> Count:
+        """External products, of all blocks."""
+        return self.blocks * (self.columns - 1 + self.slot_levels)
+
+    @cached_property
+    def table_products(self) -> Count:
+        """Polynomials of the table that a query is multiplied by, those of the last column filled up."""
+        return self.blocks * self.columns * self.selectors
+
+    @cached_property
+    def answers(self) -> Count:
+        """Answer ciphertexts of degree N': both halves of a polynomial that a row fills, one of shared ones."""
+        full = 1 - at_most(self.slot_levels, 1)
+        return self.blocks * (1 + full * (self.degree // self.answer_degree - 1))
+
+    @cached_property
+    def key_rows(self) -> Count:
+        """Polynomials modulo Q that the client's keys have, their public halves left out."""
+        return self.switching_rows + self.square.digits + 1 * (self.flooding_bits > 0)
+
+    @cached_property
+    def key_groups(self) -> tuple[tuple[Count, Count], ...]:
+        """Rows modulo Q, and those of the ring switch modulo its first limb."""
+        return (self.key_rows, self.limbs), (self.ring_switch_rows, self.limbs // self.limbs)
+
+    @cached_property
+    def query_bytes(self) -> Count:
+        """Body of a query: its counter and the used coefficients of N*b."""
+        return (
+            COUNTER_BYTES
+            + packed_bytes(self.selectors, self.selector_bits)
+            + packed_bytes(self.fold_coefficients, self.fold_bits)
+        )
 
 
-@dataclass(frozen=True)
-class FoldedParameters(Expanded):
+@dataclass(frozen=True, kw_only=True)
+class FoldedParameters(FoldedFormulas[int], Chosen):
     """One folded query: table, ring, gadgets and the widths of everything that travels.
 
     Raises
@@ -27,32 +130,29 @@ class FoldedParameters(Expanded):
         If a field is out of its bounds; the message names field, value and bound.
     """
 
-    rows: int  # m
-    row_coefficients: int  # n', packed coefficients of a row
-    element_bound: int  # largest magnitude of a centred packed element
-    plaintext_modulus: int  # t
-    degree: int  # N
-    limb_bits: tuple[int, ...]  # of Q, one to three primes
-    selectors: int  # d1, polynomials of a column
-    expansion: tuple[Gadget, ...]  # of the automorphism keys, one a level from X -> X^(N+1) on
-    square: Gadget  # of the key from s^2
-    fold: Gadget  # of the folds' encrypted bits
-    selector_bits: int  # sent of N*b at a selector's coefficient
-    fold_bits: int  # sent of N*b at a fold's coefficient
-    answer_degree: int  # N', N or half of it after the ring switch
-    ring_switch: Gadget  # of the key to the ring of degree N'; (0, 0) without a switch
-    answer_a_bits: int  # kept of a coefficient of the answer's a
-    answer_b_bits: int  # and of its b
-    flooding_bits: int = 0  # asked for; 0 leaves the table unprotected from the client
-    flooding_log2_bound: int = 0  # the flooding is uniform in [-2^this, 2^this)
-    log2_failure: int = -40  # target of a whole answer
+    rows: int
+    row_coefficients: int
+    element_bound: int
+    plaintext_modulus: int
+    degree: int
+    limb_bits: tuple[int, ...]
+    selectors: int
+    expansion: tuple[Gadget, ...]
+    square: Gadget
+    fold: Gadget
+    selector_bits: int
+    fold_bits: int
+    answer_degree: int
+    ring_switch: Gadget
+    answer_a_bits: int
+    answer_b_bits: int
+    flooding_bits: int = 0
+    flooding_log2_bound: int = 0
+    log2_failure: float = -40
     sigma: float = 3.19
 
     def __post_init__(self) -> None:
-        self.require("rows", 1, 1 << 24)
-        self.require("row_coefficients", 1, 1 << 20)
-        self.require("element_bound", 1, (1 << 15) - 1)
-        self.require("plaintext_modulus", 2, 1 << 50)
+        self.check_table()
         if 2 * self.answer_degree < self.degree or (self.limbs > 2 and not self.switches_ring):
             raise ValueError(
                 f"limb_bits is {self.limb_bits}, answer_degree {self.answer_degree}; answers come in the ring of "
@@ -65,122 +165,39 @@ class FoldedParameters(Expanded):
         require_gadget("fold", self.fold, self.log2_q, min(self.limb_bits) - 2)
         for name in ("selector_bits", "fold_bits"):
             self.require(name, 1, self.log2_q)
-        self.require("flooding_bits", 0, 128)
         self.require("flooding_log2_bound", 0, self.log2_q - 2)
-        self.require("log2_failure", -1000, 0)
 
-    def to_json(self) -> str:
-        """Return the parameters as a JSON object, as the server announces them."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FoldedColumns(FoldedFormulas[Array], Columns):
+    """Many folded queries, a column a field."""
+
+    rows: Array
+    row_coefficients: Array
+    element_bound: Array
+    plaintext_modulus: Array
+    degree: Array
+    limb_bits: tuple[Array, ...]
+    selectors: Array
+    expansion: GadgetColumns
+    square: GadgetColumns
+    fold: GadgetColumns
+    selector_bits: Array
+    fold_bits: Array
+    answer_degree: Array
+    ring_switch: GadgetColumns
+    answer_a_bits: Array
+    answer_b_bits: Array
+    flooding_bits: Array
+    flooding_log2_bound: Array
+    log2_failure: Array
+    sigma: Array
 
     @classmethod
-    def from_json(cls, text: str) -> FoldedParameters:
-        """Return the parameters of :meth:`to_json`, checked anew.
+    def of(cls, parameters: FoldedParameters) -> FoldedColumns:
+        """Columns of one configuration."""
+        return cls(**column_values(parameters))
 
-        Raises
-        ------
-        ValueError
-            If it is no such object, a field is missing, unknown or of another type, or one is out of its bounds.
-        """
-        try:
-            values = json.loads(text)
-            known = {field.name: str(field.type) for field in fields(cls)}
-            if set(values) != set(known):
-                raise ValueError(f"folded parameters need the fields {', '.join(known)}")
-            return cls(**{name: _parsed(name, kind, values[name]) for name, kind in known.items()})
-        except (TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"folded parameters are malformed: {error}") from None
-
-    @property
-    def blocks(self) -> int:
-        """Polynomials that a row takes, ceil(n'/N)."""
-        return -(-self.row_coefficients // self.degree)
-
-    @property
-    def slots(self) -> int:
-        """Rows of a polynomial, a power of two."""
-        return 1 << max((self.degree // self.row_coefficients).bit_length() - 1, 0)
-
-    @property
-    def polynomials(self) -> int:
-        """Polynomials of a block, ceil(m/slots)."""
-        return -(-self.rows // self.slots)
-
-    @property
-    def columns(self) -> int:
-        """C, columns of ``selectors`` polynomials in a block."""
-        return -(-self.polynomials // self.selectors)
-
-    @property
-    def column_levels(self) -> int:
-        """Levels that fold the columns, ceil(log2 C)."""
-        return (self.columns - 1).bit_length()
-
-    @property
-    def slot_levels(self) -> int:
-        """Levels that fold the slots."""
-        return self.slots.bit_length() - 1
-
-    @property
-    def fold_levels(self) -> int:
-        """Encrypted bits of a query."""
-        return self.column_levels + self.slot_levels
-
-    @property
-    def fold_coefficients(self) -> int:
-        """Coefficients of a query that hold gadget multiples of bits."""
-        return self.fold_levels * self.fold.digits
-
-    @property
-    def query_coefficients(self) -> int:
-        """K, coefficients of a query that hold anything."""
-        return self.selectors + self.fold_coefficients
-
-    @property
-    def folds(self) -> int:
-        """External products, of all blocks."""
-        return self.blocks * (self.columns - 1 + self.slot_levels)
-
-    @property
-    def answers(self) -> int:
-        """Answer ciphertexts of degree N': both halves of a polynomial that a row fills, one of shared ones."""
-        return self.blocks * (self.degree // self.answer_degree if self.slots == 1 else 1)
-
-    @property
-    def key_rows(self) -> int:
-        """Polynomials modulo Q that the client's keys have, their public halves left out."""
-        switching = sum(gadget.digits for gadget in self.expansion) + self.square.digits
-        return switching + (1 if self.flooding_bits else 0)
-
-    @property
-    def key_groups(self) -> tuple[tuple[int, int], ...]:
-        """Rows modulo Q, and those of the ring switch modulo its first limb."""
-        return (self.key_rows, self.limbs), (self.ring_switch_rows, 1)
-
-    @property
-    def query_bytes(self) -> int:
-        """Body of a query: its counter and the used coefficients of N*b."""
-        return (
-            COUNTER_BYTES
-            + packed_bytes(self.selectors, self.selector_bits)
-            + packed_bytes(self.fold_coefficients, self.fold_bits)
-        )
-
-
-def _parsed(name: str, kind: str, value: Any) -> Any:
-    """Return a field's value from its JSON form."""
-
-    def integers(item: Any) -> tuple[int, ...]:
-        if not isinstance(item, list) or not all(type(number) is int for number in item):
-            raise ValueError(f"{name} is {item!r}; it must be a list of integers")
-        return tuple(item)
-
-    if kind == "Gadget":
-        return Gadget(*integers(value))
-    if kind.startswith("tuple[Gadget"):
-        return tuple(Gadget(*integers(item)) for item in value)
-    if kind.startswith("tuple[int"):
-        return integers(value)
-    if type(value) is not int and not (kind == "float" and type(value) is float):
-        raise ValueError(f"{name} is {value!r}; it must be of type {kind}")
-    return value
+    def one(self) -> FoldedParameters:
+        """The parameters of columns of one configuration, checked."""
+        return FoldedParameters(**plain_values(self))

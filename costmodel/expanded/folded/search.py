@@ -1,15 +1,13 @@
 """Parameters of the folded query by search over its noise model.
 
-For every ring, number of gadget digits of a fold and number of leaves, the other choices are an array: the digit width
+Shapes are ring, number of gadget digits of a fold and number of leaves. The other choices are arrays: the digit width
 of the folds, the share of the noise budget that the expansion's key switches may take (which gives every level the
-fewest digits that keep to its part), and the shares of the rounded query. What is left decides the answer's bits. The
-cheapest of all, in seconds of server and link, is then held to the exact model.
+fewest digits that keep to its part), and the shares of the rounded query. The room that is left decides the answer's
+bits.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,41 +15,47 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from costmodel.expanded.folded.noise import (
+    encryption_of_zero_variance,
     failure,
-    fold_variance,
-    leaf_noise,
-    noise_to_hide_log2,
+    fill,
     product_variance,
-    query_rounding_variance,
-    square_secret_variance,
     worst_product_variance,
 )
-from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
 from costmodel.expanded.gadgets import (
-    Floats,
+    Digits,
     answer_bits,
+    answer_of,
+    answer_sizes,
     bits_within,
     expansion_digits,
-    fewest_digits,
+    node_counts,
     ring_switch_digits,
 )
-from costmodel.expanded.parameters import Gadget
+from costmodel.expanded.noise import (
+    Floats,
+    fold_variance,
+    leaf_noise,
+    query_rounding_variance,
+)
+from costmodel.expanded.parameters import Array, GadgetColumns, bit_length
 from costmodel.expanded.search import (
     BYTE_S,
     KEY_BYTE_S,
-    MOST_MARGIN_BITS,
     PRODUCT_S,
-    SECURITY_FLOOR_BITS,
+    ROUNDED,
+    SHARES,
     TRANSFORM_S,
+    Choices,
     RingChoice,
+    Rings,
+    Room,
+    Search,
+    Shapes,
     Task,
+    refused,
 )
-from costmodel.noise import TERNARY_VARIANCE, public_key_encryption_variance, required_ratio
-from costmodel.security import security_bits
-
-_MOST_FOLD_DIGITS = 16
-_WIDEST_FOLD_DIGIT = 26
-
+from costmodel.noise import TERNARY_VARIANCE, tail_factor
 
 RINGS = (
     RingChoice(2048, (53,), 2048),
@@ -62,6 +66,11 @@ RINGS = (
 )
 """Rings of at least 128 bits of security by both published tables, the answer's ring at its limb included."""
 
+MOST_FOLD_DIGITS = 16
+WIDEST_FOLD_DIGIT = 26
+WIDTH_BITS = 8
+"""Bits by which a fold's digits hold more than the fewest that hold: what they leave out is then 4^-8 of the room."""
+
 
 @lru_cache(maxsize=1024)
 def choose_parameters(
@@ -69,7 +78,7 @@ def choose_parameters(
     channels: int,
     widths: tuple[int, ...],
     flooding_bits: int = 0,
-    log2_failure: int = -40,
+    log2_failure: float = -40,
     *,
     plaintext_modulus: int | None = None,
     rings: tuple[RingChoice, ...] = RINGS,
@@ -93,39 +102,18 @@ def choose_parameters(
     ------
     ValueError
         If no ring holds the target.
+
+    Examples
+    --------
+    >>> chosen = choose_parameters(300, 40, (4, 3))
+    >>> chosen.degree, chosen.limb_bits
+    (2048, (53,))
     """
-    task = Task.of(rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma)
-    best: _Candidate | None = None
-    bounded = [(bound, shape) for ring in rings for bound, shape in _bounded(list(_shapes(task, ring)), byte_s)]
-    for bound, shape in sorted(bounded, key=lambda pair: pair[0]):
-        if best is not None and bound >= best.cost:
-            break
-        # The arrays take the noise for Gaussian; the exact model is held to the target, with a margin if need be.
-        for margin in range(MOST_MARGIN_BITS + 1):
-            found, failed = _best_of(shape, margin, byte_s, best)
-            if found is not best or not failed:
-                best = found
-                break
-    if best is None:
-        raise task.refused(rings)
-    return best.parameters
-
-
-def _best_of(
-    shape: FoldedParameters, margin: int, byte_s: float, best: _Candidate | None
-) -> tuple[_Candidate | None, bool]:
-    """The best so far or a candidate of the shape that beats it and holds the target; whether any failed to hold it."""
-    failed = False
-    stricter = replace(shape, log2_failure=shape.log2_failure - margin)
-    for candidate in _candidates(stricter, byte_s, math.inf if best is None else best.cost):
-        if best is not None and candidate.cost >= best.cost:
-            break
-        found = replace(candidate.parameters, log2_failure=shape.log2_failure)
-        if failure(found) <= shape.log2_failure:
-            best = candidate._replace(parameters=found)
-        else:
-            failed = True
-    return best, failed
+    task = Task.of(rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma, byte_s)
+    columns, found = FoldedSearch().run(task, Rings.of(rings))
+    if not found.size:
+        raise refused(task, rings)
+    return columns.taken(0).one()
 
 
 def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, ...]:
@@ -133,192 +121,251 @@ def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, .
 
     With three limbs an answer comes back in half of it alone.
     """
-    halved = int(security_bits(degree // 2, limb_bits[0])) >= SECURITY_FLOOR_BITS
-    first = 1 if len(limb_bits) > 2 else 0
-    return tuple(RingChoice(degree, limb_bits, degree >> k) for k in range(first, 2 if halved else 1))
+    rings = rings_of(np.array([degree]), [np.array([bits]) for bits in limb_bits])
+    answers = rings.answer_degree[rings.allowed]
+    return tuple(RingChoice(degree, limb_bits, int(answer)) for answer in answers)
 
 
-class _Candidate(NamedTuple):
-    cost: float
-    parameters: FoldedParameters
+def rings_of(degree: Array, limb_bits: list[Array]) -> Rings:
+    """The choices of :func:`ring_choices` for columns of rings."""
+    rings = Rings.switched(degree, limb_bits, (0, 1))
+    return replace(rings, allowed=rings.allowed & ((rings.answer_degree < rings.degree) | (len(limb_bits) < 3)))
 
 
-def _shapes(task: Task, ring: RingChoice) -> Iterator[FoldedParameters]:
-    """Every sensible d1 and number of digits of a fold; the other choices are still the narrowest."""
-    levels = ring.degree.bit_length() - 1
-    narrow = Gadget(1, 2)
-    template = FoldedParameters(
-        **vars(task),
-        degree=ring.degree,
-        limb_bits=ring.limb_bits,
-        selectors=1,
-        expansion=(narrow,) * levels,
-        square=narrow,
-        fold=narrow,
-        selector_bits=1,
-        fold_bits=1,
-        answer_degree=ring.answer_degree,
-        ring_switch=narrow if ring.answer_degree < ring.degree else Gadget(0, 0),
-        answer_a_bits=1,
-        answer_b_bits=1,
-    )
-    seen = set()
-    for digits in range(1, _MOST_FOLD_DIGITS + 1):
-        for depth in range(3, levels + 1):
-            selectors = _selectors(template, 1 << depth, digits)
-            if selectors and (selectors, digits) not in seen:
-                seen.add((selectors, digits))
-                yield replace(template, selectors=selectors, fold=Gadget(digits, 2))
+class _Choice(NamedTuple):
+    """Choices of shapes, as arrays that broadcast with them."""
+
+    share: Floats
+    width: Floats
+    rounded_selectors: Floats
+    rounded_bits: Floats
 
 
-def _selectors(template: FoldedParameters, leaves: int, digits: int) -> int:
-    """Return the d1 that leaves as few columns as so many leaves allow, 0 if there is none."""
-    for column_levels in range(25):
-        selectors = leaves - digits * (column_levels + template.slot_levels)
-        if selectors < 1:
-            return 0
-        columns = -(-template.polynomials // selectors)
-        if (columns - 1).bit_length() <= column_levels:
-            return -(-template.polynomials // columns)
-    return 0
+class _Query(NamedTuple):
+    """Digits and bits of the client's keys and query for a choice, and the cost of all but the answer."""
+
+    expansion: Digits
+    square: Digits
+    selector_bits: Floats
+    fold_bits: Floats
+    cost: Floats
 
 
-def _candidates(shape: FoldedParameters, byte_s: float, below: float) -> Iterator[_Candidate]:
-    """The cheapest choice of every share of the budget that the expansion may take, if below a cost; cheapest first.
+class _Model:
+    """The noise and cost of shapes for any choice of the rest; shapes lie along the first axis of ``axes``."""
 
-    Axes of the arrays: share of the expansion, width of the folds' digits, share of the rounded selectors, and of the
-    rounded bits.
-    """
-    N, log2_q, sigma = shape.degree, float(shape.log2_q), shape.sigma
-    limit, ratio = _limit(shape)
-    budget = (limit / ratio / _hiding(shape)) ** 2
-    unit = 2.0 ** (-2.0 * log2_q)
-    fill = shape.row_coefficients * shape.slots / (shape.blocks * N)
+    def __init__(self, shapes: Shapes[FoldedColumns], axes: int) -> None:
+        def wide(array: Any) -> Any:
+            return np.asarray(array).reshape(-1, *(1,) * (axes - 1))
 
-    widest = min(int(log2_q) // shape.fold.digits, _WIDEST_FOLD_DIGIT)
-    width = np.arange(2, max(widest, 2) + 1, dtype=np.float64)[None, :, None, None]
-    levels = max(shape.fold_levels, 1)
-    per_fold = levels * shape.fold.digits * np.exp2(2.0 * width) / 12.0 * (1.0 + N * TERNARY_VARIANCE)
-    per_selector = float(shape.selectors) * shape.element_bound**2
-    share = np.exp2(-np.arange(1.0, 9.0))[:, None, None, None]
-    rounded_selectors = np.exp2(-np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0]))[None, None, :, None]
-    rounded_bits = np.exp2(-np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0]))[None, None, None, :]
-
-    selector_bits = bits_within(budget * rounded_selectors / per_selector, log2_q)
-    fold_bits = bits_within(budget * rounded_bits / per_fold, log2_q)
-    digits, digit_bits, variances = expansion_digits(shape, budget * share / unit, per_fold, per_selector * fill)
-    square_target = budget * share / unit / (16.0 * per_fold)
-    square = fewest_digits(shape, square_target, square_secret_variance(N))
-
-    fresh = (N * sigma) ** 2
-    selector_rounding = query_rounding_variance(log2_q, selector_bits)
-    bit = leaf_noise(N, sigma, query_rounding_variance(log2_q, fold_bits), variances)
-    if shape.flooding_bits:
-        splits = np.arange(shape.expansion_levels) >= shape.expansion_levels - shape.split_levels
-        product = worst_product_variance(
-            N,
-            fresh + selector_rounding,
-            variances,
-            splits.reshape(-1, 1, 1, 1, 1),
-            shape.selectors,
-            shape.element_bound,
-            fill,
-        )
-    else:
-        selector = leaf_noise(N, sigma, selector_rounding, variances)
-        product = product_variance(selector, shape.selectors, shape.element_bound**2, fill)
-    folds = shape.fold_levels * fold_variance(N, log2_q, shape.fold.digits, width, bit, square[2])
-    hidden = (product + folds) * unit
-
-    ring_switch, switched = ring_switch_digits(shape, (limit / ratio) ** 2 / 64.0)
-    flooding = np.zeros(hidden.shape)
-    if shape.flooding_bits:
-        zero = public_key_encryption_variance(shape.sigma, shape.degree) * 2.0 ** (-2.0 * log2_q)
-        hide = noise_to_hide_log2(hidden + zero, shape.row_coefficients, shape.log2_failure) + log2_q
-        flooding = np.clip(np.ceil(shape.flooding_bits + hide), 0.0, log2_q - 2)
-    room = limit - (np.exp2(flooding - log2_q) if shape.flooding_bits else 0.0)
-    left = np.where(room > 0, (room / ratio) ** 2 - hidden - switched, -1.0)
-    a_bits, b_bits, returned = answer_bits(shape, left)
-
-    sent = shape.selectors * selector_bits + shape.fold_coefficients * fold_bits + returned
-    kept = (np.sum(digits, axis=0) + square[0]) * N * log2_q
-    cost = _server_s(shape, digits, square[0]) + byte_s * sent / 8 + KEY_BYTE_S * kept / 8
-    cost = np.where(left > 0, cost, np.inf)
-
-    by_share = cost.reshape(len(cost), -1)
-    for index in np.argsort(np.min(by_share, axis=1), kind="stable").tolist():
-        place = (index, *map(int, np.unravel_index(int(np.argmin(by_share[index])), cost.shape[1:])))
-        if not cost[place] < below:
-            return
-
-        def at(values: Any, place: tuple[int, ...] = place) -> int:
-            return int(np.broadcast_to(values, cost.shape)[place])
-
-        yield _Candidate(
-            float(cost[place]),
-            replace(
-                shape,
-                expansion=tuple(Gadget(at(count), at(bits)) for count, bits in zip(digits, digit_bits, strict=True)),
-                square=Gadget(at(square[0]), at(square[1])),
-                fold=Gadget(shape.fold.digits, at(width)),
-                selector_bits=at(selector_bits),
-                fold_bits=at(fold_bits),
-                ring_switch=ring_switch,
-                answer_a_bits=at(a_bits),
-                answer_b_bits=at(b_bits),
-                flooding_log2_bound=at(flooding),
-            ),
+        self.columns = p = shapes.columns.mapped(wide)
+        self.byte_s, self.limit, self.ratio = wide(shapes.byte_s), wide(shapes.limit), wide(shapes.ratio)
+        self.log2_failure = wide(shapes.log2_failure)
+        self.log2_q = p.log2_q.astype(float)
+        self.tables, self.rows = shapes.tables, wide(shapes.ring)
+        hiding = np.where(p.flooding_bits > 0, np.exp2(p.flooding_bits + 2.0), 1.0)
+        self.budget = np.square(self.limit / self.ratio / hiding)
+        self.unit = np.exp2(-2.0 * self.log2_q)
+        self.fill = fill(p)
+        self.fresh = np.square(p.degree * p.sigma)
+        self.per_selector = p.selectors * np.square(p.element_bound.astype(float))
+        room = np.square(self.limit / self.ratio) / 64.0
+        self.switch = ring_switch_digits(p, self.tables.ring, self.rows, p.limbs, room)
+        self.flooded = bool(np.any(p.flooding_bits > 0))
+        share = self.log2_failure - np.log2(p.row_coefficients)
+        self.room = Room(
+            p.flooding_bits,
+            self.log2_q,
+            self.limit,
+            self.ratio,
+            tail_factor(share),
+            encryption_of_zero_variance(p),
+            self.switch.variance,
         )
 
+    def narrowest(self) -> Array:
+        """Fewest bits of a fold's digits that leave out little enough for any answer."""
+        p = self.columns
+        hiding = np.where(p.flooding_bits > 0, np.exp2(2.0 * p.flooding_bits), 1.0)
+        room = np.square(self.limit / self.ratio) / hiding
+        with np.errstate(divide="ignore"):
+            bits = np.log2(p.fold_levels * (1.0 + TERNARY_VARIANCE * p.degree) / 12.0) - np.log2(room)
+        found: Array = np.maximum(np.ceil(bits / (2.0 * p.fold.digits) - 1e-9), 2.0)
+        return found
 
-def _server_s(shape: FoldedParameters, level_digits: Any, square_digits: Any) -> Floats:
-    """Seconds that a query takes, in terms of transforms and of the pass over the table.
+    def widest(self) -> Array:
+        """Most bits of a fold's digits."""
+        return np.minimum(np.maximum(self.columns.log2_q // self.columns.fold.digits, 2), WIDEST_FOLD_DIGIT)
 
-    In transforms (`python -m benchmarks.folded`), a node of the expansion takes 3, a squared row 2, either half of a
-    fold 1.8 and a column 2.5, and every digit of what is decomposed 1.1 more. Constants and not the machine's, so that
-    both parties come to the same parameters.
-    """
-    digits = np.asarray(level_digits, dtype=np.float64)
-    nodes = np.array(shape.expansion_nodes, dtype=np.float64).reshape(-1, *(1,) * (digits.ndim - 1))
-    expansion = np.sum(nodes * (3.0 + 1.1 * digits), axis=0)
-    squares = shape.fold_coefficients * (2.0 + 1.1 * square_digits)
-    folds = shape.folds * 2 * (1.8 + 1.1 * shape.fold.digits) + 2.5 * shape.blocks * shape.columns
-    products = 2 * shape.blocks * shape.columns * shape.selectors
-    seconds: Floats = shape.limbs * shape.degree * (TRANSFORM_S * (expansion + squares + folds) + PRODUCT_S * products)
-    return seconds
+    def query(self, choice: _Choice) -> _Query:
+        """Digits and bits of keys and query, and their cost."""
+        p = self.columns
+        energy = np.exp2(2.0 * choice.width) / 12.0 * (1.0 + p.degree * TERNARY_VARIANCE)
+        per_fold = np.maximum(p.fold_levels, 1) * p.fold.digits * energy
+        target = self.budget * choice.share / self.unit
+        expansion = expansion_digits(
+            p, self.tables.expansion, self.rows, target, per_fold, self.per_selector * self.fill
+        )
+        square = self.tables.square.fewest(np.log2(target / (16.0 * per_fold)), self.rows)
+        selector_bits = bits_within(self.budget * choice.rounded_selectors / self.per_selector, self.log2_q)
+        fold_bits = bits_within(self.budget * choice.rounded_bits / per_fold, self.log2_q)
+        nodes = node_counts(p)
+        expanding = np.sum(nodes * (3.0 + 1.1 * expansion.digits), axis=0)
+        kept = (np.sum(expansion.digits, axis=0) + square.digits) * p.degree * self.log2_q
+        sent = p.selectors * selector_bits + p.fold_coefficients * fold_bits
+        cost = self.server_s(expanding, square.digits) + self.byte_s * sent / 8 + KEY_BYTE_S * kept / 8
+        return _Query(expansion, square, selector_bits, fold_bits, cost)
+
+    def server_s(self, expansion: Floats, square_digits: Floats) -> Floats:
+        """Seconds that a query takes, in terms of transforms and of the pass over the table.
+
+        In transforms (`python -m benchmarks.folded`), a node of the expansion takes 3, a squared row 2, either half of
+        a fold 1.8 and a column 2.5, and every digit of what is decomposed 1.1 more.
+        """
+        p = self.columns
+        squares = p.fold_coefficients * (2.0 + 1.1 * square_digits)
+        folds = p.folds * 2 * (1.8 + 1.1 * p.fold.digits) + 2.5 * p.blocks * p.columns
+        transforms = TRANSFORM_S * (expansion + squares + folds)
+        found: Floats = p.limbs * p.degree * (transforms + PRODUCT_S * 2 * p.table_products)
+        return found
+
+    def hidden(self, choice: _Choice, query: _Query) -> tuple[Floats, Floats]:
+        """Variances over Q^2 of what the flooding hides: the columns' sums, the worst where flooded, and the folds."""
+        p = self.columns
+        rounding = query_rounding_variance(self.log2_q, query.selector_bits)
+        bit = leaf_noise(
+            p.degree, p.sigma, query_rounding_variance(self.log2_q, query.fold_bits), query.expansion.variance
+        )
+        selector = leaf_noise(p.degree, p.sigma, rounding, query.expansion.variance)
+        product = product_variance(selector, p.selectors, np.square(p.element_bound.astype(float)), self.fill)
+        if self.flooded:
+            after = np.arange(len(p.expansion.digits) - 1, -1, -1).reshape(-1, *(1,) * p.degree.ndim)
+            worst = worst_product_variance(
+                p.degree,
+                self.fresh + rounding,
+                query.expansion.variance,
+                after < p.split_levels,
+                p.selectors,
+                p.element_bound,
+                self.fill,
+            )
+            product = np.where(p.flooding_bits > 0, worst, product)
+        folds = fold_variance(p.degree, self.log2_q, p.fold.digits, choice.width, bit, query.square.variance)
+        return product * self.unit, p.fold_levels * folds * self.unit
+
+    def least_hidden(self) -> Floats:
+        """Variance over Q^2 that no choice undercuts: of the encryptions' errors, through the table."""
+        found: Floats = self.per_selector * self.fresh * self.unit
+        return found
 
 
-def _bounded(shapes: list[FoldedParameters], byte_s: float) -> Iterator[tuple[float, FoldedParameters]]:
-    """Yield the shapes of a ring with what none of their choices undercuts."""
-    if shapes:
-        least_answer_bits = _least_answer_bits(shapes[0])
-        for shape in shapes:
-            yield _least_cost(shape, byte_s, least_answer_bits), shape
+class FoldedSearch(Search[FoldedColumns]):
+    """The folded query's part of a search; its groups are the shares of the expansion."""
 
+    groups = len(SHARES)
 
-def _least_cost(shape: FoldedParameters, byte_s: float, least_answer_bits: float) -> float:
-    """What no choice of the other parameters undercuts: one digit a key switch, every rounding all of the budget."""
-    limit, ratio = _limit(shape)
-    budget = (limit / ratio / _hiding(shape)) ** 2
-    per_selector = shape.selectors * shape.element_bound**2
-    per_fold = shape.fold_levels * shape.fold.digits * 4.0**2 / 12.0 * (1.0 + shape.degree * TERNARY_VARIANCE)
-    sent = least_answer_bits + shape.selectors * max(-0.5 * math.log2(12.0 * budget / per_selector), 1.0)
-    if shape.fold_levels:
-        sent += shape.fold_coefficients * max(-0.5 * math.log2(12.0 * budget / per_fold), 1.0)
-    return float(_server_s(shape, np.ones(shape.expansion_levels), 1.0) + byte_s * sent / 8)
+    def shapes(self, task: Task, rings: Rings) -> Shapes[FoldedColumns]:
+        """Every sensible d1 and number of digits of a fold."""
+        levels = int(np.max(rings.degree)).bit_length() - 1
+        digits = np.arange(1, MOST_FOLD_DIGITS + 1)[:, None]
+        leaves = 1 << np.arange(3, levels + 1)
 
+        def wide(array: Array) -> Array:
+            return array.reshape(*array.shape, 1, 1)
 
-def _least_answer_bits(shape: FoldedParameters) -> float:
-    """Bits of the shortest answer, if nothing but its rounding is in the way; the same for all shapes of a ring."""
-    limit, ratio = _limit(shape)
-    return float(answer_bits(shape, np.array([(limit / ratio) ** 2]))[2][0])
+        degree, coefficients = wide(rings.degree), task.row_coefficients.reshape(-1, 1, 1, 1)
+        slot_levels = np.maximum(bit_length(degree // coefficients) - 1, 0)
+        polynomials = -(-task.rows.reshape(-1, 1, 1, 1) >> slot_levels)
+        column_levels = np.zeros(np.broadcast_shapes(polynomials.shape, digits.shape, leaves.shape), dtype=np.int64)
+        while True:  # the fewest levels that fold the columns which the leaves besides their bits leave
+            selectors = np.maximum(leaves - digits * (column_levels + slot_levels), 1)
+            needed = np.maximum(bit_length(-(-polynomials // selectors) - 1), column_levels)
+            if np.array_equal(needed, column_levels):
+                break
+            column_levels = needed
+        fits = (leaves - digits * (column_levels + slot_levels) >= 1) & (leaves <= degree) & wide(rings.allowed)
+        selectors = -(-polynomials // -(-polynomials // selectors))
+        fits[..., 1:] &= ~(fits[..., :-1] & (selectors[..., 1:] == selectors[..., :-1]))
+        row, ring, digit, leaf = np.nonzero(fits)
+        zero = np.zeros(len(row), dtype=np.int64)
+        return rings.shapes(
+            FoldedColumns,
+            task,
+            row,
+            ring,
+            selectors=selectors[row, ring, digit, leaf],
+            fold=GadgetColumns(digits[digit, 0], zero),
+            selector_bits=zero,
+            fold_bits=zero,
+        )
 
+    def bound(self, shapes: Shapes[FoldedColumns]) -> Floats:
+        """Cost of the fewest digits and bits that any choice has, and of an answer that only its rounding disturbs."""
+        model = _Model(shapes, 1)
+        p, width = model.columns, model.narrowest()
+        query = model.query(_Choice(SHARES[:1], width, ROUNDED[:1], ROUNDED[:1]))
+        left = model.room.left(model.least_hidden())[1]
+        answer = answer_of(p, left).answer
+        holds = (width <= model.widest()) & (left > 0)
+        found: Floats = np.where(holds, (query.cost + model.byte_s * answer / 8) * (1 - 1e-12), np.inf)
+        return found
 
-def _limit(shape: FoldedParameters) -> tuple[float, float]:
-    """What an error over Q may not exceed, and by how many standard deviations."""
-    return 0.5 / shape.plaintext_modulus, float(required_ratio(shape.log2_failure, shape.row_coefficients))
+    def cheapest(self, shapes: Shapes[FoldedColumns], below: Floats) -> Choices:
+        """The cheapest choice of every share of the expansion: of all widths of digits and shares of the rounding."""
+        model, flat = _Model(shapes, 5), _Model(shapes, 1)
+        choice = self._choices(model)
+        query = model.query(choice)
+        least = shapes.byte_s / 8 * answer_of(flat.columns, flat.room.left(flat.least_hidden())[1]).answer
+        limit = np.where(below > least, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1, 1)
+        worth = (query.cost < limit) & (choice.width <= model.widest())
+        place = np.nonzero(worth)
+        row, whole = place[0], np.full(worth.shape, np.inf)
+        hidden = sum(array[tuple(k if n > 1 else 0 for k, n in zip(place, array.shape, strict=True))]
+                     for array in model.hidden(choice, query))  # fmt: skip
+        left = flat.room.at(row).left(hidden)[1]
+        bits = answer_bits(*(array[row] for array in answer_sizes(flat.columns)), left)
+        cost = query.cost[place] + shapes.byte_s[row] * bits.answer / 8
+        whole[place] = np.where(left > 0, cost, np.inf)
+        by_share = whole.reshape(len(whole), self.groups, -1)
+        best = np.argmin(by_share, axis=2)
+        lowest = np.take_along_axis(by_share, best[..., None], axis=2)[..., 0]
+        return Choices(np.where(lowest < below[:, None], lowest, np.inf), best)
 
+    def parameters(self, shapes: Shapes[FoldedColumns], group: Array, place: Array) -> FoldedColumns:
+        """Parameters of one choice of every shape."""
+        model = _Model(shapes, 1)
+        width, selectors, bits = np.unravel_index(place, (WIDTH_BITS + 2, len(ROUNDED), len(ROUNDED)))
+        choice = _Choice(SHARES[group], model.narrowest() + width, ROUNDED[selectors], ROUNDED[bits])
+        query = model.query(choice)
+        flooding, left = model.room.left(sum(model.hidden(choice, query)))
+        answer = answer_of(model.columns, left)
+        whole = {
+            "selector_bits": query.selector_bits,
+            "fold_bits": query.fold_bits,
+            "answer_a_bits": answer.a,
+            "answer_b_bits": answer.b,
+            "flooding_log2_bound": flooding,
+        }
+        return replace(
+            model.columns,
+            expansion=query.expansion.gadget,
+            square=query.square.gadget,
+            fold=GadgetColumns(model.columns.fold.digits, choice.width.astype(np.int64)),
+            ring_switch=model.switch.gadget,
+            **{name: value.astype(np.int64) for name, value in whole.items()},
+        )
 
-def _hiding(shape: FoldedParameters) -> float:
-    """What the noise is hidden under, over it: at least so much of the limit is the flooding's."""
-    return 2.0 ** (shape.flooding_bits + 2) if shape.flooding_bits else 1.0
+    def failure(self, columns: FoldedColumns) -> Floats:
+        """log2 of the failure probability by the exact model."""
+        return failure(columns)
+
+    def _choices(self, model: _Model) -> _Choice:
+        """Axes: shape, share of the expansion, width, share of the rounded selectors and of the rounded bits."""
+        most = WIDTH_BITS // int(model.columns.fold.digits.min(initial=WIDTH_BITS)) + 1
+        more = np.arange(most + 1.0).reshape(1, 1, -1, 1, 1)
+        within = more * model.columns.fold.digits < WIDTH_BITS + model.columns.fold.digits
+        width = np.where(within, model.narrowest() + more, np.inf)
+        width = np.where(width <= model.widest(), width, model.widest() + 1.0)
+        return _Choice(
+            SHARES.reshape(1, -1, 1, 1, 1), width, ROUNDED.reshape(1, 1, 1, -1, 1), ROUNDED.reshape(1, 1, 1, 1, -1)
+        )
