@@ -324,8 +324,9 @@ class Search(ABC, Generic[K]):
     def run(self, task: Task, rings: Rings) -> tuple[K, Array]:
         """The cheapest parameters of every task that hold its target.
 
-        The choices are made for Gaussian noise. A shape of which cheaper choices than the best fail by the exact model,
-        and no dearer choice holds either, is looked at again for a stricter target.
+        The choices are made for Gaussian noise. A shape of which a cheaper choice than the best fails by the exact
+        model, and no dearer choice holds either, is looked at again for stricter targets, until a choice holds or none
+        is cheaper than the best.
 
         Returns
         -------
@@ -335,23 +336,24 @@ class Search(ABC, Generic[K]):
             Rows of these tasks.
         """
         shapes = self.shapes(task, rings)
-        best = _Best(np.full(len(task), np.inf), np.zeros(len(task), dtype=np.int64), [], [])
-        remaining = np.arange(len(shapes.task))
-        for margin in range(MOST_MARGIN_BITS + 1):
-            if not remaining.size:
+        best: _Best[K] = _Best.none(len(task))
+        failed = self._settle(shapes, task.log2_failure, best)
+        below = best.cost.copy()
+        for margin in range(1, MOST_MARGIN_BITS + 1):
+            if not failed.size:
                 break
-            failed = self._settle(shapes.taken(remaining).stricter(margin), task.log2_failure, best)
-            remaining = remaining[failed]
+            some = shapes.taken(failed).stricter(margin)
+            tested = self._tested(some, task.log2_failure, np.nextafter(below[some.task], np.inf))
+            holds = np.flatnonzero(np.isfinite(tested.cost))
+            if holds.size:
+                columns = self.parameters(some.taken(holds), tested.group[holds], tested.place[holds])
+                best.offer(columns, some.task[holds], tested.cost[holds], failed[holds])
+            failed = failed[tested.tried & ~np.isfinite(tested.cost)]
         found = np.flatnonzero(np.isfinite(best.cost))
-        if not best.columns:
-            return shapes.columns.taken(found), found
-        chosen = best.columns[0]
-        for more in best.columns[1:]:
-            chosen = chosen.joined(more)
-        return chosen.taken(best.row[found]), found
+        return best.chosen(found) if found.size else shapes.columns.taken(found), found
 
-    def _settle(self, shapes: Shapes[K], target: Floats, best: _Best) -> Array:
-        """Improve the best of every task by choices of these shapes; return the shapes of which all choices failed."""
+    def _settle(self, shapes: Shapes[K], target: Floats, best: _Best[K]) -> Array:
+        """Find the best of every task; return the shapes of which a cheaper choice failed and no choice holds."""
         bound = self.bound(shapes)
         order = np.lexsort((bound, shapes.task))
         shapes, bound, count = shapes.taken(order), bound[order], len(order)
@@ -385,7 +387,7 @@ class Search(ABC, Generic[K]):
             group = np.argmin(cost[row], axis=1)
             columns = self.parameters(shapes.taken(row), group, place[row, group])
             holds = self.failure(columns) <= target[tasks[tried]]
-            best.take(columns.taken(holds), tasks[tried[holds]], cost[row[holds], group[holds]])
+            best.offer(columns.taken(holds), tasks[tried[holds]], cost[row[holds], group[holds]], order[row[holds]])
             cost[row, group], tested[row, group] = np.inf, True
             failed[row[~holds]] = True
             failed[row[holds]] = False
@@ -393,31 +395,61 @@ class Search(ABC, Generic[K]):
         rows = np.flatnonzero(failed)
         if not rows.size:
             return rows
-        return order[rows[~self._hold(shapes.taken(rows), target)]]
+        held = np.isfinite(self._tested(shapes.taken(rows), target, np.full(len(rows), np.inf)).cost)
+        return np.sort(order[rows[~held]])
 
-    def _hold(self, shapes: Shapes[K], target: Floats) -> Array:
-        """Whether any of a shape's cheapest choices holds its task's target."""
-        cost, place = self.cheapest(shapes, np.full(len(shapes.task), np.inf))
+    def _tested(self, shapes: Shapes[K], target: Floats, below: Floats) -> _Tested:
+        """The cheapest choice of every shape that holds the target by the exact model."""
+        cost, place = self.cheapest(shapes, below)
         row, group = np.nonzero(np.isfinite(cost))
-        chosen = self.parameters(shapes.taken(row), group, place[row, group])
-        held = np.zeros(len(cost), dtype=bool)
-        np.logical_or.at(held, row, self.failure(chosen) <= target[shapes.task[row]])
-        return held
+        tried = np.isfinite(cost).any(axis=1)
+        fails = self.failure(self.parameters(shapes.taken(row), group, place[row, group])) > target[shapes.task[row]]
+        cost[row[fails], group[fails]] = np.inf
+        best = np.argmin(cost, axis=1)
+        every = np.arange(len(cost))
+        return _Tested(cost[every, best], best, place[every, best], tried)
+
+
+class _Tested(NamedTuple):
+    """The cheapest choice of every shape that holds: cost, infinite if none holds, and place; whether any was tried."""
+
+    cost: Floats
+    group: Array
+    place: Array
+    tried: Array
 
 
 @dataclass
-class _Best:
-    """The best of every task so far: its cost, and its row among all columns that were taken."""
+class _Best(Generic[K]):
+    """The best of every task so far: its cost, its shape, and its row among all columns that were taken."""
 
     cost: Floats
+    shape: Array
     row: Array
-    columns: list[Any]
-    sizes: list[int]
+    columns: list[K]
+    count: int = 0
 
-    def take(self, columns: Any, tasks: Array, cost: Floats) -> None:
-        """Take columns as the best of some tasks."""
-        if len(tasks):
-            self.cost[tasks] = cost
-            self.row[tasks] = sum(self.sizes) + np.arange(len(tasks))
-            self.columns.append(columns)
-            self.sizes.append(len(tasks))
+    @classmethod
+    def none(cls, tasks: int) -> _Best[K]:
+        """No best of any task."""
+        return cls(np.full(tasks, np.inf), np.zeros(tasks, dtype=np.int64), np.zeros(tasks, dtype=np.int64), [])
+
+    def offer(self, columns: K, tasks: Array, cost: Floats, shape: Array) -> None:
+        """Take columns where they are cheaper than the best of their task, or as cheap and of an earlier shape."""
+        order = np.lexsort((shape, cost, tasks))
+        order = order[np.unique(tasks[order], return_index=True)[1]]
+        tasks, cost, shape = tasks[order], cost[order], shape[order]
+        better = (cost < self.cost[tasks]) | ((cost == self.cost[tasks]) & (shape < self.shape[tasks]))
+        order, tasks = order[better], tasks[better]
+        if order.size:
+            self.cost[tasks], self.shape[tasks] = cost[better], shape[better]
+            self.row[tasks] = self.count + np.arange(len(tasks))
+            self.columns.append(columns.taken(order))
+            self.count += len(tasks)
+
+    def chosen(self, tasks: Array) -> K:
+        """Columns of the best of some tasks."""
+        joined = self.columns[0]
+        for more in self.columns[1:]:
+            joined = joined.joined(more)
+        return joined.taken(self.row[tasks])
