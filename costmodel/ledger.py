@@ -85,6 +85,51 @@ class Work(NamedTuple):
 Term: TypeAlias = Transfer | Work
 
 
+class Entries:
+    """Entries of one ledger that have their formulas in the same place.
+
+    Parameters
+    ----------
+    source
+        Module of the formulas.
+
+    Examples
+    --------
+    >>> entries = Entries("costmodel.packing")
+    >>> entries.work("online", "server", "merge", 4095, 8192, "N - 1").count
+    4095
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def transfer(
+        self,
+        phase: Phase,
+        party: Party,
+        item: str,
+        count: Number,
+        size_bytes: Number,
+        formula: str,
+        pieces: Number = 1,
+    ) -> Transfer:
+        """Return a message item that one party sends."""
+        return Transfer(phase, party, item, count, size_bytes, formula, self.source, pieces=pieces)
+
+    def work(
+        self,
+        phase: Phase,
+        party: Party,
+        operation: str,
+        count: Number,
+        size: Number,
+        formula: str,
+        exchange: int = 0,
+    ) -> Work:
+        """Return an operation that one party repeats."""
+        return Work(phase, party, operation, count, size, formula, self.source, exchange)
+
+
 def total_bytes(terms: Iterable[Term], party: Party, phases: Sequence[Phase]) -> NDArray[np.float64]:
     """Bytes that a party sends in the given phases, summed over the transfers of a predicted ledger."""
     total: Any = np.float64(0)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from costmodel.expanded.compressed.parameters import CompressedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from costmodel.packing import check_packing, field_moduli, widths_of_levels
 from costmodel.security import Secret
 
@@ -154,11 +156,14 @@ class Configuration:
     align_bits: int = 0
     prepared: bool = False
     options: tuple[str, ...] = ()  # of OPTIONS
+    expanded: FoldedParameters | CompressedParameters | None = None  # chosen for an expanded query; None elsewhere
+    log2_failure: float = -40.0  # target of the answers to all tokens together
 
     def __post_init__(self) -> None:
         _require_one_of("engine", self.engine, ENGINES)
         _require_one_of("size", self.size, SIZES)
         _require_range("flooding_bits", self.flooding_bits, 0, 128)
+        _require_range("log2_failure", self.log2_failure, -1000.0, 0.0)
         _require_range("align_bits", self.align_bits, 0, 64)
         for option in self.options:
             _require_one_of("options", option, OPTIONS)
@@ -195,6 +200,9 @@ class Configuration:
         for name, kind in (("table", Table), ("ring", Ring), ("packing", Packing), ("wire", Wire)):
             if parts.get(name) is not None:
                 parts[name] = _build(kind, name, parts[name])
+        if parts.get("expanded") is not None:
+            kind = CompressedParameters if parts.get("protocol") == "compressed" else FoldedParameters
+            parts["expanded"] = kind.from_dict(parts["expanded"])
         built: Configuration = _build(cls, "configuration", parts)
         return built
 

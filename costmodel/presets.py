@@ -10,7 +10,7 @@ import numpy as np
 from costmodel import noise
 from costmodel.expanded.compressed import search as compressed_search
 from costmodel.expanded.folded import search as folded_search
-from costmodel.expanded.ledger import LOG2_FAILURE as SEARCHED_LOG2_FAILURE
+from costmodel.expanded.grids import LOG2_FAILURE as SEARCHED_LOG2_FAILURE
 from costmodel.grid import Grid
 from costmodel.keyed_rings import keyed_configuration, packing_rings, rings_of_degree, slot_ring
 from costmodel.packing import check_packing, field_moduli, required_plaintext_modulus

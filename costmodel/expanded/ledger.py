@@ -1,169 +1,119 @@
-"""Protocols whose parameters are found by search: once for every configuration of a grid that differs."""
+"""The ledger that all expanded queries have: keys, a query a token, an answer a token, and sizes of operations."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, Generic, TypeVar
-
 import numpy as np
-from numpy.typing import NDArray
 
-from costmodel.expanded.folded.search import RingChoice
-from costmodel.expanded.parameters import Expanded, Gadget
+from costmodel.expanded.gadgets import node_counts
+from costmodel.expanded.noise import Floats
+from costmodel.expanded.parameters import Array, Columns, GadgetColumns
 from costmodel.grid import Grid
-from costmodel.ledger import Number, Party
+from costmodel.ledger import Entries, Number, Party, Term, Transfer
+from costmodel.protocols.session import overhead_terms, residues, setup_terms
+from costmodel.wire import FRAME_HEADER_BYTES
 
-LOG2_FAILURE = -40
-"""Of the answers to all tokens together; each token's is smaller."""
-
-P = TypeVar("P", bound=Expanded)
-
-
-@lru_cache(maxsize=4096)
-def _search(
-    choose: Callable[..., P],
-    rows: int,
-    channels: int,
-    widths: tuple[int, ...],
-    flooding_bits: int,
-    log2_failure: int,
-    plaintext_modulus: int,
-    rings: tuple[RingChoice, ...],
-    sigma: float,
-) -> P | str:
-    """What was found, or why nothing holds: a search in vain takes longest, and every figure of a grid asks again."""
-    try:
-        return choose(
-            rows,
-            channels,
-            widths,
-            flooding_bits,
-            log2_failure,
-            plaintext_modulus=plaintext_modulus,
-            rings=rings,
-            sigma=sigma,
-        )
-    except ValueError as error:
-        return str(error)
+# Sizes of operations count polynomials that are transformed, or work that takes as long. Measured by
+# `python -m benchmarks.kernels` (single kernels) and `python -m benchmarks.folded` (whole queries):
+SWITCH_ENDS = 4  # reading the input of a key switch and adding its result, in digits
+PRODUCT_ENDS = 12  # the ends of an external product, in digits
+BIT_ROW = 10  # preparing a row of an encrypted bit before it is multiplied by, in digits
+MASK_ELEMENT = 17  # drawing and subtracting an element of the mask, in residues
+ENCRYPTION_OF_ZERO = 18  # the encryption of zero of a flooded answer, in polynomials
+RING_SWITCH = 12  # a digit of the ring switch, in polynomials of one limb
+LONG_INTEGER = 100  # rounding a used coefficient of a query as a long integer, in residues
+QUERY_WORDS = (
+    60000  # a client's time for a query outside of its operations, in words of a message; a server's is double
+)
 
 
-class SearchedParameters(Generic[P]):
-    """The chosen parameters of every configuration of a grid.
+def node_size(columns: Columns) -> Floats:
+    """Polynomials of a key switch of the expansion, on average."""
+    nodes = node_counts(columns)
+    found: Floats = np.sum(nodes * (SWITCH_ENDS + columns.expansion.digits), axis=0) / columns.expansion_switches
+    return found
+
+
+def square_size(columns: Columns) -> Array:
+    """Polynomials of the key switch from s^2."""
+    return SWITCH_ENDS + columns.square.digits
+
+
+def product_size(gadget: GadgetColumns, bits_each: Array | float = 1.0) -> Floats:
+    """Polynomials of an external product by a bit, and of the part of a bit that has to be prepared for it."""
+    found: Floats = PRODUCT_ENDS + 2 * gadget.digits + BIT_ROW * gadget.digits * bits_each
+    return found
+
+
+def mask_size(columns: Columns) -> Floats:
+    """Polynomials of masking an answer: a copy, an element a coefficient of the row, and the encryption of zero."""
+    drawn = MASK_ELEMENT * columns.row_coefficients / (columns.degree * columns.answers)
+    found: Floats = 1 + drawn + ENCRYPTION_OF_ZERO * (columns.flooding_bits > 0)
+    return found
+
+
+def answer_size(columns: Columns) -> Array:
+    """Polynomials of one limb of rounding an answer, and of switching rings before."""
+    return 1 + RING_SWITCH * columns.ring_switch.digits
+
+
+class ExpandedLedger:
+    """Entries that every expanded query has, in parts that a design puts its own between.
 
     Parameters
     ----------
-    grid : of the protocol
-    choose : parameters of rows, channels, widths, flooding bits, a failure probability, and by name a plaintext
-        modulus, rings and sigma; ValueError if none hold
-    ring_choices : the rings of a degree and limbs
-
-    Raises
-    ------
-    ValueError
-        If a grid of one has no parameters that hold; in a larger one, such a configuration's figures are all NaN.
-        If secrets are not ternary: no others are drawn, and the security of Gaussian ones is not theirs.
+    grid, columns
+        The configurations and their chosen parameters.
+    entries
+        Of the design's formulas.
     """
 
-    def __init__(
-        self,
-        grid: Grid,
-        choose: Callable[..., P],
-        ring_choices: Callable[[int, tuple[int, ...]], tuple[RingChoice, ...]],
-    ) -> None:
-        if grid.secret != "ternary":
-            raise ValueError(f"ring.secret is {grid.secret!r}; keys are made for ternary ones")
-        doublings = np.ceil(np.log2(grid.tokens)).astype(np.int64)
-        columns = (
-            grid.rows, grid.channels, grid.degree, grid.plaintext_modulus, grid.flooding_bits, grid.sigma, doublings,
-        )  # fmt: skip
-        arrays = np.broadcast_arrays(*columns, *grid.limb_bits)
-        self.shape = arrays[0].shape
-        keys = list(zip(*(array.reshape(-1).tolist() for array in arrays), strict=True))
-        self._distinct = {key: position for position, key in enumerate(dict.fromkeys(keys))}
-        self._index = np.array([self._distinct[key] for key in keys], dtype=np.int64).reshape(self.shape)
-        self.chosen: list[P | None] = []
-        for rows, channels, degree, modulus, flooding_bits, sigma, doubled, *limb_bits in self._distinct:
-            found = _search(
-                choose,
-                rows,
-                channels,
-                tuple(grid.widths),
-                flooding_bits,
-                LOG2_FAILURE - doubled,
-                modulus,
-                ring_choices(degree, tuple(limb_bits)),
-                sigma,
-            )
-            if isinstance(found, str):
-                if len(keys) == 1:
-                    raise ValueError(found)
-                self.chosen.append(None)
-            else:
-                self.chosen.append(found)
+    def __init__(self, grid: Grid, columns: Columns, entries: Entries) -> None:
+        self.grid, self.columns, self.entries = grid, columns, entries
+        self.size: Number = residues(grid)
 
-    @property
-    def only(self) -> P:
-        """The parameters of a grid of one."""
-        (chosen,) = self.chosen
-        assert chosen is not None
-        return chosen
+    def keys(self, formula: str) -> tuple[Term, ...]:
+        """The session's setup and the client's keys."""
+        size = FRAME_HEADER_BYTES + self.columns.key_bytes
+        return (*setup_terms(self.grid), self.entries.transfer("setup", "client", "keys", np.int64(1), size, formula))
 
-    def array(self, figure: Callable[[P], float]) -> NDArray[Any]:
-        """One figure of every configuration, in the grid's shape."""
-        values = [math.nan if parameters is None else figure(parameters) for parameters in self.chosen]
-        return np.array(values)[self._index]
+    def query(self, formula: str) -> tuple[Term, ...]:
+        """The query and its encryption: its polynomial, and its used coefficients as long integers."""
+        p, tokens = self.columns, self.grid.tokens
+        sent = tokens * p.up_bytes
+        handled = p.degree * p.limbs + LONG_INTEGER * p.query_coefficients
+        return (
+            self.entries.transfer("online", "client", "query", tokens, sent, formula, pieces=tokens),
+            self.entries.work("online", "client", "encrypt selectors", tokens, handled, "one a token"),
+        )
 
+    def answer(self) -> tuple[Term, ...]:
+        """The answer and its decryption."""
+        tokens, sent = self.grid.tokens, self.grid.tokens * self.columns.down_bytes
+        return (
+            self.entries.transfer("online", "server", "answer", tokens, sent, "tokens (header + N' a + n' b)"),
+            self.entries.work("online", "client", "decrypt row", tokens, self.size, "one a token", 1),
+        )
 
-def answer_ring(grid: Grid, parameters: SearchedParameters[P]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Degree of the ring that answers come back in and bits of its keys' modulus; the grid's where none hold."""
-    degree = parameters.array(lambda p: p.answer_degree)
-    bits = parameters.array(lambda p: p.limb_bits[0] if p.switches_ring else p.log2_q)
-    missing = np.isnan(degree)
-    return np.where(missing, grid.degree, degree), np.where(missing, grid.log2_q, bits)
+    def overhead(self) -> tuple[Term, ...]:
+        """Each party's seconds outside of its operations."""
+        grid, p = self.grid, self.columns
+        both = grid.tokens * (p.up_bytes + p.down_bytes)
+        client, server = QUERY_WORDS * grid.tokens, 2 * QUERY_WORDS * grid.tokens
+        online: dict[Party, Number] = {"client": both + 8 * client, "server": both + 8 * server}
+        offline: dict[Party, Number] = {"client": np.int64(0), "server": 8 * client}
+        none: dict[Party, Number] = {"client": np.int64(0), "server": np.int64(0)}
+        return (
+            *overhead_terms(grid, "setup", none),
+            *overhead_terms(grid, "offline", offline if grid.prepared else {}),
+            *overhead_terms(grid, "online", online),
+        )
 
-
-# Sizes of operations count polynomials that are transformed, or what takes as long, as measured: reading what is
-# switched and adding what comes out takes as long as three digits, the ends of an external product as ten, and each row
-# of an encrypted bit as five before it is multiplied by.
-SWITCH_ENDS = 4
-PRODUCT_ENDS = 12
-BIT_ROW = 10
-MASK_ELEMENT = 17
-ENCRYPTION_OF_ZERO = 18
-RING_SWITCH = 12
-LONG_INTEGER = 100
-QUERY_WORDS = 60000
-
-
-def polynomials_of_a_node(parameters: Expanded) -> float:
-    """Polynomials of a key switch of the expansion, on average."""
-    levels = zip(parameters.expansion_nodes, parameters.expansion, strict=True)
-    return sum(nodes * (SWITCH_ENDS + gadget.digits) for nodes, gadget in levels) / parameters.expansion_switches
-
-
-def polynomials_of_a_product(gadget: Gadget, bits_each: float = 1.0) -> float:
-    """Polynomials of an external product by a bit, and of the part of a bit that has to be prepared for it."""
-    return PRODUCT_ENDS + 2 * gadget.digits + BIT_ROW * gadget.digits * bits_each
-
-
-def polynomials_of_a_mask(parameters: Expanded) -> float:
-    """Polynomials of masking an answer: a copy, an element a coefficient of the row, and the encryption of zero."""
-    drawn = MASK_ELEMENT * parameters.row_coefficients / (parameters.degree * parameters.answers)
-    return 1 + drawn + (ENCRYPTION_OF_ZERO if parameters.flooding_bits else 0)
-
-
-def limbs_of_an_answer(parameters: Expanded) -> float:
-    """Polynomials of one limb of rounding an answer, and of switching rings before."""
-    return 1 + RING_SWITCH * parameters.ring_switch.digits
-
-
-def residues_of_a_query(parameters: Expanded) -> float:
-    """Residues of encrypting a query: its polynomial, and its used coefficients as long integers."""
-    return parameters.degree * parameters.limbs + LONG_INTEGER * parameters.query_coefficients
-
-
-def query_words(tokens: Number) -> dict[Party, Number]:
-    """Words of a message that take as long as what a party does about each query outside of its operations."""
-    return {"client": QUERY_WORDS * tokens, "server": 2 * QUERY_WORDS * tokens}
+    def held(self, terms: tuple[Term, ...]) -> tuple[Term, ...]:
+        """The terms, NaN where no parameters hold."""
+        held = self.columns.held
+        return tuple(
+            term._replace(count=held(term.count), size_bytes=held(term.size_bytes))
+            if isinstance(term, Transfer)
+            else term._replace(count=held(term.count), size=held(term.size))
+            for term in terms
+        )

@@ -358,7 +358,7 @@ class Columns(Expanded[Array]):
     """Parameters of many configurations: every field an array, all of one shape or broadcasting with each other.
 
     Levels of the expansion lie along a first axis and end together: rings of smaller degree have no digits at the
-    first levels.
+    first levels. ``holds`` is false where no parameters hold the target; the other fields then mean nothing.
     """
 
     expansion: GadgetColumns
@@ -366,6 +366,11 @@ class Columns(Expanded[Array]):
     ring_switch: GadgetColumns
     log2_failure: Array
     sigma: Array
+    holds: Array
+
+    def held(self, figure: Array) -> Array:
+        """A figure of every configuration, NaN where no parameters hold."""
+        return figure if np.all(self.holds) else np.where(self.holds, figure, np.nan)
 
     @cached_property
     def switching_rows(self) -> Array:
@@ -432,6 +437,8 @@ def plain_values(columns: Columns) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in fields(columns):  # type: ignore[arg-type]
         value = getattr(columns, field.name)
+        if field.name == "holds":
+            continue
         if field.name == "expansion":
             values[field.name] = tuple(
                 Gadget(integer(digits), integer(bits)) for digits, bits in levels if integer(digits)
@@ -453,7 +460,7 @@ def column_values(parameters: Chosen) -> dict[str, Any]:
     def gadget(value: Gadget) -> GadgetColumns:
         return GadgetColumns(np.int64(value.digits)[...], np.int64(value.bits)[...])
 
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"holds": np.asarray(True)}
     for field in fields(parameters):  # type: ignore[arg-type]
         value = getattr(parameters, field.name)
         if field.name == "expansion":

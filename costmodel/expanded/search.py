@@ -66,6 +66,8 @@ class Rings:
     @classmethod
     def of(cls, rings: Sequence[RingChoice]) -> Rings:
         """The same rings for every task."""
+        for ring in rings:
+            check_limbs(ring.limb_bits)
         limbs = [(*ring.limb_bits, *(0,) * (MOST_LIMBS - len(ring.limb_bits))) for ring in rings]
         return cls(
             np.array([[ring.degree for ring in rings]]),
@@ -85,11 +87,17 @@ class Rings:
         halvings
             log2 of N/N' of every choice; the ring itself, 0, is always secure.
         """
+        check_limbs(limb_bits)
         answers = degree[:, None] >> np.array(halvings)
         secure = security_bits(answers, limb_bits[0][:, None]) >= SECURITY_FLOOR_BITS
         padded = [*limb_bits, *(np.zeros_like(degree),) * (MOST_LIMBS - len(limb_bits))]
         wide = [np.broadcast_to(array[:, None], answers.shape) for array in (degree, *padded)]
         return cls(wide[0], tuple(wide[1:]), answers, secure | (np.array(halvings) == 0))
+
+    def taken(self, index: Array) -> Rings:
+        """The rings of some tasks."""
+        limbs = tuple(bits[index] for bits in self.limb_bits)
+        return Rings(self.degree[index], limbs, self.answer_degree[index], self.allowed[index])
 
     def kinds(self, task: Task) -> tuple[Array, tuple[Array, ...], Array]:
         """Degree, limbs and noise of every choice of every task, (tasks, choices)."""
@@ -113,9 +121,22 @@ class Rings:
             answer_a_bits=zero,
             answer_b_bits=zero,
             flooding_log2_bound=zero,
+            holds=np.ones(len(row), dtype=bool),
             **choices,
         )
         return Shapes(columns, row, task.log2_failure[row], task.byte_s[row], tables, kinds[row, ring])
+
+
+def check_limbs(limb_bits: Sequence[ArrayLike]) -> None:
+    """Hold the number of limbs to its bound.
+
+    Raises
+    ------
+    ValueError
+        If there are none or more than three.
+    """
+    if not 1 <= len(limb_bits) <= MOST_LIMBS:
+        raise ValueError(f"limb_bits has {len(limb_bits)} limbs; it must have one to {MOST_LIMBS}")
 
 
 TABLE_FIELDS = (

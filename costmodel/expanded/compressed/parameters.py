@@ -238,6 +238,7 @@ class CompressedColumns(CompressedFormulas[Array], Columns):
     flooding_log2_bound: Array
     log2_failure: Array
     sigma: Array
+    holds: Array
 
     @classmethod
     def of(cls, parameters: CompressedParameters) -> CompressedColumns:

@@ -192,6 +192,7 @@ class FoldedColumns(FoldedFormulas[Array], Columns):
     flooding_log2_bound: Array
     log2_failure: Array
     sigma: Array
+    holds: Array
 
     @classmethod
     def of(cls, parameters: FoldedParameters) -> FoldedColumns:
