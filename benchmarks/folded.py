@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from costmodel.expanded.folded.noise import failure, flooding_distance, folded_noise
 from costmodel.expanded.folded.parameters import FoldedParameters
-from costmodel.expanded.folded.search import choose_parameters, least_security_bits
+from costmodel.expanded.folded.search import choose_parameters
+from costmodel.expanded.search import least_security_bits
 from protocol.expanded.server import ServerAnswer
 from protocol.folded.client import FoldedClient
 from protocol.folded.server import FoldedServer

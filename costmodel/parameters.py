@@ -201,8 +201,8 @@ class Configuration:
             if parts.get(name) is not None:
                 parts[name] = _build(kind, name, parts[name])
         if parts.get("expanded") is not None:
-            kind = CompressedParameters if parts.get("protocol") == "compressed" else FoldedParameters
-            parts["expanded"] = kind.from_dict(parts["expanded"])
+            chosen = CompressedParameters if parts.get("protocol") == "compressed" else FoldedParameters
+            parts["expanded"] = chosen.from_dict(parts["expanded"])
         built: Configuration = _build(cls, "configuration", parts)
         return built
 

@@ -147,31 +147,48 @@ class AnswerBits(NamedTuple):
     answer: Floats
 
 
-def answer_bits(answer_degree: Array, coefficients: Array, row: Array, most: Array, room: Floats) -> AnswerBits:
-    """Bits of a and of b that make the shortest answer within a variance over Q^2.
+class AnswerSizes(NamedTuple):
+    """Sizes of an answer that its bits are chosen by.
 
-    Parameters
+    Attributes
     ----------
-    answer_degree
+    degree
         N'.
     coefficients
         Of all answers' a, ``answers`` N'.
     row
         n', coefficients of b that are sent.
     most
-        Bits of either at most.
-    room
-        Variance that is left for rounding.
+        Bits of either coefficient at most.
     """
-    per_a = answer_degree * (TERNARY_VARIANCE / 12.0)
+
+    degree: Array
+    coefficients: Array
+    row: Array
+    most: Array
+
+    @classmethod
+    def of(cls, columns: Columns) -> AnswerSizes:
+        """Sizes of the answers of columns."""
+        coefficients = columns.answers * columns.answer_degree
+        return cls(columns.answer_degree, coefficients, columns.row_coefficients, smallest_limb(columns) - 1)
+
+    def at(self, index: Array) -> AnswerSizes:
+        """Sizes of the configurations at an index."""
+        return AnswerSizes(*(array[index] for array in self))
+
+
+def answer_bits(sizes: AnswerSizes, room: Floats) -> AnswerBits:
+    """Bits of a and of b that make the shortest answer within a variance over Q^2."""
+    per_a = sizes.degree * (TERNARY_VARIANCE / 12.0)
     safe = np.where(room > 0, room, 1.0)
     fewest = np.floor(0.5 * np.log2(per_a / safe)) + 1.0
     best = AnswerBits(np.zeros(safe.shape), np.zeros(safe.shape), np.full(safe.shape, np.inf))
     for more in range(6):
-        a = np.clip(fewest + more, 1.0, most)
+        a = np.clip(fewest + more, 1.0, sizes.most)
         left = safe - per_a * np.exp2(-2.0 * a)
-        b = np.clip(np.ceil(-0.5 * np.log2(12.0 * np.where(left > 0, left, 1.0))), 1.0, most)
-        size = coefficients * a + row * b
+        b = np.clip(np.ceil(-0.5 * np.log2(12.0 * np.where(left > 0, left, 1.0))), 1.0, sizes.most)
+        size = sizes.coefficients * a + sizes.row * b
         better = (left > 0) & (size < best.answer)
         best = AnswerBits(*(np.where(better, new, old) for new, old in zip((a, b, size), best, strict=True)))
     return best
@@ -181,18 +198,3 @@ def smallest_limb(columns: Columns) -> Any:
     """Bits of the smallest prime of Q."""
     bits = [np.where(limb > 0, limb, 64) for limb in columns.limb_bits]
     return np.minimum(np.minimum(bits[0], bits[1]), bits[2])
-
-
-def answer_sizes(columns: Columns) -> tuple[Array, Array, Array, Array]:
-    """The first arguments of :func:`answer_bits`."""
-    return (
-        columns.answer_degree,
-        columns.answers * columns.answer_degree,
-        columns.row_coefficients,
-        smallest_limb(columns) - 1,
-    )
-
-
-def answer_of(columns: Columns, room: Floats) -> AnswerBits:
-    """The shortest answer of columns within a variance over Q^2."""
-    return answer_bits(*answer_sizes(columns), room)

@@ -67,7 +67,7 @@ def query_rounding_variance(log2_q: ArrayLike, sent_bits: ArrayLike) -> Any:
 
 def levels_after(levels: Floats) -> Floats:
     """Number of levels after each, along the first axis."""
-    found: Floats = np.arange(len(levels) - 1, -1, -1.0).reshape(-1, *(1,) * (levels.ndim - 1))
+    found: Floats = np.arange(len(levels) - 1.0, -1.0, -1.0, dtype=np.float64).reshape(-1, *(1,) * (levels.ndim - 1))
     return found
 
 

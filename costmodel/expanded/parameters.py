@@ -3,11 +3,13 @@
 A formula is written once, over ``Count``: plain integers of one configuration, or arrays that broadcast.
 """
 
+# mypy: disable-error-code="no-any-return"
+# Arithmetic on arrays of any kind of number has no type of its own in numpy.
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import Field, asdict, fields
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, overload
 
@@ -90,7 +92,7 @@ def at_most(value: int | Array, bound: int | Array) -> int | Array:
     return np.minimum(value, bound)
 
 
-class Expanded(Generic[Count]):
+class ExpandedFormulas(Generic[Count]):
     """A query with used coefficients at every multiple of a stride, and its answer.
 
     Subclasses are frozen dataclasses with these fields.
@@ -208,10 +210,10 @@ class Expanded(Generic[Count]):
         return FRAME_HEADER_BYTES + self.answer_bytes
 
 
-C = TypeVar("C", bound="Chosen")
+C = TypeVar("C", bound="Expanded")
 
 
-class Chosen(Expanded[int]):
+class Expanded(ExpandedFormulas[int]):
     """Parameters of one configuration, plain values that are checked, hashed and sent."""
 
     expansion: tuple[Gadget, ...]  # of the automorphism keys, one a level from X -> X^(N+1) on
@@ -314,7 +316,7 @@ class Chosen(Expanded[int]):
         ValueError
             If a field is missing, unknown or of another type, or one is out of its bounds.
         """
-        known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        known = [field.name for field in _fields(cls)]
         if not isinstance(values, Mapping) or set(values) != set(known):
             raise ValueError(f"{cls.__name__} needs the fields {', '.join(known)}")
         return cls(**{name: _parsed(name, values[name]) for name in known})
@@ -354,7 +356,7 @@ def _parsed(name: str, value: Any) -> Any:
 K = TypeVar("K", bound="Columns")
 
 
-class Columns(Expanded[Array]):
+class Columns(ExpandedFormulas[Array]):
     """Parameters of many configurations: every field an array, all of one shape or broadcasting with each other.
 
     Levels of the expansion lie along a first axis and end together: rings of smaller degree have no digits at the
@@ -381,17 +383,13 @@ class Columns(Expanded[Array]):
         """The same with every array changed; levels are changed one by one."""
 
         def leaf(value: Any) -> Any:
-            return type(value)(*map(leaf, value)) if isinstance(value, GadgetColumns) else (
-                tuple(map(leaf, value)) if isinstance(value, tuple) else change(value)
-            )  # fmt: skip
+            if isinstance(value, GadgetColumns):
+                return GadgetColumns(*map(leaf, value))
+            return tuple(map(leaf, value)) if isinstance(value, tuple) else change(value)
 
-        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-        levels = [np.stack([change(level) for level in each]) for each in values.pop("expansion")]
-        return type(self)(expansion=GadgetColumns(*levels), **{name: leaf(value) for name, value in values.items()})
-
-    def flat(self: K, shape: tuple[int, ...]) -> K:
-        """The same in arrays of one axis, broadcast to a shape before."""
-        return self.mapped(lambda array: np.broadcast_to(array, shape).reshape(-1))
+        values = {field.name: leaf(getattr(self, field.name)) for field in _fields(self) if field.name != "expansion"}
+        values["expansion"] = GadgetColumns(*(np.stack([change(level) for level in each]) for each in self.expansion))
+        return type(self)(**values)
 
     def taken(self: K, index: Any) -> K:
         """The configurations at an index of flat columns."""
@@ -399,29 +397,21 @@ class Columns(Expanded[Array]):
 
     def joined(self: K, other: K) -> K:
         """Flat columns followed by other flat columns, with as many levels."""
-        mine, others = self.leaves(), iter(other.leaves())
-        both = iter([np.concatenate([array, next(others)], axis=-1) for array in mine])
-        return self._filled(both)
 
-    def leaves(self) -> list[Array]:
-        """Every array, those of levels with their first axis."""
-        found: list[Array] = []
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            found += value if isinstance(value, tuple) else [value]
-        return found
+        def both(mine: Any, others: Any) -> Any:
+            if isinstance(mine, GadgetColumns):
+                return GadgetColumns(*map(both, mine, others))
+            if isinstance(mine, tuple):
+                return tuple(map(both, mine, others))
+            return np.concatenate([mine, others], axis=-1)
 
-    def _filled(self: K, arrays: Any) -> K:
-        values: dict[str, Any] = {}
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if isinstance(value, GadgetColumns):
-                values[field.name] = GadgetColumns(next(arrays), next(arrays))
-            elif isinstance(value, tuple):
-                values[field.name] = tuple(next(arrays) for _ in value)
-            else:
-                values[field.name] = next(arrays)
-        return type(self)(**values)
+        names = [field.name for field in _fields(self)]
+        return type(self)(**{name: both(getattr(self, name), getattr(other, name)) for name in names})
+
+
+def _fields(parameters: Any) -> tuple[Field[Any], ...]:
+    """Fields of a dataclass that a base class does not know to be one."""
+    return fields(parameters)
 
 
 def plain_values(columns: Columns) -> dict[str, Any]:
@@ -435,7 +425,7 @@ def plain_values(columns: Columns) -> dict[str, Any]:
 
     levels = zip(columns.expansion.digits, columns.expansion.bits, strict=True)
     values: dict[str, Any] = {}
-    for field in fields(columns):  # type: ignore[arg-type]
+    for field in _fields(columns):
         value = getattr(columns, field.name)
         if field.name == "holds":
             continue
@@ -454,19 +444,19 @@ def plain_values(columns: Columns) -> dict[str, Any]:
     return values
 
 
-def column_values(parameters: Chosen) -> dict[str, Any]:
+def column_values(parameters: Expanded) -> dict[str, Any]:
     """Fields of the columns, of no axes but the levels, of one configuration's parameters."""
 
     def gadget(value: Gadget) -> GadgetColumns:
-        return GadgetColumns(np.int64(value.digits)[...], np.int64(value.bits)[...])
+        return GadgetColumns(np.asarray(value.digits), np.asarray(value.bits))
 
     values: dict[str, Any] = {"holds": np.asarray(True)}
-    for field in fields(parameters):  # type: ignore[arg-type]
+    for field in _fields(parameters):
         value = getattr(parameters, field.name)
         if field.name == "expansion":
             values[field.name] = GadgetColumns(*np.array(value, dtype=np.int64).T)
         elif isinstance(value, Gadget):
-            values[field.name] = GadgetColumns(np.asarray(value.digits), np.asarray(value.bits))
+            values[field.name] = gadget(value)
         elif isinstance(value, tuple):
             padded = (*value, *(0,) * (MOST_LIMBS - len(value)))
             values[field.name] = tuple(np.asarray(bits, dtype=np.int64) for bits in padded)

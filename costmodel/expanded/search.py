@@ -8,7 +8,7 @@ cheapest choice that a task has, and holds the cheapest choices alone to the exa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from costmodel.expanded.gadgets import SwitchTables
 from costmodel.expanded.noise import Floats
-from costmodel.expanded.parameters import MOST_LIMBS, Array, Columns, Expanded, GadgetColumns
+from costmodel.expanded.parameters import MOST_LIMBS, Array, Columns, ExpandedFormulas, GadgetColumns
 from costmodel.noise import required_ratio
 from costmodel.packing import field_moduli, field_weights, packed_coefficients, required_plaintext_modulus
 from costmodel.security import security_bits
@@ -104,7 +104,7 @@ class Rings:
         degree, *limbs, sigma = np.broadcast_arrays(self.degree, *self.limb_bits, task.sigma[:, None])
         return degree, tuple(limbs), sigma
 
-    def shapes(self, kind: type[K], task: Task, row: Array, ring: Array, **choices: Any) -> Shapes[K]:
+    def shapes(self, kind: Callable[..., K], task: Task, row: Array, ring: Array, **choices: Any) -> Shapes[K]:
         """Shapes of rows of tasks and of choices of rings, with the fields that a design adds; the others are open."""
         zero = np.zeros(len(row), dtype=np.int64)
         levels = np.zeros((int(np.max(self.degree)).bit_length() - 1, len(row)), dtype=np.int64)
@@ -209,7 +209,7 @@ def element_bound(widths: Sequence[int]) -> int:
     return sum(place << (width - 1) for place, width in zip(places, widths, strict=True))
 
 
-def least_security_bits(parameters: Expanded[int]) -> int:
+def least_security_bits(parameters: ExpandedFormulas[int]) -> int:
     """Return the level of the weakest ring of a query: of queries and keys, or of the ring switch's key."""
     p = parameters
     bits = int(security_bits(p.degree, p.log2_q))
@@ -245,8 +245,14 @@ class Shapes(Generic[K]):
 
     def taken(self, index: Array) -> Shapes[K]:
         """The shapes at an index."""
-        arrays = (array[index] for array in (self.task, self.log2_failure, self.byte_s))
-        return Shapes(self.columns.taken(index), *arrays, self.tables, self.ring[index])
+        return Shapes(
+            self.columns.taken(index),
+            self.task[index],
+            self.log2_failure[index],
+            self.byte_s[index],
+            self.tables,
+            self.ring[index],
+        )
 
     def stricter(self, bits: int) -> Shapes[K]:
         """The same for a target that is so many bits lower."""
@@ -423,7 +429,7 @@ class Search(ABC, Generic[K]):
         """The cheapest choice of every shape that holds the target by the exact model."""
         cost, place = self.cheapest(shapes, below)
         row, group = np.nonzero(np.isfinite(cost))
-        tried = np.isfinite(cost).any(axis=1)
+        tried: Array = np.asarray(np.isfinite(cost).any(axis=1))
         fails = self.failure(self.parameters(shapes.taken(row), group, place[row, group])) > target[shapes.task[row]]
         cost[row[fails], group[fails]] = np.inf
         best = np.argmin(cost, axis=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from costmodel.expanded.compressed.parameters import CompressedParameters
-from costmodel.expanded.folded.parameters import COUNTER_BYTES
+from costmodel.expanded.parameters import COUNTER_BYTES
 from protocol.expanded.messages import check_length, query_integers
 from protocol.residue.bits import pack_integers
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from costmodel.expanded.folded.parameters import COUNTER_BYTES, FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.parameters import COUNTER_BYTES
 from protocol.expanded.messages import check_length, query_integers
 from protocol.residue.bits import pack_integers
 

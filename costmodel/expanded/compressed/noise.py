@@ -154,9 +154,9 @@ def packing_variance(columns: CompressedColumns) -> Floats:
     return found
 
 
-def encryption_of_zero_variance(columns: CompressedColumns) -> Floats:
+def encryption_of_zero_variance(parameters: CompressedParameters | CompressedColumns) -> Floats:
     """Variance over Q^2 of the fresh public-key encryption of zero that flooded answers take on."""
-    p = columns
+    p = columns_of(parameters)
     found: Floats = public_key_encryption_variance(p.sigma, p.degree) * np.exp2(-2.0 * p.table_log2_q)
     return found
 

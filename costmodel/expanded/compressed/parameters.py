@@ -7,6 +7,8 @@ ceil(n'/s) such products, which PackLWEs interleaves by log2 of their number lev
 The query is the row's number, bit by bit: the bits of l turn a one into X^-l, those of the block put it in its place.
 """
 
+# mypy: disable-error-code="no-any-return"
+# Arithmetic on arrays of any kind of number has no type of its own in numpy.
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -15,10 +17,10 @@ from functools import cached_property
 from costmodel.expanded.parameters import (
     COUNTER_BYTES,
     Array,
-    Chosen,
     Columns,
     Count,
     Expanded,
+    ExpandedFormulas,
     Gadget,
     GadgetColumns,
     GadgetOf,
@@ -33,7 +35,7 @@ from costmodel.expanded.parameters import (
 from costmodel.packing import packlwes_depth, packlwes_merges, packlwes_outputs
 
 
-class CompressedFormulas(Expanded[Count]):
+class CompressedFormulas(ExpandedFormulas[Count]):
     """Counts and sizes of a compressed query, of one configuration or of columns."""
 
     segments: Count  # s, columns of a table polynomial
@@ -162,7 +164,7 @@ def _as(like: Count, value: Count) -> Count:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompressedParameters(CompressedFormulas[int], Chosen):
+class CompressedParameters(CompressedFormulas[int], Expanded):
     """One compressed query: table, ring, gadgets and the widths of everything that travels.
 
     Raises

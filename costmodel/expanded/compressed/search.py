@@ -25,10 +25,9 @@ from costmodel.expanded.compressed.noise import (
 )
 from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
 from costmodel.expanded.gadgets import (
+    AnswerSizes,
     Digits,
     answer_bits,
-    answer_of,
-    answer_sizes,
     bits_within,
     expansion_digits,
     node_counts,
@@ -196,7 +195,8 @@ class _Model:
     def widest(self) -> Array:
         """Most bits of a bit's digits."""
         kept = np.minimum(self.columns.log2_q, MOST_KEPT_BITS)
-        return np.minimum(kept // self.columns.bit.digits, WIDEST_BIT_DIGIT)
+        found: Array = np.minimum(kept // self.columns.bit.digits, WIDEST_BIT_DIGIT)
+        return found
 
     def query(self, choice: _Choice) -> _Query:
         """Digits and bits of keys and query, and their cost."""
@@ -245,7 +245,7 @@ class CompressedSearch(Search[CompressedColumns]):
     def shapes(self, task: Task, rings: Rings) -> Shapes[CompressedColumns]:
         """Every limb count of the table, number of segments and of digits of a bit."""
         sizes = (len(task), rings.degree.shape[1], 2, len(SEGMENTS))
-        limbs = sum(np.minimum(bits, 1) for bits in rings.limb_bits)[:, :, None, None]
+        limbs = np.sum([np.minimum(bits, 1) for bits in rings.limb_bits], axis=0)[:, :, None, None]
         kept = np.array([1, 2])[:, None]
         fits = (kept <= limbs) & ((SEGMENTS == 1) | (2 * task.row_coefficients.reshape(-1, 1, 1, 1) > SEGMENTS))
         row, ring, table, segment = np.nonzero(np.broadcast_to(fits & rings.allowed[:, :, None, None], sizes))
@@ -294,7 +294,7 @@ class CompressedSearch(Search[CompressedColumns]):
         width = model.narrowest()
         query = model.query(_Choice(SHARES[:1], width, ROUNDED[:1]))
         left = model.room.left(model.fixed)[1]
-        answer = answer_of(model.columns, left).answer
+        answer = answer_bits(AnswerSizes.of(model.columns), left).answer
         found: Floats = np.where(
             (width <= model.widest()) & (left > 0), (query.cost + model.byte_s * answer / 8) * (1 - 1e-12), np.inf
         )
@@ -306,13 +306,14 @@ class CompressedSearch(Search[CompressedColumns]):
         width = model.narrowest() + np.arange(BIT_WIDTHS).reshape(1, 1, -1, 1)
         choice = _Choice(SHARES.reshape(1, -1, 1, 1), width, ROUNDED.reshape(1, 1, 1, -1))
         query = model.query(choice)
-        least = shapes.byte_s / 8 * answer_of(flat.columns, flat.room.left(flat.fixed)[1]).answer
+        sizes = AnswerSizes.of(flat.columns)
+        least = shapes.byte_s / 8 * answer_bits(sizes, flat.room.left(flat.fixed)[1]).answer
         limit = np.where(below > least, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1)
         worth = (query.cost < limit) & (width <= model.widest())
         place, whole = np.nonzero(worth), np.full(worth.shape, np.inf)
         row = place[0]
         left = flat.room.at(row).left(model.hidden(choice, query)[place])[1]
-        bits = answer_bits(*(array[row] for array in answer_sizes(flat.columns)), left)
+        bits = answer_bits(sizes.at(row), left)
         whole[place] = np.where(left > 0, query.cost[place] + shapes.byte_s[row] * bits.answer / 8, np.inf)
         every = whole.reshape(len(whole), -1)
         best = np.argmin(every, axis=1)[:, None]
@@ -326,20 +327,17 @@ class CompressedSearch(Search[CompressedColumns]):
         choice = _Choice(SHARES[share], model.narrowest() + width, ROUNDED[rounded])
         query = model.query(choice)
         flooding, left = model.room.left(model.hidden(choice, query))
-        answer = answer_of(model.columns, left)
-        whole = {
-            "sent_bits": query.sent_bits,
-            "answer_a_bits": answer.a,
-            "answer_b_bits": answer.b,
-            "flooding_log2_bound": flooding,
-        }
+        answer = answer_bits(AnswerSizes.of(model.columns), left)
         return replace(
             model.columns,
             expansion=query.expansion.gadget,
             square=query.square.gadget,
             bit=GadgetColumns(model.columns.bit.digits, choice.width.astype(np.int64)),
             ring_switch=model.switch.gadget,
-            **{name: value.astype(np.int64) for name, value in whole.items()},
+            sent_bits=query.sent_bits.astype(np.int64),
+            answer_a_bits=answer.a.astype(np.int64),
+            answer_b_bits=answer.b.astype(np.int64),
+            flooding_log2_bound=flooding.astype(np.int64),
         )
 
     def failure(self, columns: CompressedColumns) -> Floats:

@@ -111,9 +111,10 @@ def splits(columns: FoldedColumns) -> Any:
     return levels_after(_float(columns.expansion.digits)) < columns.split_levels
 
 
-def encryption_of_zero_variance(columns: FoldedColumns) -> Floats:
+def encryption_of_zero_variance(parameters: FoldedParameters | FoldedColumns) -> Floats:
     """Variance over Q^2 of the fresh public-key encryption of zero that flooded answers take on."""
-    found: Floats = public_key_encryption_variance(columns.sigma, columns.degree) * np.exp2(-2.0 * columns.log2_q)
+    p = columns_of(parameters)
+    found: Floats = public_key_encryption_variance(p.sigma, p.degree) * np.exp2(-2.0 * p.log2_q)
     return found
 
 

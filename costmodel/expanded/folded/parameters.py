@@ -6,6 +6,8 @@ share the polynomial, interleaved: coefficient i of slot k stands at X^(s*i + k)
 column, then folds the columns to one, and the slots to slot 0, by one encrypted bit a level.
 """
 
+# mypy: disable-error-code="no-any-return"
+# Arithmetic on arrays of any kind of number has no type of its own in numpy.
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -14,10 +16,10 @@ from functools import cached_property
 from costmodel.expanded.parameters import (
     COUNTER_BYTES,
     Array,
-    Chosen,
     Columns,
     Count,
     Expanded,
+    ExpandedFormulas,
     Gadget,
     GadgetColumns,
     GadgetOf,
@@ -31,7 +33,7 @@ from costmodel.expanded.parameters import (
 )
 
 
-class FoldedFormulas(Expanded[Count]):
+class FoldedFormulas(ExpandedFormulas[Count]):
     """Counts and sizes of a folded query, of one configuration or of columns."""
 
     selectors: Count  # d1, polynomials of a column
@@ -121,7 +123,7 @@ class FoldedFormulas(Expanded[Count]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldedParameters(FoldedFormulas[int], Chosen):
+class FoldedParameters(FoldedFormulas[int], Expanded):
     """One folded query: table, ring, gadgets and the widths of everything that travels.
 
     Raises

@@ -23,10 +23,9 @@ from costmodel.expanded.folded.noise import (
 )
 from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
 from costmodel.expanded.gadgets import (
+    AnswerSizes,
     Digits,
     answer_bits,
-    answer_of,
-    answer_sizes,
     bits_within,
     expansion_digits,
     node_counts,
@@ -195,7 +194,8 @@ class _Model:
 
     def widest(self) -> Array:
         """Most bits of a fold's digits."""
-        return np.minimum(np.maximum(self.columns.log2_q // self.columns.fold.digits, 2), WIDEST_FOLD_DIGIT)
+        found: Array = np.minimum(np.maximum(self.columns.log2_q // self.columns.fold.digits, 2), WIDEST_FOLD_DIGIT)
+        return found
 
     def query(self, choice: _Choice) -> _Query:
         """Digits and bits of keys and query, and their cost."""
@@ -305,7 +305,7 @@ class FoldedSearch(Search[FoldedColumns]):
         p, width = model.columns, model.narrowest()
         query = model.query(_Choice(SHARES[:1], width, ROUNDED[:1], ROUNDED[:1]))
         left = model.room.left(model.least_hidden())[1]
-        answer = answer_of(p, left).answer
+        answer = answer_bits(AnswerSizes.of(p), left).answer
         holds = (width <= model.widest()) & (left > 0)
         found: Floats = np.where(holds, (query.cost + model.byte_s * answer / 8) * (1 - 1e-12), np.inf)
         return found
@@ -315,15 +315,15 @@ class FoldedSearch(Search[FoldedColumns]):
         model, flat = _Model(shapes, 5), _Model(shapes, 1)
         choice = self._choices(model)
         query = model.query(choice)
-        least = shapes.byte_s / 8 * answer_of(flat.columns, flat.room.left(flat.least_hidden())[1]).answer
+        sizes = AnswerSizes.of(flat.columns)
+        least = shapes.byte_s / 8 * answer_bits(sizes, flat.room.left(flat.least_hidden())[1]).answer
         limit = np.where(below > least, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1, 1)
         worth = (query.cost < limit) & (choice.width <= model.widest())
         place = np.nonzero(worth)
         row, whole = place[0], np.full(worth.shape, np.inf)
-        hidden = sum(array[tuple(k if n > 1 else 0 for k, n in zip(place, array.shape, strict=True))]
-                     for array in model.hidden(choice, query))  # fmt: skip
-        left = flat.room.at(row).left(hidden)[1]
-        bits = answer_bits(*(array[row] for array in answer_sizes(flat.columns)), left)
+        product, folds = (_picked(array, place) for array in model.hidden(choice, query))
+        left = flat.room.at(row).left(product + folds)[1]
+        bits = answer_bits(sizes.at(row), left)
         cost = query.cost[place] + shapes.byte_s[row] * bits.answer / 8
         whole[place] = np.where(left > 0, cost, np.inf)
         by_share = whole.reshape(len(whole), self.groups, -1)
@@ -337,22 +337,20 @@ class FoldedSearch(Search[FoldedColumns]):
         width, selectors, bits = np.unravel_index(place, (WIDTH_BITS + 2, len(ROUNDED), len(ROUNDED)))
         choice = _Choice(SHARES[group], model.narrowest() + width, ROUNDED[selectors], ROUNDED[bits])
         query = model.query(choice)
-        flooding, left = model.room.left(sum(model.hidden(choice, query)))
-        answer = answer_of(model.columns, left)
-        whole = {
-            "selector_bits": query.selector_bits,
-            "fold_bits": query.fold_bits,
-            "answer_a_bits": answer.a,
-            "answer_b_bits": answer.b,
-            "flooding_log2_bound": flooding,
-        }
+        product, folds = model.hidden(choice, query)
+        flooding, left = model.room.left(product + folds)
+        answer = answer_bits(AnswerSizes.of(model.columns), left)
         return replace(
             model.columns,
             expansion=query.expansion.gadget,
             square=query.square.gadget,
             fold=GadgetColumns(model.columns.fold.digits, choice.width.astype(np.int64)),
             ring_switch=model.switch.gadget,
-            **{name: value.astype(np.int64) for name, value in whole.items()},
+            selector_bits=query.selector_bits.astype(np.int64),
+            fold_bits=query.fold_bits.astype(np.int64),
+            answer_a_bits=answer.a.astype(np.int64),
+            answer_b_bits=answer.b.astype(np.int64),
+            flooding_log2_bound=flooding.astype(np.int64),
         )
 
     def failure(self, columns: FoldedColumns) -> Floats:
@@ -369,3 +367,9 @@ class FoldedSearch(Search[FoldedColumns]):
         return _Choice(
             SHARES.reshape(1, -1, 1, 1, 1), width, ROUNDED.reshape(1, 1, 1, -1, 1), ROUNDED.reshape(1, 1, 1, 1, -1)
         )
+
+
+def _picked(array: Floats, place: tuple[Array, ...]) -> Floats:
+    """Elements of an array at places of the arrays that it broadcasts with."""
+    found: Floats = array[tuple(axis if size > 1 else 0 for axis, size in zip(place, array.shape, strict=True))]
+    return found

@@ -11,7 +11,7 @@ pytest.importorskip("openfhe")
 
 from costmodel.expanded.compressed.parameters import CompressedParameters
 from costmodel.expanded.compressed.search import choose_parameters
-from costmodel.expanded.folded.search import RingChoice
+from costmodel.expanded.search import RingChoice
 from protocol.compressed import messages
 from protocol.compressed.client import CompressedClient
 from protocol.compressed.server import CompressedServer

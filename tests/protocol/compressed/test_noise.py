@@ -17,7 +17,7 @@ from costmodel.expanded.compressed.noise import (
     flooding_distance,
 )
 from costmodel.expanded.compressed.search import choose_parameters
-from costmodel.expanded.folded.noise import gadget_switch_variance, square_secret_variance
+from costmodel.expanded.noise import gadget_switch_variance, square_secret_variance
 from costmodel.expanded.parameters import Gadget
 from protocol.compressed.layout import row_positions
 from protocol.compressed.server import CompressedServer

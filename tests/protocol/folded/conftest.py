@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("openfhe")
 
 from costmodel.expanded.folded.parameters import FoldedParameters
-from costmodel.expanded.folded.search import RingChoice, choose_parameters
+from costmodel.expanded.folded.search import choose_parameters
+from costmodel.expanded.search import RingChoice
 from protocol.folded import messages
 from protocol.folded.client import FoldedClient
 from protocol.folded.server import FoldedServer

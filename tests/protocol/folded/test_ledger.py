@@ -32,7 +32,7 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
         prepared=prepared,
     )
     grid = Grid.of(configuration)
-    side = Side(folded.GridParameters(grid).chosen[0])
+    side = Side(folded.parameters_of(configuration))
     server, client = Meter("server"), Meter("client")
     side.client = FoldedClient(side.parameters, meter=client)
     keys = side.client.keys()
