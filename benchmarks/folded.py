@@ -21,9 +21,10 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.folded_noise import failure, flooding_distance, folded_noise
-from costmodel.folded_parameters import FoldedParameters
-from costmodel.folded_search import choose_parameters, least_security_bits
+from costmodel.expanded.folded.noise import failure, flooding_distance, folded_noise
+from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.folded.search import choose_parameters
+from costmodel.expanded.search import least_security_bits
 from protocol.expanded.folded.client import FoldedClient
 from protocol.expanded.folded.server import FoldedServer
 from protocol.expanded.server import ServerAnswer

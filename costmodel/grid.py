@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
+from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
 from costmodel.packing import field_moduli, field_weights
 from costmodel.parameters import Configuration, Wire
 from costmodel.security import Secret
@@ -52,6 +54,7 @@ class Grid:
     answer_b_bits: IntArray
     digit_bits: IntArray
     digit_dropped_bits: IntArray
+    expanded: FoldedColumns | CompressedColumns | None = None
     shape: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +103,7 @@ class Grid:
             secret=ring.secret,
             prepared=configuration.prepared,
             options=configuration.options,
+            expanded=_columns_of(configuration.expanded),
             limb_bits=tuple(np.asarray(bits, dtype=np.int64) for bits in limb_bits),
             sigma=np.asarray(sigma, dtype=np.float64),
             spread=np.asarray(spread, dtype=np.float64),
@@ -185,3 +189,12 @@ class Grid:
         if self.plaintext_modulus.ndim == 0:
             return np.asarray(math.log2(int(self.plaintext_modulus)))
         return np.log2(self.plaintext_modulus)
+
+
+def _columns_of(
+    parameters: FoldedParameters | CompressedParameters | None,
+) -> FoldedColumns | CompressedColumns | None:
+    """Columns of the parameters that a configuration has chosen."""
+    if isinstance(parameters, FoldedParameters):
+        return FoldedColumns.of(parameters)
+    return None if parameters is None else CompressedColumns.of(parameters)

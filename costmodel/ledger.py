@@ -1,6 +1,6 @@
 """The ledger: what a protocol run sends and computes, entry by entry.
 
-A *predicted* ledger is derived from parameters by a module of :mod:`costmodel.protocols`; a *measured* one is
+A *predicted* ledger is derived from parameters by a :class:`costmodel.design.Design`; a *measured* one is
 written by the socket and the kernels' clocks of a run. Both have the same columns, so that a total, a table, a
 plot, a calibration or a comparison is written once.
 """
@@ -23,7 +23,7 @@ Number: TypeAlias = Any  # a scalar or an array that broadcasts with the others 
 PHASES: tuple[Phase, ...] = ("setup", "offline", "online")
 KEY_COLUMNS = ["kind", "phase", "party", "item"]
 COLUMNS = [*KEY_COLUMNS, "count", "unit", "messages", "bytes", "seconds", "formula", "source"]
-Unit: TypeAlias = Literal["ciphertexts", "keys", "halves", "vectors", "transfers", "messages"]
+Unit: TypeAlias = Literal["ciphertexts", "keys", "key rows", "halves", "vectors", "transfers", "messages"]
 
 
 class Transfer(NamedTuple):
@@ -44,7 +44,8 @@ class Transfer(NamedTuple):
     pieces
         Frames that leave one by one as the work on them is done; 1 where all of it is done before.
     unit
-        The kind of object that ``count`` counts: ciphertexts; switching and public keys; halves of ciphertexts that
+        The kind of object that ``count`` counts: ciphertexts; switching and public keys, or their rows; halves of
+        ciphertexts that
         travel apart from the others; vectors in the clear; correlated transfers; or
         messages of any other kind.
     messages
@@ -96,6 +97,57 @@ class Work(NamedTuple):
 
 
 Term: TypeAlias = Transfer | Work
+
+
+class Entries:
+    """Entries of one ledger that have their formulas in the same place.
+
+    Parameters
+    ----------
+    source
+        Module of the formulas.
+
+    Examples
+    --------
+    >>> entries = Entries("costmodel.packing")
+    >>> entries.work("online", "server", "merge", 4095, 8192, "N - 1").count
+    4095
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def transfer(
+        self,
+        phase: Phase,
+        party: Party,
+        item: str,
+        count: Number,
+        size_bytes: Number,
+        formula: str,
+        pieces: Number = 1,
+        unit: Unit = "messages",
+        messages: Number = 1,
+    ) -> Transfer:
+        """Return a message item that one party sends."""
+        return Transfer(
+            phase, party, item, count, size_bytes, formula, self.source, pieces=pieces, unit=unit, messages=messages
+        )
+
+    def work(
+        self,
+        phase: Phase,
+        party: Party,
+        operation: str,
+        count: Number,
+        size: Number,
+        formula: str,
+        exchange: int = 0,
+        products: Number = 0,
+        key_switches: Number = 0,
+    ) -> Work:
+        """Return an operation that one party repeats."""
+        return Work(phase, party, operation, count, size, formula, self.source, exchange, products, key_switches)
 
 
 def total_bytes(terms: Iterable[Term], party: Party, phases: Sequence[Phase]) -> NDArray[np.float64]:

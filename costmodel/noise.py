@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_ndtr, logsumexp, ndtri_exp
+from scipy.special import gammaln, log_ndtr, logsumexp, ndtri_exp
 
 TERNARY_VARIANCE = 2.0 / 3.0
 """Variance of a coefficient of a uniformly ternary secret."""
@@ -211,8 +211,8 @@ def log2_failure(sigma: ArrayLike, limit: ArrayLike, outputs: ArrayLike) -> Any:
 
 
 def log2_failure_of_products(
-    fixed: float, products: float, known: float, terms: float, limit: float, outputs: float
-) -> float:
+    fixed: ArrayLike, products: ArrayLike, known: ArrayLike, terms: ArrayLike, limit: ArrayLike, outputs: ArrayLike
+) -> NDArray[np.float64]:
     """log2 of the probability that one of so many coefficients fails, with few external products in the noise.
 
     The noise of an external product is its digits times the noise of the encrypted bit's rows, of which few values are
@@ -225,19 +225,28 @@ def log2_failure_of_products(
 
     Parameters
     ----------
-    fixed : variance of all else
-    products : mean variance of what external products add
-    known : part of it that is proportional to the square of one value a row
-    terms : n, the number of values, or one over the largest share of one
-    limit : error at which decryption fails
-    outputs : coefficients of an answer
+    fixed
+        Variance of all else.
+    products
+        Mean variance of the noise that external products add.
+    known
+        Part of it that is proportional to the square of one value a row.
+    terms
+        n, the number of values, or one over the largest share of one.
+    limit
+        Error at which decryption fails; at 0 and below every answer fails.
+    outputs
+        Coefficients of an answer.
     """
+    arrays = (fixed, products, known, terms, limit, outputs)
+    fixed, products, known, terms, limit, outputs = (_float(array)[..., None] for array in arrays)
     shape = terms / 2.0
     log_x = np.linspace(math.log(1e-3), math.log(40.0), 1024)
     x = np.exp(log_x)
-    log_weight = shape * (math.log(shape) + log_x - x) - math.lgamma(shape) + math.log(log_x[1] - log_x[0])
+    log_weight = shape * (np.log(shape) + log_x - x) - gammaln(shape) + math.log(log_x[1] - log_x[0])
     tail = log2_failure(np.sqrt(fixed + products * (1.0 - known + known * x)), limit, outputs)
-    return min(float(logsumexp(log_weight + tail * _LN2)) / _LN2, 0.0)
+    total = np.minimum(logsumexp(log_weight + tail * _LN2, axis=-1) / _LN2, 0.0)
+    return np.where(limit[..., 0] > 0, total, 0.0)[()]
 
 
 def tail_factor(log2_probability: ArrayLike) -> Any:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from costmodel.expanded.compressed.parameters import CompressedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from costmodel.limits import LOG2_FAILURE, SIGMA
 from costmodel.packing import check_packing, field_moduli, widths_of_levels
 from costmodel.security import Secret
@@ -158,6 +160,7 @@ class Configuration:
     prepared: bool = False
     options: tuple[str, ...] = ()  # of OPTIONS
     log2_failure: float = LOG2_FAILURE  # target of the failure probability of all answers together
+    expanded: FoldedParameters | CompressedParameters | None = None  # chosen for an expanded query; None elsewhere
 
     def __post_init__(self) -> None:
         _require_one_of("engine", self.engine, ENGINES)
@@ -200,6 +203,9 @@ class Configuration:
         for name, kind in (("table", Table), ("ring", Ring), ("packing", Packing), ("wire", Wire)):
             if parts.get(name) is not None:
                 parts[name] = _build(kind, name, parts[name])
+        if parts.get("expanded") is not None:
+            chosen = CompressedParameters if parts.get("protocol") == "compressed" else FoldedParameters
+            parts["expanded"] = chosen.from_dict(parts["expanded"])
         built: Configuration = _build(cls, "configuration", parts)
         return built
 

@@ -174,6 +174,10 @@ class System(ABC):
             raise ValueError("prepared is True; with option delphi the whole product is offline already")
         return Delphi(base)
 
+    def complete(self, grid: Grid, log2_failure: float) -> Grid:
+        """The grid with everything that the system chooses for each of its points; a system may choose nothing."""
+        return grid
+
     def default_engine(self, wishes: Wishes) -> str:
         """The engine where none is named: the published library's, or the first that executes."""
         return self.library or self.engines[0]

@@ -314,7 +314,7 @@ def _searched(
     for widths in packings:
         for modulus in _moduli(widths, needs.align_bits):
             held = 0
-            rings = searched.search.RINGS
+            rings = searched.rings
             for degree, limb_bits in dict.fromkeys((ring.degree, ring.limb_bits) for ring in rings):
                 ring = {"degree": degree, "limb_bits": limb_bits, "plaintext_modulus": modulus}
                 try:

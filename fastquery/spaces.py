@@ -17,7 +17,7 @@ from costmodel.limits import LOG2_FAILURE
 from costmodel.link import Link
 from costmodel.packing import required_plaintext_modulus
 from costmodel.parameters import EXECUTING_ENGINES, Configuration, Table
-from costmodel.systems import NAMES, configuration
+from costmodel.systems import NAMES, completed, configuration, system
 
 Column: TypeAlias = NDArray[Any]
 
@@ -134,7 +134,10 @@ def grid_of(base: Configuration, columns: Mapping[str, Column]) -> Grid:
     """The grid of a space's columns, limbs joined and links left out."""
     limbs = tuple(columns[name] for name in sorted(columns) if name.startswith("limb_bits_"))
     other = {k: v for k, v in columns.items() if not k.startswith("limb_bits_") and k not in LINK_COLUMNS}
-    return Grid.of(base, limb_bits=limbs or base.ring.limb_bits, **other)
+    grid = Grid.of(base, limb_bits=limbs or base.ring.limb_bits, **other)
+    if base.expanded is None:
+        return grid
+    return system(base.protocol).complete(replace(grid, expanded=None), base.log2_failure)
 
 
 class Choice(NamedTuple):
@@ -229,13 +232,18 @@ def configuration_at(base: Configuration, values: Mapping[str, Any]) -> Configur
         plain["limb_bits"] = tuple(int(plain[name]) for name in limbs)
     changes: dict[str, Any] = {}
     for part in fields(base):
+        if part.name == "expanded":
+            continue
         section = getattr(base, part.name)
         if is_dataclass(section) and not isinstance(section, type):
             own = {f.name: plain[f.name] for f in fields(section) if f.name in plain}
             changes[part.name] = replace(section, **own)
         elif part.name in plain:
             changes[part.name] = plain[part.name]
-    return base.updated(**changes)
+    found = base.updated(**changes)
+    if base.expanded is None or not changes:
+        return found
+    return completed(found)
 
 
 def chosen_widths(plaintext_bits: int) -> tuple[int, ...]:

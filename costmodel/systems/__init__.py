@@ -120,6 +120,19 @@ def require_executed(configuration: Configuration) -> None:
     )
 
 
+def completed(configuration: Configuration) -> Configuration:
+    """The configuration of an expanded query with parameters chosen anew for its table, ring and target.
+
+    Raises
+    ------
+    ValueError
+        If none hold.
+    """
+    grid = Grid.of(configuration.updated(expanded=None))
+    filled = system(configuration.protocol).complete(grid, configuration.log2_failure)
+    return configuration.updated(expanded=None if filled.expanded is None else filled.expanded.one())
+
+
 def executed(protocol: str, table: Table, **wishes: object) -> Configuration:
     """The configuration that this project's engine executes, its first one where none is named.
 

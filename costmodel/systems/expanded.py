@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from collections.abc import Callable
+from typing import Any, ClassVar
 
+from costmodel.design import Design
+from costmodel.expanded.design import ExpandedDesign
+from costmodel.expanded.search import RingChoice
+from costmodel.grid import Grid
 from costmodel.limits import FLOODING_BITS
 from costmodel.packing import check_packing, required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
@@ -11,11 +16,28 @@ from costmodel.system import System, Wishes
 
 
 class ExpandedSystem(System):
-    """Folded and compressed queries: this project's own, executed on residues alone."""
+    """Folded and compressed queries: this project's own, executed on residues alone.
+
+    Attributes
+    ----------
+    widths
+        Channel widths where none are named.
+    expanded_design
+        The formulas, which also search parameters for a whole grid.
+    rings
+        Rings that are tried where none is named.
+    choose
+        The search for one table over some rings.
+    ring_choices
+        Rings of a degree and limbs, with every degree that answers may come back in.
+    """
 
     engines = ("residue",)
-    widths: tuple[int, ...]
-    search: ModuleType
+    widths: ClassVar[tuple[int, ...]]
+    expanded_design: ClassVar[ExpandedDesign[Any]]
+    rings: ClassVar[tuple[RingChoice, ...]]
+    choose: ClassVar[Callable[..., Any]]
+    ring_choices: ClassVar[Callable[[int, tuple[int, ...]], tuple[RingChoice, ...]]]
 
     def published(self, table: Table, ablation: str | None = None) -> Configuration:
         """None.
@@ -36,25 +58,48 @@ class ExpandedSystem(System):
         bits = FLOODING_BITS if wishes.flooding_bits is None else wishes.flooding_bits
         modulus = given.get("plaintext_modulus", required_plaintext_modulus(packing.field_moduli))
         check_packing(packing.widths, modulus)
-        if {"degree", "limb_bits"} <= given.keys():
-            ring = Ring(given["degree"], given["limb_bits"], modulus)
-            return Configuration(self.name, table, ring, packing, engine=engine, flooding_bits=bits)
-        rings = [
-            choice
-            for choice in self.search.RINGS
-            if given.get("degree", choice.degree) == choice.degree
-            and given.get("limb_bits", choice.limb_bits) == choice.limb_bits
-        ]
-        if "limb_bits" in given and not rings:
-            rings = list(self.search.ring_choices(given.get("degree", 4096), given["limb_bits"]))
-        chosen = self.search.choose_parameters(
+        chosen = self.choose(
             table.rows,
             table.channels,
             packing.widths,
             bits,
-            -40 - (table.tokens - 1).bit_length(),
+            wishes.log2_failure - (table.tokens - 1).bit_length(),
             plaintext_modulus=modulus,
-            rings=tuple(rings),
+            rings=self._rings(wishes),
         )
         ring = Ring(chosen.degree, chosen.limb_bits, modulus)
-        return Configuration(self.name, table, ring, packing, engine=engine, flooding_bits=bits)
+        return Configuration(
+            self.name, table, ring, packing, engine=engine, flooding_bits=bits, log2_failure=wishes.log2_failure,
+            expanded=chosen,
+        )  # fmt: skip
+
+    def _rings(self, wishes: Wishes) -> tuple[RingChoice, ...]:
+        """The rings that a named degree and named limbs leave."""
+        degree, limb_bits = wishes.ring.get("degree"), wishes.ring.get("limb_bits")
+        if degree and limb_bits:
+            return self.ring_choices(degree, limb_bits)
+        fitting = tuple(
+            choice for choice in self.rings if degree in (None, choice.degree) and limb_bits in (None, choice.limb_bits)
+        )
+        if limb_bits and not fitting:
+            return self.ring_choices(degree or 4096, limb_bits)
+        return fitting or self._of_degree(degree or 0)
+
+    def _of_degree(self, degree: int) -> tuple[RingChoice, ...]:
+        """None is known for the degree.
+
+        Raises
+        ------
+        ValueError
+            Always, naming the degrees that there are.
+        """
+        known = ", ".join(str(value) for value in sorted({choice.degree for choice in self.rings}))
+        raise ValueError(f"ring.N is {degree}; the {self.name} query is searched on N={known}, or name q as well")
+
+    def complete(self, grid: Grid, log2_failure: float) -> Grid:
+        """The grid with parameters for every point; points that nothing holds have NaN figures."""
+        return self.expanded_design.with_parameters(grid, log2_failure)
+
+    def base_design(self, grid: Grid) -> Design:
+        """The expanded query."""
+        return self.expanded_design

@@ -9,6 +9,7 @@ from typing import ClassVar, Generic
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.engine import Frame
 from protocol.expanded.context import answer_secret, generate_secret, interleaved
 from protocol.expanded.expansion import leaf_positions
 from protocol.expanded.keys import Labels, ring_switch_rows
@@ -57,18 +58,20 @@ class ExpandedClient(ABC, Generic[Parameters]):
         self._seed = new_seed()
         (seeds or SeedRecord()).claim(self._seed)
         self._counter = 0
-        self._keys: bytes | None = None
+        self._keys: Frame | None = None
 
-    def keys(self) -> bytes:
+    def keys(self) -> Frame:
         """Return the body of the keys' message, made once: fresh noise on the same a would give away noise."""
         if self._keys is None:
             with self.meter.counting("generate expansion keys") as generated:
                 rows = self._key_rows(self._seed, generated)
                 switch = ring_switch_rows(self.parameters, self.secret, self.answer_secret, self._seed, self.labels)
-                self._keys = encode_keys(self.ring, KeyHalves(self._seed, (*rows, switch)))
+                groups = (*rows, switch)
+                body = encode_keys(self.ring, KeyHalves(self._seed, groups))
+                self._keys = Frame.of(body, "key rows", sum(map(len, groups)))
         return self._keys
 
-    def query(self, token: int) -> bytes:
+    def query(self, token: int) -> Frame:
         """Return the body of a query for a token.
 
         Raises
@@ -83,7 +86,7 @@ class ExpandedClient(ABC, Generic[Parameters]):
             for part in parts:
                 values.append(round_off(sent[first : first + part.coefficients], modulus, part.bits))
                 first += part.coefficients
-            return encode_query(parts, Query(counter, tuple(values)))
+            return Frame.of(encode_query(parts, Query(counter, tuple(values))), "ciphertexts", 1)
 
     def decrypt(self, answer: bytes) -> NDArray[np.uint64]:
         """Return the client's share modulo t of the coefficients of the row, (n',).

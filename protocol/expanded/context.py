@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded
+from costmodel.expanded.parameters import Expanded
 from costmodel.parameters import Ring as RingParameters
 from protocol.openfhe.context import residue_context
 from protocol.residue.ciphertext import SecretKey

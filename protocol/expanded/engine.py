@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
+from costmodel.systems import completed
 from protocol.elements import middle_element
 from protocol.engine import (
     NOTHING,
@@ -182,6 +183,7 @@ def engine_of(family: Family[Parameters]) -> Engine[ServerEngine, ClientEngine]:
         """Compile or load every kernel that a configuration uses, by a lookup in a small table."""
         rows, channels = family.small_rows(configuration), len(configuration.packing.widths) * SMALL_COEFFICIENTS
         small = configuration.updated(table=replace(configuration.table, rows=rows, channels=channels, tokens=1))
+        small = completed(small)
         meter, table = Meter("client"), np.zeros((rows, SMALL_COEFFICIENTS), dtype=np.uint16)
         server = ExpandedServerEngine(family, small, table, meter).session(1, meter)
         client = make_client(small, 1, meter, SeedRecord())

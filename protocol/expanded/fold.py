@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Gadget
+from costmodel.expanded.parameters import Gadget
 from protocol.expanded.gadget import (
     Decomposition,
     FractionTables,

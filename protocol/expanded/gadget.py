@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Gadget
+from costmodel.expanded.parameters import Gadget
 from protocol.expanded.products import Factors, Reduction, accumulate
 from protocol.meter import Tally
 from protocol.residue.ciphertext import SecretKey, sample_noise

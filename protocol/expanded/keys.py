@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded
+from costmodel.expanded.parameters import Expanded
 from protocol.expanded.expansion import expansion_exponents
 from protocol.expanded.gadget import GadgetKey, generate_key
 from protocol.meter import Tally

@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded, packed_bytes
+from costmodel.expanded.parameters import Expanded, packed_bytes
 
 IntArray = NDArray[np.int64]
 Parameters = TypeVar("Parameters", bound=Expanded)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from costmodel.expanded import Expanded
+from costmodel.expanded.parameters import Expanded
 from costmodel.parameters import Configuration
-from costmodel.protocols import compressed, folded
 
 Parameters = TypeVar("Parameters", bound=Expanded)
-
-_SEARCHES = {"folded": folded.parameters_of, "compressed": compressed.parameters_of}
 
 
 def parameters_of(configuration: Configuration, kind: type[Parameters]) -> Parameters:
@@ -19,9 +16,9 @@ def parameters_of(configuration: Configuration, kind: type[Parameters]) -> Param
     Raises
     ------
     ValueError
-        If none hold on its ring, or they are of another kind.
+        If the configuration holds none, or those of another kind.
     """
-    chosen = _SEARCHES[configuration.protocol](configuration)
+    chosen = configuration.expanded
     if not isinstance(chosen, kind):
         raise ValueError(f"parameters are {type(chosen).__name__}; the engine executes {kind.__name__}")
     return chosen

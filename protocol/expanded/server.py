@@ -9,7 +9,8 @@ from typing import ClassVar, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded import Expanded
+from costmodel.expanded.parameters import Expanded
+from protocol.engine import Frame
 from protocol.errors import ProtocolError
 from protocol.expanded.answers import Masked, compress, mask
 from protocol.expanded.context import query_ring
@@ -23,9 +24,9 @@ Session = TypeVar("Session", bound="ExpandedSession", covariant=True)
 
 
 class ServerAnswer(NamedTuple):
-    """The body of an answer, and the server's share modulo t of the row, (n',)."""
+    """The body of an answer with its ciphertexts, and the server's share modulo t of the row, (n',)."""
 
-    body: bytes
+    body: Frame
     share: NDArray[np.uint64]
 
 
@@ -174,7 +175,8 @@ class ExpandedSession(ABC):
         with self.meter.counting("compress") as compressed:
             answer = compress(self._layout, self._result_ring, masked.ciphertexts, self._keys.ring_switch)
             compressed.add(len(answer.a))
-            return ServerAnswer(encode_answer(self._layout.parameters, answer), masked.share)
+            body = Frame.of(encode_answer(self._layout.parameters, answer), "ciphertexts", len(answer.a))
+            return ServerAnswer(body, masked.share)
 
 
 def check_table(parameters: Expanded, coefficients: NDArray[np.integer], middle: int) -> None:

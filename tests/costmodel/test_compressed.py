@@ -7,23 +7,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from costmodel.protocols import compressed
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from costmodel.compressed_noise import (
+from costmodel.estimate import estimate
+from costmodel.expanded.compressed.noise import (
     compressed_noise,
     external_product_variance,
     failure,
     flooding_distance,
     secret_peak,
 )
-from costmodel.compressed_search import RINGS, choose_parameters, least_security_bits, ring_choices
-from costmodel.estimate import estimate
-from costmodel.expanded import Gadget
+from costmodel.expanded.compressed.search import RINGS, CompressedSearch, choose_parameters, ring_choices
+from costmodel.expanded.parameters import Gadget
+from costmodel.expanded.search import Rings, Task, least_security_bits
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.protocols import compressed
 from costmodel.security import security_bits
 from costmodel.systems import executed
 
@@ -80,6 +81,33 @@ def test_chosen_parameters_hold(rows: int, channels: int, widths: tuple[int, ...
     assert p.answers * p.answer_degree >= p.row_coefficients
     if flooding_bits:
         assert flooding_distance(p) <= np.log2(p.row_coefficients) - flooding_bits - 1
+
+
+@settings(max_examples=4, deadline=None)
+@given(
+    rows=st.integers(1, 40000),
+    channels=st.integers(1, 5000),
+    flooding_bits=st.sampled_from([0, 20, 40]),
+    target=st.sampled_from([-30.0, -40.0, -50.5]),
+)
+def test_the_search_finds_the_cheapest_of_all_choices(
+    rows: int, channels: int, flooding_bits: int, target: float
+) -> None:
+    """The search that visits few shapes against every choice of every shape."""
+    search, rings = CompressedSearch(), Rings.of(RINGS)
+    task = Task.of(rows, channels, (4, 3, 3), flooding_bits, target, None, 3.19, 2e-5)
+    columns, found = search.run(task, rings)
+    assert found.tolist() == [0]
+    shapes = search.shapes(task, rings)
+    cost, place = search.cheapest(shapes, np.full(len(shapes.task), np.inf))
+    shape = np.flatnonzero(np.isfinite(cost[:, 0]))
+    every = search.parameters(shapes.taken(shape), np.zeros_like(shape), place[shape, 0])
+    assert np.all(search.bound(shapes)[shape] <= cost[shape, 0])
+    holds = failure(every) <= target
+    best = np.argmin(np.where(holds, cost[shape, 0], np.inf))
+    if np.all(holds[cost[shape, 0] <= cost[shape, 0][best]]):
+        assert every.taken(best).one() == columns.taken(0).one()
+    assert failure(columns)[0] <= target
 
 
 def test_an_impossible_request_is_refused() -> None:

@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from costmodel.protocols import folded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmodel import folded_search
 from costmodel.estimate import estimate
-from costmodel.expanded import Gadget
-from costmodel.folded_noise import (
-    LeafNoise,
+from costmodel.expanded.folded.noise import (
     failure,
     flooding_distance,
-    fold_variance,
     folded_noise,
-    gadget_switch_variance,
-    leaf_noise,
     product_variance,
     worst_product_variance,
 )
-from costmodel.folded_parameters import FoldedParameters
-from costmodel.folded_search import (
-    RINGS,
-    RingChoice,
-    choose_parameters,
-    element_bound,
-    least_security_bits,
-    ring_choices,
-)
+from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
+from costmodel.expanded.folded.search import RINGS, FoldedSearch, choose_parameters, ring_choices
+from costmodel.expanded.noise import LeafNoise, fold_variance, gadget_switch_variance, leaf_noise
+from costmodel.expanded.parameters import Gadget
+from costmodel.expanded.search import RingChoice, Rings, Task, element_bound, least_security_bits
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.protocols import folded
 from costmodel.security import security_bits
 from costmodel.systems import executed
 
@@ -131,7 +120,7 @@ def test_parameters_travel_as_json() -> None:
         with pytest.raises(ValueError, match=r"fold|rows|malformed|sigma|expansion"):
             FoldedParameters.from_json(json.dumps({**document, **change}))
     for broken in ("", "[]", "{}", json.dumps({**document, "more": 1}), text[:-1]):
-        with pytest.raises(ValueError, match="folded parameters"):
+        with pytest.raises(ValueError, match="FoldedParameters"):
             FoldedParameters.from_json(broken)
 
 
@@ -193,21 +182,53 @@ def test_more_of_anything_is_no_less_noise() -> None:
     assert folded_noise(p, 2000.0).total > base
 
 
-@pytest.mark.parametrize(("rows", "channels", "flooding_bits"), [(700, 4096, 0), (300, 40, 0), (900, 5120, 40)])
-def test_bounds_leave_out_nothing_cheaper(rows: int, channels: int, flooding_bits: int) -> None:
-    """The search that stops early against one that looks at every choice."""
-    ring = (RingChoice(4096, (53, 53), 2048),)
-    found = choose_parameters(rows, channels, (4, 3), flooding_bits, rings=ring)
-    task = folded_search._Task(
-        rows, found.row_coefficients, found.element_bound, found.plaintext_modulus, flooding_bits, -40, found.sigma
+@settings(max_examples=4, deadline=None)
+@given(
+    rows=st.integers(1, 1000),
+    channels=st.integers(1, 5000),
+    flooding_bits=st.sampled_from([0, 20, 40]),
+    target=st.sampled_from([-30.0, -40.0, -50.5]),
+)
+def test_the_search_finds_the_cheapest_of_all_choices(
+    rows: int, channels: int, flooding_bits: int, target: float
+) -> None:
+    """The search that visits few shapes against every choice of every shape, in a wider range of widths."""
+    search, ring = FoldedSearch(), Rings.of([RingChoice(4096, (53, 53), 2048)])
+    task = Task.of(rows, channels, (4, 3), flooding_bits, target, None, 3.19, 2e-5)
+    columns, found = search.run(task, ring)
+    assert found.tolist() == [0]
+    shapes = search.shapes(task, ring)
+    cost, place = search.cheapest(shapes, np.full(len(shapes.task), np.inf))
+    shape, group = np.nonzero(np.isfinite(cost))
+    every = search.parameters(shapes.taken(shape), group, place[shape, group])
+    holds = failure(every) <= target
+    assert np.all(search.bound(shapes)[shape] <= cost[shape, group])
+    best = np.argmin(np.where(holds, cost[shape, group], np.inf))
+    if np.all(holds[cost[shape, group] <= cost[shape, group][best]]):
+        assert every.taken(best).one() == columns.taken(0).one()
+    assert failure(columns)[0] <= target
+
+
+def test_many_tasks_are_searched_as_each_alone() -> None:
+    rng = np.random.default_rng(5)
+    rows, channels = rng.integers(1, 50000, 12), rng.integers(1, 6000, 12)
+    flooding, target = rng.choice([0, 20, 40], 12), rng.choice([-30.0, -41.0, -55.0], 12)
+    columns, found = FoldedSearch().run(
+        Task.of(rows, channels, (4, 3), flooding, target, None, 3.19, 2e-5), Rings.of(RINGS)
     )
-    every = [
-        candidate
-        for shape in folded_search._shapes(task, ring[0])
-        for candidate in folded_search._candidates(shape, folded_search.BYTE_S, math.inf)
-    ]
-    cheapest = min(candidate.cost for candidate in every if failure(candidate.parameters) <= -40)
-    assert cheapest in [candidate.cost for candidate in every if candidate.parameters == found]
+    assert found.tolist() == list(range(12))
+    for k in range(12):
+        alone = choose_parameters(int(rows[k]), int(channels[k]), (4, 3), int(flooding[k]), float(target[k]))
+        assert columns.taken(k).one() == alone
+
+
+def test_columns_have_the_figures_of_each_configuration() -> None:
+    chosen = [choose_parameters(m, n, (4, 3), f) for m, n, f in ((300, 40, 0), (32000, 4096, 40), (900, 9000, 20))]
+    for p in chosen:
+        columns = FoldedColumns.of(p)
+        assert columns.one() == p
+        for name in ("up_bytes", "down_bytes", "key_bytes", "folds", "answers", "expansion_switches", "stride"):
+            assert int(getattr(columns, name)) == getattr(p, name)
 
 
 @pytest.mark.parametrize("prepared", [False, True])

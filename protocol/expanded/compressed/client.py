@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.compressed_parameters import CompressedParameters
+from costmodel.expanded.compressed.parameters import CompressedParameters
 from protocol.expanded.client import ExpandedClient
 from protocol.expanded.compressed.layout import CompressedLayout
 from protocol.expanded.compressed.secrets import keeps_to_the_peak

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from costmodel.compressed_parameters import CompressedParameters
+from costmodel.expanded.compressed.parameters import CompressedParameters
 from protocol.expanded.compressed.client import CompressedClient
 from protocol.expanded.compressed.server import CompressedServer
 from protocol.expanded.engine import Family, engine_of

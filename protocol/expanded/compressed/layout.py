@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from costmodel.compressed_parameters import CompressedParameters
+from costmodel.expanded.compressed.parameters import CompressedParameters
 from protocol.expanded.gadget import gadget_elements
 from protocol.expanded.layout import ExpandedLayout, Positions, QueryPart
 from protocol.residue.packlwes import packed_positions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from costmodel.compressed_noise import secret_peak
+from costmodel.expanded.compressed.noise import secret_peak
 from costmodel.noise import TERNARY_VARIANCE
 from protocol.residue.ciphertext import SecretKey
 

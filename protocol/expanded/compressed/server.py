@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.compressed_parameters import CompressedParameters
+from costmodel.expanded.compressed.parameters import CompressedParameters
 from protocol.errors import ProtocolError
 from protocol.expanded.compressed.client import LABELS, PACKING_LABEL, packing_gadget, packing_keys
 from protocol.expanded.compressed.layout import CompressedLayout

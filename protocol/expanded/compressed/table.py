@@ -1,11 +1,11 @@
-"""The table's polynomials, as :mod:`costmodel.compressed_parameters` has them, in evaluation form."""
+"""The table's polynomials, as :mod:`costmodel.expanded.compressed.parameters` has them, in evaluation form."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.compressed_parameters import CompressedParameters
+from costmodel.expanded.compressed.parameters import CompressedParameters
 from protocol.expanded.server import check_table
 from protocol.meter import Tally
 from protocol.residue.multiply_accumulate import transform_table

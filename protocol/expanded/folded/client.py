@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.folded_parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from protocol.expanded.client import ExpandedClient
 from protocol.expanded.folded.layout import FoldedLayout
 from protocol.expanded.keys import Labels, public_row, query_rows

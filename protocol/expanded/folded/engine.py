@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from costmodel.folded_parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from protocol.expanded.engine import Family, engine_of
 from protocol.expanded.folded.client import FoldedClient
 from protocol.expanded.folded.server import FoldedServer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from costmodel.folded_parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from protocol.expanded.gadget import gadget_elements
 from protocol.expanded.layout import ExpandedLayout, Positions, QueryPart
 

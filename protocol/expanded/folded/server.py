@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.folded_parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from protocol.errors import ProtocolError
 from protocol.expanded.expansion import expand, new_leaves
 from protocol.expanded.fold import Bit, add_bit_constants, bit_rows

@@ -1,7 +1,7 @@
 """The table as polynomials: small integers for products with scalars, and their evaluation form for the one pass.
 
-Rows lie along polynomials as :mod:`costmodel.folded_parameters` has them: polynomial p holds the rows slots*p to
-slots*p + slots - 1, interleaved, and stands at place p mod d1 of column p // d1.
+Rows lie along polynomials as :mod:`costmodel.expanded.folded.parameters` has them: polynomial p holds the rows slots*p
+to slots*p + slots - 1, interleaved, and stands at place p mod d1 of column p // d1.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.folded_parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedParameters
 from protocol.expanded.folded.scalars import add_combinations, scalar_words
 from protocol.expanded.products import Factors, sums_of_products, tiled
 from protocol.expanded.server import check_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from costmodel.expanded import Gadget
+from costmodel.expanded.parameters import Gadget
 from protocol.expanded.gadget import external_products, gadget_elements
 from protocol.expanded.products import Factors
 from tests.protocol.residue.conftest import ring_of

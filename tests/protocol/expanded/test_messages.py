@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmodel.folded_parameters import COUNTER_BYTES
+from costmodel.expanded.folded.parameters import COUNTER_BYTES
 from protocol.errors import ProtocolError
 from protocol.expanded.compressed.layout import CompressedLayout
 from protocol.expanded.folded.layout import FoldedLayout

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("openfhe")
 
-from costmodel.compressed_parameters import CompressedParameters
-from costmodel.compressed_search import choose_parameters
-from costmodel.folded_search import RingChoice
+from costmodel.expanded.compressed.parameters import CompressedParameters
+from costmodel.expanded.compressed.search import choose_parameters
+from costmodel.expanded.folded.search import RingChoice
 from protocol.expanded.compressed.client import CompressedClient
 from protocol.expanded.compressed.server import CompressedServer
 from tests.protocol.expanded import sides

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from costmodel.protocols import compressed
 
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.protocols import compressed
 from costmodel.wire import FRAME_HEADER_BYTES
 from protocol.expanded.compressed.client import CompressedClient
 from protocol.expanded.compressed.server import CompressedServer

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from costmodel.compressed_noise import secret_peak
+from costmodel.expanded.compressed.noise import secret_peak
 from protocol.errors import ProtocolError
 from protocol.expanded.compressed.secrets import keeps_to_the_peak, largest_value
 from protocol.expanded.compressed.selection import hand_down

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from costmodel.compressed_noise import (
+from costmodel.expanded.compressed.noise import (
     compressed_noise,
     encryption_of_zero_variance,
     external_product_variance,
     failure,
     flooding_distance,
 )
-from costmodel.compressed_search import choose_parameters
-from costmodel.expanded import Gadget
-from costmodel.folded_noise import gadget_switch_variance, square_secret_variance
+from costmodel.expanded.compressed.search import choose_parameters
+from costmodel.expanded.folded.noise import gadget_switch_variance, square_secret_variance
+from costmodel.expanded.parameters import Gadget
 from protocol.expanded.compressed.server import CompressedServer
 from protocol.expanded.context import query_ring
 from protocol.expanded.gadget import GadgetKey, generate_key

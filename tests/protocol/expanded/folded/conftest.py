@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("openfhe")
 
-from costmodel.folded_parameters import FoldedParameters
-from costmodel.folded_search import RingChoice, choose_parameters
+from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.folded.search import RingChoice, choose_parameters
 from protocol.expanded.folded.client import FoldedClient
 from protocol.expanded.folded.server import FoldedServer
 from tests.protocol.expanded import sides

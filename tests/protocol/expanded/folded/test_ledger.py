@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from costmodel.protocols import folded
 
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.protocols import folded
 from costmodel.wire import FRAME_HEADER_BYTES
 from protocol.expanded.folded.client import FoldedClient
 from protocol.meter import Meter
@@ -32,7 +32,7 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
         prepared=prepared,
     )
     grid = Grid.of(configuration)
-    side = Side(folded.GridParameters(grid).chosen[0])
+    side = Side(folded.parameters_of(configuration))
     server, client = Meter("server"), Meter("client")
     side.client = FoldedClient(side.parameters, meter=client)
     keys = side.client.keys()

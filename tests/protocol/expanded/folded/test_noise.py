@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from costmodel.expanded import Gadget
-from costmodel.folded_noise import (
+from costmodel.expanded.folded.noise import (
     failure,
     flooding_distance,
     folded_noise,
-    gadget_switch_variance,
-    leaf_noise,
-    square_secret_variance,
 )
-from costmodel.folded_parameters import FoldedParameters
-from costmodel.folded_search import choose_parameters
+from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.folded.search import choose_parameters
+from costmodel.expanded.noise import gadget_switch_variance, leaf_noise, square_secret_variance
+from costmodel.expanded.parameters import Gadget
 from protocol.expanded.context import query_ring
 from protocol.expanded.expansion import expand, expansion_exponents, leaf_positions
 from protocol.expanded.gadget import GadgetKey, external_products, gadget_elements, generate_key

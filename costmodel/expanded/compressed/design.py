@@ -1,0 +1,70 @@
+"""The compressed query: a row's number in encrypted bits, turned into selectors, the table's pass and PackLWEs.
+
+References
+----------
+.. [1] S. Angel, H. Chen, K. Laine, S. Setty, "PIR with compressed queries and amortized query processing",
+   IEEE S&P 2018 (expansion).
+.. [2] I. Chillotti, N. Gama, M. Georgieva, M. Izabachene, "TFHE", ePrint 2018/421 (external products).
+.. [3] H. Chen, W. Dai, M. Kim, Y. Song, ePrint 2020/015 (PackLWEs).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from costmodel.design import Floats
+from costmodel.expanded.compressed.ledger import compressed_ledger
+from costmodel.expanded.compressed.noise import compressed_noise, failure, flooding_distance
+from costmodel.expanded.compressed.parameters import CompressedColumns
+from costmodel.expanded.compressed.search import CompressedSearch, rings_of
+from costmodel.expanded.design import ExpandedDesign
+from costmodel.expanded.grids import searched
+from costmodel.grid import Grid
+from costmodel.ledger import Term
+
+
+class CompressedDesign(ExpandedDesign[CompressedColumns]):
+    """The compressed query on parameters that the grid holds."""
+
+    name = "compressed"
+
+    def with_parameters(self, grid: Grid, log2_failure: float) -> Grid:
+        """The grid with the cheapest parameters of every configuration that hold the target of all tokens together.
+
+        Raises
+        ------
+        ValueError
+            If the grid is prepared: the work after the expansion is not linear in the query. If none hold for a grid
+            of one; a larger grid has NaN figures there.
+        """
+        _check(grid)
+        return replace(grid, expanded=searched(CompressedSearch(), rings_of, grid, log2_failure))
+
+    def columns(self, grid: Grid) -> CompressedColumns:
+        """The parameters that the grid holds."""
+        _check(grid)
+        if not isinstance(grid.expanded, CompressedColumns):
+            raise ValueError("grid has no parameters of a compressed query; fill them in by with_parameters")
+        return grid.expanded
+
+    def ledger(self, grid: Grid) -> tuple[Term, ...]:
+        """Predicted transfers and operations."""
+        return compressed_ledger(grid, self.columns(grid))
+
+    def answer_noise(self, columns: CompressedColumns, mean_square: Floats) -> Floats:
+        """Variance over Q^2 of an answer coefficient's error for tables of a mean square."""
+        total: Floats = compressed_noise(columns, mean_square).total
+        return total
+
+    def answer_failure(self, columns: CompressedColumns) -> Floats:
+        """log2 of the probability that an answer decrypts wrongly."""
+        return failure(columns)
+
+    def answer_distance(self, columns: CompressedColumns) -> Floats:
+        """log2 of the statistical distance that the flooding leaves in an answer."""
+        return flooding_distance(columns)
+
+
+def _check(grid: Grid) -> None:
+    if grid.prepared:
+        raise ValueError("prepared is True; encrypted bits meet each other in products, so nothing can be prepared")

@@ -1,0 +1,233 @@
+"""Noise of the compressed query, step by step, as variances of the phase error.
+
+Expansion, encrypted bits and external products are those of :mod:`costmodel.expanded.noise`; V is the variance that an
+external product adds. A one becomes X^-l in log2 G products, the first of which, of a ciphertext with a = 0, adds next
+to nothing. Of a node's product with a bit, c b, one child has the noise and the other, c - c b, its negative; of what a
+node carries, only the child that the bit names inherits any. So the products on the way to the row's own block are the
+only ones whose noise comes from far: B - 1 products leave 2 (B - 1) V in all blocks together, and the log2 G - 1 before
+them add theirs to the row's own block alone.
+
+A sum over the blocks meets all s m entries of s columns, G s of them a block:
+
+    V E[W^2] s ((log2 G - 1) G + 2 (B - 1) m / B)
+
+Worst table. What the products add does not depend on the table, but its coefficients are not independent of each other:
+most of it is a multiple of s, whose values at the roots of X^N + 1 differ. A table with all of its weight at one root
+meets |s|^2 there in place of its mean, 2N/3. Clients draw secrets until none of their N/2 pairs of values exceeds
+ln(N/2) + 1.5 times the mean, which four of five do not: values of a random secret exceed it x times with probability
+exp(-x). And a table whose blocks differ in sign, where the two children of a node add up, has twice the second term.
+
+References
+----------
+.. [1] H. Chen, W. Dai, M. Kim, Y. Song, ePrint 2020/015 (PackLWEs).
+.. [2] I. Chillotti, N. Gama, M. Georgieva, M. Izabachene, "TFHE", ePrint 2018/421 (gadget and external products).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from costmodel.compact.noise import FLOODING_TAIL_BITS
+from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
+from costmodel.expanded.noise import (
+    Floats,
+    bit_noise,
+    dropped_limb_variance,
+    fold_variance,
+    ring_switch_variance,
+    square_switch_variance,
+)
+from costmodel.noise import (
+    TERNARY_VARIANCE,
+    key_switch_variance,
+    log2_failure_of_products,
+    log2_flooding_distance,
+    modulus_switch_variance,
+    noise_bound,
+    packlwes_variance,
+    public_key_encryption_variance,
+)
+
+SECRET_PEAK_MARGIN = 1.5
+"""Over ln(N/2), where the largest value of a random secret at the roots lies, squared, over the mean."""
+
+
+class CompressedNoise(NamedTuple):
+    """Variances over Q^2 of an answer coefficient's error, step by step.
+
+    Attributes
+    ----------
+    product : external products and the drop to the table's limbs, through a table of the mean square
+    packing : PackLWEs
+    flooding : uniform flooding and the encryption of zero
+    ring_switch : rounding to one limb and the key switch to the smaller ring
+    rounding : of the answer's bits
+    worst_product : as ``product``, through the worst table
+    """
+
+    product: Any
+    packing: Any
+    flooding: Any
+    ring_switch: Any
+    rounding: Any
+    worst_product: Any
+
+    @property
+    def total(self) -> Any:
+        """Variance that a measurement of many coefficients finds."""
+        return self.product + self.packing + self.flooding + self.ring_switch + self.rounding
+
+
+def columns_of(parameters: CompressedParameters | CompressedColumns) -> CompressedColumns:
+    """Parameters of one configuration as columns; columns as they are."""
+    return CompressedColumns.of(parameters) if isinstance(parameters, CompressedParameters) else parameters
+
+
+def external_product_variance(parameters: CompressedParameters | CompressedColumns, ones: float = 1.0) -> Floats:
+    """V over Q^2 of one external product with a bit that is one so often: what the digits leave out meets the bit."""
+    p = columns_of(parameters)
+    leaf, square = bit_noise(p, p.sent_bits), square_switch_variance(p)
+    variance = fold_variance(p.degree, p.log2_q, p.bit.digits, p.bit.bits, leaf, square) * np.exp2(-2.0 * p.log2_q)
+    left_out = np.exp2(-2.0 * (p.bit.digits * p.bit.bits)) * (1.0 + TERNARY_VARIANCE * p.degree) / 12.0
+    found: Floats = variance - (1.0 - ones) * left_out
+    return found
+
+
+def entries_met(columns: CompressedColumns) -> Floats:
+    """External products' worth of noise in a result: s ((log2 G - 1) G + 2 (B - 1) m / B) of V E[W^2]."""
+    return _first_products(columns) + _block_products(columns)
+
+
+def worst_entries_met(columns: CompressedColumns) -> Floats:
+    """The same for the worst table, of the square of its largest element."""
+    return (_first_products(columns) + 2 * _block_products(columns)) * secret_peak(columns.degree)
+
+
+def secret_peak(degree: ArrayLike) -> Floats:
+    """Bound of a secret's value at any root of X^N + 1, squared, over its mean 2N/3: ln(N/2) + 1.5."""
+    found: Floats = np.log(np.asarray(degree, dtype=np.float64) / 2.0) + SECRET_PEAK_MARGIN
+    return found[()]
+
+
+def _first_products(p: CompressedColumns) -> Floats:
+    found: Floats = _float(p.segments * np.maximum(p.position_levels - 1, 1) * np.minimum(p.rows, p.gap))
+    return found
+
+
+def _block_products(p: CompressedColumns) -> Floats:
+    found: Floats = p.segments * 2 * (p.blocks - 1) / p.blocks * p.rows
+    return found
+
+
+def _heaviest_bit(p: CompressedColumns) -> Floats:
+    """Entries met by the noise of one bit: of the place, or of a level of the tree over the blocks, 2 m/B a node."""
+    levels = np.arange(int(np.max(p.block_levels, initial=0))).reshape(-1, *(1,) * np.ndim(p.blocks))
+    nodes = (-(-p.blocks >> levels)) - (-(-p.blocks >> levels + 1))
+    most = np.max(nodes, axis=0, initial=0)
+    place = np.where(p.position_levels > 1, np.minimum(p.rows, p.gap), 0)
+    found: Floats = p.segments * np.maximum(np.maximum(place, 2 * most * p.rows / p.blocks), 1.0)
+    return found
+
+
+def dropped_variance(columns: CompressedColumns) -> Floats:
+    """Variance over Q^2 of rounding the blocks' ciphertexts to the table's limbs, through entries of 1: s m terms."""
+    p = columns
+    rounding = dropped_limb_variance(p.degree, p.limbs) * np.exp2(-2.0 * p.table_log2_q)
+    return np.where(p.table_limbs == p.limbs, 0.0, p.segments * p.rows * rounding)
+
+
+def packing_variance(columns: CompressedColumns) -> Floats:
+    """Variance over the table's modulus squared that the packing trees add."""
+    p = columns
+    switches = sum(
+        np.where(
+            p.table_limbs > limb,
+            key_switch_variance(p.degree, bits, p.packing_digit_bits, p.sigma, p.packing_dropped_bits),
+            0.0,
+        )
+        for limb, bits in enumerate(p.limb_bits)
+    )
+    found: Floats = packlwes_variance(switches, p.packing_depth) * np.exp2(-2.0 * p.table_log2_q)
+    return found
+
+
+def encryption_of_zero_variance(parameters: CompressedParameters | CompressedColumns) -> Floats:
+    """Variance over Q^2 of the fresh public-key encryption of zero that flooded answers take on."""
+    p = columns_of(parameters)
+    found: Floats = public_key_encryption_variance(p.sigma, p.degree) * np.exp2(-2.0 * p.table_log2_q)
+    return found
+
+
+def compressed_noise(
+    parameters: CompressedParameters | CompressedColumns, mean_square: ArrayLike, ones: float = 0.5
+) -> CompressedNoise:
+    """Noise of a compressed query for tables of a mean square E[W^2] of their centred packed elements.
+
+    Parameters
+    ----------
+    ones : how many of the bits of the row's number are one; the worst table meets a number of ones alone
+    """
+    p = columns_of(parameters)
+    square = np.asarray(mean_square, dtype=np.float64)
+    external, dropped = external_product_variance(p, ones), dropped_variance(p)
+    worst = worst_entries_met(p) * external_product_variance(p) + secret_peak(p.degree) * dropped
+    flooding = np.exp2(2.0 * (p.flooding_log2_bound - p.table_log2_q)) / 3.0 + encryption_of_zero_variance(p)
+    return CompressedNoise(
+        product=square * (entries_met(p) * external + dropped),
+        packing=packing_variance(p),
+        flooding=np.where(p.flooding_bits > 0, flooding, 0.0),
+        ring_switch=ring_switch_variance(p, p.table_limbs),
+        rounding=modulus_switch_variance(0.0, p.answer_degree, p.answer_a_bits, p.answer_b_bits),
+        worst_product=np.square(_float(p.element_bound)) * worst,
+    )
+
+
+def noise_to_hide_log2(worst_variance: ArrayLike, flooding_bits: ArrayLike) -> Any:
+    """log2 of what a coefficient's noise exceeds with a probability 24 bits below 2^-flooding_bits alone."""
+    return np.log2(noise_bound(np.sqrt(worst_variance), -(_float(flooding_bits) + FLOODING_TAIL_BITS)))[()]
+
+
+def flooding_distance(parameters: CompressedParameters | CompressedColumns) -> Floats:
+    """log2 of the statistical distance that the flooding leaves in one answer, whatever the table; 0 without flooding.
+
+    From the width that the parameters have over the worst noise, which is at least the width that was asked for.
+    """
+    p = columns_of(parameters)
+    noise = compressed_noise(p, 0.0)
+    worst = noise.worst_product + noise.packing + encryption_of_zero_variance(p)
+    hidden = noise_to_hide_log2(worst, p.flooding_bits) + p.table_log2_q
+    distance = log2_flooding_distance(p.flooding_log2_bound - hidden, p.row_coefficients)
+    return np.where(p.flooding_bits > 0, distance, 0.0)[()]
+
+
+def failure(parameters: CompressedParameters | CompressedColumns) -> Floats:
+    """log2 of the probability that any coefficient of an answer decrypts wrongly.
+
+    The statement holds for a table whose every element is at its bound and a row whose number has no bit but ones, with
+    signs that do not conspire with the secret's values at the roots: products are taken in the mean. Flooded answers
+    are sized for the worst table, whose noise is ``worst_product``; without flooding the bound of the worst table would
+    allow a larger failure. The flooding is bounded and comes off the limit, 1/(2t) - flooding/Q; the tail is that of
+    :func:`costmodel.noise.log2_failure_of_products`.
+    """
+    p = columns_of(parameters)
+    bound, flooded = np.square(_float(p.element_bound)), p.flooding_bits > 0
+    noise = compressed_noise(p, bound, 1.0)
+    limit = 0.5 / p.plaintext_modulus - np.where(flooded, np.exp2(_float(p.flooding_log2_bound) - p.table_log2_q), 0.0)
+    zero = np.where(flooded, encryption_of_zero_variance(p), 0.0)
+    leaf = bit_noise(p, p.sent_bits)
+    products = bound * entries_met(p) * external_product_variance(p, 0.0)
+    return log2_failure_of_products(
+        noise.product - products + noise.packing + noise.ring_switch + noise.rounding + zero,
+        products,
+        leaf.constant / (leaf.constant + leaf.others),
+        p.bit.digits * entries_met(p) / _heaviest_bit(p),
+        limit,
+        p.row_coefficients,
+    )
+
+
+def _float(value: ArrayLike) -> Any:
+    return np.asarray(value, dtype=np.float64)

@@ -1,0 +1,345 @@
+"""Parameters of the compressed query by search over its noise model.
+
+Shapes are ring, number of limbs that the table keeps, number of segments and of digits of a bit, with the fewest digits
+of the packing keys that hold their share. The other choices are arrays: the width of a bit's digits, and the shares of
+the noise budget that the expansion's key switches and the rounded query may take. The room that is left decides the
+answer's bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from costmodel.compact.noise import FLOODING_TAIL_BITS
+from costmodel.expanded.compressed.noise import (
+    dropped_variance,
+    encryption_of_zero_variance,
+    entries_met,
+    failure,
+    packing_variance,
+    secret_peak,
+    worst_entries_met,
+)
+from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
+from costmodel.expanded.gadgets import (
+    AnswerSizes,
+    Digits,
+    answer_bits,
+    bits_within,
+    expansion_digits,
+    node_counts,
+    ring_switch_digits,
+    smallest_limb,
+)
+from costmodel.expanded.noise import Floats, fold_variance, leaf_noise, query_rounding_variance
+from costmodel.expanded.parameters import MOST_KEPT_BITS, Array, GadgetColumns
+from costmodel.expanded.search import (
+    BYTE_S,
+    KEY_BYTE_S,
+    PRODUCT_S,
+    ROUNDED,
+    SHARES,
+    TRANSFORM_S,
+    Choices,
+    RingChoice,
+    Rings,
+    Room,
+    Search,
+    Shapes,
+    Task,
+    refused,
+)
+from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, tail_factor
+
+RINGS = (
+    RingChoice(2048, (53,), 2048),
+    RingChoice(4096, (53, 53), 2048),
+    RingChoice(4096, (53, 53), 4096),
+    RingChoice(8192, (53, 53, 53), 2048),
+    RingChoice(8192, (60, 60, 60), 4096),
+)
+"""Rings of at least 128 bits of security by both published tables, the answer's ring at its limb included."""
+
+SEGMENTS = np.array([1, 2, 4, 8, 16])
+MOST_BIT_DIGITS = 24
+WIDEST_BIT_DIGIT = 40
+BIT_WIDTHS = 5
+"""Widths of a bit's digits from the narrowest that leaves out little enough: each wider one adds a bit of noise."""
+MOST_PACKING_DIGITS = 6
+"""Of a limb."""
+PACKING_SHARE = 1.0 / 16.0
+"""Of the noise budget that the packing may take."""
+
+
+@lru_cache(maxsize=1024)
+def choose_parameters(
+    rows: int,
+    channels: int,
+    widths: tuple[int, ...],
+    flooding_bits: int = 0,
+    log2_failure: float = -40,
+    *,
+    plaintext_modulus: int | None = None,
+    rings: tuple[RingChoice, ...] = RINGS,
+    sigma: float = 3.19,
+    byte_s: float = BYTE_S,
+) -> CompressedParameters:
+    """Return the cheapest parameters of a compressed query that hold the target for every table.
+
+    Parameters
+    ----------
+    rows, channels : m and n of the table
+    widths : bits of the channels that share a coefficient
+    flooding_bits : least width of the flooding over the worst table's noise; 0 is no flooding
+    log2_failure : of a whole answer
+    plaintext_modulus : t; the smallest that holds the packing if left out
+    rings : to choose from
+    sigma : noise of encryptions and keys
+    byte_s : what a byte of query and answer costs beside the server's seconds: 8 over the bits a second of a link
+
+    Raises
+    ------
+    ValueError
+        If no ring holds the target.
+
+    Examples
+    --------
+    >>> chosen = choose_parameters(300, 40, (4, 3, 3))
+    >>> chosen.degree, chosen.blocks
+    (4096, 1)
+    """
+    task = Task.of(rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma, byte_s)
+    columns, found = CompressedSearch().run(task, Rings.of(rings))
+    if not found.size:
+        raise refused(task, rings)
+    return columns.taken(0).one()
+
+
+def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, ...]:
+    """Return the rings of a degree and limbs: the answer in the same ring, or wherever the first limb is secure."""
+    rings = rings_of(np.array([degree]), [np.array([bits]) for bits in limb_bits])
+    answers = rings.answer_degree[rings.allowed]
+    return tuple(RingChoice(degree, limb_bits, int(answer)) for answer in answers)
+
+
+def rings_of(degree: Array, limb_bits: list[Array]) -> Rings:
+    """The choices of :func:`ring_choices` for columns of rings."""
+    return Rings.switched(degree, limb_bits, (0, 1, 2))
+
+
+class _Choice(NamedTuple):
+    """Choices of shapes, as arrays that broadcast with them."""
+
+    share: Floats
+    width: Floats
+    rounded: Floats
+
+
+class _Query(NamedTuple):
+    """Digits and bits of the client's keys and query for a choice, and the cost of all but the answer."""
+
+    expansion: Digits
+    square: Digits
+    sent_bits: Floats
+    cost: Floats
+
+
+def _budget(shapes: Shapes[CompressedColumns]) -> Floats:
+    """Variance over Q^2 that the flooding hides at most, or, without flooding, of all errors together."""
+    bits = shapes.columns.flooding_bits
+    hiding = np.where(bits > 0, np.exp2(bits + 2.0), 1.0)
+    found: Floats = np.square(shapes.limit / (shapes.ratio * hiding))
+    return found
+
+
+class _Model:
+    """The noise and cost of shapes for any choice of the rest; shapes lie along the first axis of ``axes``."""
+
+    def __init__(self, shapes: Shapes[CompressedColumns], axes: int) -> None:
+        def wide(array: Any) -> Any:
+            return np.asarray(array).reshape(-1, *(1,) * (axes - 1))
+
+        flat = shapes.columns
+        self.columns = p = flat.mapped(wide)
+        self.byte_s, limit, ratio = wide(shapes.byte_s), wide(shapes.limit), wide(shapes.ratio)
+        self.log2_q = p.log2_q.astype(float)
+        self.tables, self.rows = shapes.tables, wide(shapes.ring)
+        switch_room = np.square(limit / ratio) / 64.0
+        self.switch = ring_switch_digits(p, self.tables.ring, self.rows, p.table_limbs, switch_room)
+        self.budget, self.unit = wide(_budget(shapes)), np.exp2(-2.0 * self.log2_q)
+        flooded, square = flat.flooding_bits > 0, np.square(flat.element_bound.astype(float))
+        self.met = wide(square * np.where(flooded, worst_entries_met(flat), entries_met(flat)))
+        dropped = square * dropped_variance(flat) * np.where(flooded, secret_peak(flat.degree), 1.0)
+        self.fixed = wide(packing_variance(flat) + dropped)
+        self.room = Room(
+            p.flooding_bits,
+            p.table_log2_q,
+            limit,
+            ratio,
+            tail_factor(-(p.flooding_bits.astype(float) + FLOODING_TAIL_BITS)),
+            encryption_of_zero_variance(p),
+            self.switch.variance,
+        )
+
+    def narrowest(self) -> Array:
+        """Fewest bits of a bit's digits that leave out little enough."""
+        p = self.columns
+        left_out = self.met * (1.0 + p.degree * TERNARY_VARIANCE) / (12.0 * self.budget)
+        found: Array = np.maximum(np.ceil(0.5 * np.log2(left_out) / p.bit.digits), 2.0)
+        return found
+
+    def widest(self) -> Array:
+        """Most bits of a bit's digits."""
+        kept = np.minimum(self.columns.log2_q, MOST_KEPT_BITS)
+        found: Array = np.minimum(kept // self.columns.bit.digits, WIDEST_BIT_DIGIT)
+        return found
+
+    def query(self, choice: _Choice) -> _Query:
+        """Digits and bits of keys and query, and their cost."""
+        p = self.columns
+        per_energy = self.met * p.bit.digits * np.exp2(2.0 * choice.width) / 12.0 * (1.0 + p.degree * TERNARY_VARIANCE)
+        target = self.budget * choice.share / self.unit
+        none = np.zeros(p.degree.shape)
+        expansion = expansion_digits(p, self.tables.expansion, self.rows, target, per_energy, none)
+        square = self.tables.square.fewest(np.log2(target / (16.0 * per_energy)), self.rows)
+        sent_bits = bits_within(self.budget * choice.rounded / per_energy, self.log2_q)
+        nodes = node_counts(p)
+        expanding = np.sum(nodes * (1.5 + 1.33 * expansion.digits), axis=0)
+        kept = (np.sum(expansion.digits, axis=0) + square.digits) * p.degree * self.log2_q
+        kept = kept + p.packing_rows * p.degree * p.table_log2_q
+        cost = self.server_s(expanding, square.digits) + KEY_BYTE_S * kept / 8
+        return _Query(expansion, square, sent_bits, cost + self.byte_s * p.query_coefficients * sent_bits / 8)
+
+    def server_s(self, expansion: Floats, square_digits: Floats) -> Floats:
+        """Seconds that a query takes, in terms of transforms and of the pass over the table.
+
+        A polynomial's digits cost half a transform, the two products of a digit with its row a third.
+        """
+        p = self.columns
+        polynomials = expansion + p.query_coefficients * (1.5 + 1.33 * square_digits)
+        polynomials = polynomials + p.external_products * 2 * (1.5 + 1.33 * p.bit.digits) + 2 * p.blocks
+        packing = p.table_limbs * p.merges * (3.0 + 1.33 * p.packing_digits)
+        passes = PRODUCT_S * p.table_limbs * 2 * p.blocks * p.products
+        found: Floats = p.degree * (TRANSFORM_S * (p.limbs * polynomials + packing) + passes)
+        return found
+
+    def hidden(self, choice: _Choice, query: _Query) -> Floats:
+        """Variance over Q^2 of all that the flooding hides: external products, packing and dropped limbs."""
+        p = self.columns
+        rounding = query_rounding_variance(self.log2_q, query.sent_bits)
+        leaf = leaf_noise(p.degree, p.sigma, rounding, query.expansion.variance)
+        external = fold_variance(p.degree, self.log2_q, p.bit.digits, choice.width, leaf, query.square.variance)
+        found: Floats = self.met * external * self.unit + self.fixed
+        return found
+
+
+class CompressedSearch(Search[CompressedColumns]):
+    """The compressed query's part of a search; all choices of a shape are one group."""
+
+    groups = 1
+
+    def shapes(self, task: Task, rings: Rings) -> Shapes[CompressedColumns]:
+        """Every limb count of the table, number of segments and of digits of a bit."""
+        sizes = (len(task), rings.degree.shape[1], 2, len(SEGMENTS))
+        limbs = np.sum([np.minimum(bits, 1) for bits in rings.limb_bits], axis=0)[:, :, None, None]
+        kept = np.array([1, 2])[:, None]
+        fits = (kept <= limbs) & ((SEGMENTS == 1) | (2 * task.row_coefficients.reshape(-1, 1, 1, 1) > SEGMENTS))
+        row, ring, table, segment = np.nonzero(np.broadcast_to(fits & rings.allowed[:, :, None, None], sizes))
+        zero = np.zeros(len(row), dtype=np.int64)
+        packed = self._packing(
+            rings.shapes(
+                CompressedColumns,
+                task,
+                row,
+                ring,
+                table_limbs=table + 1,
+                segments=SEGMENTS[segment],
+                bit=GadgetColumns(zero, zero),
+                sent_bits=zero,
+                packing_digit_bits=zero,
+                packing_dropped_bits=zero,
+            )
+        )
+        digits = np.arange(1, MOST_BIT_DIGITS + 1)
+        shape, number = np.nonzero(packed.columns.bit_levels[:, None] * digits <= packed.columns.degree[:, None])
+        every = packed.taken(shape)
+        return replace(every, columns=replace(every.columns, bit=GadgetColumns(digits[number], every.columns.bit.bits)))
+
+    def _packing(self, shapes: Shapes[CompressedColumns]) -> Shapes[CompressedColumns]:
+        """The shapes whose packing keys hold their share, with the fewest digits that do."""
+        p, first = shapes.columns, shapes.columns.limb_bits[0][:, None, None]
+        drops = np.arange(int(np.max(first, initial=2)) // 2)
+        allowed = np.where((p.table_limbs == 1)[:, None, None], drops < first // 2, drops == 0)
+        digits = np.arange(1, MOST_PACKING_DIGITS + 1)[:, None]
+        widths = -(-(first - drops) // digits)
+        noise = key_switch_variance(p.degree[:, None, None], first, widths, p.sigma[:, None, None], drops)
+        narrow = (widths <= (smallest_limb(p) - 2)[:, None, None]) & allowed
+        least = np.argmin(np.where(narrow, noise, np.inf), axis=-1)
+        width = np.take_along_axis(widths, least[..., None], axis=-1)[..., 0]
+        wide = replace(p.mapped(lambda array: array[:, None]), packing_digit_bits=width, packing_dropped_bits=least)
+        held = narrow.any(axis=-1) & (packing_variance(wide) <= (_budget(shapes) * PACKING_SHARE)[:, None])
+        rows, fewest = np.flatnonzero(held.any(axis=-1)), np.argmax(held, axis=-1)
+        chosen = shapes.taken(rows)
+        place = (rows, fewest[rows])
+        columns = replace(chosen.columns, packing_digit_bits=width[place], packing_dropped_bits=least[place])
+        return replace(chosen, columns=columns)
+
+    def bound(self, shapes: Shapes[CompressedColumns]) -> Floats:
+        """Cost of the fewest digits and bits that any choice has, and of an answer that fixed noise alone disturbs."""
+        model = _Model(shapes, 1)
+        width = model.narrowest()
+        query = model.query(_Choice(SHARES[:1], width, ROUNDED[:1]))
+        left = model.room.left(model.fixed)[1]
+        answer = answer_bits(AnswerSizes.of(model.columns), left).answer
+        found: Floats = np.where(
+            (width <= model.widest()) & (left > 0), (query.cost + model.byte_s * answer / 8) * (1 - 1e-12), np.inf
+        )
+        return found
+
+    def cheapest(self, shapes: Shapes[CompressedColumns], below: Floats) -> Choices:
+        """The cheapest choice of every shape: of all widths of digits and shares of the budget."""
+        model, flat = _Model(shapes, 4), _Model(shapes, 1)
+        width = model.narrowest() + np.arange(BIT_WIDTHS).reshape(1, 1, -1, 1)
+        choice = _Choice(SHARES.reshape(1, -1, 1, 1), width, ROUNDED.reshape(1, 1, 1, -1))
+        query = model.query(choice)
+        sizes = AnswerSizes.of(flat.columns)
+        least = shapes.byte_s / 8 * answer_bits(sizes, flat.room.left(flat.fixed)[1]).answer
+        limit = np.where(below > least, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1)
+        worth = (query.cost < limit) & (width <= model.widest())
+        place, whole = np.nonzero(worth), np.full(worth.shape, np.inf)
+        row = place[0]
+        left = flat.room.at(row).left(model.hidden(choice, query)[place])[1]
+        bits = answer_bits(sizes.at(row), left)
+        whole[place] = np.where(left > 0, query.cost[place] + shapes.byte_s[row] * bits.answer / 8, np.inf)
+        every = whole.reshape(len(whole), -1)
+        best = np.argmin(every, axis=1)[:, None]
+        lowest = np.take_along_axis(every, best, axis=1)
+        return Choices(np.where(lowest < below[:, None], lowest, np.inf), best)
+
+    def parameters(self, shapes: Shapes[CompressedColumns], group: Array, place: Array) -> CompressedColumns:
+        """Parameters of one choice of every shape."""
+        model = _Model(shapes, 1)
+        share, width, rounded = np.unravel_index(place, (len(SHARES), BIT_WIDTHS, len(ROUNDED)))
+        choice = _Choice(SHARES[share], model.narrowest() + width, ROUNDED[rounded])
+        query = model.query(choice)
+        flooding, left = model.room.left(model.hidden(choice, query))
+        answer = answer_bits(AnswerSizes.of(model.columns), left)
+        return replace(
+            model.columns,
+            expansion=query.expansion.gadget,
+            square=query.square.gadget,
+            bit=GadgetColumns(model.columns.bit.digits, choice.width.astype(np.int64)),
+            ring_switch=model.switch.gadget,
+            sent_bits=query.sent_bits.astype(np.int64),
+            answer_a_bits=answer.a.astype(np.int64),
+            answer_b_bits=answer.b.astype(np.int64),
+            flooding_log2_bound=flooding.astype(np.int64),
+        )
+
+    def failure(self, columns: CompressedColumns) -> Floats:
+        """log2 of the failure probability by the exact model."""
+        return failure(columns)

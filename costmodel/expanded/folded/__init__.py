@@ -1,0 +1,1 @@
+"""The folded query: selectors and bits from one ciphertext, one pass over a table of rows, folds."""

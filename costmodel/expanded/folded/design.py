@@ -1,0 +1,63 @@
+"""The folded query: one small ciphertext expanded to selectors and bits, one pass over the table, folds.
+
+References
+----------
+.. [1] S. Angel, H. Chen, K. Laine, S. Setty, "PIR with compressed queries and amortized query processing",
+   IEEE S&P 2018 (expansion).
+.. [2] M. H. Mughees, H. Chen, L. Ren, "OnionPIR", CCS 2021 (one dimension of selectors, the others folded by external
+   products).
+.. [3] S. J. Menon, D. J. Wu, "Spiral", IEEE S&P 2022 (both from one expanded ciphertext).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from costmodel.design import Floats
+from costmodel.expanded.design import ExpandedDesign
+from costmodel.expanded.folded.ledger import folded_ledger
+from costmodel.expanded.folded.noise import failure, flooding_distance, folded_noise
+from costmodel.expanded.folded.parameters import FoldedColumns
+from costmodel.expanded.folded.search import FoldedSearch, rings_of
+from costmodel.expanded.grids import searched
+from costmodel.grid import Grid
+from costmodel.ledger import Term
+
+
+class FoldedDesign(ExpandedDesign[FoldedColumns]):
+    """The folded query on parameters that the grid holds."""
+
+    name = "folded"
+
+    def with_parameters(self, grid: Grid, log2_failure: float) -> Grid:
+        """The grid with the cheapest parameters of every configuration that hold the target of all tokens together.
+
+        Raises
+        ------
+        ValueError
+            If none hold for a grid of one; a larger grid has NaN figures there.
+        """
+        return replace(grid, expanded=searched(FoldedSearch(), rings_of, grid, log2_failure))
+
+    def columns(self, grid: Grid) -> FoldedColumns:
+        """The parameters that the grid holds."""
+        if not isinstance(grid.expanded, FoldedColumns):
+            raise ValueError("grid has no parameters of a folded query; fill them in by with_parameters")
+        return grid.expanded
+
+    def ledger(self, grid: Grid) -> tuple[Term, ...]:
+        """Predicted transfers and operations."""
+        return folded_ledger(grid, self.columns(grid))
+
+    def answer_noise(self, columns: FoldedColumns, mean_square: Floats) -> Floats:
+        """Variance over Q^2 of an answer coefficient's error for tables of a mean square."""
+        total: Floats = folded_noise(columns, mean_square).total
+        return total
+
+    def answer_failure(self, columns: FoldedColumns) -> Floats:
+        """log2 of the probability that an answer decrypts wrongly."""
+        return failure(columns)
+
+    def answer_distance(self, columns: FoldedColumns) -> Floats:
+        """log2 of the statistical distance that the flooding leaves in an answer."""
+        return flooding_distance(columns)

@@ -1,0 +1,87 @@
+"""The predicted ledger of the folded query."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from costmodel.expanded.folded.parameters import FoldedColumns
+from costmodel.expanded.ledger import ExpandedLedger, answer_size, mask_size, node_size, product_size, square_size
+from costmodel.grid import Grid
+from costmodel.ledger import Entries, Number, Phase, Term, Work
+from costmodel.wire import FRAME_HEADER_BYTES
+
+ENTRIES = Entries("costmodel.expanded.folded.parameters")
+
+# In products of the pass over the table (`python -m benchmarks.folded`):
+COLUMN_PRODUCTS = 10  # transforming the sum of a column back
+SELECTOR_PRODUCTS = 2  # putting a selector in its place
+COLUMN_SCALARS = 15  # adding the sum of a column to the prepared sum, in products with a scalar
+
+
+def folded_ledger(grid: Grid, columns: FoldedColumns) -> tuple[Term, ...]:
+    """Predicted ledger of folded queries; sizes are those of an operation's polynomials."""
+    shared = ExpandedLedger(grid, columns, ENTRIES)
+    return shared.held(
+        (
+            *shared.keys("header + seed + rows of automorphism keys, the key from s^2, ring switch and public key"),
+            *_setup(grid, columns, shared.size),
+            *shared.query("tokens (header + counter + d1 and l h coefficients)"),
+            *_before_the_token(grid, columns, shared.size),
+            *_after_the_token(grid, columns, shared.size),
+            *shared.answer(),
+            *shared.overhead(),
+        )
+    )
+
+
+def _setup(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Term, ...]:
+    rows, formula, one = p.key_rows, "rows of the keys modulo Q", np.int64(1)
+    # Nothing is announced, since the keys carry the seed; the server says that it is done.
+    done = ENTRIES.transfer("offline", "server", "first halves", one, one * FRAME_HEADER_BYTES, "header")
+    return (
+        *((done,) if grid.prepared else ()),
+        ENTRIES.work("setup", "client", "generate expansion keys", rows, size, formula),
+        ENTRIES.work("setup", "server", "read keys", rows, size, formula),
+        ENTRIES.work("setup", "server", "encode table", p.table_products, size, "blocks C d1"),
+    )
+
+
+def _before_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, ...]:
+    """Operations that depend on the query's seed alone, offline if prepared."""
+    phase: Phase = "offline" if grid.prepared else "online"
+    passing = 1 + COLUMN_PRODUCTS / p.selectors + SELECTOR_PRODUCTS / (p.blocks * p.columns)
+    return tuple(
+        ENTRIES.work(
+            phase,
+            "server",
+            operation,
+            grid.tokens * count,
+            size * each,
+            formula,
+            products=grid.tokens * count if operation == "table pass" else 0,
+            key_switches=grid.tokens * count if operation in ("expand", "square") else 0,
+        )
+        for operation, count, each, formula in (
+            ("expand", p.expansion_switches, node_size(p), "tokens (nodes of the expansion)"),
+            ("table pass", p.table_products, passing, "tokens blocks C d1"),
+            ("square", p.fold_coefficients, square_size(p), "tokens l h"),
+        )
+    )
+
+
+def _after_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, ...]:
+    """Operations that need the query itself."""
+    added = p.fold_coefficients if grid.prepared else p.query_coefficients
+    adding = 4.0 if grid.prepared else 4 * (p.fold_coefficients / p.query_coefficients)
+    scalars = p.table_products if grid.prepared else 0 * p.table_products
+    folding = product_size(p.fold, p.fold_levels / np.maximum(1, p.folds))
+    return tuple(
+        ENTRIES.work("online", "server", operation, grid.tokens * count, size * each, formula)
+        for operation, count, each, formula in (
+            ("scalar product", scalars, 1 + COLUMN_SCALARS / p.selectors, "tokens blocks C d1, if prepared"),
+            ("add query", added, adding, "tokens (l h, and d1 if not prepared)"),
+            ("fold", p.folds, folding, "tokens blocks (C - 1 + log2 slots)"),
+            ("mask", p.blocks, mask_size(p), "tokens blocks"),
+            ("compress", p.answers, answer_size(p) / p.limbs, "tokens ceil(n'/N') or blocks"),
+        )
+    )

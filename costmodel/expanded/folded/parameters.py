@@ -1,0 +1,206 @@
+"""Parameters of the folded query, and every count and size that follows from them.
+
+A row of n' packed coefficients lies along a polynomial. If it fills at most half of it, s = 2^floor(log2(N/n')) rows
+share the polynomial, interleaved: coefficient i of slot k stands at X^(s*i + k). If it needs more than one, it takes
+``blocks`` of them. The ceil(m/s) polynomials of a block are C columns of d1: the query selects one of d1 in every
+column, then folds the columns to one, and the slots to slot 0, by one encrypted bit a level.
+"""
+
+# mypy: disable-error-code="no-any-return"
+# Arithmetic on arrays of any kind of number has no type of its own in numpy.
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from costmodel.expanded.parameters import (
+    COUNTER_BYTES,
+    Array,
+    Columns,
+    Count,
+    Expanded,
+    ExpandedFormulas,
+    Gadget,
+    GadgetColumns,
+    GadgetOf,
+    at_least,
+    at_most,
+    bit_length,
+    column_values,
+    packed_bytes,
+    plain_values,
+    require_gadget,
+)
+
+
+class FoldedFormulas(ExpandedFormulas[Count]):
+    """Counts and sizes of a folded query, of one configuration or of columns."""
+
+    selectors: Count  # d1, polynomials of a column
+    fold: GadgetOf[Count]  # of the folds' encrypted bits
+    selector_bits: Count  # sent of N*b at a selector's coefficient
+    fold_bits: Count  # sent of N*b at a fold's coefficient
+
+    @cached_property
+    def blocks(self) -> Count:
+        """Polynomials that a row takes, ceil(n'/N)."""
+        return -(-self.row_coefficients // self.degree)
+
+    @cached_property
+    def slots(self) -> Count:
+        """Rows of a polynomial, a power of two."""
+        return 1 << self.slot_levels
+
+    @cached_property
+    def slot_levels(self) -> Count:
+        """Levels that fold the slots."""
+        return at_least(bit_length(self.degree // self.row_coefficients) - 1, 0)
+
+    @cached_property
+    def polynomials(self) -> Count:
+        """Polynomials of a block, ceil(m/slots)."""
+        return -(-self.rows // self.slots)
+
+    @cached_property
+    def columns(self) -> Count:
+        """C, columns of ``selectors`` polynomials in a block."""
+        return -(-self.polynomials // self.selectors)
+
+    @cached_property
+    def column_levels(self) -> Count:
+        """Levels that fold the columns, ceil(log2 C)."""
+        return bit_length(self.columns - 1)
+
+    @cached_property
+    def fold_levels(self) -> Count:
+        """Encrypted bits of a query."""
+        return self.column_levels + self.slot_levels
+
+    @cached_property
+    def fold_coefficients(self) -> Count:
+        """Coefficients of a query that hold gadget multiples of bits."""
+        return self.fold_levels * self.fold.digits
+
+    @cached_property
+    def query_coefficients(self) -> Count:
+        """K, coefficients of a query that hold anything."""
+        return self.selectors + self.fold_coefficients
+
+    @cached_property
+    def folds(self) -> Count:
+        """External products, of all blocks."""
+        return self.blocks * (self.columns - 1 + self.slot_levels)
+
+    @cached_property
+    def table_products(self) -> Count:
+        """Polynomials of the table that a query is multiplied by, those of the last column filled up."""
+        return self.blocks * self.columns * self.selectors
+
+    @cached_property
+    def answers(self) -> Count:
+        """Answer ciphertexts of degree N': both halves of a polynomial that a row fills, one of shared ones."""
+        full = 1 - at_most(self.slot_levels, 1)
+        return self.blocks * (1 + full * (self.degree // self.answer_degree - 1))
+
+    @cached_property
+    def key_rows(self) -> Count:
+        """Polynomials modulo Q that the client's keys have, their public halves left out."""
+        return self.switching_rows + self.square.digits + 1 * (self.flooding_bits > 0)
+
+    @cached_property
+    def key_groups(self) -> tuple[tuple[Count, Count], ...]:
+        """Rows modulo Q, and those of the ring switch modulo its first limb."""
+        return (self.key_rows, self.limbs), (self.ring_switch_rows, self.limbs // self.limbs)
+
+    @cached_property
+    def query_bytes(self) -> Count:
+        """Body of a query: its counter and the used coefficients of N*b."""
+        return (
+            COUNTER_BYTES
+            + packed_bytes(self.selectors, self.selector_bits)
+            + packed_bytes(self.fold_coefficients, self.fold_bits)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldedParameters(FoldedFormulas[int], Expanded):
+    """One folded query: table, ring, gadgets and the widths of everything that travels.
+
+    Raises
+    ------
+    ValueError
+        If a field is out of its bounds; the message names field, value and bound.
+    """
+
+    rows: int
+    row_coefficients: int
+    element_bound: int
+    plaintext_modulus: int
+    degree: int
+    limb_bits: tuple[int, ...]
+    selectors: int
+    expansion: tuple[Gadget, ...]
+    square: Gadget
+    fold: Gadget
+    selector_bits: int
+    fold_bits: int
+    answer_degree: int
+    ring_switch: Gadget
+    answer_a_bits: int
+    answer_b_bits: int
+    flooding_bits: int = 0
+    flooding_log2_bound: int = 0
+    log2_failure: float = -40
+    sigma: float = 3.19
+
+    def __post_init__(self) -> None:
+        self.check_table()
+        if 2 * self.answer_degree < self.degree or (self.limbs > 2 and not self.switches_ring):
+            raise ValueError(
+                f"limb_bits is {self.limb_bits}, answer_degree {self.answer_degree}; answers come in the ring of "
+                f"degree {self.degree} or half of it, and in half of it with three limbs"
+            )
+        self.check_ring()
+        self.require("selectors", 1, self.polynomials)
+        if self.query_coefficients > self.degree:
+            raise ValueError(f"selectors is {self.selectors}: {self.query_coefficients} coefficients, N={self.degree}")
+        require_gadget("fold", self.fold, self.log2_q, min(self.limb_bits) - 2)
+        for name in ("selector_bits", "fold_bits"):
+            self.require(name, 1, self.log2_q)
+        self.require("flooding_log2_bound", 0, self.log2_q - 2)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FoldedColumns(FoldedFormulas[Array], Columns):
+    """Many folded queries, a column a field."""
+
+    rows: Array
+    row_coefficients: Array
+    element_bound: Array
+    plaintext_modulus: Array
+    degree: Array
+    limb_bits: tuple[Array, ...]
+    selectors: Array
+    expansion: GadgetColumns
+    square: GadgetColumns
+    fold: GadgetColumns
+    selector_bits: Array
+    fold_bits: Array
+    answer_degree: Array
+    ring_switch: GadgetColumns
+    answer_a_bits: Array
+    answer_b_bits: Array
+    flooding_bits: Array
+    flooding_log2_bound: Array
+    log2_failure: Array
+    sigma: Array
+    holds: Array
+
+    @classmethod
+    def of(cls, parameters: FoldedParameters) -> FoldedColumns:
+        """Columns of one configuration."""
+        return cls(**column_values(parameters))
+
+    def one(self) -> FoldedParameters:
+        """The parameters of columns of one configuration, checked."""
+        return FoldedParameters(**plain_values(self))

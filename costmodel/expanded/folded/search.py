@@ -1,0 +1,375 @@
+"""Parameters of the folded query by search over its noise model.
+
+Shapes are ring, number of gadget digits of a fold and number of leaves. The other choices are arrays: the digit width
+of the folds, the share of the noise budget that the expansion's key switches may take (which gives every level the
+fewest digits that keep to its part), and the shares of the rounded query. The room that is left decides the answer's
+bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from costmodel.expanded.folded.noise import (
+    encryption_of_zero_variance,
+    failure,
+    fill,
+    product_variance,
+    worst_product_variance,
+)
+from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
+from costmodel.expanded.gadgets import (
+    AnswerSizes,
+    Digits,
+    answer_bits,
+    bits_within,
+    expansion_digits,
+    node_counts,
+    ring_switch_digits,
+)
+from costmodel.expanded.noise import (
+    Floats,
+    fold_variance,
+    leaf_noise,
+    query_rounding_variance,
+)
+from costmodel.expanded.parameters import Array, GadgetColumns, bit_length
+from costmodel.expanded.search import (
+    BYTE_S,
+    KEY_BYTE_S,
+    PRODUCT_S,
+    ROUNDED,
+    SHARES,
+    TRANSFORM_S,
+    Choices,
+    RingChoice,
+    Rings,
+    Room,
+    Search,
+    Shapes,
+    Task,
+    refused,
+)
+from costmodel.noise import TERNARY_VARIANCE, tail_factor
+
+RINGS = (
+    RingChoice(2048, (53,), 2048),
+    RingChoice(4096, (53, 53), 2048),
+    RingChoice(4096, (53, 53), 4096),
+    RingChoice(8192, (60, 60), 4096),
+    RingChoice(8192, (53, 53, 53), 4096),
+)
+"""Rings of at least 128 bits of security by both published tables, the answer's ring at its limb included."""
+
+MOST_FOLD_DIGITS = 16
+WIDEST_FOLD_DIGIT = 26
+WIDTH_BITS = 8
+"""Bits by which a fold's digits hold more than the fewest that hold: what they leave out is then 4^-8 of the room."""
+
+
+@lru_cache(maxsize=1024)
+def choose_parameters(
+    rows: int,
+    channels: int,
+    widths: tuple[int, ...],
+    flooding_bits: int = 0,
+    log2_failure: float = -40,
+    *,
+    plaintext_modulus: int | None = None,
+    rings: tuple[RingChoice, ...] = RINGS,
+    sigma: float = 3.19,
+    byte_s: float = BYTE_S,
+) -> FoldedParameters:
+    """Return the cheapest parameters of a folded query that hold the target for every table.
+
+    Parameters
+    ----------
+    rows, channels : m and n of the table
+    widths : bits of the channels that share a coefficient
+    flooding_bits : least width of the flooding over the worst table's noise; 0 is no flooding
+    log2_failure : of a whole answer
+    plaintext_modulus : t; the smallest that holds the packing if left out
+    rings : to choose from
+    sigma : noise of encryptions and keys
+    byte_s : what a byte of query and answer costs beside the server's seconds: 8 over the bits a second of a link
+
+    Raises
+    ------
+    ValueError
+        If no ring holds the target.
+
+    Examples
+    --------
+    >>> chosen = choose_parameters(300, 40, (4, 3))
+    >>> chosen.degree, chosen.limb_bits
+    (2048, (53,))
+    """
+    task = Task.of(rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma, byte_s)
+    columns, found = FoldedSearch().run(task, Rings.of(rings))
+    if not found.size:
+        raise refused(task, rings)
+    return columns.taken(0).one()
+
+
+def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, ...]:
+    """Return the rings of a degree and limbs: the answer in the same ring or, where that is secure, in half of it.
+
+    With three limbs an answer comes back in half of it alone.
+    """
+    rings = rings_of(np.array([degree]), [np.array([bits]) for bits in limb_bits])
+    answers = rings.answer_degree[rings.allowed]
+    return tuple(RingChoice(degree, limb_bits, int(answer)) for answer in answers)
+
+
+def rings_of(degree: Array, limb_bits: list[Array]) -> Rings:
+    """The choices of :func:`ring_choices` for columns of rings."""
+    rings = Rings.switched(degree, limb_bits, (0, 1))
+    return replace(rings, allowed=rings.allowed & ((rings.answer_degree < rings.degree) | (len(limb_bits) < 3)))
+
+
+class _Choice(NamedTuple):
+    """Choices of shapes, as arrays that broadcast with them."""
+
+    share: Floats
+    width: Floats
+    rounded_selectors: Floats
+    rounded_bits: Floats
+
+
+class _Query(NamedTuple):
+    """Digits and bits of the client's keys and query for a choice, and the cost of all but the answer."""
+
+    expansion: Digits
+    square: Digits
+    selector_bits: Floats
+    fold_bits: Floats
+    cost: Floats
+
+
+class _Model:
+    """The noise and cost of shapes for any choice of the rest; shapes lie along the first axis of ``axes``."""
+
+    def __init__(self, shapes: Shapes[FoldedColumns], axes: int) -> None:
+        def wide(array: Any) -> Any:
+            return np.asarray(array).reshape(-1, *(1,) * (axes - 1))
+
+        self.columns = p = shapes.columns.mapped(wide)
+        self.byte_s, self.limit, self.ratio = wide(shapes.byte_s), wide(shapes.limit), wide(shapes.ratio)
+        self.log2_failure = wide(shapes.log2_failure)
+        self.log2_q = p.log2_q.astype(float)
+        self.tables, self.rows = shapes.tables, wide(shapes.ring)
+        hiding = np.where(p.flooding_bits > 0, np.exp2(p.flooding_bits + 2.0), 1.0)
+        self.budget = np.square(self.limit / self.ratio / hiding)
+        self.unit = np.exp2(-2.0 * self.log2_q)
+        self.fill = fill(p)
+        self.fresh = np.square(p.degree * p.sigma)
+        self.per_selector = p.selectors * np.square(p.element_bound.astype(float))
+        room = np.square(self.limit / self.ratio) / 64.0
+        self.switch = ring_switch_digits(p, self.tables.ring, self.rows, p.limbs, room)
+        self.flooded = bool(np.any(p.flooding_bits > 0))
+        share = self.log2_failure - np.log2(p.row_coefficients)
+        self.room = Room(
+            p.flooding_bits,
+            self.log2_q,
+            self.limit,
+            self.ratio,
+            tail_factor(share),
+            encryption_of_zero_variance(p),
+            self.switch.variance,
+        )
+
+    def narrowest(self) -> Array:
+        """Fewest bits of a fold's digits that leave out little enough for any answer."""
+        p = self.columns
+        hiding = np.where(p.flooding_bits > 0, np.exp2(2.0 * p.flooding_bits), 1.0)
+        room = np.square(self.limit / self.ratio) / hiding
+        with np.errstate(divide="ignore"):
+            bits = np.log2(p.fold_levels * (1.0 + TERNARY_VARIANCE * p.degree) / 12.0) - np.log2(room)
+        found: Array = np.maximum(np.ceil(bits / (2.0 * p.fold.digits) - 1e-9), 2.0)
+        return found
+
+    def widest(self) -> Array:
+        """Most bits of a fold's digits."""
+        found: Array = np.minimum(np.maximum(self.columns.log2_q // self.columns.fold.digits, 2), WIDEST_FOLD_DIGIT)
+        return found
+
+    def query(self, choice: _Choice) -> _Query:
+        """Digits and bits of keys and query, and their cost."""
+        p = self.columns
+        energy = np.exp2(2.0 * choice.width) / 12.0 * (1.0 + p.degree * TERNARY_VARIANCE)
+        per_fold = np.maximum(p.fold_levels, 1) * p.fold.digits * energy
+        target = self.budget * choice.share / self.unit
+        expansion = expansion_digits(
+            p, self.tables.expansion, self.rows, target, per_fold, self.per_selector * self.fill
+        )
+        square = self.tables.square.fewest(np.log2(target / (16.0 * per_fold)), self.rows)
+        selector_bits = bits_within(self.budget * choice.rounded_selectors / self.per_selector, self.log2_q)
+        fold_bits = bits_within(self.budget * choice.rounded_bits / per_fold, self.log2_q)
+        nodes = node_counts(p)
+        expanding = np.sum(nodes * (3.0 + 1.1 * expansion.digits), axis=0)
+        kept = (np.sum(expansion.digits, axis=0) + square.digits) * p.degree * self.log2_q
+        sent = p.selectors * selector_bits + p.fold_coefficients * fold_bits
+        cost = self.server_s(expanding, square.digits) + self.byte_s * sent / 8 + KEY_BYTE_S * kept / 8
+        return _Query(expansion, square, selector_bits, fold_bits, cost)
+
+    def server_s(self, expansion: Floats, square_digits: Floats) -> Floats:
+        """Seconds that a query takes, in terms of transforms and of the pass over the table.
+
+        In transforms (`python -m benchmarks.folded`), a node of the expansion takes 3, a squared row 2, either half of
+        a fold 1.8 and a column 2.5, and every digit of what is decomposed 1.1 more.
+        """
+        p = self.columns
+        squares = p.fold_coefficients * (2.0 + 1.1 * square_digits)
+        folds = p.folds * 2 * (1.8 + 1.1 * p.fold.digits) + 2.5 * p.blocks * p.columns
+        transforms = TRANSFORM_S * (expansion + squares + folds)
+        found: Floats = p.limbs * p.degree * (transforms + PRODUCT_S * 2 * p.table_products)
+        return found
+
+    def hidden(self, choice: _Choice, query: _Query) -> tuple[Floats, Floats]:
+        """Variances over Q^2 of what the flooding hides: the columns' sums, the worst where flooded, and the folds."""
+        p = self.columns
+        rounding = query_rounding_variance(self.log2_q, query.selector_bits)
+        bit = leaf_noise(
+            p.degree, p.sigma, query_rounding_variance(self.log2_q, query.fold_bits), query.expansion.variance
+        )
+        selector = leaf_noise(p.degree, p.sigma, rounding, query.expansion.variance)
+        product = product_variance(selector, p.selectors, np.square(p.element_bound.astype(float)), self.fill)
+        if self.flooded:
+            after = np.arange(len(p.expansion.digits) - 1, -1, -1).reshape(-1, *(1,) * p.degree.ndim)
+            worst = worst_product_variance(
+                p.degree,
+                self.fresh + rounding,
+                query.expansion.variance,
+                after < p.split_levels,
+                p.selectors,
+                p.element_bound,
+                self.fill,
+            )
+            product = np.where(p.flooding_bits > 0, worst, product)
+        folds = fold_variance(p.degree, self.log2_q, p.fold.digits, choice.width, bit, query.square.variance)
+        return product * self.unit, p.fold_levels * folds * self.unit
+
+    def least_hidden(self) -> Floats:
+        """Variance over Q^2 that no choice undercuts: of the encryptions' errors, through the table."""
+        found: Floats = self.per_selector * self.fresh * self.unit
+        return found
+
+
+class FoldedSearch(Search[FoldedColumns]):
+    """The folded query's part of a search; its groups are the shares of the expansion."""
+
+    groups = len(SHARES)
+
+    def shapes(self, task: Task, rings: Rings) -> Shapes[FoldedColumns]:
+        """Every sensible d1 and number of digits of a fold."""
+        levels = int(np.max(rings.degree)).bit_length() - 1
+        digits = np.arange(1, MOST_FOLD_DIGITS + 1)[:, None]
+        leaves = 1 << np.arange(3, levels + 1)
+
+        def wide(array: Array) -> Array:
+            return array.reshape(*array.shape, 1, 1)
+
+        degree, coefficients = wide(rings.degree), task.row_coefficients.reshape(-1, 1, 1, 1)
+        slot_levels = np.maximum(bit_length(degree // coefficients) - 1, 0)
+        polynomials = -(-task.rows.reshape(-1, 1, 1, 1) >> slot_levels)
+        column_levels = np.zeros(np.broadcast_shapes(polynomials.shape, digits.shape, leaves.shape), dtype=np.int64)
+        while True:  # the fewest levels that fold the columns which the leaves besides their bits leave
+            selectors = np.maximum(leaves - digits * (column_levels + slot_levels), 1)
+            needed = np.maximum(bit_length(-(-polynomials // selectors) - 1), column_levels)
+            if np.array_equal(needed, column_levels):
+                break
+            column_levels = needed
+        fits = (leaves - digits * (column_levels + slot_levels) >= 1) & (leaves <= degree) & wide(rings.allowed)
+        selectors = -(-polynomials // -(-polynomials // selectors))
+        fits[..., 1:] &= ~(fits[..., :-1] & (selectors[..., 1:] == selectors[..., :-1]))
+        row, ring, digit, leaf = np.nonzero(fits)
+        zero = np.zeros(len(row), dtype=np.int64)
+        return rings.shapes(
+            FoldedColumns,
+            task,
+            row,
+            ring,
+            selectors=selectors[row, ring, digit, leaf],
+            fold=GadgetColumns(digits[digit, 0], zero),
+            selector_bits=zero,
+            fold_bits=zero,
+        )
+
+    def bound(self, shapes: Shapes[FoldedColumns]) -> Floats:
+        """Cost of the fewest digits and bits that any choice has, and of an answer that only its rounding disturbs."""
+        model = _Model(shapes, 1)
+        p, width = model.columns, model.narrowest()
+        query = model.query(_Choice(SHARES[:1], width, ROUNDED[:1], ROUNDED[:1]))
+        left = model.room.left(model.least_hidden())[1]
+        answer = answer_bits(AnswerSizes.of(p), left).answer
+        holds = (width <= model.widest()) & (left > 0)
+        found: Floats = np.where(holds, (query.cost + model.byte_s * answer / 8) * (1 - 1e-12), np.inf)
+        return found
+
+    def cheapest(self, shapes: Shapes[FoldedColumns], below: Floats) -> Choices:
+        """The cheapest choice of every share of the expansion: of all widths of digits and shares of the rounding."""
+        model, flat = _Model(shapes, 5), _Model(shapes, 1)
+        choice = self._choices(model)
+        query = model.query(choice)
+        sizes = AnswerSizes.of(flat.columns)
+        least = shapes.byte_s / 8 * answer_bits(sizes, flat.room.left(flat.least_hidden())[1]).answer
+        limit = np.where(below > least, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1, 1)
+        worth = (query.cost < limit) & (choice.width <= model.widest())
+        place = np.nonzero(worth)
+        row, whole = place[0], np.full(worth.shape, np.inf)
+        product, folds = (_picked(array, place) for array in model.hidden(choice, query))
+        left = flat.room.at(row).left(product + folds)[1]
+        bits = answer_bits(sizes.at(row), left)
+        cost = query.cost[place] + shapes.byte_s[row] * bits.answer / 8
+        whole[place] = np.where(left > 0, cost, np.inf)
+        by_share = whole.reshape(len(whole), self.groups, -1)
+        best = np.argmin(by_share, axis=2)
+        lowest = np.take_along_axis(by_share, best[..., None], axis=2)[..., 0]
+        return Choices(np.where(lowest < below[:, None], lowest, np.inf), best)
+
+    def parameters(self, shapes: Shapes[FoldedColumns], group: Array, place: Array) -> FoldedColumns:
+        """Parameters of one choice of every shape."""
+        model = _Model(shapes, 1)
+        width, selectors, bits = np.unravel_index(place, (WIDTH_BITS + 2, len(ROUNDED), len(ROUNDED)))
+        choice = _Choice(SHARES[group], model.narrowest() + width, ROUNDED[selectors], ROUNDED[bits])
+        query = model.query(choice)
+        product, folds = model.hidden(choice, query)
+        flooding, left = model.room.left(product + folds)
+        answer = answer_bits(AnswerSizes.of(model.columns), left)
+        return replace(
+            model.columns,
+            expansion=query.expansion.gadget,
+            square=query.square.gadget,
+            fold=GadgetColumns(model.columns.fold.digits, choice.width.astype(np.int64)),
+            ring_switch=model.switch.gadget,
+            selector_bits=query.selector_bits.astype(np.int64),
+            fold_bits=query.fold_bits.astype(np.int64),
+            answer_a_bits=answer.a.astype(np.int64),
+            answer_b_bits=answer.b.astype(np.int64),
+            flooding_log2_bound=flooding.astype(np.int64),
+        )
+
+    def failure(self, columns: FoldedColumns) -> Floats:
+        """log2 of the failure probability by the exact model."""
+        return failure(columns)
+
+    def _choices(self, model: _Model) -> _Choice:
+        """Axes: shape, share of the expansion, width, share of the rounded selectors and of the rounded bits."""
+        most = WIDTH_BITS // int(model.columns.fold.digits.min(initial=WIDTH_BITS)) + 1
+        more = np.arange(most + 1.0).reshape(1, 1, -1, 1, 1)
+        within = more * model.columns.fold.digits < WIDTH_BITS + model.columns.fold.digits
+        width = np.where(within, model.narrowest() + more, np.inf)
+        width = np.where(width <= model.widest(), width, model.widest() + 1.0)
+        return _Choice(
+            SHARES.reshape(1, -1, 1, 1, 1), width, ROUNDED.reshape(1, 1, 1, -1, 1), ROUNDED.reshape(1, 1, 1, 1, -1)
+        )
+
+
+def _picked(array: Floats, place: tuple[Array, ...]) -> Floats:
+    """Elements of an array at places of the arrays that it broadcasts with."""
+    found: Floats = array[tuple(axis if size > 1 else 0 for axis, size in zip(place, array.shape, strict=True))]
+    return found

@@ -1,0 +1,131 @@
+"""The ledger that all expanded queries have: keys, a query a token, an answer a token, and sizes of operations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from costmodel.expanded.gadgets import node_counts
+from costmodel.expanded.noise import Floats
+from costmodel.expanded.parameters import Array, Columns, GadgetColumns
+from costmodel.grid import Grid
+from costmodel.ledger import Entries, Number, Party, Term, Transfer
+from costmodel.session import overhead_terms, residues, setup_terms
+from costmodel.wire import FRAME_HEADER_BYTES
+
+# Sizes of operations count polynomials that are transformed, or work that takes as long. Measured by
+# `python -m benchmarks.kernels` (single kernels) and `python -m benchmarks.folded` (whole queries):
+SWITCH_ENDS = 4  # reading the input of a key switch and adding its result, in digits
+PRODUCT_ENDS = 12  # the ends of an external product, in digits
+BIT_ROW = 10  # preparing a row of an encrypted bit before it is multiplied by, in digits
+MASK_ELEMENT = 17  # drawing and subtracting an element of the mask, in residues
+ENCRYPTION_OF_ZERO = 18  # the encryption of zero of a flooded answer, in polynomials
+RING_SWITCH = 12  # a digit of the ring switch, in polynomials of one limb
+LONG_INTEGER = 100  # rounding a used coefficient of a query as a long integer, in residues
+QUERY_WORDS = (
+    60000  # a client's time for a query outside of its operations, in words of a message; a server's is double
+)
+
+
+def node_size(columns: Columns) -> Floats:
+    """Polynomials of a key switch of the expansion, on average."""
+    nodes = node_counts(columns)
+    found: Floats = np.sum(nodes * (SWITCH_ENDS + columns.expansion.digits), axis=0) / columns.expansion_switches
+    return found
+
+
+def square_size(columns: Columns) -> Array:
+    """Polynomials of the key switch from s^2."""
+    return SWITCH_ENDS + columns.square.digits
+
+
+def product_size(gadget: GadgetColumns, bits_each: Array | float = 1.0) -> Floats:
+    """Polynomials of an external product by a bit, and of the part of a bit that has to be prepared for it."""
+    found: Floats = PRODUCT_ENDS + 2 * gadget.digits + BIT_ROW * gadget.digits * bits_each
+    return found
+
+
+def mask_size(columns: Columns) -> Floats:
+    """Polynomials of masking an answer: a copy, an element a coefficient of the row, and the encryption of zero."""
+    drawn = MASK_ELEMENT * columns.row_coefficients / (columns.degree * columns.answers)
+    found: Floats = 1 + drawn + ENCRYPTION_OF_ZERO * (columns.flooding_bits > 0)
+    return found
+
+
+def answer_size(columns: Columns) -> Array:
+    """Polynomials of one limb of rounding an answer, and of switching rings before."""
+    return 1 + RING_SWITCH * columns.ring_switch.digits
+
+
+class ExpandedLedger:
+    """Entries that every expanded query has, in parts that a design puts its own between.
+
+    Parameters
+    ----------
+    grid, columns
+        The configurations and their chosen parameters.
+    entries
+        Of the design's formulas.
+    """
+
+    def __init__(self, grid: Grid, columns: Columns, entries: Entries) -> None:
+        self.grid, self.columns, self.entries = grid, columns, entries
+        self.size: Number = residues(grid)
+
+    def keys(self, formula: str) -> tuple[Term, ...]:
+        """The session's setup and the client's keys."""
+        size = FRAME_HEADER_BYTES + self.columns.key_bytes
+        rows = sum(group for group, _ in self.columns.key_groups)
+        sent = self.entries.transfer("setup", "client", "keys", rows, size, formula, unit="key rows")
+        return (*setup_terms(self.grid), sent)
+
+    def query(self, formula: str) -> tuple[Term, ...]:
+        """The query and its encryption: its polynomial, and its used coefficients as long integers."""
+        p, tokens = self.columns, self.grid.tokens
+        sent = tokens * p.up_bytes
+        handled = p.degree * p.limbs + LONG_INTEGER * p.query_coefficients
+        return (
+            self.entries.transfer(
+                "online", "client", "query", tokens, sent, formula, tokens, unit="ciphertexts", messages=tokens
+            ),
+            self.entries.work("online", "client", "encrypt selectors", tokens, handled, "one a token"),
+        )
+
+    def answer(self) -> tuple[Term, ...]:
+        """The answer and its decryption."""
+        tokens, sent = self.grid.tokens, self.grid.tokens * self.columns.down_bytes
+        answers, formula = tokens * self.columns.answers, "tokens (header + N' a + n' b)"
+        return (
+            self.entries.transfer(
+                "online", "server", "answer", answers, sent, formula, unit="ciphertexts", messages=tokens
+            ),
+            self.entries.work("online", "client", "decrypt row", tokens, self.size, "one a token", 1),
+        )
+
+    def overhead(self) -> tuple[Term, ...]:
+        """Each party's seconds outside of its operations."""
+        grid, p = self.grid, self.columns
+        both = grid.tokens * (p.up_bytes + p.down_bytes)
+        client, server = QUERY_WORDS * grid.tokens, 2 * QUERY_WORDS * grid.tokens
+        online: dict[Party, Number] = {"client": both + 8 * client, "server": both + 8 * server}
+        offline: dict[Party, Number] = {"client": np.int64(0), "server": 8 * client}
+        none: dict[Party, Number] = {"client": np.int64(0), "server": np.int64(0)}
+        return (
+            *overhead_terms(grid, "setup", none),
+            *overhead_terms(grid, "offline", offline if grid.prepared else {}),
+            *overhead_terms(grid, "online", online),
+        )
+
+    def held(self, terms: tuple[Term, ...]) -> tuple[Term, ...]:
+        """The terms, NaN where no parameters hold."""
+        held = self.columns.held
+        return tuple(
+            term._replace(count=held(term.count), size_bytes=held(term.size_bytes), messages=held(term.messages))
+            if isinstance(term, Transfer)
+            else term._replace(
+                count=held(term.count),
+                size=held(term.size),
+                products=held(term.products),
+                key_switches=held(term.key_switches),
+            )
+            for term in terms
+        )

@@ -1,0 +1,491 @@
+"""Parameters of an expanded query: what all such queries have in common, for one configuration or for columns of many.
+
+A formula is written once, over ``Count``: plain integers of one configuration, or arrays that broadcast.
+"""
+
+# mypy: disable-error-code="no-any-return"
+# Arithmetic on arrays of any kind of number has no type of its own in numpy.
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import Field, asdict, fields
+from functools import cached_property
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
+
+COUNTER_BYTES = 8
+MOST_LIMBS = 3
+MOST_KEPT_BITS = 130
+"""Bits that the digits of a residue hold at most: its fraction of Q is known to 132 bits with limbs of 60 bits."""
+
+Array = NDArray[Any]
+Count = TypeVar("Count", int, NDArray[Any])
+Count_co = TypeVar("Count_co", int, NDArray[Any], covariant=True)
+
+
+class Gadget(NamedTuple):
+    """The ``digits`` uppermost digits of ``bits`` bits of a residue modulo Q; lower bits are rounded off."""
+
+    digits: int
+    bits: int
+
+    @property
+    def kept_bits(self) -> int:
+        """Bits of the residue that the digits hold."""
+        return self.digits * self.bits
+
+
+class GadgetColumns(NamedTuple):
+    """Gadgets of many configurations; no digits where a configuration has no such key."""
+
+    digits: Array
+    bits: Array
+
+
+class GadgetOf(Protocol[Count_co]):
+    """A gadget, or a column of gadgets."""
+
+    @property
+    def digits(self) -> Count_co:
+        """Number of digits."""
+
+    @property
+    def bits(self) -> Count_co:
+        """Bits of a digit."""
+
+
+@overload
+def bit_length(value: int) -> int: ...
+@overload
+def bit_length(value: Array) -> Array: ...
+def bit_length(value: int | Array) -> int | Array:
+    """Bits of non-negative integers below 2^53: 0 for 0, 3 for 4."""
+    if isinstance(value, int):
+        return value.bit_length()
+    return np.frexp(np.asarray(value, dtype=np.float64))[1].astype(np.int64)
+
+
+@overload
+def at_least(value: int, bound: int) -> int: ...
+@overload
+def at_least(value: Array, bound: int | Array) -> Array: ...
+def at_least(value: int | Array, bound: int | Array) -> int | Array:
+    """The larger of both."""
+    if isinstance(value, int) and isinstance(bound, int):
+        return max(value, bound)
+    return np.maximum(value, bound)
+
+
+@overload
+def at_most(value: int, bound: int) -> int: ...
+@overload
+def at_most(value: Array, bound: int | Array) -> Array: ...
+def at_most(value: int | Array, bound: int | Array) -> int | Array:
+    """The smaller of both."""
+    if isinstance(value, int) and isinstance(bound, int):
+        return min(value, bound)
+    return np.minimum(value, bound)
+
+
+class ExpandedFormulas(Generic[Count]):
+    """A query with used coefficients at every multiple of a stride, and its answer.
+
+    Subclasses are frozen dataclasses with these fields.
+    """
+
+    rows: Count  # m
+    row_coefficients: Count  # n', packed coefficients of a row
+    element_bound: Count  # largest magnitude of a centred packed element
+    plaintext_modulus: Count  # t
+    degree: Count  # N
+    limb_bits: tuple[Count, ...]  # of Q, one to three primes; columns of fewer limbs have zeros
+    square: GadgetOf[Count]  # of the key from s^2
+    answer_degree: Count  # N', N or, after the ring switch, half or a quarter of it
+    ring_switch: GadgetOf[Count]  # of the key to the ring of degree N'; (0, 0) without a switch
+    answer_a_bits: Count  # kept of a coefficient of the answer's a
+    answer_b_bits: Count  # and of its b
+    flooding_bits: Count  # asked for; 0 leaves the table unprotected from the client
+    flooding_log2_bound: Count  # the flooding is uniform in [-2^this, 2^this)
+
+    @cached_property
+    def query_coefficients(self) -> Count:
+        """K, coefficients of a query that hold anything."""
+        raise NotImplementedError
+
+    @cached_property
+    def query_bytes(self) -> Count:
+        """Body of a query: its counter and the used coefficients of N*b."""
+        raise NotImplementedError
+
+    @cached_property
+    def key_groups(self) -> tuple[tuple[Count, Count], ...]:
+        """Rows of the client's keys in the order they are sent, and the first limbs of Q that they are modulo."""
+        raise NotImplementedError
+
+    @cached_property
+    def answers(self) -> Count:
+        """Answer ciphertexts of degree N'."""
+        raise NotImplementedError
+
+    @cached_property
+    def switching_rows(self) -> Count:
+        """Digits of the automorphism keys of all levels."""
+        raise NotImplementedError
+
+    @cached_property
+    def limbs(self) -> Count:
+        """Primes of Q."""
+        return sum((1 * (bits > 0) for bits in self.limb_bits[1:]), start=1 * (self.limb_bits[0] > 0))
+
+    @cached_property
+    def log2_q(self) -> Count:
+        """Bits of Q."""
+        return sum(self.limb_bits[1:], start=self.limb_bits[0])
+
+    @cached_property
+    def expansion_levels(self) -> Count:
+        """Automorphisms on the way to a leaf, log2 N."""
+        return bit_length(self.degree) - 1
+
+    @cached_property
+    def split_levels(self) -> Count:
+        """Last levels, at which nodes are split: ceil(log2 K)."""
+        return bit_length(self.query_coefficients - 1)
+
+    @cached_property
+    def stride(self) -> Count:
+        """Distance of the used coefficients of a query."""
+        return self.degree >> self.split_levels
+
+    @cached_property
+    def expansion_switches(self) -> Count:
+        """Key switches of the expansion: one a level before the first split, then 1, 2, 4, ..."""
+        return self.expansion_levels - self.split_levels + (1 << self.split_levels) - 1
+
+    @cached_property
+    def switches_ring(self) -> Count:
+        """1 where answers come back in a ring of smaller degree, else 0."""
+        return 1 * (self.answer_degree < self.degree)
+
+    @cached_property
+    def answer_bytes(self) -> Count:
+        """Body of an answer: all of a, the used coefficients of b."""
+        return packed_bytes(self.answers * self.answer_degree, self.answer_a_bits) + packed_bytes(
+            self.row_coefficients, self.answer_b_bits
+        )
+
+    @cached_property
+    def ring_switch_rows(self) -> Count:
+        """Rows modulo the first limb of the key to the ring of degree N'."""
+        return self.ring_switch.digits * self.switches_ring
+
+    @cached_property
+    def answer_log2_q(self) -> Count:
+        """Bits of the modulus that answers are encrypted under before they are rounded: one limb after a switch."""
+        return self.limb_bits[0] + (self.log2_q - self.limb_bits[0]) * (1 - self.switches_ring)
+
+    @cached_property
+    def key_bytes(self) -> Count:
+        """Body of the keys: a seed, then the residues of every limb in exact bits."""
+        parts = [
+            packed_bytes(rows * self.degree, bits) * (limbs > limb)
+            for rows, limbs in self.key_groups
+            for limb, bits in enumerate(self.limb_bits)
+        ]
+        return sum(parts[1:], start=parts[0]) + SEED_BYTES
+
+    @cached_property
+    def up_bytes(self) -> Count:
+        """A query with its frame."""
+        return FRAME_HEADER_BYTES + self.query_bytes
+
+    @cached_property
+    def down_bytes(self) -> Count:
+        """An answer with its frame."""
+        return FRAME_HEADER_BYTES + self.answer_bytes
+
+
+C = TypeVar("C", bound="Expanded")
+
+
+class Expanded(ExpandedFormulas[int]):
+    """Parameters of one configuration, plain values that are checked, hashed and sent."""
+
+    expansion: tuple[Gadget, ...]  # of the automorphism keys, one a level from X -> X^(N+1) on
+    square: Gadget
+    ring_switch: Gadget
+    log2_failure: float  # target of a whole answer
+    sigma: float  # noise of encryptions and keys
+
+    @cached_property
+    def switching_rows(self) -> int:
+        """Digits of the automorphism keys of all levels."""
+        return sum(gadget.digits for gadget in self.expansion)
+
+    @property
+    def expansion_nodes(self) -> tuple[int, ...]:
+        """Nodes of every level, each with one key switch."""
+        single = self.expansion_levels - self.split_levels
+        return tuple(1 << max(level - single, 0) for level in range(self.expansion_levels))
+
+    def require(self, name: str, low: float, high: float) -> None:
+        """Hold a field to its bounds.
+
+        Raises
+        ------
+        ValueError
+            Naming field, value and bounds.
+        """
+        value = getattr(self, name)
+        if not low <= value <= high:
+            raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
+
+    def check_table(self) -> None:
+        """Hold table, plaintexts and target to their bounds.
+
+        Raises
+        ------
+        ValueError
+            Naming field, value and bounds.
+        """
+        self.require("rows", 1, 1 << 24)
+        self.require("row_coefficients", 1, 1 << 20)
+        self.require("element_bound", 1, (1 << 15) - 1)
+        self.require("plaintext_modulus", 2, 1 << 50)
+        self.require("flooding_bits", 0, 128)
+        self.require("log2_failure", -1000, 0)
+
+    def check_ring(self) -> None:
+        """Hold ring, keys and answer to their bounds.
+
+        Raises
+        ------
+        ValueError
+            Naming field, value and what would be valid.
+        """
+        self.require("degree", 16, 1 << 15)
+        if self.degree & (self.degree - 1):
+            raise ValueError(f"degree is {self.degree}; it must be a power of two")
+        if not 1 <= len(self.limb_bits) <= MOST_LIMBS or not all(20 <= bits <= 60 for bits in self.limb_bits):
+            raise ValueError(f"limb_bits is {self.limb_bits}; it must be one to three sizes from 20 to 60 bits")
+        if len(self.expansion) != self.expansion_levels:
+            raise ValueError(
+                f"expansion has {len(self.expansion)} levels; it must have log2 N = {self.expansion_levels}"
+            )
+        for name, gadget in (("square", self.square), *(("expansion", one) for one in self.expansion)):
+            require_gadget(name, gadget, self.log2_q, min(self.limb_bits) - 2)
+        if self.answer_degree not in (self.degree, self.degree // 2, self.degree // 4):
+            raise ValueError(f"answer_degree is {self.answer_degree}; it must be N={self.degree}, a half or a quarter")
+        if self.switches_ring:
+            require_gadget("ring_switch", self.ring_switch, self.limb_bits[0], self.limb_bits[0] - 2)
+        for name in ("answer_a_bits", "answer_b_bits"):
+            self.require(name, 1, min(self.limb_bits) - 1)
+        if not 0.5 <= self.sigma <= 1000:
+            raise ValueError(f"sigma is {self.sigma}; it must lie between 0.5 and 1000")
+
+    def to_json(self) -> str:
+        """Return the parameters as a JSON object that :meth:`from_json` reads back to equal ones."""
+        return json.dumps(asdict(self), separators=(",", ":"))  # type: ignore[call-overload]
+
+    @classmethod
+    def from_json(cls: type[C], text: str) -> C:
+        """Return the parameters of :meth:`to_json`, checked anew.
+
+        Raises
+        ------
+        ValueError
+            If the text is no such object, a field is missing, unknown or of another type, or one is out of its bounds.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{cls.__name__} is malformed: {error}") from None
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls: type[C], values: Mapping[str, Any]) -> C:
+        """Return the parameters of plain values by field name, as ``dataclasses.asdict``, JSON and TOML give them.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing, unknown or of another type, or one is out of its bounds.
+        """
+        known = [field.name for field in _fields(cls)]
+        if not isinstance(values, Mapping) or set(values) != set(known):
+            raise ValueError(f"{cls.__name__} needs the fields {', '.join(known)}")
+        return cls(**{name: _parsed(name, values[name]) for name in known})
+
+
+REALS = ("log2_failure", "sigma")
+GADGETS = ("square", "fold", "bit", "ring_switch")
+
+
+def _parsed(name: str, value: Any) -> Any:
+    """Return a field's value from its plain form."""
+
+    def integers(item: Any) -> tuple[int, ...]:
+        if not isinstance(item, list | tuple) or not all(type(number) is int for number in item):
+            raise ValueError(f"{name} is {item!r}; it must be a list of integers")
+        return tuple(item)
+
+    def gadget(item: Any) -> Gadget:
+        pair = integers(item)
+        if len(pair) != 2:
+            raise ValueError(f"{name} is {item!r}; it must be a number of digits and their bits")
+        return Gadget(*pair)
+
+    if name in GADGETS:
+        return gadget(value)
+    if name == "expansion":
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{name} is {value!r}; it must be a list of gadgets")
+        return tuple(gadget(item) for item in value)
+    if name == "limb_bits":
+        return integers(value)
+    if type(value) is not int and not (name in REALS and type(value) is float):
+        raise ValueError(f"{name} is {value!r}; it must be {'a number' if name in REALS else 'an integer'}")
+    return value
+
+
+K = TypeVar("K", bound="Columns")
+
+
+class Columns(ExpandedFormulas[Array]):
+    """Parameters of many configurations: every field an array, all of one shape or broadcasting with each other.
+
+    Levels of the expansion lie along a first axis and end together: rings of smaller degree have no digits at the
+    first levels. ``holds`` is false where no parameters hold the target; the other fields then mean nothing.
+    """
+
+    expansion: GadgetColumns
+    square: GadgetColumns
+    ring_switch: GadgetColumns
+    log2_failure: Array
+    sigma: Array
+    holds: Array
+
+    def held(self, figure: Array) -> Array:
+        """A figure of every configuration, NaN where no parameters hold."""
+        return figure if np.all(self.holds) else np.where(self.holds, figure, np.nan)
+
+    @cached_property
+    def switching_rows(self) -> Array:
+        """Digits of the automorphism keys of all levels."""
+        return np.sum(self.expansion.digits, axis=0)
+
+    def mapped(self: K, change: Callable[[Array], Array]) -> K:
+        """The same with every array changed; levels are changed one by one."""
+
+        def leaf(value: Any) -> Any:
+            if isinstance(value, GadgetColumns):
+                return GadgetColumns(*map(leaf, value))
+            return tuple(map(leaf, value)) if isinstance(value, tuple) else change(value)
+
+        values = {field.name: leaf(getattr(self, field.name)) for field in _fields(self) if field.name != "expansion"}
+        values["expansion"] = GadgetColumns(*(np.stack([change(level) for level in each]) for each in self.expansion))
+        return type(self)(**values)
+
+    def taken(self: K, index: Any) -> K:
+        """The configurations at an index of flat columns."""
+        return self.mapped(lambda array: array[index])
+
+    def joined(self: K, other: K) -> K:
+        """Flat columns followed by other flat columns, with as many levels."""
+
+        def both(mine: Any, others: Any) -> Any:
+            if isinstance(mine, GadgetColumns):
+                return GadgetColumns(*map(both, mine, others))
+            if isinstance(mine, tuple):
+                return tuple(map(both, mine, others))
+            return np.concatenate([mine, others], axis=-1)
+
+        names = [field.name for field in _fields(self)]
+        return type(self)(**{name: both(getattr(self, name), getattr(other, name)) for name in names})
+
+
+def _fields(parameters: Any) -> tuple[Field[Any], ...]:
+    """Fields of a dataclass that a base class does not know to be one."""
+    return fields(parameters)
+
+
+def plain_values(columns: Columns) -> dict[str, Any]:
+    """Fields of the parameters of columns of one configuration."""
+
+    def integer(array: Array) -> int:
+        return int(array.item())
+
+    def gadget(value: GadgetColumns) -> Gadget:
+        return Gadget(integer(value.digits), integer(value.bits))
+
+    levels = zip(columns.expansion.digits, columns.expansion.bits, strict=True)
+    values: dict[str, Any] = {}
+    for field in _fields(columns):
+        value = getattr(columns, field.name)
+        if field.name == "holds":
+            continue
+        if field.name == "expansion":
+            values[field.name] = tuple(
+                Gadget(integer(digits), integer(bits)) for digits, bits in levels if integer(digits)
+            )
+        elif isinstance(value, GadgetColumns):
+            values[field.name] = gadget(value)
+        elif isinstance(value, tuple):
+            values[field.name] = tuple(integer(bits) for bits in value if integer(bits))
+        elif field.name in REALS:
+            values[field.name] = float(value.item())
+        else:
+            values[field.name] = integer(value)
+    return values
+
+
+def column_values(parameters: Expanded) -> dict[str, Any]:
+    """Fields of the columns, of no axes but the levels, of one configuration's parameters."""
+
+    def gadget(value: Gadget) -> GadgetColumns:
+        return GadgetColumns(np.asarray(value.digits), np.asarray(value.bits))
+
+    values: dict[str, Any] = {"holds": np.asarray(True)}
+    for field in _fields(parameters):
+        value = getattr(parameters, field.name)
+        if field.name == "expansion":
+            values[field.name] = GadgetColumns(*np.array(value, dtype=np.int64).T)
+        elif isinstance(value, Gadget):
+            values[field.name] = gadget(value)
+        elif isinstance(value, tuple):
+            padded = (*value, *(0,) * (MOST_LIMBS - len(value)))
+            values[field.name] = tuple(np.asarray(bits, dtype=np.int64) for bits in padded)
+        else:
+            values[field.name] = np.asarray(value, dtype=np.float64 if field.name in REALS else np.int64)
+    return values
+
+
+@overload
+def packed_bytes(count: int, bits: int) -> int: ...
+@overload
+def packed_bytes(count: Array, bits: Array) -> Array: ...
+def packed_bytes(count: int | Array, bits: int | Array) -> int | Array:
+    """Bytes of so many integers of so many bits, one after the other."""
+    return -(-count * bits // 8)
+
+
+def require_gadget(name: str, gadget: Gadget, log2_modulus: int, widest: int) -> None:
+    """Hold a gadget to its bounds.
+
+    Raises
+    ------
+    ValueError
+        Naming field, value and bounds.
+    """
+    digits, bits = gadget
+    most = min(log2_modulus, MOST_KEPT_BITS)
+    if digits < 1 or not 2 <= bits <= widest or digits * bits > most:
+        raise ValueError(
+            f"{name} is {digits} digits of {bits} bits; it must be at least one of 2 to {widest} bits, "
+            f"{most} bits in all"
+        )

@@ -1,1 +1,0 @@
-"""One module a system: what it sends and what it computes, as a ledger."""
