@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costmodel.estimate import estimate
+from costmodel.expanded.folded.design import FoldedDesign
 from costmodel.expanded.folded.noise import (
     failure,
     flooding_distance,
@@ -290,3 +291,14 @@ def test_a_ring_named_whole_is_taken_as_it_is() -> None:
     chosen = executable("folded", Table(3000, 96), flooding_bits=40)
     ring = {"degree": chosen.ring.degree, "limb_bits": chosen.ring.limb_bits}
     assert executable("folded", Table(3000, 96), flooding_bits=40, ring=ring) == chosen
+
+
+@pytest.mark.parametrize("target", [-30.0, -50.0])
+def test_any_target_holds_for_all_tokens_together(target: float) -> None:
+    design = FoldedDesign()
+    grid = design.with_parameters(Grid.of(configuration(300, 40), tokens=np.array([1, 3, 16])), target)
+    assert np.all(design.failure(grid) <= target)
+    chosen = design.columns(grid).taken(2).one()
+    asked = replace(configuration(300, 40, tokens=16), expanded=chosen, log2_failure=target)
+    assert Configuration.from_toml(asked.to_toml()) == asked
+    assert float(design.failure(Grid.of(asked))) <= target
