@@ -75,5 +75,5 @@ def searched(
     rows_of = np.where(held, np.cumsum(held) - 1, 0)[place.reshape(-1)]
     taken = every.taken(rows_of)
     taken = replace(taken, holds=held[place.reshape(-1)])
-    shaped: K = taken.mapped(lambda array: array.reshape(shape))
+    shaped: K = taken.mapped(lambda array: array.reshape((*array.shape[:-1], *shape)))
     return shaped

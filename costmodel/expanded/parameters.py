@@ -380,20 +380,18 @@ class Columns(ExpandedFormulas[Array]):
         return np.sum(self.expansion.digits, axis=0)
 
     def mapped(self: K, change: Callable[[Array], Array]) -> K:
-        """The same with every array changed; levels are changed one by one."""
+        """The same with every array changed in its last axes; those of levels have a first axis more."""
 
         def leaf(value: Any) -> Any:
             if isinstance(value, GadgetColumns):
                 return GadgetColumns(*map(leaf, value))
             return tuple(map(leaf, value)) if isinstance(value, tuple) else change(value)
 
-        values = {field.name: leaf(getattr(self, field.name)) for field in _fields(self) if field.name != "expansion"}
-        values["expansion"] = GadgetColumns(*(np.stack([change(level) for level in each]) for each in self.expansion))
-        return type(self)(**values)
+        return type(self)(**{field.name: leaf(getattr(self, field.name)) for field in _fields(self)})
 
     def taken(self: K, index: Any) -> K:
         """The configurations at an index of flat columns."""
-        return self.mapped(lambda array: array[index])
+        return self.mapped(lambda array: array[..., index])
 
     def joined(self: K, other: K) -> K:
         """Flat columns followed by other flat columns, with as many levels."""

@@ -7,7 +7,7 @@ from costmodel.expanded.compressed.search import RINGS, choose_parameters, ring_
 from costmodel.parameters import Configuration, Table
 from costmodel.system import Wishes
 from costmodel.systems import looks
-from costmodel.systems.expanded import ExpandedSystem
+from costmodel.systems.expanded import ExpandedSystem, ParameterSearch
 from costmodel.systems.fastquery import PAPER_WIDTHS
 
 
@@ -21,8 +21,7 @@ class Compressed(ExpandedSystem):
     widths = PAPER_WIDTHS
     expanded_design = CompressedDesign()
     rings = RINGS
-    choose = staticmethod(choose_parameters)
-    ring_choices = staticmethod(ring_choices)
+    search = ParameterSearch(choose_parameters, ring_choices)
 
     def executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
         """The compressed query; nothing of it can be prepared."""

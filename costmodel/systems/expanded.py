@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from costmodel.design import Design
+from costmodel.expanded.compressed.parameters import CompressedParameters
 from costmodel.expanded.design import ExpandedDesign
+from costmodel.expanded.folded.parameters import FoldedParameters
 from costmodel.expanded.search import RingChoice
 from costmodel.grid import Grid
 from costmodel.limits import FLOODING_BITS
 from costmodel.packing import check_packing, required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.system import System, Wishes
+
+
+class ParameterSearch(NamedTuple):
+    """A search for one table over some rings, and the rings of a degree and limbs with every degree of answers."""
+
+    choose: Callable[..., FoldedParameters | CompressedParameters]
+    ring_choices: Callable[[int, tuple[int, ...]], tuple[RingChoice, ...]]
 
 
 class ExpandedSystem(System):
@@ -26,18 +35,15 @@ class ExpandedSystem(System):
         The formulas, which also search parameters for a whole grid.
     rings
         Rings that are tried where none is named.
-    choose
-        The search for one table over some rings.
-    ring_choices
-        Rings of a degree and limbs, with every degree that answers may come back in.
+    search
+        The search for one table over some rings, and the rings of a degree and limbs.
     """
 
     engines = ("residue",)
     widths: ClassVar[tuple[int, ...]]
     expanded_design: ClassVar[ExpandedDesign[Any]]
     rings: ClassVar[tuple[RingChoice, ...]]
-    choose: ClassVar[Callable[..., Any]]
-    ring_choices: ClassVar[Callable[[int, tuple[int, ...]], tuple[RingChoice, ...]]]
+    search: ClassVar[ParameterSearch]
 
     def published(self, table: Table, ablation: str | None = None) -> Configuration:
         """None.
@@ -58,7 +64,7 @@ class ExpandedSystem(System):
         bits = FLOODING_BITS if wishes.flooding_bits is None else wishes.flooding_bits
         modulus = given.get("plaintext_modulus", required_plaintext_modulus(packing.field_moduli))
         check_packing(packing.widths, modulus)
-        chosen = self.choose(
+        chosen = self.search.choose(
             table.rows,
             table.channels,
             packing.widths,
@@ -77,12 +83,12 @@ class ExpandedSystem(System):
         """The rings that a named degree and named limbs leave."""
         degree, limb_bits = wishes.ring.get("degree"), wishes.ring.get("limb_bits")
         if degree and limb_bits:
-            return self.ring_choices(degree, limb_bits)
+            return self.search.ring_choices(degree, limb_bits)
         fitting = tuple(
             choice for choice in self.rings if degree in (None, choice.degree) and limb_bits in (None, choice.limb_bits)
         )
         if limb_bits and not fitting:
-            return self.ring_choices(degree or 4096, limb_bits)
+            return self.search.ring_choices(degree or 4096, limb_bits)
         return fitting or self._of_degree(degree or 0)
 
     def _of_degree(self, degree: int) -> tuple[RingChoice, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from costmodel.expanded.folded.design import FoldedDesign
 from costmodel.expanded.folded.search import RINGS, choose_parameters, ring_choices
 from costmodel.systems import looks
-from costmodel.systems.expanded import ExpandedSystem
+from costmodel.systems.expanded import ExpandedSystem, ParameterSearch
 
 
 class Folded(ExpandedSystem):
@@ -18,5 +18,4 @@ class Folded(ExpandedSystem):
     widths = (4, 3)  # a row of 4096 channels is then one polynomial of 2048 coefficients
     expanded_design = FoldedDesign()
     rings = RINGS
-    choose = staticmethod(choose_parameters)
-    ring_choices = staticmethod(ring_choices)
+    search = ParameterSearch(choose_parameters, ring_choices)

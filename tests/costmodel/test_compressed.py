@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from costmodel.protocols import compressed
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from costmodel.estimate import estimate
+from costmodel.expanded.compressed.design import CompressedDesign
 from costmodel.expanded.compressed.noise import (
     compressed_noise,
     external_product_variance,
@@ -26,7 +26,14 @@ from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.security import security_bits
-from costmodel.systems import executed
+from costmodel.systems import completed, executed
+
+DESIGN = CompressedDesign()
+
+
+def filled(configuration: Configuration, **columns: Any) -> Grid:
+    return DESIGN.with_parameters(Grid.of(configuration, **columns), -40.0)
+
 
 LLAMA = (32000, 4096, (4, 3, 3))
 
@@ -202,8 +209,8 @@ def test_more_of_anything_is_no_less_noise() -> None:
 @pytest.mark.parametrize("flooding_bits", [0, 40])
 def test_ledger_of_one(flooding_bits: int) -> None:
     asked = configuration(flooding_bits=flooding_bits, tokens=3)
-    grid, p = Grid.of(asked), compressed.parameters_of(asked)
-    ledger = compressed.terms(grid)
+    grid, p = filled(asked), completed(asked).expanded
+    ledger = DESIGN.ledger(grid)
     assert total_bytes(ledger, "client", ("offline", "online")) == 3 * p.up_bytes
     assert total_bytes(ledger, "server", ("offline", "online")) == 3 * p.down_bytes
     keys = next(term for term in ledger if isinstance(term, Transfer) and term.item == "keys")
@@ -212,39 +219,39 @@ def test_ledger_of_one(flooding_bits: int) -> None:
     assert work["multiply-accumulate"] == 3 * 2 * p.products * p.blocks
     assert work["merge"] == 3 * p.merges
     assert work["fold"] == 3 * p.external_products
-    assert compressed.log2_failure(grid) <= -40
-    assert (compressed.log2_statistical_distance(grid) < -25) == (flooding_bits > 0)
+    assert DESIGN.failure(grid) <= -40
+    assert (DESIGN.flooding(grid).log2_distance < -25) == (flooding_bits > 0)
 
 
 def test_a_grid_is_its_configurations() -> None:
     rows, channels = np.array([[300], [5000]]), np.array([40, 300])
-    grid = Grid.of(configuration(), rows=rows, channels=channels)
-    ledger = compressed.terms(grid)
-    noise = compressed.noise(grid)
+    grid = filled(configuration(), rows=rows, channels=channels)
+    ledger = DESIGN.ledger(grid)
+    noise = DESIGN.noise(grid)
     for i, m in enumerate(rows[:, 0]):
         for j, n in enumerate(channels):
-            single = Grid.of(configuration(int(m), int(n)))
-            assert noise[i, j] == pytest.approx(float(compressed.noise(single)))
-            for term, one in zip(ledger, compressed.terms(single), strict=True):
+            single = filled(configuration(int(m), int(n)))
+            assert noise[i, j] == pytest.approx(float(DESIGN.noise(single)))
+            for term, one in zip(ledger, DESIGN.ledger(single), strict=True):
                 size = "size_bytes" if isinstance(term, Transfer) else "count"
                 both = (np.broadcast_to(getattr(term, size), (2, 2))[i, j], getattr(one, size))
                 assert float(both[0]) == float(both[1])
 
 
 def test_what_does_not_hold_is_nan_in_a_grid_and_an_error_alone() -> None:
-    grid = Grid.of(configuration(300, 40), flooding_bits=np.array([0, 60]))
-    noise = compressed.noise(grid)
+    grid = filled(configuration(300, 40), flooding_bits=np.array([0, 60]))
+    noise = DESIGN.noise(grid)
     assert np.isfinite(noise[0])
     assert np.isnan(noise[1])
     with pytest.raises(ValueError, match="holds"):
-        compressed.noise(Grid.of(configuration(300, 40), flooding_bits=60))
+        DESIGN.noise(filled(configuration(300, 40), flooding_bits=60))
 
 
 def test_nothing_is_prepared() -> None:
     with pytest.raises(ValueError, match="prepared is True"):
         executed("compressed", Table(3000, 96), prepared=True)
     with pytest.raises(ValueError, match="prepared is True"):
-        compressed.terms(Grid.of(configuration(prepared=True)))
+        DESIGN.ledger(filled(configuration(prepared=True)))
 
 
 @pytest.mark.parametrize("flooding_bits", [0, 40])

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from costmodel.protocols import folded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costmodel.estimate import estimate
+from costmodel.expanded.folded.design import FoldedDesign
 from costmodel.expanded.folded.noise import (
     failure,
     flooding_distance,
@@ -29,7 +29,14 @@ from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.security import security_bits
-from costmodel.systems import executed
+from costmodel.systems import completed, executed
+
+DESIGN = FoldedDesign()
+
+
+def filled(configuration: Configuration, **columns: Any) -> Grid:
+    return DESIGN.with_parameters(Grid.of(configuration, **columns), -40.0)
+
 
 LLAMA = (32000, 4096, (4, 3))
 
@@ -235,8 +242,8 @@ def test_columns_have_the_figures_of_each_configuration() -> None:
 @pytest.mark.parametrize("flooding_bits", [0, 40])
 def test_ledger_of_one(flooding_bits: int, prepared: bool) -> None:
     asked = configuration(flooding_bits=flooding_bits, prepared=prepared, tokens=3)
-    grid, p = Grid.of(asked), folded.parameters_of(asked)
-    ledger = folded.terms(grid)
+    grid, p = filled(asked), completed(asked).expanded
+    ledger = DESIGN.ledger(grid)
     done = 16 if prepared else 0  # an empty frame says so
     assert total_bytes(ledger, "client", ("offline", "online")) == 3 * p.up_bytes
     assert total_bytes(ledger, "server", ("offline", "online")) == 3 * p.down_bytes + done
@@ -246,32 +253,32 @@ def test_ledger_of_one(flooding_bits: int, prepared: bool) -> None:
     assert work["offline" if prepared else "online", "table pass"] == 3 * p.columns * p.selectors
     assert work["online", "scalar product"] == (3 * p.columns * p.selectors if prepared else 0)
     assert work["online", "fold"] == 3 * p.folds
-    assert folded.log2_failure(grid) <= -40
-    assert (folded.log2_statistical_distance(grid) < -25) == (flooding_bits > 0)
+    assert DESIGN.failure(grid) <= -40
+    assert (DESIGN.flooding(grid).log2_distance < -25) == (flooding_bits > 0)
 
 
 def test_a_grid_is_its_configurations() -> None:
     rows, channels = np.array([[300], [2000]]), np.array([40, 300])
-    grid = Grid.of(configuration(), rows=rows, channels=channels)
-    ledger = folded.terms(grid)
-    noise = folded.noise(grid)
+    grid = filled(configuration(), rows=rows, channels=channels)
+    ledger = DESIGN.ledger(grid)
+    noise = DESIGN.noise(grid)
     for i, m in enumerate(rows[:, 0]):
         for j, n in enumerate(channels):
-            single = Grid.of(configuration(int(m), int(n)))
-            assert noise[i, j] == pytest.approx(float(folded.noise(single)))
-            for term, one in zip(ledger, folded.terms(single), strict=True):
+            single = filled(configuration(int(m), int(n)))
+            assert noise[i, j] == pytest.approx(float(DESIGN.noise(single)))
+            for term, one in zip(ledger, DESIGN.ledger(single), strict=True):
                 size = "size_bytes" if isinstance(term, Transfer) else "count"
                 both = (np.broadcast_to(getattr(term, size), (2, 2))[i, j], getattr(one, size))
                 assert float(both[0]) == float(both[1])
 
 
 def test_what_does_not_hold_is_nan_in_a_grid_and_an_error_alone() -> None:
-    grid = Grid.of(configuration(300, 40), flooding_bits=np.array([0, 40]))
-    noise = folded.noise(grid)
+    grid = filled(configuration(300, 40), flooding_bits=np.array([0, 40]))
+    noise = DESIGN.noise(grid)
     assert np.isfinite(noise[0])
     assert np.isnan(noise[1])
     with pytest.raises(ValueError, match="holds"):
-        folded.noise(Grid.of(configuration(300, 40), flooding_bits=40))
+        DESIGN.noise(filled(configuration(300, 40), flooding_bits=40))
 
 
 @pytest.mark.parametrize("prepared", [False, True])
@@ -290,3 +297,14 @@ def test_a_ring_named_whole_is_taken_as_it_is() -> None:
     chosen = executed("folded", Table(3000, 96), flooding_bits=40)
     ring = {"degree": chosen.ring.degree, "limb_bits": chosen.ring.limb_bits}
     assert executed("folded", Table(3000, 96), flooding_bits=40, ring=ring) == chosen
+
+
+@pytest.mark.parametrize("target", [-30.0, -50.0])
+def test_any_target_holds_for_all_tokens_together(target: float) -> None:
+    design = FoldedDesign()
+    grid = design.with_parameters(filled(configuration(300, 40), tokens=np.array([1, 3, 16])), target)
+    assert np.all(design.failure(grid) <= target)
+    chosen = design.columns(grid).taken(2).one()
+    asked = replace(configuration(300, 40, tokens=16), expanded=chosen, log2_failure=target)
+    assert Configuration.from_toml(asked.to_toml()) == asked
+    assert float(design.failure(filled(asked))) <= target

@@ -161,7 +161,7 @@ class _Model:
 
     def __init__(self, shapes: Shapes[CompressedColumns], axes: int) -> None:
         def wide(array: Any) -> Any:
-            return np.asarray(array).reshape(-1, *(1,) * (axes - 1))
+            return array.reshape(*array.shape, *(1,) * (axes - 1))
 
         flat = shapes.columns
         self.columns = p = flat.mapped(wide)
@@ -280,7 +280,7 @@ class CompressedSearch(Search[CompressedColumns]):
         narrow = (widths <= (smallest_limb(p) - 2)[:, None, None]) & allowed
         least = np.argmin(np.where(narrow, noise, np.inf), axis=-1)
         width = np.take_along_axis(widths, least[..., None], axis=-1)[..., 0]
-        wide = replace(p.mapped(lambda array: array[:, None]), packing_digit_bits=width, packing_dropped_bits=least)
+        wide = replace(p.mapped(lambda array: array[..., None]), packing_digit_bits=width, packing_dropped_bits=least)
         held = narrow.any(axis=-1) & (packing_variance(wide) <= (_budget(shapes) * PACKING_SHARE)[:, None])
         rows, fewest = np.flatnonzero(held.any(axis=-1)), np.argmax(held, axis=-1)
         chosen = shapes.taken(rows)

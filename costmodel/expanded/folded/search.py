@@ -155,7 +155,7 @@ class _Model:
 
     def __init__(self, shapes: Shapes[FoldedColumns], axes: int) -> None:
         def wide(array: Any) -> Any:
-            return np.asarray(array).reshape(-1, *(1,) * (axes - 1))
+            return array.reshape(*array.shape, *(1,) * (axes - 1))
 
         self.columns = p = shapes.columns.mapped(wide)
         self.byte_s, self.limit, self.ratio = wide(shapes.byte_s), wide(shapes.limit), wide(shapes.ratio)

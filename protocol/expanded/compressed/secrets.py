@@ -12,7 +12,7 @@ from protocol.residue.ciphertext import SecretKey
 def keeps_to_the_peak(secret: SecretKey) -> bool:
     """Return whether a secret's values at the roots keep to what the flooding is sized for, as four of five do."""
     degree = secret.ring.ring_degree
-    return largest_value(secret) <= secret_peak(degree) * TERNARY_VARIANCE * degree
+    return bool(largest_value(secret) <= secret_peak(degree) * TERNARY_VARIANCE * degree)
 
 
 def largest_value(secret: SecretKey) -> float:

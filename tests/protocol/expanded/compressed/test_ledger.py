@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from costmodel.protocols import compressed
 
+from costmodel.expanded.compressed.design import CompressedDesign
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work
 from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.systems import completed
 from costmodel.wire import FRAME_HEADER_BYTES
 from protocol.expanded.compressed.client import CompressedClient
 from protocol.expanded.compressed.server import CompressedServer
 from protocol.meter import Meter
 from tests.protocol.expanded.compressed.conftest import Side
+
+DESIGN = CompressedDesign()
+
+
+def filled(configuration: Configuration, **columns: Any) -> Grid:
+    return DESIGN.with_parameters(Grid.of(configuration, **columns), -40.0)
+
 
 RINGS = {0: Ring(4096, (53, 53), 8192), 40: Ring(8192, (53, 53, 53), 8192)}
 OVERHEAD = "session overhead"
@@ -26,8 +36,8 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
     configuration = Configuration(
         "compressed", table, RINGS[flooding_bits], Packing((4, 3, 3)), engine="residue", flooding_bits=flooding_bits
     )
-    grid = Grid.of(configuration)
-    side = Side(compressed.parameters_of(configuration))
+    grid = filled(configuration)
+    side = Side(completed(configuration).expanded)
     server, client = Meter("server"), Meter("client")
     side.server = CompressedServer(side.parameters, side.table, 3, server)
     side.client = CompressedClient(side.parameters, meter=client)
@@ -42,7 +52,7 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
         errors.append(side.client.relative_errors(answer.body))
         sent["query"] += len(query) + FRAME_HEADER_BYTES
         sent["answer"] += len(answer.body) + FRAME_HEADER_BYTES
-    ledger = compressed.terms(grid)
+    ledger = DESIGN.ledger(grid)
     for term in ledger:
         if isinstance(term, Transfer) and term.item in sent:
             assert int(term.size_bytes) == sent[term.item]
@@ -57,4 +67,4 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
         for (phase, operation), (count, _) in meter.operations.items()
     }
     assert measured == predicted
-    assert 0.5 * np.log2(np.mean(np.square(errors)) / float(compressed.noise(grid))) == pytest.approx(0, abs=0.5)
+    assert 0.5 * np.log2(np.mean(np.square(errors)) / float(DESIGN.noise(grid))) == pytest.approx(0, abs=0.5)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from costmodel.protocols import folded
 
+from costmodel.expanded.folded.design import FoldedDesign
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work
 from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.systems import completed
 from costmodel.wire import FRAME_HEADER_BYTES
 from protocol.expanded.folded.client import FoldedClient
 from protocol.meter import Meter
 from tests.protocol.expanded.folded.conftest import Side
+
+DESIGN = FoldedDesign()
+
+
+def filled(configuration: Configuration, **columns: Any) -> Grid:
+    return DESIGN.with_parameters(Grid.of(configuration, **columns), -40.0)
+
 
 RINGS = {0: Ring(2048, (53,), 512), 30: Ring(4096, (53, 53), 512)}
 OVERHEAD = "session overhead"
@@ -31,8 +41,8 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
         flooding_bits=flooding_bits,
         prepared=prepared,
     )
-    grid = Grid.of(configuration)
-    side = Side(folded.parameters_of(configuration))
+    grid = filled(configuration)
+    side = Side(completed(configuration).expanded)
     server, client = Meter("server"), Meter("client")
     side.client = FoldedClient(side.parameters, meter=client)
     keys = side.client.keys()
@@ -51,7 +61,7 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
         errors.append(side.client.relative_errors(answer.body))
         sent["query"] += len(query) + FRAME_HEADER_BYTES
         sent["answer"] += len(answer.body) + FRAME_HEADER_BYTES
-    ledger = folded.terms(grid)
+    ledger = DESIGN.ledger(grid)
     for term in ledger:
         if isinstance(term, Transfer) and term.item in sent:
             assert int(term.size_bytes) == sent[term.item]
@@ -68,4 +78,4 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
     assert measured == predicted
     encoded = side.server.meter.operations["setup", "encode table"][0]
     assert encoded == next(term.count for term in ledger if isinstance(term, Work) and term.operation == "encode table")
-    assert 0.5 * np.log2(np.mean(np.square(errors)) / float(folded.noise(grid))) == pytest.approx(0, abs=0.5)
+    assert 0.5 * np.log2(np.mean(np.square(errors)) / float(DESIGN.noise(grid))) == pytest.approx(0, abs=0.5)
