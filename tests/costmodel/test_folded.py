@@ -307,4 +307,4 @@ def test_any_target_holds_for_all_tokens_together(target: float) -> None:
     chosen = design.columns(grid).taken(2).one()
     asked = replace(configuration(300, 40, tokens=16), expanded=chosen, log2_failure=target)
     assert Configuration.from_toml(asked.to_toml()) == asked
-    assert float(design.failure(filled(asked))) <= target
+    assert float(design.failure(Grid.of(asked))) <= target

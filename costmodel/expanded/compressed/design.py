@@ -44,7 +44,7 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
         """The parameters that the grid holds."""
         _check(grid)
         if not isinstance(grid.expanded, CompressedColumns):
-            raise ValueError("grid has no parameters of a compressed query; fill them in by with_parameters")
+            raise ValueError("expanded is not chosen; a compressed query is priced with the parameters of costmodel.systems.completed")
         return grid.expanded
 
     def ledger(self, grid: Grid) -> tuple[Term, ...]:

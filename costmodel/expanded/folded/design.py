@@ -42,7 +42,7 @@ class FoldedDesign(ExpandedDesign[FoldedColumns]):
     def columns(self, grid: Grid) -> FoldedColumns:
         """The parameters that the grid holds."""
         if not isinstance(grid.expanded, FoldedColumns):
-            raise ValueError("grid has no parameters of a folded query; fill them in by with_parameters")
+            raise ValueError("expanded is not chosen; a folded query is priced with the parameters of costmodel.systems.completed")
         return grid.expanded
 
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
