@@ -25,18 +25,18 @@ class Frame(bytes):
 
     Attributes
     ----------
-    unit, count
+    unit, objects
         Kind and number of the objects, counted where they were made.
     """
 
     unit: Unit
-    count: int
+    objects: int
 
     @classmethod
-    def of(cls, body: bytes, unit: Unit, count: int) -> Frame:
+    def of(cls, body: bytes, unit: Unit, objects: int) -> Frame:
         """A body that carries so many objects."""
         frame = cls(body)
-        frame.unit, frame.count = unit, count
+        frame.unit, frame.objects = unit, objects
         return frame
 
 

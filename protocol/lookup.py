@@ -234,7 +234,7 @@ def _send(channel: Channel, meter: Meter, kind: Kind, frames: Iterable[bytes]) -
     for frame in frames:
         channel.send(kind, frame)
         if isinstance(frame, Frame):
-            meter.carried(kind.item, frame.unit, frame.count)
+            meter.carried(kind.item, frame.unit, frame.objects)
 
 
 def _receive(channel: Channel, kind: Kind, shape: Shape) -> list[bytes]:

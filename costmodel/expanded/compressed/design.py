@@ -44,7 +44,9 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
         """The parameters that the grid holds."""
         _check(grid)
         if not isinstance(grid.expanded, CompressedColumns):
-            raise ValueError("expanded is not chosen; a compressed query is priced with the parameters of costmodel.systems.completed")
+            raise ValueError(
+                "expanded is not chosen; complete the compressed query's parameters by costmodel.systems.completed"
+            )
         return grid.expanded
 
     def ledger(self, grid: Grid) -> tuple[Term, ...]:

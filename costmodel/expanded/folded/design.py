@@ -42,7 +42,9 @@ class FoldedDesign(ExpandedDesign[FoldedColumns]):
     def columns(self, grid: Grid) -> FoldedColumns:
         """The parameters that the grid holds."""
         if not isinstance(grid.expanded, FoldedColumns):
-            raise ValueError("expanded is not chosen; a folded query is priced with the parameters of costmodel.systems.completed")
+            raise ValueError(
+                "expanded is not chosen; complete the folded query's parameters by costmodel.systems.completed"
+            )
         return grid.expanded
 
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
