@@ -13,6 +13,7 @@ import pandas as pd
 
 from costmodel.link import Link, parse_link
 from costmodel.machine import Machine
+from costmodel.system import RingFields
 from fastquery.figures import FIGURES, Chosen, Inputs, frame_of
 from fastquery.sweeps import packings, several
 
@@ -60,7 +61,11 @@ def frame(
         on,
         machine,
         None if measurements is None else Path(measurements),
-        Chosen(tuple(several(protocol)), tuple(parse_ring(text) for text in several(ring)), tuple(packings(packing))),
+        Chosen(
+            tuple(several(protocol)),
+            tuple(RingFields(**parse_ring(text)) for text in several(ring)),
+            tuple(packings(packing)),
+        ),
     )
     return frame_of(name.replace("_", "-"), inputs)
 

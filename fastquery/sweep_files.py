@@ -85,7 +85,7 @@ def write_sweep(
         raise ValueError(f"output is {str(path)!r}; it must end in {' or '.join(WRITERS)}")
     profile = machine or default_machine()
     plan = Plan.of(axes, profile, limit, usable_only)
-    about = {
+    about: dict[str, Any] = {
         "axes": {name: _plain(value) for name, value in axes.items()},
         "limit": limit,
         "usable_only": usable_only,
@@ -119,7 +119,7 @@ def write_sweep(
 
 def _evaluate(plan: Plan, parts: _Parts, progress: Progress | None) -> tuple[float, float]:
     """Evaluate what is not there, a part whenever a row group is full; seconds of evaluating and of writing."""
-    waiting = Columns(plan.spaces, min(plan.sample.count, ROW_GROUP))
+    waiting = Columns(plan.spaces, min(plan.sample.taken, ROW_GROUP))
     written_s, usable, since = 0.0, 0, time.perf_counter()
 
     def flush(following: int) -> None:

@@ -60,16 +60,16 @@ class Skipped(NamedTuple):
 class Sample(NamedTuple):
     """So many configurations of those in all, spread evenly over them."""
 
-    count: int
+    taken: int
     total: int
 
     def takes(self, number: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether the configuration of a number, from 0, is among them."""
-        return (number + 1) * self.count // self.total > number * self.count // self.total
+        return (number + 1) * self.taken // self.total > number * self.taken // self.total
 
     def before(self, number: int) -> int:
         """How many are among the first so many configurations."""
-        return number * self.count // self.total
+        return number * self.taken // self.total
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,7 +301,7 @@ class Plan:
         for space in found:
             for slices in parts(space.shape, BLOCK):
                 pieces.append(Piece(space, slices, total, possible_count(space, slices)))
-                total += pieces[-1].count
+                total += pieces[-1].possible
         count = total if limit is None else min(limit, total)
         return cls(found, skipped, machine, Sample(count, max(1, total)), pieces, usable_only)
 
@@ -329,7 +329,7 @@ class Plan:
             yield replace(block.usable_only() if self.usable_only else block, number=number)
 
     def _taken(self, piece: Piece) -> bool:
-        return self.sample.before(piece.before + piece.count) > self.sample.before(piece.before)
+        return self.sample.before(piece.before + piece.possible) > self.sample.before(piece.before)
 
 
 class Piece(NamedTuple):
@@ -338,7 +338,7 @@ class Piece(NamedTuple):
     space: Space
     slices: tuple[slice, ...]
     before: int
-    count: int
+    possible: int
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -365,10 +365,10 @@ class _Expected:
         """Seconds done and seconds in all, once a piece has taken so long."""
         piece = self.pieces[number]
         seconds, count = self.measured.get(piece.kind, (0.0, 0))
-        self.measured[piece.kind] = seconds + spent_s, count + max(1, piece.count)
-        self.rates[piece.kind] = (seconds + spent_s) / (count + max(1, piece.count))
+        self.measured[piece.kind] = seconds + spent_s, count + max(1, piece.possible)
+        self.rates[piece.kind] = (seconds + spent_s) / (count + max(1, piece.possible))
         self.done_s += spent_s
-        left_s = sum(self.rates[one.kind] * max(1, one.count) for one in self.pieces[number + 1 :])
+        left_s = sum(self.rates[one.kind] * max(1, one.possible) for one in self.pieces[number + 1 :])
         return self.done_s, self.done_s + left_s
 
 
@@ -426,7 +426,7 @@ def sweep(
     (4, 4)
     """
     plan = Plan.of(axes, machine or default_machine(), limit, usable_only)
-    whole = Columns(plan.spaces, plan.sample.count)
+    whole = Columns(plan.spaces, plan.sample.taken)
     for block in plan.blocks(progress):
         whole.append(block)
     return whole.frame()

@@ -109,5 +109,5 @@ def crossings(found: Sequence[Series]) -> list[Crossing]:
     fastest = own <= all_there.min(axis=1, initial=np.inf) + 1e-12
     below = np.where(before < 0, first[pair], second[pair])
     above = np.where(before < 0, second[pair], first[pair])
-    found = zip(np.exp(rate), np.exp(own), below, above, fastest, strict=True)
-    return sorted(Crossing(float(r), float(s), names[b], names[a], bool(f)) for r, s, b, a, f in found)
+    crossed = zip(np.exp(rate), np.exp(own), below, above, fastest, strict=True)
+    return sorted(Crossing(float(r), float(s), names[b], names[a], bool(f)) for r, s, b, a, f in crossed)

@@ -171,7 +171,7 @@ def _differences(keys: pd.DataFrame) -> Iterator[tuple[Any, list[str]]]:
         yield keys.index[0], []
         return
     rest = [column for column in keys if column not in TEXTS]
-    order = [column for column in (*TEXTS, *sorted(rest, key=lambda name: name in FOLLOWING)) if column in keys]
+    order = [str(column) for column in (*TEXTS, *sorted(rest, key=lambda name: name in FOLLOWING)) if column in keys]
     column = next(name for name in order if keys[name].nunique(dropna=False) > 1)
     for value, members in keys.groupby(column, sort=False, dropna=False):
         text = TEXTS[column](value) if column in TEXTS else f"{column}={value:g}" if _number(value) else str(value)
@@ -227,7 +227,8 @@ def _luminance(colour: str) -> float:
 
 
 def _mixed(colour: str, target: float, share: float) -> str:
-    return to_hex([(1 - share) * part + share * target for part in to_rgb(colour)])
+    red, green, blue = ((1 - share) * part + share * target for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def look_of_position(k: int) -> Look:

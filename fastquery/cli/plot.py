@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from costmodel.link import parse_link
 from costmodel.machine import load_machine
+from costmodel.system import RingFields
 from fastquery.cli.options import checked, parse_ring, parse_widths
 from fastquery.cli.show import json_text
 from fastquery.figures import FIGURES, Appearance, Chosen, Inputs, draw, draw_all
@@ -86,7 +87,7 @@ def execute(arguments: argparse.Namespace) -> int:
         arguments.measurements,
         Chosen(
             tuple(arguments.protocol),
-            tuple(parse_ring(text) for text in arguments.ring),
+            tuple(RingFields(**parse_ring(text)) for text in arguments.ring),
             tuple(parse_widths(text) for text in arguments.packing),
         ),
     )

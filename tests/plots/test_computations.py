@@ -43,7 +43,9 @@ def test_crossings_above_the_fastest_are_told_apart() -> None:
 
 
 def test_parallel_lines_do_not_cross() -> None:
-    assert crossings(lines({"iron": 2.0, "cheetah": 1.0}, {"iron": 2e6, "cheetah": 1e6}, np.geomspace(1e5, 1e9, 11))) == []
+    assert (
+        crossings(lines({"iron": 2.0, "cheetah": 1.0}, {"iron": 2e6, "cheetah": 1e6}, np.geomspace(1e5, 1e9, 11))) == []
+    )
 
 
 def test_crossings_need_the_same_rates() -> None:
