@@ -147,8 +147,8 @@ OBJECTIVES: Mapping[str, Objective] = {
     "memory": Objective("table_bytes", lambda f, *_: f["table_bytes"]),
     "error": Objective("quantisation_error", lambda _, goal, widths: goal.error(widths)),
 }
-"""``bytes`` of a query with its share of the setup, ``online`` bytes without it; ``latency``, and ``time`` with its share
-of the setup; ``server`` CPU seconds; ``setup`` bytes; ``memory`` of the encoded table; quantisation ``error``."""
+"""``bytes`` of a query with its share of the setup, ``online`` bytes without it; ``latency``, and ``time`` with the
+setup's share; ``server`` CPU seconds; ``setup`` bytes; ``memory`` of the encoded table; quantisation ``error``."""
 
 
 def errors_by_widths(errors: pd.DataFrame | Mapping[Widths, float] | None) -> dict[Widths, float]:

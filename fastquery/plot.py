@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -63,7 +63,7 @@ def frame(
         None if measurements is None else Path(measurements),
         Chosen(
             tuple(several(protocol)),
-            tuple(RingFields(**parse_ring(text)) for text in several(ring)),
+            tuple(cast(RingFields, parse_ring(text)) for text in several(ring)),
             tuple(packings(packing)),
         ),
     )

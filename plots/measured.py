@@ -99,7 +99,7 @@ def _protocols(frame: pd.DataFrame) -> dict[str, Look]:
 
 def _names(frame: pd.DataFrame) -> pd.Series[Any]:
     """The legend of every row."""
-    names = pd.Series("runs", frame.index)
+    names = pd.Series("runs", range(len(frame)))
     if "protocol" in frame:
         for one in series_of(frame[[name for name in ("protocol", "engine") if name in frame]], "measured"):
             names[one.rows.index] = one.name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -26,8 +25,7 @@ def pareto(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     frame
         Columns ``protocol``, ``latency_s``, and ``bytes``, ``bytes_per_query`` or ``up_bytes`` and ``down_bytes``.
         Configurations of a system are one series, told apart by engine, table, tokens, flooding, preparation and
-        alignment. With a column ``label`` the points of fronts of several points are numbered, and the caption has
-        their labels.
+        alignment. With a column ``label`` both ends of a front are numbered, and the caption has their labels.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -37,7 +35,7 @@ def pareto(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
         If a column is missing or a value is not above 0.
     """
     check(frame, "pareto", ("latency_s",), ("protocol",), positive=("latency_s",))
-    frame = frame.assign(bytes=bytes_of(frame, "pareto"))
+    frame = frame.assign(bytes=bytes_of(frame, "pareto")).reset_index(drop=True)
     check(frame, "pareto", NUMBERS, positive=NUMBERS)
     drawn = figure(8.5, 5.8)
     axes = drawn.subplots()
@@ -45,7 +43,7 @@ def pareto(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     handles: list[Line2D] = []
     notes: list[str] = []
     labels: list[Text] = []
-    within = [column for column in identity(frame) if column not in APART]
+    within = [str(column) for column in identity(frame) if column not in APART]
     found = series_of(frame, "pareto", [*within, "limb_bits", "log2_q"])
     for one in found:
         look, rows = one.look, one.rows.sort_values(["bytes", "latency_s"])
@@ -55,11 +53,9 @@ def pareto(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
                 front["bytes"], front["latency_s"], where="post", color=look.colour, linestyle=look.line, zorder=1
             )
             if "label" in frame:
-                first = len(notes) + 1
-                notes += [f"{first + i} {label}" for i, label in enumerate(front["label"])]
-                labels += _number(
-                    axes, front["bytes"].to_numpy(dtype=float), front["latency_s"].to_numpy(dtype=float), first
-                )
+                for _, end in front.iloc[[0, -1]].iterrows():
+                    notes.append(f"{len(notes) + 1} {end['label']}")
+                    labels.append(axes.text(end["bytes"], end["latency_s"], str(len(notes)), fontsize=SMALL))
         for chosen, fill in ((~best[rows.index], "white"), (best[rows.index], look.colour)):
             points = rows[chosen]
             axes.plot(
@@ -76,22 +72,12 @@ def pareto(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     grid(axes, "both")
     legend_below(drawn, handles, [*(one.name for one in found), "filled: beaten by none in both"], 3)
     entitle(drawn, frame, title, source, *(["; ".join(notes) + "."] if notes else []))
-    separate(labels, axes)
+    separate(labels, axes, frame["bytes"], frame["latency_s"])
     return drawn
 
 
 APART = ("protocol", "engine", "ablation", "size", "table", "tokens", "flooding_bits", "prepared", "align_bits")
 """Columns that tell series apart; configurations that differ in others are points of one series."""
-
-
-def _number(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], first: int) -> list[Text]:
-    """Number points from left to right; points that nearly coincide share a text."""
-    apart = np.maximum(np.abs(np.diff(np.log(x))), np.abs(np.diff(np.log(y)))) > 0.05
-    texts = []
-    for members in np.split(np.arange(len(x)), np.flatnonzero(apart) + 1):
-        text = ", ".join(str(first + k) for k in members)
-        texts.append(axes.text(x[members[-1]], y[members[-1]], text, fontsize=SMALL))
-    return texts
 
 
 def pareto_front(first: ArrayLike, second: ArrayLike) -> NDArray[np.bool_]:

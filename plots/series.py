@@ -96,7 +96,7 @@ FOLLOWING = (*WIRE_COLUMNS, "encryption_sigma", "spread", "table_rows", "table_c
 
 
 def series_of(frame: pd.DataFrame, figure_name: str, along: Sequence[str] = ()) -> list[Series]:
-    """The series of a frame, in the order of their first rows.
+    """The series of a frame, in the order of their first rows, whose index numbers the frame's rows from 0.
 
     Parameters
     ----------
@@ -118,6 +118,7 @@ def series_of(frame: pd.DataFrame, figure_name: str, along: Sequence[str] = ()) 
     >>> [one.name for one in series_of(frame, "example")]
     ['Cheetah', 'Folded query, no flooding', 'Folded query, 40 bits of flooding']
     """
+    frame = frame.reset_index(drop=True)
     known = identity(frame, along)
     keys = known.drop_duplicates()
     if len(keys) > MOST_SERIES:
@@ -170,7 +171,7 @@ def _differences(keys: pd.DataFrame) -> Iterator[tuple[Any, list[str]]]:
     if len(keys) == 1:
         yield keys.index[0], []
         return
-    rest = [column for column in keys if column not in TEXTS]
+    rest = [str(column) for column in keys if column not in TEXTS]
     order = [str(column) for column in (*TEXTS, *sorted(rest, key=lambda name: name in FOLLOWING)) if column in keys]
     column = next(name for name in order if keys[name].nunique(dropna=False) > 1)
     for value, members in keys.groupby(column, sort=False, dropna=False):

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from numpy.typing import ArrayLike
 
 FORMATS = (".png", ".svg", ".pdf")
 DOTS_PER_INCH = 160
@@ -170,15 +171,23 @@ def limit(drawn: Figure, x: Span | None = None, y: Span | None = None) -> Figure
     return drawn
 
 
-def separate(texts: Sequence[Text], axes: Axes) -> None:
-    """Move texts apart that would print over each other; to be called once everything else is drawn."""
+def separate(texts: Sequence[Text], axes: Axes, x: ArrayLike = (), y: ArrayLike = ()) -> None:
+    """Move texts off each other and off the points at x and y; to be called once everything else is drawn."""
     from adjustText import adjust_text
 
     if texts:
         drawn = axes.get_figure()
         assert isinstance(drawn, Figure)
         drawn.draw_without_rendering()
-        adjust_text(list(texts), ax=axes, arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5})
+        arrow = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5}
+        adjust_text(
+            list(texts),
+            x=np.asarray(x),
+            y=np.asarray(y),
+            ax=axes,
+            expand=(1.5, 1.7),
+            arrowprops=arrow,
+        )
 
 
 def save(drawn: Figure, path: Path) -> Path:

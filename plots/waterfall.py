@@ -66,6 +66,7 @@ def waterfall(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
 def _steps_of(frame: pd.DataFrame) -> pd.DataFrame:
     """The same with a column ``step``, every configuration being a step named by what it differs in."""
     check(frame, "waterfall", texts=("protocol",))
+    frame = frame.reset_index(drop=True)
     found = series_of(frame, "waterfall")
     for one in found:
         if len(one.rows) > 1:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tqdm import tqdm
 
@@ -87,7 +87,7 @@ def execute(arguments: argparse.Namespace) -> int:
         arguments.measurements,
         Chosen(
             tuple(arguments.protocol),
-            tuple(RingFields(**parse_ring(text)) for text in arguments.ring),
+            tuple(cast(RingFields, parse_ring(text)) for text in arguments.ring),
             tuple(parse_widths(text) for text in arguments.packing),
         ),
     )

@@ -53,12 +53,13 @@ def _version(
     one: System, table: Table, version: str, ring: RingFields, widths: tuple[int, ...] | None
 ) -> Iterator[Configuration]:
     """The system in a version, if it has it."""
-    options: dict[str, Any] = {
+    versions: dict[str, dict[str, Any]] = {
         PUBLISHED: {"engine": one.library},
         FLOODED: {"engine": own_engine(one)},
         BARE: {"engine": own_engine(one), "flooding_bits": 0},
         PREPARED: {"engine": own_engine(one), "prepared": True},
-    }[version]
+    }
+    options = versions[version]
     if options["engine"]:
         yield configuration(one.name, table, ring=ring, widths=widths, **options)
 
@@ -79,7 +80,7 @@ def identity(one: Configuration) -> dict[str, Any]:
         "plaintext_modulus": float(ring.plaintext_modulus),
         "ring_degree": ring.degree,
         "limb_bits": "+".join(map(str, ring.limb_bits)),
-        "flooding_bits": float(design_of(grid).flooding(grid).bits),
+        "flooding_bits": float(np.asarray(design_of(grid).flooding(grid).bits)),
         "prepared": one.prepared,
         "tokens": one.table.tokens,
     }
