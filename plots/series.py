@@ -172,7 +172,8 @@ def _differences(keys: pd.DataFrame) -> Iterator[tuple[Any, list[str]]]:
         yield keys.index[0], []
         return
     rest = [str(column) for column in keys if column not in TEXTS]
-    order = [str(column) for column in (*TEXTS, *sorted(rest, key=lambda name: name in FOLLOWING)) if column in keys]
+    first = [column for column in TEXTS if column in keys]
+    order = [*first, *sorted(rest, key=FOLLOWING.__contains__)]
     column = next(name for name in order if keys[name].nunique(dropna=False) > 1)
     for value, members in keys.groupby(column, sort=False, dropna=False):
         text = TEXTS[column](value) if column in TEXTS else f"{column}={value:g}" if _number(value) else str(value)
