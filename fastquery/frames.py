@@ -42,7 +42,10 @@ class Writer:
 
     def write(self, columns: Mapping[str, NDArray[Any] | Label]) -> None:
         """Write some rows; every call has the same columns."""
-        table = pa.table({name: _array(values) for name, values in columns.items()})
+        self.write_table(pa.table({name: _array(values) for name, values in columns.items()}))
+
+    def write_table(self, table: Any) -> None:
+        """The same of a table of pyarrow."""
         if self._sink is None:
             self._sink = self._open(table.schema)
         self._sink.write_table(table)
@@ -66,3 +69,10 @@ def _array(values: NDArray[Any] | Label) -> Any:
     if isinstance(values, Label):
         return pa.DictionaryArray.from_arrays(pa.array(values.codes), pa.array(list(values.values), pa.string()))
     return pa.array(np.asarray(values))
+
+
+def copy_rows(source: Path, writer: Writer) -> list[str]:
+    """Write the rows of a Parquet file to another; its columns."""
+    table = pa.parquet.read_table(source)
+    writer.write_table(table)
+    return [str(name) for name in table.column_names]

@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from costmodel.link import Link, parse_link
 from costmodel.machine import Machine
-from fastquery.figures import FIGURES, Inputs, frame_of
+from costmodel.system import RingFields
+from fastquery.figures import FIGURES, Chosen, Inputs, frame_of
+from fastquery.sweeps import packings, several
+
+Widths = tuple[int, ...]
 
 NAMES = tuple(name.replace("-", "_") for name in FIGURES)
 
@@ -24,6 +28,9 @@ def frame(
     link: str | Link | None = None,
     machine: Machine | None = None,
     measurements: str | Path | None = None,
+    protocol: str | Sequence[str] = (),
+    ring: str | Sequence[str] = (),
+    packing: Widths | Sequence[Widths] = (),
 ) -> pd.DataFrame:
     """The data of a figure, its title and its caption among the frame's attributes.
 
@@ -33,6 +40,8 @@ def frame(
         One of ``NAMES``, or the command line's spelling.
     table, link, machine, measurements
         What differs from the figure's own defaults.
+    protocol, ring, packing
+        Systems, rings and channel widths that are drawn, one or several of each.
 
     Raises
     ------
@@ -44,17 +53,27 @@ def frame(
     >>> import fastquery as fq
     >>> fq.plot.ring_map(fq.plot.frame("ring_map", table="gpt2")).savefig("rings.png")  # doctest: +SKIP
     """
+    from fastquery.words import parse_ring
+
     on = parse_link(link) if isinstance(link, str) else link
-    inputs = Inputs(table, on, machine, None if measurements is None else Path(measurements))
+    inputs = Inputs(
+        table,
+        on,
+        machine,
+        None if measurements is None else Path(measurements),
+        Chosen(
+            tuple(several(protocol)),
+            tuple(cast(RingFields, parse_ring(text)) for text in several(ring)),
+            tuple(packings(packing)),
+        ),
+    )
     return frame_of(name.replace("_", "-"), inputs)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
     if name not in NAMES:
         raise AttributeError(f"there is no figure {name!r}; figures are {', '.join(NAMES)}")
-    from plots import FIGURES as DRAWN
-
-    return DRAWN[name.replace("_", "-")]
+    return FIGURES[name.replace("_", "-")].draw
 
 
 def __dir__() -> list[str]:

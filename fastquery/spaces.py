@@ -29,6 +29,9 @@ LINK_COLUMNS = ("rate_bit_per_s", "round_trip_s")
 DISCRETE = ("tile", "output", "prepared", "secret")
 """Fields of a configuration that a grid has once."""
 
+LARGEST_MODULUS = 2**62
+"""That a column holds; a grid has it in the place of the one that is larger, SPU's 2^64."""
+
 NARROWEST_BITS = 3
 """Of a channel where p is named and the packing is not: FastQuery, section 4.3, finds that 2 bits hurt."""
 
@@ -302,10 +305,11 @@ def _space(
     links: Sequence[Link],
 ) -> Space:
     columns = dict(ring)
-    carrier = base
+    carrier, together = base, _limbs_together(ring, base)
     if ring:
         if "limb_bits_0" not in ring:
             columns.update({f"limb_bits_{k}": np.array([bits]) for k, bits in enumerate(base.ring.limb_bits)})
+        columns.update(together)
         packing = base.packing
         if choice.widths not in (None, packing.widths):
             packing = replace(packing, widths=choice.widths, levels=())
@@ -315,11 +319,13 @@ def _space(
         limbs = sum(name.startswith("limb_bits_") for name in columns)
         roomy = replace(base.ring, limb_bits=(61,) * max(limbs, 2), plaintext_modulus=max(moduli))
         carrier = base.updated(ring=roomy, packing=packing)
-        columns.setdefault("plaintext_modulus", np.array([base.ring.plaintext_modulus]))
+        columns.setdefault("plaintext_modulus", np.array([min(base.ring.plaintext_modulus, LARGEST_MODULUS)]))
     carrier = configuration_at(carrier, dict(choice.fields))
     for name, values in {**columns, **numeric}.items():
         _check(carrier, name, values)
     names, lookup_axes = _lookup_axes(members)
+    alone = {name: values for name, values in {**columns, **numeric}.items() if name not in together}
+    axes = [*({name: values} for name, values in alone.items()), *([together] if together else [])]
     link_axis = {
         "rate_bit_per_s": np.array([link.rate_bit_per_s for link in links]),
         "round_trip_s": np.array([link.round_trip_s for link in links]),
@@ -328,9 +334,16 @@ def _space(
         base=carrier,
         labels=_labels(choice, carrier),
         tables=names,
-        axes=(*lookup_axes, *({name: values} for name, values in {**columns, **numeric}.items()), link_axis),
+        axes=(*lookup_axes, *axes, link_axis),
         queries=QUERIES_PER_CLIENT if base.wire is not None and (ring or numeric) else None,
     )
+
+
+def _limbs_together(ring: Mapping[str, Column], base: Configuration) -> dict[str, Column]:
+    """Limbs that one column of limb sizes stands for: as many as the system's own ring has, all of that size."""
+    if "limb_bits_0" not in ring or "limb_bits_1" in ring:
+        return {}
+    return {f"limb_bits_{k}": ring["limb_bits_0"] for k in range(len(base.ring.limb_bits))}
 
 
 def _lookup_axes(members: Sequence[tuple[str, Table]]) -> tuple[list[str], list[Mapping[str, Column]]]:

@@ -1,4 +1,4 @@
-"""Sweeps: spaces evaluated block by block, to a data frame or to a file.
+"""Sweeps: spaces evaluated block by block; :mod:`fastquery.sweep_files` writes them.
 
 A block is a part of a space small enough for the processor's caches. Formulas see its axes apart, so that a figure that
 does not depend on one is computed once along it and spread only at the end.
@@ -6,32 +6,31 @@ does not depend on one is computed once along it and spread only at the end.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from costmodel.compact.wire import QUERIES_PER_CLIENT
 from costmodel.estimate import evaluate
 from costmodel.grid import Grid
-from costmodel.link import Link
+from costmodel.limits import LOG2_FAILURE, SECURITY_FLOOR_BITS
+from costmodel.link import Link, exchange_s
 from costmodel.machine import Machine, default_machine
 from costmodel.packing import required_plaintext_modulus
 from costmodel.parameters import Table
 from fastquery import ranges
-from fastquery.frames import ROW_GROUP, WRITERS, Label
-from fastquery.provenance import provenance
+from fastquery.frames import Label
 from fastquery.spaces import DISCRETE, LINK_COLUMNS, Column, Space, choices, grid_of, spaces
 from fastquery.tables import table_of
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[float, float], None]
 
 BLOCK = 1 << 17
 """Configurations evaluated at once: 1 MB a figure."""
@@ -58,6 +57,21 @@ class Skipped(NamedTuple):
         return list(dict.fromkeys(self.reasons))
 
 
+class Sample(NamedTuple):
+    """So many configurations of those in all, spread evenly over them."""
+
+    taken: int
+    total: int
+
+    def takes(self, number: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether the configuration of a number, from 0, is among them."""
+        return (number + 1) * self.taken // self.total > number * self.taken // self.total
+
+    def before(self, number: int) -> int:
+        """How many are among the first so many configurations."""
+        return number * self.taken // self.total
+
+
 @dataclass(frozen=True, eq=False)
 class Block:
     """A part of a space with its figures; every array broadcasts to ``shape``."""
@@ -69,20 +83,43 @@ class Block:
     figures: dict[str, NDArray[np.float64]]
     possible: NDArray[np.bool_]
     shape: tuple[int, ...]
+    number: int = 0  # among the pieces of a plan
 
     def columns(self) -> dict[str, Column]:
         """What each configuration is and its figures, by the names of results."""
         numbers = {RENAMED.get(name, name): values for name, values in self.grid.arrays().items()}
-        return {**numbers, **self.links._asdict(), **self.figures}
+        share = {"time_per_query_s": self.figures["latency_s"] + self.setup_s / QUERIES_PER_CLIENT}
+        return {**numbers, **self.links._asdict(), **self.figures, **share, "usable": self.usable}
+
+    @property
+    def setup_s(self) -> NDArray[np.float64]:
+        """Seconds of the setup's bytes on the line."""
+        rate, delay = self.links
+        return np.asarray(exchange_s(self.figures["setup_bytes"], 0, rate, delay), dtype=np.float64)
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Where the rings hold the floor of security and answers fail no more often than 2^-40."""
+        secure = self.figures["security_bits"] >= SECURITY_FLOOR_BITS
+        return np.asarray(secure & (self.figures["log2_failure"] <= LOG2_FAILURE))
+
+    def usable_only(self) -> Block:
+        """The same without what is not usable."""
+        return replace(self, possible=np.broadcast_to(self.possible, self.shape) & self.usable)
+
+    def count_usable(self) -> int:
+        """Possible configurations that are usable."""
+        return int(np.count_nonzero(np.broadcast_to(self.possible, self.shape) & self.usable))
 
     def count(self) -> int:
         """Possible configurations."""
         return int(np.count_nonzero(self.possible)) if self.possible.ndim else math.prod(self.shape)
 
-    def head(self, count: int) -> Block:
-        """The first so many possible configurations."""
+    def sampled(self, sample: Sample, before: int) -> Block:
+        """The configurations that a sample takes, this block's first one being that of number ``before``."""
         possible = np.broadcast_to(self.possible, self.shape)
-        return replace(self, possible=possible & (np.cumsum(possible).reshape(self.shape) <= count))
+        number = before + np.cumsum(possible).reshape(self.shape) - 1
+        return replace(self, possible=possible & sample.takes(number))
 
     def fill(self, column: Column, values: Any) -> None:
         """Write an array of the block to a column of :meth:`count` rows."""
@@ -131,7 +168,7 @@ def sweep_spaces(
     lookups = [(name, Table(at.rows, at.channels, count, at.spread)) for name, at in shapes for count in counts]
     on = [one for value in several(link) for one in (ranges.links(value) if isinstance(value, str) else [value])]
     rings = [ranges.ring_columns(text) if text else {} for text in several(ring)]
-    packings = [packing] if _is_packing(packing) else several(packing)
+    packed = packings(packing)
     floods = [
         one
         for value in several(flooding_bits)
@@ -151,7 +188,7 @@ def sweep_spaces(
     every = choices(
         asked,
         several(ablation),
-        packings,
+        packed,
         several(engine),
         several(size),
         floods,
@@ -185,23 +222,180 @@ def blocks(space: Space, machine: Machine, block: int | None = None) -> Iterator
     ValueError
         If the machine lacks a unit cost or a format has no size for a value.
     """
-    required = required_plaintext_modulus(space.base.packing.field_moduli)
-    for slices in _parts(space.shape, block or BLOCK):
-        columns = space.part(slices)
-        links = Links(*(columns[name] for name in LINK_COLUMNS))
-        grid = grid_of(space.base, columns)
-        figures = evaluate(grid, links, machine)
-        modulus = grid.plaintext_modulus
-        fits = (modulus >= required) & (np.frexp(modulus.astype(np.float64))[1] < grid.log2_q)
-        fits = fits & (grid.query_bits <= grid.log2_q)
-        shape = figures["latency_s"].shape
-        possible = np.True_ if fits.all() else np.broadcast_to(fits, shape)
-        tables = np.arange(*slices[0].indices(space.shape[0]), dtype=np.int32).reshape(-1, *[1] * (len(shape) - 1))
-        yield Block(space, grid, links, tables, figures, np.asarray(possible), shape)
+    for slices in parts(space.shape, block or BLOCK):
+        yield evaluated(space, slices, machine)
+
+
+def evaluated(space: Space, slices: Sequence[slice], machine: Machine) -> Block:
+    """A part of a space with its figures.
+
+    Raises
+    ------
+    ValueError
+        As :func:`blocks`.
+    """
+    columns = space.part(slices)
+    links = Links(*(columns[name] for name in LINK_COLUMNS))
+    grid = grid_of(space.base, columns)
+    figures = evaluate(grid, links, machine)
+    shape = figures["latency_s"].shape
+    fits = _fits(space, grid)
+    possible = np.True_ if fits.all() else np.broadcast_to(fits, shape)
+    tables = np.arange(*slices[0].indices(space.shape[0]), dtype=np.int32).reshape(-1, *[1] * (len(shape) - 1))
+    return Block(space, grid, links, tables, figures, np.asarray(possible), shape)
+
+
+def _fits(space: Space, grid: Grid) -> NDArray[np.bool_]:
+    """Where the plaintext modulus holds the packing and lies below q, and no more bits are sent than there are."""
+    required, modulus = required_plaintext_modulus(space.base.packing.field_moduli), grid.plaintext_modulus
+    fits = (modulus >= required) & (np.frexp(modulus.astype(np.float64))[1] < grid.log2_q)
+    return np.asarray(fits & (grid.query_bits <= grid.log2_q))
+
+
+def possible_count(space: Space, slices: Sequence[slice]) -> int:
+    """Possible configurations of a part of a space, found without their figures."""
+    shape = tuple(len(range(*one.indices(length))) for one, length in zip(slices, space.shape, strict=True))
+    fits = _fits(space, grid_of(space.base, space.part(slices)))
+    return int(np.count_nonzero(np.broadcast_to(fits, shape)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep before it is evaluated: its blocks in order, and which of their configurations are taken.
+
+    Attributes
+    ----------
+    spaces, skipped
+        As :func:`sweep_spaces` gives them.
+    machine
+        Unit costs.
+    sample
+        The configurations that are taken of all possible ones.
+    pieces
+        Space, part of it, and possible configurations before the part and in it, block by block.
+    usable_only
+        Whether unusable configurations are left out.
+    """
+
+    spaces: list[Space]
+    skipped: Skipped
+    machine: Machine
+    sample: Sample
+    pieces: list[Piece]
+    usable_only: bool
+
+    @classmethod
+    def of(cls, axes: Mapping[str, Any], machine: Machine, limit: int | None, usable_only: bool = False) -> Plan:
+        """The plan of a sweep's axes.
+
+        Raises
+        ------
+        ValueError
+            If a value cannot be.
+        """
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit is {limit}; it must be 1 or more")
+        found, skipped = sweep_spaces(**axes)
+        pieces: list[Piece] = []
+        total = 0
+        for space in found:
+            for slices in parts(space.shape, BLOCK):
+                pieces.append(Piece(space, slices, total, possible_count(space, slices)))
+                total += pieces[-1].possible
+        count = total if limit is None else min(limit, total)
+        return cls(found, skipped, machine, Sample(count, max(1, total)), pieces, usable_only)
+
+    def blocks(self, progress: Progress | None = None, start: int = 0) -> Iterator[Block]:
+        """The blocks from the one of number ``start`` on, one for every piece, of what the sample takes.
+
+        A space that cannot be evaluated is skipped if it is one of ``all``, and an error if it was named.
+        """
+        failed: set[int] = set()
+        expected = _Expected(self.pieces, self.machine) if progress else None
+        for number, piece in enumerate(self.pieces):
+            if number < start or id(piece.space) in failed or not self._taken(piece):
+                continue
+            since = time.perf_counter()
+            try:
+                block = evaluated(piece.space, piece.slices, self.machine).sampled(self.sample, piece.before)
+            except ValueError as error:
+                if not self.skipped.allowed:
+                    raise
+                self.skipped.reasons.append(f"{piece.space.labels['protocol']}: {error}")
+                failed.add(id(piece.space))
+                continue
+            if progress and expected:
+                progress(*expected.after(number, time.perf_counter() - since))
+            yield replace(block.usable_only() if self.usable_only else block, number=number)
+
+    def _taken(self, piece: Piece) -> bool:
+        return self.sample.before(piece.before + piece.possible) > self.sample.before(piece.before)
+
+
+class Piece(NamedTuple):
+    """A part of a space, and the possible configurations before it and in it."""
+
+    space: Space
+    slices: tuple[slice, ...]
+    before: int
+    possible: int
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Pieces of one kind cost much the same a configuration."""
+        return self.space.base.protocol, self.space.base.engine
+
+
+PROBE_S = 0.02
+"""A configuration that takes longer is not evaluated vectorised; a shorter one mostly waits for calls."""
+PROBED = 256
+
+
+class _Expected:
+    """Seconds that pieces are expected to take: measured on a probe of every kind, then on the pieces themselves."""
+
+    def __init__(self, pieces: Sequence[Piece], machine: Machine) -> None:
+        self.pieces = pieces
+        firsts = {piece.kind: piece for piece in reversed(pieces)}
+        self.rates = {kind: _probed(piece.space, machine) for kind, piece in firsts.items()}
+        self.done_s = 0.0
+        self.measured: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def after(self, number: int, spent_s: float) -> tuple[float, float]:
+        """Seconds done and seconds in all, once a piece has taken so long."""
+        piece = self.pieces[number]
+        seconds, count = self.measured.get(piece.kind, (0.0, 0))
+        self.measured[piece.kind] = seconds + spent_s, count + max(1, piece.possible)
+        self.rates[piece.kind] = (seconds + spent_s) / (count + max(1, piece.possible))
+        self.done_s += spent_s
+        left_s = sum(self.rates[one.kind] * max(1, one.possible) for one in self.pieces[number + 1 :])
+        return self.done_s, self.done_s + left_s
+
+
+def _probed(space: Space, machine: Machine) -> float:
+    """Seconds a configuration, of one alone where it takes long, and else of a few hundred."""
+    spent = math.inf
+    for size in (1, PROBED):
+        slices = next(parts(space.shape, size))
+        count = math.prod(len(range(*one.indices(length))) for one, length in zip(slices, space.shape, strict=True))
+        since = time.perf_counter()
+        try:
+            evaluated(space, slices, machine)
+        except ValueError:
+            return 0.0  # it will be skipped, or be an error
+        spent = time.perf_counter() - since
+        if spent > PROBE_S:
+            break
+    return spent / count
 
 
 def sweep(
-    *, machine: Machine | None = None, limit: int | None = None, progress: Progress | None = None, **axes: Any
+    *,
+    machine: Machine | None = None,
+    limit: int | None = None,
+    usable_only: bool = False,
+    progress: Progress | None = None,
+    **axes: Any,
 ) -> pd.DataFrame:
     """Evaluate every combination of what several values are given for.
 
@@ -210,26 +404,30 @@ def sweep(
     machine
         Unit costs; the built-in profile if left out.
     limit
-        Largest number of configurations.
+        Largest number of configurations, spread evenly over all; before the unusable ones are left out.
+    usable_only
+        Leave out what has less than 128 bits of security or fails more often than 2^-40.
     progress
-        Called with the configurations done and those in all.
+        Called with the work done and the work in all, in estimated seconds.
     axes
         As :func:`sweep_spaces` takes them: ``table``, ``protocol``, ``ring``, ``link``, ...
 
     Returns
     -------
     DataFrame
-        A row a configuration: what it is, then its figures, units in the names.
+        A row a configuration: what it is, then its figures, units in the names; ``time_per_query_s`` is the latency
+        with a 32nd of the setup's time, ``usable`` whether security and failure hold.
 
     Examples
     --------
     >>> import fastquery as fq
-    >>> fq.sweep(ring="N=4096,p=13,q=38:54", table=["llama-7b", "gpt2"])  # doctest: +SKIP
+    >>> frame = fq.sweep(ring="N=4096,p=13,q=38:41", ablation="packing", table="gpt2")
+    >>> len(frame), int(frame["usable"].sum())
+    (4, 4)
     """
-    found, skipped = sweep_spaces(**axes)
-    total = _limited(found, limit)
-    whole = Columns(found, total)
-    for block in _blocks(found, machine or default_machine(), total, progress, skipped):
+    plan = Plan.of(axes, machine or default_machine(), limit, usable_only)
+    whole = Columns(plan.spaces, plan.sample.taken)
+    for block in plan.blocks(progress):
         whole.append(block)
     return whole.frame()
 
@@ -257,6 +455,10 @@ class Columns:
     def room(self) -> int:
         """Rows that still fit."""
         return self.capacity - self.rows
+
+    def names(self) -> list[str]:
+        """Columns of the rows so far."""
+        return list(self._columns)
 
     def append(self, block: Block) -> int:
         """Take a block that fits; returns its rows."""
@@ -316,136 +518,15 @@ class Columns:
         return pd.DataFrame(columns, copy=False)
 
 
-@dataclass(frozen=True)
-class SweepFile:
-    """A sweep in a file, and what it took."""
-
-    path: Path
-    configurations: int
-    seconds: float  # evaluating
-    write_s: float
-    skipped: tuple[str, ...] = ()  # systems of `all` that could not be had, and why
-
-    def document(self) -> dict[str, Any]:
-        """Everything as plain values."""
-        return {**asdict(self), "path": str(self.path), "configurations_per_s": self.configurations / self.seconds}
-
-
-def write_sweep(
-    path: Path,
-    *,
-    machine: Machine | None = None,
-    limit: int | None = None,
-    progress: Progress | None = None,
-    **axes: Any,
-) -> SweepFile:
-    """Sweep to a Parquet or CSV file, block by block, with a JSON file of its provenance beside it.
-
-    Parameters
-    ----------
-    path
-        Ends in ``.parquet`` or ``.csv``; the provenance's path has ``.json`` after that.
-    machine, limit, progress, axes
-        As :func:`sweep`.
-
-    Raises
-    ------
-    ValueError
-        If the path ends otherwise or cannot be written, or a value cannot be.
-    """
-    if path.suffix not in WRITERS:
-        raise ValueError(f"output is {str(path)!r}; it must end in {' or '.join(WRITERS)}")
-    profile = machine or default_machine()
-    found, skipped = sweep_spaces(**axes)
-    total = _limited(found, limit)
-    waiting = Columns(found, min(total, ROW_GROUP))
-    clock = _Clock()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with WRITERS[path.suffix](path) as writer:
-            for block in _blocks(found, profile, total, progress, skipped):
-                if block.count() > waiting.room():
-                    clock.lap("evaluate")
-                    writer.write(waiting.arrays())
-                    waiting.clear()
-                    clock.lap("write")
-                waiting.append(block)
-            clock.lap("evaluate")
-            writer.write(waiting.arrays())
-        clock.lap("write")
-        about = {
-            "configurations": writer.rows,
-            "columns": list(waiting.arrays()),
-            "axes": {name: _plain(value) for name, value in axes.items()},
-            "limit": limit,
-            "skipped": skipped.unique(),
-            "machine": {"name": profile.name, "provenance": dict(profile.provenance)},
-            "provenance": provenance(),
-        }
-        path.with_name(path.name + ".json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"output is {str(path)!r}, which cannot be written: {error.strerror}") from None
-    return SweepFile(path, writer.rows, clock.spent["evaluate"], clock.spent["write"], tuple(skipped.unique()))
-
-
-class _Clock:
-    """Seconds by what they were spent on."""
-
-    def __init__(self) -> None:
-        self.spent: dict[str, float] = {}
-        self._since = time.perf_counter()
-
-    def lap(self, what: str) -> None:
-        now = time.perf_counter()
-        self.spent[what] = self.spent.get(what, 0.0) + now - self._since
-        self._since = now
-
-
-def _limited(found: Sequence[Space], limit: int | None) -> int:
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit is {limit}; it must be 1 or more")
-    total = sum(space.size for space in found)
-    return total if limit is None else min(limit, total)
-
-
-def _blocks(
-    found: Sequence[Space], machine: Machine, total: int, progress: Progress | None, skipped: Skipped
-) -> Iterator[Block]:
-    """Blocks of all spaces, cut off after so many rows.
-
-    A space that cannot be evaluated is skipped if it is one of ``all``, and an error if it was named.
-    """
-    done = seen = 0
-    whole = sum(space.size for space in found)
-    for space in found:
-        evaluated = blocks(space, machine)
-        while True:
-            try:
-                block = next(evaluated, None)
-            except ValueError as error:
-                if not skipped.allowed:
-                    raise
-                skipped.reasons.append(f"{space.labels['protocol']}: {error}")
-                break
-            if block is None:
-                break
-            seen += math.prod(block.shape)
-            if progress:
-                progress(min(seen, total), min(whole, total))
-            kept = block if done + block.count() <= total else block.head(total - done)
-            done += kept.count()
-            yield kept
-            if done == total:
-                return
-
-
 def several(value: Any) -> list[Any]:
     """One value or a sequence of them as a list."""
     return list(value) if isinstance(value, (list, tuple, range, np.ndarray)) else [value]
 
 
-def _is_packing(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(width, int) for width in value)
+def packings(value: Any) -> list[Any]:
+    """One packing or a sequence of them as a list; None is the protocol's own."""
+    is_one = isinstance(value, tuple) and value and all(isinstance(width, int) for width in value)
+    return [value] if is_one else several(value)
 
 
 def _numbers(name: str, value: Any) -> list[float]:
@@ -456,17 +537,7 @@ def _integers(name: str, value: Any) -> list[int]:
     return ranges.integers(name, value).tolist() if isinstance(value, str) else [int(value)]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, (str, int, float)) or value is None:
-        return value
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    return (
-        [_plain(one) for one in several(value)] if isinstance(value, (list, tuple, range, np.ndarray)) else str(value)
-    )
-
-
-def _parts(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, ...]]:
+def parts(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, ...]]:
     """Slices that cover an array in parts of at most ``block`` elements, each contiguous in it."""
     inner, axis = 1, len(shape) - 1
     while axis > 0 and inner * shape[axis] <= block:

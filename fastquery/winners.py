@@ -10,6 +10,7 @@ import pandas as pd
 from costmodel.alignment.ledger import needs_transfers
 from costmodel.estimate import Estimate
 from costmodel.parameters import Configuration
+from costmodel.systems import system
 from costmodel.systems.fastquery import PACKED_OUTPUTS
 
 PUBLISHED = "fastquery as published"
@@ -22,10 +23,13 @@ def design_of(configuration: Configuration) -> str:
     FastQuery without PackLWEs is the last but one row of its paper's Table 6.
     """
     packing, name = configuration.packing, configuration.protocol
-    if name == "fastquery" and packing.output not in PACKED_OUTPUTS:
-        name += ", answers not packed"
-    elif name in ("cheetah", "bumblebee") and len(packing.widths) > 1:
-        name += ", packed channels"
+    own = system(name)
+    if own.library and configuration.engine in own.engines:
+        papers = own.published(configuration.table).packing
+        if papers.output in PACKED_OUTPUTS and packing.output not in PACKED_OUTPUTS:
+            name += ", answers not packed"
+        elif len(papers.widths) == 1 < len(packing.widths):
+            name += ", packed channels"
     if not configuration.align_bits:
         return name
     *lower, _ = moduli = packing.field_moduli

@@ -12,7 +12,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from plots.style import SMALL, byte_text, check, entitle, figure, grid, legend_below, order, second_text, series
+from plots.series import Series, about, bytes_of, series_of
+from plots.style import (
+    DARK,
+    LIGHT,
+    SMALL,
+    byte_text,
+    check,
+    entitle,
+    figure,
+    grid,
+    legend_below,
+    order,
+    second_text,
+)
 
 PUBLISHED: dict[str, Any] = {"marker": "D", "mfc": "white", "mec": "black", "markersize": 6, "linestyle": "none"}
 
@@ -68,17 +81,17 @@ def figure_1(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
 
 PARTS = ("projection", "embedding")
 UNIT_TEXTS: Mapping[str, Callable[[float], str]] = {"s": second_text, "B": byte_text}
-FILL, HATCH = ("#F2F2F2", "#56B4E9"), ("", "////")
+FILL, HATCH = (LIGHT, DARK), ("////", "")
 
 
 def figure_9(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
-    """Bytes and latency of every system by table size.
+    """Bytes and latency of every series by table size.
 
     Parameters
     ----------
     frame
-        Columns ``table``, ``system``, ``bytes`` and ``latency_s``; ``published_bytes`` and ``published_latency_s`` may
-        be there, empty where nothing was published.
+        Columns ``table``, ``protocol``, ``latency_s``, and ``bytes``, ``bytes_per_query`` or ``up_bytes`` and
+        ``down_bytes``; ``published_bytes`` and ``published_latency_s`` may be there, empty where nothing was published.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -87,29 +100,32 @@ def figure_9(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     ValueError
         If a column is missing or a value is not above 0.
     """
-    numbers = ("bytes", "latency_s")
-    check(frame, "figure-9", numbers, ("table", "system"), positive=numbers)
-    drawn = figure(9.0, 6.4)
+    check(frame, "figure-9", ("latency_s",), ("table", "protocol"), positive=("latency_s",))
+    frame = frame.assign(bytes=bytes_of(frame, "figure-9"))
+    check(frame, "figure-9", ("bytes",), positive=("bytes",))
+    found = series_of(frame, "figure-9", ("table", "table_rows", "table_channels"))
+    drawn = figure(max(9.0, 0.34 * len(found) * frame["table"].nunique()), 6.4)
     upper, lower = drawn.subplots(2, 1, sharex=True)
-    _grouped(upper, frame, "table", "bytes", 1e-6, byte_text)
-    _grouped(lower, frame, "table", "latency_s", 1.0, second_text)
+    groups = order(frame["table"])
+    _grouped(upper, found, groups, "table", "bytes", 1e-6, byte_text)
+    _grouped(lower, found, groups, "table", "latency_s", 1.0, second_text)
     upper.set_ylabel("both ways, without keys (MB, 10$^6$ bytes)", fontsize=9)
     lower.set_ylabel("latency from token to shares (s)", fontsize=9)
     lower.set_xlabel("table, rows x channels")
-    _legend(drawn, frame, order(frame["system"]))
-    entitle(drawn, frame, title, source)
+    _legend(drawn, frame, found)
+    entitle(drawn, frame, title, source, *about(found))
     return drawn
 
 
 def figure_10(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
-    """Latency of every system on links of different bandwidth, and the reduction against a reference.
+    """Latency of every series on links of different bandwidth, and the reduction against a reference.
 
     Parameters
     ----------
     frame
-        Columns ``link``, ``system`` and ``latency_s``; ``published_latency_s`` where something was published.
+        Columns ``link``, ``protocol`` and ``latency_s``; ``published_latency_s`` where something was published.
         ``frame.attrs["ratio"]`` may name (slower system, faster system) whose quotient is written at every link, and
-        ``frame.attrs["published_ratio"]`` the published lowest and highest.
+        ``frame.attrs["published_ratio"]`` the published lowest and highest; of each system its first series counts.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -118,32 +134,42 @@ def figure_10(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     ValueError
         If a column is missing or a value is not above 0.
     """
-    check(frame, "figure-10", ("latency_s",), ("link", "system"), positive=("latency_s",))
-    drawn = figure(9.0, 6.2 if "ratio" in frame.attrs else 4.4)
-    if "ratio" in frame.attrs:
+    check(frame, "figure-10", ("latency_s",), ("link", "protocol"), positive=("latency_s",))
+    found = series_of(frame, "figure-10", ("link", "rate_bit_per_s", "round_trip_s"))
+    groups = order(frame["link"])
+    named = frame.attrs.get("ratio", ())
+    compared = [next((one for one in found if one.rows["protocol"].iloc[0] == name), None) for name in named]
+    wide = max(9.0, 0.2 * len(found) * len(groups))
+    if len(compared) == 2 and compared[0] is not None and compared[1] is not None:
+        drawn = figure(wide, 6.2)
         upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=[3, 1.4])
-        _ratios(lower, frame)
+        _ratios(lower, frame, groups, compared[0], compared[1])
         lower.set_xlabel("link")
     else:
+        drawn = figure(wide, 4.4)
         upper = drawn.subplots()
         upper.set_xlabel("link")
-    _grouped(upper, frame, "link", "latency_s", 1.0, second_text)
+    _grouped(upper, found, groups, "link", "latency_s", 1.0, second_text)
     upper.set_ylabel("latency from token to shares (s)", fontsize=9)
-    _legend(drawn, frame, order(frame["system"]))
-    entitle(drawn, frame, title, source)
+    _legend(drawn, frame, found)
+    entitle(drawn, frame, title, source, *about(found))
     return drawn
 
 
 def _grouped(
-    axes: Axes, frame: pd.DataFrame, group: str, value: str, factor: float, text: Callable[[float], str]
+    axes: Axes,
+    found: Sequence[Series],
+    groups: Sequence[str],
+    group: str,
+    value: str,
+    factor: float,
+    text: Callable[[float], str],
 ) -> None:
-    groups, systems = order(frame[group]), order(frame["system"])
-    width = 0.86 / len(systems)
+    width = 0.86 / len(found)
     published = f"published_{value}"
-    for k, name in enumerate(systems):
-        look = series(k)
-        rows = frame[frame["system"] == name]
-        at = np.array([groups.index(str(g)) for g in rows[group]]) + (k - (len(systems) - 1) / 2) * width
+    for k, one in enumerate(found):
+        look, rows = one.look, one.rows
+        at = np.array([groups.index(str(g)) for g in rows[group]]) + (k - (len(found) - 1) / 2) * width
         values = rows[value].to_numpy(dtype=float)
         bars = axes.bar(
             at, values * factor, width * 0.92, color=look.fill, hatch=look.hatch, edgecolor="black", linewidth=0.6
@@ -162,23 +188,21 @@ def _grouped(
     grid(axes, axis="y")
 
 
-def _legend(drawn: Figure, frame: pd.DataFrame, systems: Sequence[str]) -> None:
+def _legend(drawn: Figure, frame: pd.DataFrame, found: Sequence[Series]) -> None:
     handles: list[Patch | Line2D] = [
-        Patch(facecolor=series(k).fill, hatch=series(k).hatch, edgecolor="black") for k in range(len(systems))
+        Patch(facecolor=one.look.fill, hatch=one.look.hatch, edgecolor="black") for one in found
     ]
-    labels = list(systems)
+    labels = [one.name for one in found]
     if any(str(column).startswith("published_") and frame[column].notna().any() for column in frame):
         handles.append(Line2D([], [], **PUBLISHED))
         labels.append("published")
     legend_below(drawn, handles, labels, 3)
 
 
-def _ratios(axes: Axes, frame: pd.DataFrame) -> None:
-    slower, faster = frame.attrs["ratio"]
-    links = order(frame["link"])
-    latency = frame.pivot_table(index="link", columns="system", values="latency_s")
-    values = [float(latency.loc[link, slower] / latency.loc[link, faster]) for link in links]
-    axes.plot(range(len(links)), values, "o", color="black", label="model")
+def _ratios(axes: Axes, frame: pd.DataFrame, groups: Sequence[str], slower: Series, faster: Series) -> None:
+    latency = [one.rows.set_index("link")["latency_s"] for one in (slower, faster)]
+    values = [float(latency[0].loc[link] / latency[1].loc[link]) for link in groups]
+    axes.plot(range(len(groups)), values, "o", color="black", label="model")
     for k, value in enumerate(values):
         axes.annotate(f"{value:.2f}x", (k, value), (7, -3), textcoords="offset points", fontsize=SMALL)
     if "published_ratio" in frame.attrs:
@@ -187,5 +211,5 @@ def _ratios(axes: Axes, frame: pd.DataFrame) -> None:
         axes.text(0.995, high, f"published: {low:g}x to {high:g}x ", transform=axes.get_yaxis_transform(), ha="right",
                   va="top", fontsize=SMALL, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
     axes.margins(y=0.25)
-    axes.set_ylabel(f"{slower} over\n{faster} (ratio)", fontsize=8)
+    axes.set_ylabel(f"{slower.name} over\n{faster.name} (ratio)", fontsize=8)
     grid(axes, axis="y")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from plots.style import SMALL, check, entitle, figure, grid, legend_below, order, series
+from costmodel.system import Look
+from plots.series import look_of_position, series_of
+from plots.style import SMALL, check, entitle, figure, grid, legend_below
 
 PREFIX = "predicted_"
 
@@ -62,20 +64,19 @@ def measured(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
         )
     pairs = [column for name in names for column in (name, PREFIX + name)]
     check(frame, "measured", pairs, positive=[c for c in pairs if QUANTITIES[c.removeprefix(PREFIX)].logarithmic])
-    protocols = order(frame["protocol"]) if "protocol" in frame else ["runs"]
+    found = _protocols(frame)
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     drawn = figure(3.2 * columns + 0.4, 3.1 * rows + 0.9)
     panels = drawn.subplots(rows, columns, squeeze=False).flatten()
     for axes, name in zip(panels, names, strict=False):
-        _panel(axes, frame, name, protocols)
+        _panel(axes, frame, name, found)
     for axes in panels[len(names) :]:
         axes.set_visible(False)
     handles = [
-        Line2D([], [], marker=series(k).mark, mfc=series(k).colour, mec=series(k).colour, linestyle="none")
-        for k in range(len(protocols))
+        Line2D([], [], marker=look.mark, mfc=look.colour, mec=look.colour, linestyle="none") for look in found.values()
     ]
-    labels = list(protocols)
+    labels = list(found)
     if "held_out" in frame:
         handles.append(Line2D([], [], marker="o", mfc="white", mec="black", linestyle="none"))
         labels.append("hollow: calibrated on")
@@ -88,7 +89,24 @@ def measured(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
 INNER, OUTER = "0.78", "0.90"
 
 
-def _panel(axes: Axes, frame: pd.DataFrame, name: str, protocols: list[str]) -> None:
+def _protocols(frame: pd.DataFrame) -> dict[str, Look]:
+    """The look of every system by its legend; of an engine as well where a system ran on several."""
+    if "protocol" not in frame:
+        return {"runs": look_of_position(0)}
+    kept = [name for name in ("protocol", "engine") if name in frame]
+    return {one.name: one.look for one in series_of(frame[kept], "measured")}
+
+
+def _names(frame: pd.DataFrame) -> pd.Series[Any]:
+    """The legend of every row."""
+    names = pd.Series("runs", range(len(frame)))
+    if "protocol" in frame:
+        for one in series_of(frame[[name for name in ("protocol", "engine") if name in frame]], "measured"):
+            names[one.rows.index] = one.name
+    return names
+
+
+def _panel(axes: Axes, frame: pd.DataFrame, name: str, found: dict[str, Look]) -> None:
     quantity = QUANTITIES[name]
     held_out = frame["held_out"].to_numpy(dtype=bool) if "held_out" in frame else np.ones(len(frame), dtype=bool)
     judged = held_out if held_out.any() else ~held_out
@@ -113,9 +131,8 @@ def _panel(axes: Axes, frame: pd.DataFrame, name: str, protocols: list[str]) -> 
             edges = (span * (1 - bound), span * (1 + bound)) if quantity.logarithmic else (span - bound, span + bound)
             axes.fill_between(span, *edges, color=shade, linewidth=0, zorder=0)
     axes.plot(span, span, color="black", linewidth=0.8, zorder=1)
-    own = frame["protocol"].astype(str) if "protocol" in frame else pd.Series(["runs"] * len(frame))
-    for k, protocol in enumerate(protocols):
-        look = series(k)
+    own = _names(frame)
+    for protocol, look in found.items():
         for chosen, fill in ((held_out, look.colour), (~held_out, "white")):
             at = (own == protocol).to_numpy() & chosen
             axes.plot(

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from plots.style import SMALL, check, entitle, figure, grid, legend_below, order, series
+from plots.series import about, series_of
+from plots.style import SMALL, check, entitle, figure, grid, legend_below, order
 
 LIMIT_BITS = -1.0
 """log2 of half a decoding interval."""
@@ -19,8 +20,8 @@ def noise(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     Parameters
     ----------
     frame
-        Columns ``design``, ``step`` and ``noise_bits`` (log2 of the standard deviation over q/t); the last step is the
-        sum. ``target_bits`` is the sum at which answers would fail as often as allowed, if it is there.
+        Columns ``protocol``, ``step`` and ``noise_bits`` (log2 of the standard deviation over q/t); the last step is
+        the sum. ``target_bits`` is the sum at which answers would fail as often as allowed, if it is there.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -29,17 +30,16 @@ def noise(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     ValueError
         If a column is missing or noise is not finite.
     """
-    check(frame, "noise", ("noise_bits",), ("design", "step"))
-    designs, steps = order(frame["design"]), order(frame["step"])
-    drawn = figure(8.5, 2.0 + 0.2 * len(steps) * len(designs))
+    check(frame, "noise", ("noise_bits",), ("protocol", "step"))
+    found, steps = series_of(frame, "noise"), order(frame["step"])
+    drawn = figure(8.5, 2.0 + 0.2 * len(steps) * len(found))
     axes = drawn.subplots()
-    height = 0.84 / len(designs)
+    height = 0.84 / len(found)
     floor = np.floor(float(frame["noise_bits"].min())) - 3
-    for k, design in enumerate(designs):
-        rows = frame[frame["design"] == design]
-        at = np.array([steps.index(str(s)) for s in rows["step"]]) + (k - (len(designs) - 1) / 2) * height
+    for k, one in enumerate(found):
+        rows, look = one.rows, one.look
+        at = np.array([steps.index(str(s)) for s in rows["step"]]) + (k - (len(found) - 1) / 2) * height
         bits = rows["noise_bits"].to_numpy(dtype=float)
-        look = series(k)
         axes.barh(
             at,
             bits - floor,
@@ -66,7 +66,7 @@ def noise(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     axes.set_yticks(range(len(steps)), steps, fontsize=8.5)
     axes.set_xlabel("standard deviation of the error over the decoding interval q/t (log$_2$, bits)")
     grid(axes, axis="x")
-    handles = [Patch(facecolor=series(k).fill, hatch=series(k).hatch, edgecolor="black") for k in range(len(designs))]
-    legend_below(drawn, [*handles, *lines], [*designs, *meanings], 2)
-    entitle(drawn, frame, title, source)
+    handles = [Patch(facecolor=one.look.fill, hatch=one.look.hatch, edgecolor="black") for one in found]
+    legend_below(drawn, [*handles, *lines], [*(one.name for one in found), *meanings], 2)
+    entitle(drawn, frame, title, source, *about(found))
     return drawn

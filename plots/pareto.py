@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from numpy.typing import ArrayLike, NDArray
 
-from plots.style import SMALL, check, entitle, figure, grid, legend_below, order, series
+from plots.series import bytes_of, identity, series_of
+from plots.style import SMALL, check, entitle, figure, grid, legend_below, separate
 
 NUMBERS = ("bytes", "latency_s")
 
 
 def pareto(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
-    """Every configuration by bytes and latency, coloured by protocol, each protocol's own front a line.
+    """Every configuration by bytes and latency, in the look of its system, each series' own front a line.
 
-    What no other configuration of any protocol beats in both is filled.
+    A mark is filled where no other configuration of any series beats it in both.
 
     Parameters
     ----------
     frame
-        Columns ``protocol``, ``bytes`` and ``latency_s``; with a column ``label`` the points of fronts of several
-        points are numbered, and the caption has their labels.
+        Columns ``protocol``, ``latency_s``, and ``bytes``, ``bytes_per_query`` or ``up_bytes`` and ``down_bytes``.
+        Configurations of a system are one series, told apart by engine, table, tokens, flooding, preparation and
+        alignment. With a column ``label`` both ends of a front are numbered, and the caption has their labels.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -32,27 +34,30 @@ def pareto(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     ValueError
         If a column is missing or a value is not above 0.
     """
-    check(frame, "pareto", NUMBERS, ("protocol",), positive=NUMBERS)
-    drawn = figure(8.0, 5.6)
+    check(frame, "pareto", ("latency_s",), ("protocol",), positive=("latency_s",))
+    frame = frame.assign(bytes=bytes_of(frame, "pareto")).reset_index(drop=True)
+    check(frame, "pareto", NUMBERS, positive=NUMBERS)
+    drawn = figure(8.5, 5.8)
     axes = drawn.subplots()
-    best = pareto_front(frame["bytes"], frame["latency_s"])
+    best = pd.Series(pareto_front(frame["bytes"], frame["latency_s"]), frame.index)
     handles: list[Line2D] = []
     notes: list[str] = []
-    names = order(frame["protocol"])
-    for k, name in enumerate(names):
-        look, own = series(k), (frame["protocol"] == name).to_numpy()
-        rows = frame[own].sort_values(["bytes", "latency_s"])
-        front = rows[pareto_front(rows["bytes"], rows["latency_s"])]
+    labels: list[Text] = []
+    within = [str(column) for column in identity(frame) if column not in APART]
+    found = series_of(frame, "pareto", [*within, "limb_bits", "log2_q"])
+    for one in found:
+        look, rows = one.look, one.rows.sort_values(["bytes", "latency_s"])
+        front = rows[pareto_front(rows["bytes"], rows["latency_s"])].drop_duplicates(list(NUMBERS))
         if len(front) > 1:
             axes.step(
                 front["bytes"], front["latency_s"], where="post", color=look.colour, linestyle=look.line, zorder=1
             )
             if "label" in frame:
-                first = len(notes) + 1
-                notes += [f"{first + i} {label}" for i, label in enumerate(front["label"])]
-                _number(axes, front["bytes"].to_numpy(dtype=float), front["latency_s"].to_numpy(dtype=float), first)
-        for shown, fill in ((own & ~best, "white"), (own & best, look.colour)):
-            points = frame[shown]
+                for _, end in front.iloc[[0, -1]].iterrows():
+                    notes.append(f"{len(notes) + 1} {end['label']}")
+                    labels.append(axes.text(end["bytes"], end["latency_s"], str(len(notes)), fontsize=SMALL))
+        for chosen, fill in ((~best[rows.index], "white"), (best[rows.index], look.colour)):
+            points = rows[chosen]
             axes.plot(
                 points["bytes"], points["latency_s"], look.mark, mfc=fill, mec=look.colour, markersize=7, ls="none"
             )
@@ -65,18 +70,14 @@ def pareto(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     axes.set_ylabel("latency from token to shares (s)")
     axes.margins(0.07)
     grid(axes, "both")
-    legend_below(drawn, handles, [*names, "filled: beaten by none in both"], 3)
+    legend_below(drawn, handles, [*(one.name for one in found), "filled: beaten by none in both"], 3)
     entitle(drawn, frame, title, source, *(["; ".join(notes) + "."] if notes else []))
+    separate(labels, axes, frame["bytes"], frame["latency_s"])
     return drawn
 
 
-def _number(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], first: int) -> None:
-    """Number points from left to right; points that nearly coincide share a text."""
-    apart = np.maximum(np.abs(np.diff(np.log(x))), np.abs(np.diff(np.log(y)))) > 0.05
-    for members in np.split(np.arange(len(x)), np.flatnonzero(apart) + 1):
-        text = ", ".join(str(first + k) for k in members)
-        at = x[members[-1]], y[members[-1]]
-        axes.annotate(text, at, (6, 3), textcoords="offset points", fontsize=SMALL)
+APART = ("protocol", "engine", "ablation", "size", "table", "tokens", "flooding_bits", "prepared", "align_bits")
+"""Columns that tell series apart; configurations that differ in others are points of one series."""
 
 
 def pareto_front(first: ArrayLike, second: ArrayLike) -> NDArray[np.bool_]:

@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from plots.pareto import pareto_front
-from plots.style import check, entitle, figure, grid, legend_below, series
+from plots.series import look_of_position
+from plots.style import check, entitle, figure, grid, legend_below
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +52,7 @@ def quantization(frame: pd.DataFrame, title: str = "", source: str = "") -> Figu
             if j == 0:
                 axes.set_ylabel(label)
     handles = [
-        Line2D([], [], marker=series(k).mark, mfc="white", mec=series(k).colour, linestyle="none")
+        Line2D([], [], marker=look_of_position(k).mark, mfc="white", mec=look_of_position(k).colour, linestyle="none")
         for k in range(len(groups))
     ]
     handles.append(Line2D([], [], color="0.45"))
@@ -77,7 +78,7 @@ def _panel(axes: Axes, cost: Floats, loss: Floats, groups: dict[str, list[int]])
     front = front[np.argsort(cost[front])]
     axes.step(cost[front], loss[front], where="post", color="0.45", linewidth=1.1, zorder=1)
     for k, rows in enumerate(groups.values()):
-        look = series(k)
+        look = look_of_position(k)
         axes.plot(cost[rows], loss[rows], look.mark, mfc="white", mec=look.colour, markersize=6, linestyle="none")
     axes.set_yscale("log")
     axes.margins(x=0.18, y=0.08)

@@ -13,9 +13,12 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
-from plots.style import GREY, byte_text, check, entitle, figure, legend_below, order, second_text
+from costmodel.grid import WIRE_COLUMNS
+from plots.series import about, bytes_of, series_of
+from plots.style import GREY, byte_text, check, entitle, figure, legend_below, second_text
 
 INSECURE, FAILING = "////", "...."
+STATED = ("ring_degree", "latency_s", "security_bits", "log2_failure")
 NUMBERS = ("ring_degree", "log2_q", "bytes", "latency_s", "security_bits", "log2_failure")
 SHOWN = {"bytes": ("query and answer (B)", "fewest", byte_text), "latency_s": ("latency (s)", "fastest", second_text)}
 
@@ -26,8 +29,9 @@ def ring_map(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     Parameters
     ----------
     frame
-        Columns ``ring_degree``, ``log2_q``, ``bytes``, ``latency_s``, ``security_bits`` and ``log2_failure``, one row
-        for every pair of a degree and a modulus; and ``design``, if there are several to be drawn side by side.
+        Columns ``ring_degree``, ``latency_s``, ``security_bits``, ``log2_failure``, ``log2_q`` or the limbs of q, and
+        ``bytes`` or ``up_bytes`` and ``down_bytes``, one row for every pair of a degree and a modulus. With a column
+        ``protocol`` series are drawn side by side.
         ``frame.attrs`` may have ``security_floor_bits`` (128) and ``log2_failure_target`` (-40).
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
@@ -37,11 +41,14 @@ def ring_map(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     ValueError
         If a column is missing, or a pair of a degree and a modulus is missing or stands twice.
     """
+    check(frame, "ring-map", STATED, positive=("ring_degree", "latency_s"))
+    frame = frame.assign(bytes=bytes_of(frame, "ring-map"), log2_q=_log2_q(frame))
     check(frame, "ring-map", NUMBERS, positive=("ring_degree", "log2_q", "bytes", "latency_s"))
     floor = float(frame.attrs.get("security_floor_bits", 128))
     target = float(frame.attrs.get("log2_failure_target", -40))
-    designs = order(frame["design"]) if "design" in frame else [""]
-    maps = [_Map(frame[frame["design"] == name] if name else frame, floor, target) for name in designs]
+    found = series_of(frame, "ring-map", (*NUMBERS, *WIRE_COLUMNS)) if "protocol" in frame else []
+    designs = [one.name for one in found] or [""]
+    maps = [_Map(one.rows, floor, target) for one in found] or [_Map(frame, floor, target)]
     drawn = figure(4.6 * len(maps) + 1.4, 5.6)
     panels = drawn.subplots(2, len(maps), sharex=True, sharey=True, squeeze=False)
     for row, (name, (label, _, text)) in zip(panels, SHOWN.items(), strict=True):
@@ -61,8 +68,16 @@ def ring_map(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     handles = [Patch(facecolor="white", edgecolor=GREY, hatch=hatch) for hatch in (INSECURE, FAILING)]
     labels = [f"below {floor:g} bits of security", f"fails in more than 2$^{{{target:g}}}$ of the queries"]
     legend_below(drawn, handles, labels, 2)
-    entitle(drawn, frame, title, source)
+    entitle(drawn, frame, title, source, *about(found))
     return drawn
+
+
+def _log2_q(frame: pd.DataFrame) -> pd.Series[Any]:
+    """Bits of q, stated or the sum of its limbs."""
+    limbs = [column for column in frame if str(column).startswith("limb_bits_")]
+    if "log2_q" not in frame and not limbs:
+        raise ValueError("frame of ring-map has no column 'log2_q', and no 'limb_bits_0' in its place")
+    return frame["log2_q"] if "log2_q" in frame else frame[limbs].sum(axis=1)
 
 
 class _Map:
@@ -70,9 +85,11 @@ class _Map:
 
     def __init__(self, frame: pd.DataFrame, floor: float, target: float) -> None:
         if frame.duplicated(["ring_degree", "log2_q"]).any():
-            raise ValueError("frame of ring-map: a pair of ring_degree and log2_q stands twice")
+            raise ValueError(
+                "frame of ring-map: a pair of 'ring_degree' and 'log2_q' stands twice; keep one split of q into limbs"
+            )
         if len(frame) != frame["ring_degree"].nunique() * frame["log2_q"].nunique():
-            raise ValueError("frame of ring-map: every ring_degree must have the same log2_q")
+            raise ValueError("frame of ring-map: every 'ring_degree' must have the same values of 'log2_q'")
         self.cells = {
             name: frame.pivot(index="ring_degree", columns="log2_q", values=name).sort_index().sort_index(axis=1)
             for name in NUMBERS[2:]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from plots.style import GREY, check, entitle, figure, grid, legend_below, order, series
+from plots.series import about, series_of
+from plots.style import GREY, check, entitle, figure, grid, legend_below
 
 NUMBERS = ("round_trip_s", "latency_s", "latency_without_slow_start_s")
 
 
 def round_trip(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
-    """Latency of every protocol over round-trip times, a band from no slow start up to slow start.
+    """Latency of every series over round-trip times, a band from no slow start up to slow start.
 
     Parameters
     ----------
@@ -28,13 +31,15 @@ def round_trip(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure
         If a column is missing or a value is not above 0.
     """
     check(frame, "round-trip", NUMBERS, ("protocol",), positive=NUMBERS)
-    drawn = figure(7.5, 5.2)
+    drawn = figure(8.5, 5.4)
     axes = drawn.subplots()
-    names = order(frame["protocol"])
+    found = series_of(frame, "round-trip", NUMBERS)
+    found = [replace(one, rows=one.rows.sort_values("round_trip_s")) for one in found]
+    found.sort(key=lambda one: -float(one.rows["latency_s"].iloc[-1]))
     handles = []
-    for k, name in enumerate(names):
-        rows = frame[frame["protocol"] == name].sort_values("round_trip_s")
-        look, delay = series(k), rows["round_trip_s"] * 1e3
+    for k, one in enumerate(found):
+        rows, look = one.rows, one.look
+        delay = rows["round_trip_s"] * 1e3
         axes.fill_between(
             delay, rows["latency_without_slow_start_s"], rows["latency_s"], color=look.colour, alpha=0.18, linewidth=0
         )
@@ -47,13 +52,13 @@ def round_trip(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure
             linewidth=1.8,
             marker=look.mark,
             markersize=4.5,
-            markevery=(3 * k, max(1, len(rows) // 8)),
+            markevery=(3 * k % max(1, len(rows) // 8), max(1, len(rows) // 8)),
         )
     axes.set(xscale="log", yscale="log", xlabel="round-trip time (ms)", ylabel="latency from token to shares (s)")
     axes.margins(x=0)
     grid(axes, "both")
     thick, thin = (Line2D([], [], color=GREY, linewidth=width) for width in (1.8, 0.7))
     models = ["thick: with slow start", "thin: window already open"]
-    legend_below(drawn, [*handles, thick, thin], [*names, *models], 2)
-    entitle(drawn, frame, title, source)
+    legend_below(drawn, [*handles, thick, thin], [*(one.name for one in found), *models], 3)
+    entitle(drawn, frame, title, source, *about(found))
     return drawn

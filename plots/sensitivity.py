@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from plots.style import SMALL, check, entitle, figure, grid, legend_below
+from plots.style import DARK, LIGHT, SMALL, check, entitle, figure, grid, legend_below
 
 NUMBERS = ("bytes_low", "bytes_high", "latency_low", "latency_high")
-LOWER: dict[str, Any] = {"facecolor": "#56B4E9", "hatch": ""}
-HIGHER: dict[str, Any] = {"facecolor": "#E69F00", "hatch": "////"}
+LOWER: dict[str, Any] = {"facecolor": DARK, "hatch": ""}
+HIGHER: dict[str, Any] = {"facecolor": LIGHT, "hatch": "////"}
 
 
 def sensitivity(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:

@@ -1,31 +1,27 @@
-"""What all figures share: a palette for the colour-blind and for grey print, checks of frames, captions, saving."""
+"""What all figures share: checks of frames, captions, limits of axes, saving."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context, rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from numpy.typing import ArrayLike
 
 FORMATS = (".png", ".svg", ".pdf")
 DOTS_PER_INCH = 160
 
-# Okabe and Ito's palette without its yellow, and two of Tol's muted colours, ordered so that neighbours differ in
-# lightness as well.
-COLOURS = ("#000000", "#E69F00", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#882255", "#999933")
-LINES: tuple[Any, ...] = (
-    "-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (8, 3)), (0, (1, 3)), (0, (3, 1)), (0, (10, 2, 3, 2)),
-)  # fmt: skip
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "----", "oo", "||||", "++++")
-FILLS = ("#4D4D4D", "#E69F00", "#56B4E9", "#F2F2F2", "#D55E00", "#009E73", "#CC79A7", "#C48AA0", "#CCCC88")
-"""Of bars, which carry a hatch each: light enough for it to show, or dark and plain."""
+DARK, LIGHT = "#4D4D4D", "#D9D9D9"
+"""Fills of bars that stand for no system."""
 
 GREY = "0.35"
 SMALL = 7.5
@@ -33,27 +29,6 @@ CAPTION_POINTS = 7.0
 _CHARACTERS_AN_INCH = 18.0
 _LINE_IN = CAPTION_POINTS * 1.25 / 72
 _UNSTATED = "source: a data frame without a stated origin"
-
-
-class Series(NamedTuple):
-    """How one series looks wherever it is drawn."""
-
-    colour: str
-    line: Any
-    mark: str
-    fill: str
-    hatch: str
-
-
-def series(k: int) -> Series:
-    """The k-th look: colour, line, mark, fill and hatch all differ from those of the other first nine."""
-    return Series(
-        COLOURS[k % len(COLOURS)],
-        LINES[k % len(LINES)],
-        MARKS[k % len(MARKS)],
-        FILLS[k % len(FILLS)],
-        HATCHES[k % len(HATCHES)],
-    )
 
 
 def figure(width_in: float = 7.5, height_in: float = 4.6) -> Figure:
@@ -169,6 +144,52 @@ def digits(value: float) -> str:
     return f"{value:.0f}" if value >= 99.95 else f"{value:.3g}"
 
 
+Span = tuple[float, float]
+
+
+def limit(drawn: Figure, x: Span | None = None, y: Span | None = None) -> Figure:
+    """Show a part of every panel alone; the scales of colours stay.
+
+    Raises
+    ------
+    ValueError
+        If a span does not rise, or reaches 0 on a logarithmic axis.
+    """
+    for axes in drawn.axes:
+        if axes.get_label() == "<colorbar>":
+            continue
+        for name, span, scale, apply in (
+            ("xlim", x, axes.get_xscale(), axes.set_xlim),
+            ("ylim", y, axes.get_yscale(), axes.set_ylim),
+        ):
+            if span is None:
+                continue
+            if not span[0] < span[1] or (scale == "log" and span[0] <= 0):
+                above = " from above 0" if scale == "log" else ""
+                raise ValueError(f"{name} is {span[0]:g},{span[1]:g}; it must rise{above}")
+            apply(*span)
+    return drawn
+
+
+def separate(texts: Sequence[Text], axes: Axes, x: ArrayLike = (), y: ArrayLike = ()) -> None:
+    """Move texts off each other and off the points at x and y; to be called once everything else is drawn."""
+    from adjustText import adjust_text
+
+    if texts:
+        drawn = axes.get_figure()
+        assert isinstance(drawn, Figure)
+        drawn.draw_without_rendering()
+        arrow = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5}
+        adjust_text(
+            list(texts),
+            x=np.asarray(x),
+            y=np.asarray(y),
+            ax=axes,
+            expand=(1.5, 1.7),
+            arrowprops=arrow,
+        )
+
+
 def save(drawn: Figure, path: Path) -> Path:
     """Write a figure as PNG, SVG or PDF by the path's ending.
 
@@ -185,3 +206,23 @@ def save(drawn: Figure, path: Path) -> Path:
     except OSError as error:
         raise ValueError(f"output is {str(path)!r}, which cannot be written: {error.strerror}") from None
     return path
+
+
+@contextmanager
+def styled(sheet: Path | None) -> Iterator[None]:
+    """Draw in a style sheet of matplotlib, or in the project's own look.
+
+    Raises
+    ------
+    ValueError
+        If the sheet cannot be read.
+    """
+    if sheet is None:
+        yield
+        return
+    try:
+        parameters = rc_params_from_file(sheet, use_default_template=False)
+    except OSError as error:
+        raise ValueError(f"style is {str(sheet)!r}, which cannot be read: {error.strerror or error}") from None
+    with rc_context(parameters):
+        yield

@@ -7,9 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from plots.style import check, entitle, figure, grid, legend_below, order, series
-
-WIDE, NARROW = "#D55E00", "#56B4E9"
+from plots.series import look_of_position
+from plots.style import DARK, LIGHT, check, entitle, figure, grid, legend_below, order
 
 
 def figure_7(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
@@ -37,7 +36,7 @@ def figure_7(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
         (lower, ranked, np.arange(1.0, len(ranked) + 1)),
     ):
         heights, wide = rows["mean_magnitude"].to_numpy(dtype=float), rows["salient"].to_numpy(dtype=bool)
-        for chosen, colour in ((~wide, NARROW), (wide, WIDE)):
+        for chosen, colour in ((~wide, LIGHT), (wide, DARK)):
             axes.bar(at[chosen], heights[chosen], 1.0, color=colour, linewidth=0)
         axes.set_ylim(0, 1.05 * heights.max())
         axes.margins(x=0.01)
@@ -45,7 +44,7 @@ def figure_7(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
         grid(axes, axis="y")
     upper.set_xlabel("channel (index)", fontsize=9)
     lower.set_xlabel("rank of the channel (1 is the largest)", fontsize=9)
-    legend_below(drawn, [Patch(color=WIDE), Patch(color=NARROW)], ["salient: the wider field", "others"], 2)
+    legend_below(drawn, [Patch(color=DARK), Patch(color=LIGHT)], ["salient: the wider field", "others"], 2)
     entitle(drawn, frame, title, source)
     return drawn
 
@@ -71,7 +70,7 @@ def figure_8(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     left, right = drawn.subplots(1, 2)
     handles = []
     for k, name in enumerate(order(frame["origin"])):
-        rows, look = frame[frame["origin"] == name].sort_values("rank"), series(k)
+        rows, look = frame[frame["origin"] == name].sort_values("rank"), look_of_position(k)
         for axes in (left, right):
             drawn_lines = axes.plot(
                 rows["rank"], 100 * rows["frequency"], color=look.colour, linestyle=look.line, linewidth=1.6

@@ -13,9 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from plots.bars import PUBLISHED
-from plots.style import SMALL, check, digits, entitle, figure, grid, legend_below
+from plots.series import bytes_of, series_of
+from plots.style import DARK, SMALL, check, digits, entitle, figure, grid, legend_below
 
-KEPT: dict[str, Any] = {"facecolor": "#56B4E9", "hatch": ""}
+KEPT: dict[str, Any] = {"facecolor": DARK, "hatch": ""}
 SAVED: dict[str, Any] = {"facecolor": "white", "hatch": "////"}
 MIB = 2.0**20
 
@@ -26,8 +27,9 @@ def waterfall(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     Parameters
     ----------
     frame
-        Columns ``step``, ``bytes`` and ``latency_s``, in order; ``published_bytes`` and ``published_latency_s`` may be
-        there. A last step in a column ``aside`` that is true is drawn apart: it continues none.
+        Columns ``step``, ``latency_s`` and ``bytes``, ``bytes_per_query`` or ``up_bytes`` and ``down_bytes``, in order;
+        without ``step`` every row is one, named by what it differs in. ``published_bytes`` and ``published_latency_s``
+        may be there. A last step in a column ``aside`` that is true is drawn apart: it continues none.
     title, source
         Heading and caption; those in ``frame.attrs`` if left out.
 
@@ -37,6 +39,10 @@ def waterfall(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
         If a column is missing or a value is not above 0.
     """
     numbers = ("bytes", "latency_s")
+    check(frame, "waterfall", ("latency_s",), positive=("latency_s",))
+    frame = frame.assign(bytes=bytes_of(frame, "waterfall"))
+    if "step" not in frame:
+        frame = _steps_of(frame)
     check(frame, "waterfall", numbers, ("step",), positive=numbers)
     drawn = figure(8.5, 6.2)
     upper, lower = drawn.subplots(2, 1, sharex=True)
@@ -55,6 +61,17 @@ def waterfall(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
     legend_below(drawn, handles, labels, 3)
     entitle(drawn, frame, title, source)
     return drawn
+
+
+def _steps_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with a column ``step``, every configuration being a step named by what it differs in."""
+    check(frame, "waterfall", texts=("protocol",))
+    frame = frame.reset_index(drop=True)
+    found = series_of(frame, "waterfall")
+    for one in found:
+        if len(one.rows) > 1:
+            raise ValueError(f"frame of waterfall has no column 'step', and {one.name} stands twice")
+    return frame.assign(step=pd.concat([pd.Series(one.name, one.rows.index) for one in found]))
 
 
 def _steps(axes: Axes, frame: pd.DataFrame, column: str, factor: float) -> None:

@@ -9,7 +9,7 @@ proportions of a profile that is there already: its unit, at the measured speed,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.systems import executed
 from protocol.meter import OVERHEAD
 from validate.measurement import idealised
+from validate.sampling import designs
 
 FloatArray = NDArray[np.float64]
 
@@ -221,21 +222,71 @@ def calibration_sample() -> list[Configuration]:
     Small and large rings, one limb and two, few answers and many, one token and several, packed answers or not,
     flooded or not, prepared or not, aligned or not: every operation at sizes that differ by an order of magnitude.
     """
-    wide = Packing((16,), "cheetah", "ciphertexts")
+    return [
+        one
+        for design in designs()
+        for one in SAMPLES.get((design.protocol, design.engine), _default)(design.protocol, design.engine)
+    ]
+
+
+def _default(protocol: str, engine: str) -> list[Configuration]:
+    """Of a system without a sample of its own: small tables and larger ones, one token and several."""
+    shapes = (Table(500, 24), Table(3000, 96), Table(6000, 384, 2), Table(12000, 96, 4))
+    return [executed(protocol, table, engine=engine) for table in shapes]
+
+
+def _on_openfhe(protocol: str, engine: str) -> list[Configuration]:
+    """Cheetah's and FastQuery's products on rings of one limb and two, and FastQuery's whole protocol."""
+    tables = (Table(3000, 48), Table(6000, 60, 2))
+    rings = ((2048, (53,)), (4096, (53, 53)), (8192, (60, 60)))
+    delphi: list[Configuration] = [
+        executed(protocol, table, engine=engine, options=("delphi",)) for table in (Table(1500, 24), Table(6000, 96))
+    ]
+    if protocol == "cheetah":
+        wide = Packing((16,), "cheetah", "ciphertexts")
+        products = [
+            Configuration(protocol, table, Ring(degree, limbs, 2**31), wide)
+            for degree, limbs in rings
+            for table in tables
+            if len(limbs) > 1
+        ]
+        return [*products, *delphi]
     packed = Packing((4, 3, 3), "column", "ciphertexts")
     modulus = required_plaintext_modulus(packed.field_moduli)
-    tables = (Table(3000, 48), Table(6000, 60, 2))
-    on_openfhe = [
-        Configuration("cheetah" if packing is wide else "fastquery", table, Ring(degree, limbs, t), packing)
-        for degree, limbs in ((2048, (53,)), (4096, (53, 53)), (8192, (60, 60)))
+    products = [
+        Configuration(protocol, table, Ring(degree, limbs, modulus), packed)
+        for degree, limbs in rings
         for table in tables
-        for packing, t in ((packed, modulus), (wide, 2**31))
-        if packing is packed or len(limbs) > 1
     ]
-    on_openfhe.append(executed("fastquery", Table(4000, 240), engine="openfhe", align_bits=32))
-    on_openfhe.append(executed("fastquery", Table(2000, 24), engine="openfhe", align_bits=16))
+    aligned = [
+        executed(protocol, Table(4000, 240), engine=engine, align_bits=32),
+        executed(protocol, Table(2000, 24), engine=engine, align_bits=16),
+    ]
+    whole = [
+        executed(protocol, table, engine=engine, ablation="packlwes", ring=ring, options=options)
+        for table, ring, options in (
+            (Table(500, 24), {}, ()),
+            (Table(6000, 384, 2), {}, ()),
+            (Table(2000, 1536), {"degree": 4096}, ()),
+            (Table(12000, 96, 4), {"degree": 8192}, ()),
+            (Table(3000, 96), {}, ("delphi",)),
+        )
+    ]
+    return [*products, *aligned, *whole, *delphi]
+
+
+def _cryptflow2(protocol: str, engine: str) -> list[Configuration]:
+    """Slots: rotations by the keys of rings of 8192 and 16384."""
+    shapes: tuple[tuple[Table, tuple[str, ...]], ...] = (
+        (Table(500, 24), ()), (Table(2000, 24, 2), ()), (Table(1000, 96), ("delphi",)), (Table(3000, 48), ()),
+    )  # fmt: skip
+    return [executed(protocol, table, engine=engine, options=options) for table, options in shapes]
+
+
+def _fastquery(protocol: str, engine: str) -> list[Configuration]:
+    """Few answers and many, one token and several, flooded or prepared, aligned or not."""
     on_residues = [
-        executed("fastquery", table, flooding_bits=flooding_bits, prepared=prepared, align_bits=align_bits)
+        executed(protocol, table, flooding_bits=flooding_bits, prepared=prepared, align_bits=align_bits)
         for table, align_bits in (
             (Table(3000, 96), 16),
             (Table(12000, 384, 4), 0),
@@ -245,12 +296,21 @@ def calibration_sample() -> list[Configuration]:
         )
         for flooding_bits, prepared in ((40, False), (0, True))
     ]
-    tiled = [
-        executed("cheetah", table, flooding_bits=bits)
+    return on_residues
+
+
+def _cheetah(protocol: str, engine: str) -> list[Configuration]:
+    """Cheetah's tiles, their answers extracted."""
+    return [
+        executed(protocol, table, flooding_bits=bits)
         for table, bits in ((Table(3000, 96), 40), (Table(12000, 384, 2), 0), (Table(6000, 1500), 40))
     ]
-    folded = [
-        executed("folded", table, flooding_bits=bits, prepared=prepared, ring=ring, align_bits=align_bits)
+
+
+def _folded(protocol: str, engine: str) -> list[Configuration]:
+    """Expansion to few leaves and many, flooded or prepared, on each of its degrees."""
+    return [
+        executed(protocol, table, flooding_bits=bits, prepared=prepared, ring=ring, align_bits=align_bits)
         for table, ring, align_bits in (
             (Table(3000, 96), {}, 0),
             (Table(12000, 768, 2), {}, 32),
@@ -261,8 +321,12 @@ def calibration_sample() -> list[Configuration]:
         )
         for bits, prepared in ((40, False), (0, True))
     ]
-    compressed = [
-        executed("compressed", table, flooding_bits=bits)
+
+
+def _compressed(protocol: str, engine: str) -> list[Configuration]:
+    """Few leaves and many, one answer and several."""
+    return [
+        executed(protocol, table, flooding_bits=bits)
         for table, bits in (
             (Table(3000, 96), 40),
             (Table(12000, 768, 2), 0),
@@ -270,4 +334,15 @@ def calibration_sample() -> list[Configuration]:
             (Table(20000, 1536), 0),
         )
     ]
-    return [*on_openfhe, *on_residues, *tiled, *folded, *compressed]
+
+
+SAMPLES: Mapping[tuple[str, str], Callable[[str, str], list[Configuration]]] = {
+    ("cheetah", "openfhe"): _on_openfhe,
+    ("fastquery", "openfhe"): _on_openfhe,
+    ("cryptflow2", "openfhe"): _cryptflow2,
+    ("fastquery", "residue"): _fastquery,
+    ("cheetah", "residue"): _cheetah,
+    ("folded", "residue"): _folded,
+    ("compressed", "residue"): _compressed,
+}
+"""Samples that reach more of an engine's operations and sizes than those of any system."""

@@ -49,11 +49,11 @@ from validate.measurement import (
     pooled_noise_bits,
     sampling_bits,
 )
-from validate.sampling import Sample, draw, operations
+from validate.sampling import Design, Sample, designs, draw, operations
 
 Progress = Callable[[str, int, int], None]
 
-VERSION = 1
+VERSION = 2
 POOLED_COEFFICIENTS = 256
 """Over which the noise of a sample is measured, at least."""
 SESSION_TOKENS = 8
@@ -186,6 +186,7 @@ def run_campaign(
     provenance: dict[str, Any],
     *,
     sessions: int = SESSIONS,
+    drawn: Sequence[Design] = designs(),
     progress: Progress | None = None,
 ) -> Campaign:
     """Draw, measure, calibrate and predict; what the folder already holds is not measured again.
@@ -200,6 +201,8 @@ def run_campaign(
         Of the machine and the code, kept with the plan.
     sessions
         Repetitions of every sample.
+    drawn
+        The designs that are sampled.
     progress
         Called with what is being measured, how much is done, and of how much.
 
@@ -208,7 +211,7 @@ def run_campaign(
     ValueError
         If the folder holds another campaign, or nothing of the calibration part could be measured.
     """
-    samples = planned(folder, count, seed, sessions, provenance)
+    samples = planned(folder, count, seed, sessions, provenance, drawn)
     with Parties() as parties:
         steps = list(_steps(samples))
         for done, (name, sample) in enumerate(steps):
@@ -222,7 +225,14 @@ def run_campaign(
     return evaluated(folder)
 
 
-def planned(folder: Path, count: int, seed: int, sessions: int, provenance: dict[str, Any]) -> list[Sample]:
+def planned(
+    folder: Path,
+    count: int,
+    seed: int,
+    sessions: int,
+    provenance: dict[str, Any],
+    drawn: Sequence[Design] = designs(),
+) -> list[Sample]:
     """The plan in a folder, drawn and written there first if it has none.
 
     Raises
@@ -230,10 +240,11 @@ def planned(folder: Path, count: int, seed: int, sessions: int, provenance: dict
     ValueError
         If it holds another one.
     """
-    path, wanted = folder / "plan.json", {"version": VERSION, "count": count, "seed": seed, "sessions": sessions}
+    path, names = folder / "plan.json", [f"{one.protocol} on {one.engine}" for one in drawn]
+    wanted = {"version": VERSION, "count": count, "seed": seed, "sessions": sessions, "designs": names}
     if not path.exists():
-        plan = {**wanted, "provenance": provenance, "samples": [sample.document() for sample in draw(count, seed)]}
-        _write(path, plan)
+        samples = [sample.document() for sample in draw(count, seed, drawn)]
+        _write(path, {**wanted, "provenance": provenance, "samples": samples})
     plan = json.loads(path.read_text(encoding="utf-8"))
     found = {name: plan.get(name) for name in wanted}
     if found != wanted:

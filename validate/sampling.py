@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from costmodel.grid import Grid
 from costmodel.ledger import Work
 from costmodel.link import PRESETS, Link
 from costmodel.parameters import Configuration, Table
-from costmodel.systems import executed
+from costmodel.systems import SYSTEMS, executed, system
 
 T = TypeVar("T")
 
@@ -35,31 +36,52 @@ DEGREES = (None, 2048, 4096, 8192)
 FLOODING = (None, 0, 20, 40)
 """None: the engine's default."""
 ALIGNMENT = (0, 0, 16, 32)
+WIDTHS = (None, (4, 3, 3), (4, 4), (3, 2, 2, 2), (8,))
+"""None: the system's own."""
+ABLATIONS = (None, "packlwes")
+"""FastQuery's answers on OpenFHE are packed by PackLWEs where they are named."""
+OPTIONS = ((), (), (), ("delphi",))
+MAX_SETUP_S = 10.0
+"""Most that the keys of a session may take on a shaped link."""
 LINKS = ("loopback", "paper-384", "paper-44", "paper-9", "wan")
-AXES = 9
+AXES = 11
 SPLITS = 500
 """Splits drawn in search of one whose calibration part has every operation at its smallest and its largest size."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """A protocol on an engine, and the packings that it is sampled with."""
+    """A protocol on an engine."""
 
     protocol: str
     engine: str
-    widths: tuple[tuple[int, ...] | None, ...] = (None,)
-    prepares: bool = False  # whether what does not depend on the token can be done before
 
 
-DESIGNS = (
-    Design("fastquery", "residue", (None, (4, 3, 3), (4, 4), (3, 2, 2, 2), (8,)), prepares=True),
-    Design("cheetah", "residue", (None, (8,), (4, 4, 4))),
-    Design("fastquery", "openfhe", (None, (4, 4), (5, 2, 2))),
-    Design("cheetah", "openfhe", (None, (8,))),
-    Design("folded", "residue", (None, (4, 3, 3), (4, 4), (8,)), prepares=True),
-    Design("compressed", "residue", (None, (4, 4), (8,))),
-)
-"""What this project executes; whatever :func:`costmodel.systems.executed` takes can be added."""
+def designs(protocols: Sequence[str] = (), engines: Sequence[str] = ()) -> tuple[Design, ...]:
+    """Every pair of a system and an engine that executes it, or those that are named.
+
+    Raises
+    ------
+    ValueError
+        If nothing of what is named is executed.
+
+    Examples
+    --------
+    >>> designs(["cheetah"])
+    (Design(protocol='cheetah', engine='residue'), Design(protocol='cheetah', engine='openfhe'))
+    """
+    for name in protocols:
+        system(name)
+    found = tuple(
+        Design(one.name, engine)
+        for one in SYSTEMS
+        for engine in one.engines
+        if one.name in (protocols or (one.name,)) and engine in (engines or (engine,))
+    )
+    if not found:
+        named = " on ".join(", ".join(part) for part in (protocols, engines) if part)
+        raise ValueError(f"nothing here executes {named}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -91,34 +113,54 @@ class Sample:
         )
 
 
-def draw(count: int, seed: int, designs: Sequence[Design] = DESIGNS) -> list[Sample]:
+def draw(count: int, seed: int, drawn: Sequence[Design] = designs()) -> list[Sample]:
     """So many samples of Sobol sequences, one a design and randomly shifted; half of them held out.
+
+    Engines take turns, and on each engine its systems: every engine has the same share of the samples.
 
     Parameters
     ----------
     count
-        How many, at least 2 a design, so that there is something to calibrate on and something to predict.
+        Number of samples, at least 2 a design: one to calibrate on and one to predict.
     seed
         Of the sequence, of the tables, of the tokens and of the split.
-    designs
-        What is drawn from, in turns.
+    drawn
+        The designs, in turns.
 
     Raises
     ------
     ValueError
         If ``count`` is too small.
     """
-    if count < 2 * len(designs):
-        raise ValueError(f"samples is {count}; {len(designs)} designs need at least {2 * len(designs)}")
-    points = qmc.Sobol(AXES, scramble=False).random_base2(math.ceil(math.log2(count / len(designs))))
+    least = _least(drawn)
+    if count < least:
+        raise ValueError(f"samples is {count}; {len(drawn)} designs need at least {least}")
+    points = qmc.Sobol(AXES, scramble=False).random_base2(math.ceil(math.log2(count)))
     # A sequence of its own for every design: every fourth point of one sequence keeps to a part of the space.
-    shifts = np.random.default_rng(seed).random((len(designs), AXES))
+    shifts = np.random.default_rng(seed).random((len(drawn), AXES))
     samples = []
-    for index in range(count):
-        turn, own = divmod(index, len(designs))
-        samples.append(_sample(index, designs[own], (points[turn] + shifts[own]) % 1.0, seed + index))
+    for index, (own, turn) in enumerate(_turns(drawn, count)):
+        samples.append(_sample(index, drawn[own], (points[turn] + shifts[own]) % 1.0, seed + index))
     held_out = split(samples, seed)
     return [replace(sample, held_out=sample.index in held_out) for sample in samples]
+
+
+def _turns(drawn: Sequence[Design], count: int) -> Iterator[tuple[int, int]]:
+    """For every sample its design, and how often the design was drawn before."""
+    by_engine: dict[str, list[int]] = {}
+    for own, design in enumerate(drawn):
+        by_engine.setdefault(design.engine, []).append(own)
+    engines = list(by_engine.values())
+    for index in range(count):
+        round_of_engine, engine = divmod(index, len(engines))
+        turn, place = divmod(round_of_engine, len(engines[engine]))
+        yield engines[engine][place], turn
+
+
+def _least(drawn: Sequence[Design]) -> int:
+    """Samples with which every design is drawn twice."""
+    engines = [design.engine for design in drawn]
+    return 2 * max(engines.count(engine) for engine in engines) * len(set(engines))
 
 
 def split(samples: Sequence[Sample], seed: int) -> frozenset[int]:
@@ -174,11 +216,13 @@ def _sample(index: int, design: Design, at: np.ndarray[Any, np.dtype[np.float64]
     tokens = _between(TOKENS, at[2] ** 2)  # mostly few
     link = PRESETS[_choice(LINKS, at[3])]
     options: dict[str, Any] = {
-        "widths": _choice(design.widths, at[4]),
+        "widths": _choice(WIDTHS, at[4]),
         "ring": {"degree": _choice(DEGREES, at[5])},
         "flooding_bits": _choice(FLOODING, at[6]),
-        "prepared": design.prepares and bool(at[7] >= 0.5),
+        "prepared": bool(at[7] >= 0.5),
         "align_bits": _choice(ALIGNMENT, at[8]),
+        "ablation": _choice(ABLATIONS, at[9]),
+        "options": _choice(OPTIONS, at[10]),
     }
     configuration = _possible(design, Table(rows, channels, tokens), options)
     while _expected_s(configuration, link) > MAX_RUN_S:
@@ -188,12 +232,14 @@ def _sample(index: int, design: Design, at: np.ndarray[Any, np.dtype[np.float64]
             break
         rows, channels, tokens = smaller
         configuration = _possible(design, Table(rows, channels, tokens), options)
+    if 8 * estimate(configuration, link).setup_bytes > MAX_SETUP_S * link.rate_bit_per_s:
+        link = PRESETS["loopback"]
     drawn = np.random.default_rng([seed, 2]).integers(0, rows, tokens)
     return Sample(index, configuration, f"{rows}x{channels}", tuple(drawn.tolist()), seed, link)
 
 
 def _possible(design: Design, table: Table, options: dict[str, Any]) -> Configuration:
-    """The configuration with as many of the options as go together, the others left out from the last to the first."""
+    """The configuration with as many of the options as go together."""
     for attempt in _relaxed(options):
         ring = {name: value for name, value in attempt["ring"].items() if value is not None}
         try:
@@ -205,14 +251,24 @@ def _possible(design: Design, table: Table, options: dict[str, Any]) -> Configur
     raise ValueError(f"design {design.protocol} on {design.engine} executes no table of {table.rows}x{table.channels}")
 
 
+NEUTRAL: dict[str, Any] = {
+    "ablation": None,
+    "options": (),
+    "prepared": False,
+    "flooding_bits": None,
+    "widths": None,
+    "ring": {},
+    "align_bits": 0,
+}
+"""Options that leave the choice to the system, the one that most systems lack first."""
+
+
 def _relaxed(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    neutral = {"ring": {}, "align_bits": 0, "prepared": False, "flooding_bits": None, "widths": None}
-    for skipped in ((), *((name,) for name in neutral), *_pairs(tuple(neutral)), tuple(neutral)):
-        yield {**options, **{name: neutral[name] for name in skipped}}
-
-
-def _pairs(names: tuple[str, ...]) -> list[tuple[str, str]]:
-    return [(one, other) for k, one in enumerate(names) for other in names[k + 1 :]]
+    """The options with ever more of them left out, the fewest first."""
+    for count in range(len(NEUTRAL) + 1):
+        for skipped in combinations(NEUTRAL, count):
+            if all(options[name] != NEUTRAL[name] for name in skipped):  # else it was tried before
+                yield {**options, **{name: NEUTRAL[name] for name in skipped}}
 
 
 def _expected_s(configuration: Configuration, link: Link) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fastquery.cli.show import json_text
-from validate.published import check_claims, load_claims
+from validate.published import Claim, check_claims, load_claims
 
 EXAMPLE = """examples:
   fastquery claims
@@ -32,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--match", default="", metavar="TEXT", help="only claims whose id contains this")
+    parser.add_argument("--verdict", action="append", default=[], help="only claims of this verdict (repeatable)")
     parser.add_argument("--explain", action="store_true", help="with each, where it stands and why the verdict")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
@@ -42,11 +43,26 @@ def execute(arguments: argparse.Namespace) -> int:
     asked = [one for one in load_claims() if arguments.match in one.id]
     if not asked:
         raise ValueError(f"match is {arguments.match!r}, which no claim's id contains")
+    if arguments.verdict:
+        known = dict.fromkeys(one.verdict for one in asked)
+        asked = [one for one in asked if one.verdict in arguments.verdict]
+        if not asked:
+            raise ValueError(f"verdict is {', '.join(arguments.verdict)}; these claims have {', '.join(known)}")
+    bounds = {one.id: bound_text(one) for one in asked}
     checked = check_claims(asked)
     counts = checked["expected"].value_counts().to_dict()
     document = {"claims": checked, "counts": counts, "holds": bool(checked["holds"].all())}
-    print(json_text(document) if arguments.json else text(checked, arguments.explain))
+    print(
+        json_text(document)
+        if arguments.json
+        else text(checked.assign(bound=checked["id"].map(bounds)), arguments.explain)
+    )
     return 0 if checked["holds"].all() else 1
+
+
+def bound_text(claim: Claim) -> str:
+    """What the computed number must keep to: a tolerance, or the side of an ordering."""
+    return claim.relation if claim.relation != "equal" else f"{100 * claim.tolerance:g} %"
 
 
 def text(checked: pd.DataFrame, explain: bool) -> str:
@@ -57,7 +73,11 @@ def text(checked: pd.DataFrame, explain: bool) -> str:
             "id": checked["id"],
             "published": checked["published"].map(_number) + " " + checked["unit"],
             "computed": checked["computed"].map(_number),
-            "error": ["" if pd.isna(value) else f"{100 * value:+.2f} %" for value in checked["relative_error"]],
+            "bound": checked["bound"],
+            "error": [
+                "" if pd.isna(error) or bound.startswith("at ") else f"{100 * error:+.2f} %"
+                for error, bound in zip(checked["relative_error"], checked["bound"], strict=True)
+            ],
             "verdict": verdicts,
         }
     )

@@ -13,7 +13,8 @@ from costmodel.limits import FLOODING_BITS, LOG2_FAILURE
 from costmodel.parameters import EXECUTING_ENGINES
 from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text
 from fastquery.cli.sweep import machine_named
-from fastquery.optimizer import OBJECTIVES, Optimum, optimize
+from fastquery.goals import OBJECTIVES
+from fastquery.optimizer import Optimum, optimize
 from fastquery.runs import Run, run
 from fastquery.words import parse_widths
 
@@ -24,7 +25,8 @@ EXAMPLE = f"""examples:
   fastquery optimize --packing 4,3,3 --packing 8 --pareto error,bytes --max-error 1 --flooding-bits 0
 
 Objectives: {", ".join(OBJECTIVES)}. bytes are those of a query with its share of the setup (keys), time is the latency
-with the setup's share, memory the encoded table. Systems as published flood nothing: compare with --flooding-bits 0.
+with the setup's share, memory the encoded table, online the bytes of a query alone. Systems as published flood as
+their papers say, most of them nothing: compare with --flooding-bits 0.
 """
 
 
@@ -174,7 +176,7 @@ def text(result: Optimum) -> str:
             "latency": f"{seconds_text(f['latency_s'])} over {result.estimate.link.name}",
             "security": f"{f['security_bits']:.0f} bits",
             "failure": failure_text(f["log2_failure"]),
-            "flooding": f"{c.flooding_bits} bits",
+            "flooding": f"{f['flooding_bits']:.0f} bits",
             **({"alignment": f"{c.align_bits} bits"} if c.align_bits else {}),
         }
     )
@@ -184,9 +186,20 @@ def text(result: Optimum) -> str:
     front = result.pareto[columns].to_string(index=False, float_format=lambda value: f"{value:.6g}")
     left_out = "".join(f"\nleft out: {line}" for line in result.skipped)
     return (
-        f"{best}\n\n{winners_text(result.winners)}\n\n"
+        f"{best}\n\n{queries_text(result)}\n\n{winners_text(result.winners)}\n\n"
         f"Pareto front of {result.searched:,} configurations:\n{front}\n{left_out}"
     ).rstrip()
+
+
+def queries_text(result: Optimum) -> str:
+    """Over how many queries the setup is spread, and from how many on another design wins."""
+    lines = [f"setup spread over {result.queries:g} quer{'y' if result.queries == 1 else 'ies'} of a client"]
+    for objective, rows in result.break_even.groupby("objective", sort=False):
+        first, *later = rows.to_dict(orient="records")
+        changes = [f"{one['design']} from {math.ceil(one['from_queries']):,} queries on" for one in later]
+        then = ", ".join(changes) if changes else "and for more queries too"
+        lines.append(f"by {objective}: {first['design']}, {then}")
+    return "\n".join(lines)
 
 
 def winners_text(winners: pd.DataFrame) -> str:

@@ -6,18 +6,20 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tqdm import tqdm
 
 from costmodel.link import parse_link
 from costmodel.machine import load_machine
+from costmodel.system import RingFields
 from fastquery.cli.show import json_text
-from fastquery.figures import FIGURES, Inputs, draw_all
-from fastquery.figures.registry import draw
+from fastquery.figures import FIGURES, Appearance, Chosen, Inputs, draw, draw_all
+from fastquery.words import checked, parse_ring, parse_widths
 
 EXAMPLE = """examples:
   fastquery plot bandwidth --table llama-7b --output bandwidth.png
+  fastquery plot bandwidth --protocol cheetah --protocol folded --packing 4,3,3 --packing 4,4 --xlim 1,1000
   fastquery plot ring-map --link 44Mbit/s,40ms --output rings.svg
   fastquery plot all --output figures
 """
@@ -44,10 +46,32 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--measurements", type=Path, help="a campaign's folder, or runs as Parquet, CSV or JSON", metavar="FILE"
     )
+    parser.add_argument("--protocol", action="append", default=[], help="a system to draw (repeatable; default: all)")
+    parser.add_argument("--ring", action="append", default=[], help="N=4096,q=60+49 (repeatable)")
+    parser.add_argument("--packing", action="append", default=[], metavar="WIDTHS", help="channel widths, 4,3,3")
+    parser.add_argument("--title", default="", help="heading in the place of the figure's own")
+    for name in ("xlim", "ylim"):
+        parser.add_argument(f"--{name}", type=checked(span), metavar="LOW,HIGH", help="part of the axis that is shown")
+    parser.add_argument("--style", type=Path, metavar="FILE", help="a style sheet of matplotlib, *.mplstyle")
     parser.add_argument("--output", type=Path, help="a PNG, SVG or PDF file; with all a folder", metavar="PATH")
     parser.add_argument("--format", choices=ENDINGS, default="png", help="of the files of all (default png)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
+
+
+def span(text: str) -> tuple[float, float]:
+    """Both ends of a part of an axis, from ``1,1000``.
+
+    Raises
+    ------
+    ValueError
+        If it is not two numbers.
+    """
+    low, _, high = text.partition(",")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise ValueError(f"{text!r} is not two numbers such as 1,1000") from None
 
 
 def _wrapped(text: str) -> str:
@@ -61,9 +85,15 @@ def execute(arguments: argparse.Namespace) -> int:
         parse_link(arguments.link) if arguments.link else None,
         load_machine(arguments.machine) if arguments.machine else None,
         arguments.measurements,
+        Chosen(
+            tuple(arguments.protocol),
+            tuple(cast(RingFields, parse_ring(text)) for text in arguments.ring),
+            tuple(parse_widths(text) for text in arguments.packing),
+        ),
     )
+    appearance = Appearance(arguments.title, arguments.xlim, arguments.ylim, arguments.style)
     if arguments.name != ALL:
-        paths = [draw(arguments.name, arguments.output or Path(f"results/{arguments.name}.png"), inputs)]
+        paths = [draw(arguments.name, arguments.output or Path(f"results/{arguments.name}.png"), inputs, appearance)]
         omitted: dict[str, str] = {}
     else:
         with tqdm(total=len(FIGURES), file=sys.stderr, delay=1.0, leave=False, desc="figures") as bar:
@@ -73,7 +103,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 bar.update(done - bar.n)
 
             folder = arguments.output or Path("results/figures")
-            paths, omitted = draw_all(folder, inputs, f".{arguments.format}", progress)
+            paths, omitted = draw_all(folder, inputs, f".{arguments.format}", progress, appearance.style)
     for name, why in omitted.items():
         print(f"fastquery plot: {name} is not drawn: {why}", file=sys.stderr)
     shown = [str(path) for path in paths]

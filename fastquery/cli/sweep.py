@@ -14,7 +14,7 @@ from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import ENGINES, SIZES
 from costmodel.systems.fastquery import ABLATIONS
 from fastquery.cli.show import json_text, seconds_text
-from fastquery.sweeps import SweepFile, write_sweep
+from fastquery.sweep_files import SweepFile, write_sweep
 from fastquery.words import parse_widths
 
 EXAMPLE = """examples:
@@ -24,7 +24,9 @@ EXAMPLE = """examples:
 
 A number takes a range a:b or a:b:step, ends included (ring degrees double); every option may be repeated; the sweep is
 the product of all. Combinations that cannot be (a plaintext modulus too small for the packing, or not below q) are left
-out; rings below 128 bits of security stay in, marked by security_bits.
+out; rings below 128 bits of security or that fail more often than 2^-40 stay in, marked by the column usable. A
+single q is the size of every limb, of as many limbs as the system's own ring has; 49+53 names the limbs. A sweep that
+was interrupted goes on where it stopped.
 """
 
 
@@ -97,7 +99,8 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--link", action="append", help=f"1:1000Mbit/s,40ms or {', '.join(PRESETS)} (default lan)")
     parser.add_argument("--output", type=Path, default=Path("results/sweep.parquet"), help=".parquet or .csv")
-    parser.add_argument("--limit", type=int, help="at most so many configurations")
+    parser.add_argument("--limit", type=int, help="at most so many configurations, evenly spread")
+    parser.add_argument("--usable-only", action="store_true", help="leave out what is insecure or fails too often")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 
@@ -106,14 +109,19 @@ def execute(arguments: argparse.Namespace) -> int:
     """Sweep and say where the file is."""
     axes = axes_of(arguments)
     axes.update({name: getattr(arguments, name) for name in ("ring", "link") if getattr(arguments, name)})
-    with tqdm(file=sys.stderr, delay=1.0, leave=False, unit="", unit_scale=True, desc="configurations") as bar:
+    with tqdm(file=sys.stderr, delay=1.0, leave=False, desc="sweep", bar_format=BAR) as bar:
 
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+        def progress(done_s: float, total_s: float) -> None:
+            bar.total = total_s
+            bar.update(done_s - bar.n)
 
         result = write_sweep(
-            arguments.output, machine=machine_named(arguments.machine), limit=arguments.limit, progress=progress, **axes
+            arguments.output,
+            machine=machine_named(arguments.machine),
+            limit=arguments.limit,
+            usable_only=arguments.usable_only,
+            progress=progress,
+            **axes,
         )
     for line in result.skipped:
         print(f"fastquery sweep: left out {line}", file=sys.stderr)
@@ -121,10 +129,15 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} to go"
+
+
 def text(result: SweepFile) -> str:
     """The outcome for people."""
+    sampled = f" of {result.possible:,}" if result.configurations < result.possible else ""
+    resumed = f", {result.resumed:,} of them kept from an interrupted sweep" if result.resumed else ""
     return (
-        f"{result.configurations:,} configurations in {seconds_text(result.seconds)} "
-        f"({result.configurations / result.seconds / 1e6:.1f} million a second), written in "
-        f"{seconds_text(result.write_s)} to {result.path}"
+        f"{result.configurations:,}{sampled} configurations, {result.usable:,} usable (128 bits of security, failure "
+        f"2^-40), in {seconds_text(result.seconds)}{resumed}, "
+        f"written in {seconds_text(result.write_s)} to {result.path}"
     )

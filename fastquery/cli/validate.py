@@ -9,11 +9,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from costmodel.parameters import EXECUTING_ENGINES
 from fastquery.cli.show import json_text, pairs
 from fastquery.provenance import provenance
 
 EXAMPLE = """examples:
   fastquery validate --samples 24 --output results/campaign
+  fastquery validate --samples 12 --engine openfhe --protocol fastquery --output results/openfhe
   fastquery validate --samples 24 --output results/campaign    (again: goes on where it was interrupted)
 """
 
@@ -31,6 +33,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--samples", type=int, default=24, metavar="K", help="configurations to draw (default 24)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw and of the split (default 0)")
     parser.add_argument("--sessions", type=int, default=5, metavar="K", help="repetitions of each (default 5)")
+    parser.add_argument("--protocol", action="append", default=[], help="a system to sample (repeatable; default: all)")
+    parser.add_argument(
+        "--engine", action="append", default=[], choices=EXECUTING_ENGINES, help="an engine to sample (default: all)"
+    )
     parser.add_argument("--output", type=Path, default=Path("results/campaign"), metavar="DIR", help="where it goes")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
@@ -41,9 +47,11 @@ def execute(arguments: argparse.Namespace) -> int:
     from protocol.openfhe_library import OpenFHEUnavailable
     from validate.campaign import run_campaign
     from validate.report import write_report
+    from validate.sampling import designs
 
     if arguments.sessions < 1:
         raise ValueError(f"sessions is {arguments.sessions}; a configuration is measured at least once")
+    drawn = designs(arguments.protocol, arguments.engine)
     folder: Path = arguments.output
     bar = tqdm(desc="measuring", file=sys.stderr)
 
@@ -54,7 +62,13 @@ def execute(arguments: argparse.Namespace) -> int:
 
     try:
         campaign = run_campaign(
-            folder, arguments.samples, arguments.seed, provenance(), sessions=arguments.sessions, progress=progress
+            folder,
+            arguments.samples,
+            arguments.seed,
+            provenance(),
+            sessions=arguments.sessions,
+            drawn=drawn,
+            progress=progress,
         )
     except OpenFHEUnavailable as error:
         print(f"fastquery validate: {error}", file=sys.stderr)

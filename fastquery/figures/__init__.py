@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from fastquery.figures.accuracy import figure_7_frame, figure_8_frame, quantization_frame
-from fastquery.figures.choices import noise_frame, pareto_frame, ring_map_frame, sensitivity_frame
-from fastquery.figures.inputs import Inputs
+from fastquery.figures.choices import (
+    channels_frame,
+    noise_frame,
+    pareto_frame,
+    plaintext_bits_frame,
+    ring_map_frame,
+    sensitivity_frame,
+)
+from fastquery.figures.inputs import Chosen, Inputs
 from fastquery.figures.links import bandwidth_frame, round_trip_frame
 from fastquery.figures.measurements import measured_frame
+from fastquery.figures.named import NamedFigure
 from fastquery.figures.paper import figure_1_frame, figure_9_frame, figure_10_frame, waterfall_frame
-from fastquery.figures.registry import FIGURES, NamedFigure, draw_all, frame_of
+from fastquery.figures.registry import FIGURES, Appearance, draw, draw_all, frame_of
 
 __all__ = [
     "FIGURES",
+    "Appearance",
+    "Chosen",
     "Inputs",
     "NamedFigure",
     "bandwidth_frame",
+    "channels_frame",
+    "draw",
     "draw_all",
     "figure_1_frame",
     "figure_7_frame",
@@ -25,6 +37,7 @@ __all__ = [
     "measured_frame",
     "noise_frame",
     "pareto_frame",
+    "plaintext_bits_frame",
     "quantization_frame",
     "ring_map_frame",
     "round_trip_frame",

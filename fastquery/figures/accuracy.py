@@ -14,6 +14,7 @@ from costmodel.parameters import Table
 from costmodel.systems import executed
 from fastquery.figures.designs import described, link_text, machine_text
 from fastquery.figures.inputs import Inputs
+from fastquery.figures.named import NamedFigure
 from fastquery.tables import table_of
 from quantize import open_table
 from quantize.comparison import evaluate
@@ -162,3 +163,28 @@ def figure_7(inputs: Inputs) -> pd.DataFrame:
 def figure_8(inputs: Inputs) -> pd.DataFrame:
     """:func:`figure_8_frame`; the tokeniser is MiniLM's."""
     return figure_8_frame(MiniLM.load())
+
+
+FIGURES = (
+    NamedFigure(
+        "figure-7",
+        "The paper's Figure 7 on a real table: how uneven the channels are. The more uneven, the more is gained by "
+        "giving the largest third a wider field.",
+        figure_7,
+        "tables",
+    ),
+    NamedFigure(
+        "figure-8",
+        "The paper's Figure 8: how few tokens make up most of a text, beside Zipf's law, which weighs quantisation "
+        "errors where no counts are given.",
+        figure_8,
+        "tables",
+    ),
+    NamedFigure(
+        "quantization",
+        "What recipes lose in accuracy against what they cost in bytes and latency. Recipes off the line are beaten by "
+        "another that is no worse in either.",
+        quantization,
+        "quantization",
+    ),
+)

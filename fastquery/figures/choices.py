@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -13,28 +14,30 @@ from costmodel.compact import noise as compact_noise
 from costmodel.compact.wire import wire_columns
 from costmodel.estimate import evaluate
 from costmodel.grid import Grid
-from costmodel.limits import LOG2_FAILURE
+from costmodel.limits import LOG2_FAILURE, SECURITY_FLOOR_BITS
 from costmodel.link import Link
 from costmodel.machine import Machine, default_machine
 from costmodel.noise import modulus_switch_variance, public_key_encryption_variance, required_ratio
 from costmodel.parameters import Configuration, Table
-from costmodel.systems import executed
+from costmodel.system import RingFields
+from costmodel.systems import NAMES, executed, system
 from fastquery.figures.designs import (
-    FOLDED,
-    OWN,
-    OWN_BARE,
-    OWN_FLOODED,
-    captions,
+    BARE,
+    FLOODED,
+    PUBLISHED,
     configuration_text,
     described,
+    designs,
+    identity,
     link_text,
     machine_text,
-    own_designs,
-    published_systems,
+    own_engine,
     table_text,
 )
-from fastquery.figures.inputs import Inputs
+from fastquery.figures.inputs import EVERYTHING, Chosen, Inputs
+from fastquery.figures.named import NamedFigure
 from fastquery.optimizer import optimize
+from fastquery.spaces import chosen_widths
 from fastquery.sweeps import Links
 
 Figures = Mapping[str, Any]
@@ -44,9 +47,9 @@ ONE_LIMB_BITS, TWO_LIMB_BITS = range(24, 61), range(61, 121)
 
 
 def ring_map_frame(
-    table: Table, link: Link, machine: Machine | None = None, flooding_bits: Sequence[int] = (0, 40)
+    table: Table, link: Link, machine: Machine | None = None, chosen: Chosen = EVERYTHING
 ) -> pd.DataFrame:
-    """FastQuery as this project runs it on every ring of a power-of-two degree and a modulus of one or two limbs.
+    """Designs of this project on every ring of a power-of-two degree and a modulus of one or two limbs.
 
     The bits on the wire are chosen anew for every ring, for a failure probability of 2^-40; where none reach it all
     bits are kept, and ``log2_failure`` says so.
@@ -54,13 +57,22 @@ def ring_map_frame(
     Returns
     -------
     DataFrame
-        Columns ``design``, ``ring_degree``, ``log2_q``, ``bytes``, ``latency_s``, ``security_bits``, ``log2_failure``.
+        Columns of :func:`fastquery.figures.designs.identity` without the ring, ``ring_degree``, ``log2_q``, ``bytes``,
+        ``latency_s``, ``security_bits``, ``log2_failure``.
+
+    Raises
+    ------
+    ValueError
+        If a design chooses its ring by a search of its own.
     """
     profile = machine or default_machine()
     degree = np.array(DEGREES)[:, None]
     frames = []
-    for flooding in flooding_bits:
-        base = executed("fastquery", table, flooding_bits=flooding)
+    for base in designs(chosen.of("fastquery"), table, (BARE, FLOODED)):
+        if base.wire is None:
+            raise ValueError(f"protocol is {base.protocol!r}; a map of rings is of fastquery, whose wire fits any ring")
+        known = identity(base)
+        about = {name: known[name] for name in known if name not in ("ring_degree", "limb_bits")}
         for bits, limbs in ((np.array(ONE_LIMB_BITS), 1), (np.array(TWO_LIMB_BITS), 2)):
             limb_bits = (bits,) if limbs == 1 else ((bits + 1) // 2, bits // 2)
             grid = Grid.of(base, degree=degree, limb_bits=limb_bits)
@@ -73,26 +85,21 @@ def ring_map_frame(
                 **{name: figures[name] for name in ("latency_s", "security_bits", "log2_failure")},
             }
             flat = {name: np.broadcast_to(values, grid.shape).reshape(-1) for name, values in columns.items()}
-            frames.append(pd.DataFrame({"design": flooding_text(flooding), **flat}))
+            frames.append(pd.DataFrame({**about, **flat}))
     frame = pd.concat(frames, ignore_index=True)
-    frame.attrs.update(security_floor_bits=128, log2_failure_target=LOG2_FAILURE)
+    frame.attrs.update(security_floor_bits=SECURITY_FLOOR_BITS, log2_failure_target=LOG2_FAILURE)
     return described(
         frame,
         f"Rings for one private lookup in {table_text(table)}",
-        f"{OWN}: t=2^{base.ring.plaintext_modulus.bit_length() - 1}, channels of "
-        f"{','.join(map(str, base.packing.widths))} bits, PackLWEs; one limb up to 60 bits, two above; bits on the "
-        "wire chosen for every ring for the fewest bytes with a 32nd of the keys; security by the stricter of the 2018 "
-        f"and 2024 tables; link {link_text(link)}.",
+        "One limb up to 60 bits, two above; bits on the wire chosen for every ring for the fewest bytes with a 32nd of "
+        f"the keys; security by the stricter of the 2018 and 2024 tables; link {link_text(link)}.",
         machine_text(profile),
     )
 
 
-def flooding_text(bits: int) -> str:
-    """What panels and legends call a width of flooding."""
-    return f"{bits} bits of flooding" if bits else "no flooding"
-
-
-def pareto_frame(table: Table, link: Link, machine: Machine | None = None, queries: int = 32) -> pd.DataFrame:
+def pareto_frame(
+    table: Table, link: Link, machine: Machine | None = None, queries: int = 32, chosen: Chosen = EVERYTHING
+) -> pd.DataFrame:
     """Bytes and latency of published systems, and the fronts of what this project runs with flooding and without.
 
     Parameters
@@ -101,32 +108,137 @@ def pareto_frame(table: Table, link: Link, machine: Machine | None = None, queri
         What is looked up, over what.
     queries
         Of one client, over which its keys are spread.
+    inputs
+        Systems, rings and packings, if they are named.
 
     Returns
     -------
     DataFrame
-        Columns ``protocol``, ``label``, ``bytes``, ``latency_s``.
+        Columns of :func:`fastquery.figures.designs.identity`, ``label``, ``bytes``, ``latency_s``.
     """
     profile = machine or default_machine()
-    rows = []
-    for system, one in published_systems(table, ("cryptflow2", "cheetah", "iron", "bumblebee", "fastquery")).items():
-        figures = evaluate(Grid.of(one), link, profile)
-        size = float(_total(figures) + figures["setup_bytes"] / queries)
-        rows.append((system, configuration_text(one), size, float(figures["latency_s"])))
-    for name, protocol in ((OWN, "fastquery"), (FOLDED, "folded")):
+    own = (FLOODED, BARE) if chosen.rings else ()  # on a ring that is named nothing is searched
+    fixed = _possible(chosen, table, (PUBLISHED, *own))
+    rows = [{**identity(one), "label": _short(one), **_costs(one, link, profile, queries)} for one in fixed]
+    searched = [name for name in chosen.protocols or NAMES if own_engine(system(name))]
+    for protocol in () if chosen.rings else searched:
         for flooding in (0, 40):
-            best = optimize(
-                table, protocol=protocol, link=link, machine=machine, queries=queries, flooding_bits=flooding
-            )
+            try:
+                best = optimize(
+                    table,
+                    protocol=protocol,
+                    link=link,
+                    machine=machine,
+                    queries=queries,
+                    flooding_bits=flooding,
+                    packing=chosen.packings or None,
+                    max_error=math.inf if chosen.packings else None,
+                )
+            except ValueError:  # nothing of the system holds the constraints
+                continue
             points = zip(best.configurations, best.pareto["bytes_per_query"], best.pareto["latency_s"], strict=True)
-            rows += [(f"{name}: {flooding_text(flooding)}", _short(one), *point) for one, *point in points]
+            rows += [
+                {**identity(one), "label": _short(one), "bytes": size, "latency_s": latency}
+                for one, size, latency in points
+            ]
     return described(
-        pd.DataFrame(rows, columns=["protocol", "label", "bytes", "latency_s"]),
+        pd.DataFrame(rows),
         f"Bytes against latency of one private lookup in {table_text(table)}",
         f"Link {link_text(link)}. Bytes with a share of the keys: {queries} queries a client. This project: the fronts "
         "over rings, packings, digits and wires with 128 bits of security and a failure of 2^-40.",
         machine_text(profile),
     )
+
+
+def _possible(chosen: Chosen, table: Table, versions: tuple[str, ...]) -> list[Configuration]:
+    """The designs that are there, which may be none."""
+    try:
+        return designs(chosen, table, versions)
+    except ValueError:
+        return []
+
+
+def _costs(one: Configuration, link: Link, machine: Machine, queries: float) -> dict[str, float]:
+    figures = evaluate(Grid.of(one), link, machine)
+    size = float(_total(figures) + figures["setup_bytes"] / queries)
+    return {"bytes": size, "latency_s": float(figures["latency_s"])}
+
+
+CHANNEL_BITS = (2, 3, 4)
+MOST_CHANNELS = 6
+PLAINTEXT_BITS = range(4, 32)
+
+
+def channels_frame(
+    table: Table, link: Link, machine: Machine | None = None, chosen: Chosen = EVERYTHING
+) -> pd.DataFrame:
+    """Bytes and latency over the channels of a coefficient, each of 2, 3 or 4 bits, or of the named packings.
+
+    Returns
+    -------
+    DataFrame
+        Columns of :func:`fastquery.figures.designs.identity`, ``channels_per_coefficient``, ``variant`` (bits of a
+        channel), ``bytes``, ``latency_s``.
+    """
+    packings = chosen.packings or tuple(
+        (bits,) * count for bits in CHANNEL_BITS for count in range(1, MOST_CHANNELS + 1)
+    )
+    rows = []
+    for widths in packings:
+        bits = f"{sum(widths) / len(widths):.2g} bits a channel"
+        for one, costs in _packed(table, link, machine, chosen, widths):
+            rows.append({**identity(one), **costs, "channels_per_coefficient": len(widths), "variant": bits})
+    return described(
+        _rows(rows),
+        f"One private lookup in {table_text(table)} by channels a coefficient",
+        f"Link {link_text(link)}. Ring and wire chosen for every packing, the published designs' ring kept.",
+        machine_text(machine or default_machine()),
+    )
+
+
+def plaintext_bits_frame(
+    table: Table, link: Link, machine: Machine | None = None, chosen: Chosen = EVERYTHING
+) -> pd.DataFrame:
+    """Bytes and latency over the bits of the plaintext modulus, packed with as many channels as have 3 bits each.
+
+    Returns
+    -------
+    DataFrame
+        Columns of :func:`fastquery.figures.designs.identity`, ``plaintext_bits``, ``bytes``, ``latency_s``.
+    """
+    rows = []
+    for bits in PLAINTEXT_BITS:
+        for one, costs in _packed(table, link, machine, chosen, chosen_widths(bits), 2**bits):
+            rows.append({**identity(one), **costs, "plaintext_bits": bits})
+    return described(
+        _rows(rows),
+        f"One private lookup in {table_text(table)} by the bits of the plaintext modulus",
+        f"Link {link_text(link)}. Ring and wire chosen for every modulus; (4,3,3) bits share 13.",
+        machine_text(machine or default_machine()),
+    )
+
+
+def _packed(
+    table: Table,
+    link: Link,
+    machine: Machine | None,
+    chosen: Chosen,
+    widths: tuple[int, ...],
+    modulus: int | None = None,
+) -> Iterator[tuple[Configuration, dict[str, float]]]:
+    """Own designs with a packing, and their costs; none where no ring holds it."""
+    profile = machine or default_machine()
+    named: RingFields = {} if modulus is None else {"plaintext_modulus": modulus}
+    rings: tuple[RingFields, ...] = tuple({**ring, **named} for ring in chosen.rings or (RingFields(),))
+    for one in _possible(replace(chosen, packings=(widths,), rings=rings), table, (FLOODED,)):
+        if one.packing.widths == widths:
+            yield one, _costs(one, link, profile, math.inf)
+
+
+def _rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    if not rows:
+        raise ValueError("no ring holds any packing for the systems that are named")
+    return pd.DataFrame(rows)
 
 
 def _short(configuration: Configuration) -> str:
@@ -233,29 +345,28 @@ def _scaled(machine: Machine, engine: str, operation: str, factor: float) -> Mac
 
 
 def noise_frame(table: Table) -> pd.DataFrame:
-    """Noise of this project's answers by step, for the worst table, with flooding and without.
+    """Noise of FastQuery's answers here by step, for the worst table, with flooding and without.
 
     Returns
     -------
     DataFrame
-        Columns ``design``, ``step``, ``noise_bits`` (log2 of the standard deviation over q/t), ``target_bits``.
+        Columns of :func:`fastquery.figures.designs.identity`, ``step``, ``noise_bits`` (log2 of the standard deviation
+        over q/t), ``target_bits``.
     """
-    designs = {name: one for name, one in own_designs(table).items() if name in (OWN_BARE, OWN_FLOODED)}
-    rows = []
-    for name, one in designs.items():
+    rows: list[dict[str, Any]] = []
+    for one in designs(Chosen(protocols=("fastquery",)), table, (BARE, FLOODED)):
         grid = Grid.of(one).of_worst_table()
         scale = np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))
-        target = np.log2(0.5 / required_ratio(LOG2_FAILURE, grid.tokens * grid.coefficients))
-        for step, variance in noise_steps(grid).items():
-            if variance > 0:
-                rows.append((name, step, 0.5 * np.log2(float(variance * scale)), float(target)))
-        rows.append((name, "sum", 0.5 * np.log2(float(compact_noise.noise(grid))), float(target)))
-    frame = pd.DataFrame(rows, columns=["design", "step", "noise_bits", "target_bits"])
+        target = float(np.log2(0.5 / required_ratio(LOG2_FAILURE, grid.tokens * grid.coefficients)))
+        found = {step: float(variance * scale) for step, variance in noise_steps(grid).items() if variance > 0}
+        for step, variance in (*found.items(), ("sum", float(compact_noise.noise(grid)))):
+            known = {"step": step, "noise_bits": 0.5 * math.log2(variance), "target_bits": target}
+            rows.append({**identity(one), **known})
+    frame = pd.DataFrame(rows)
     frame["step"] = pd.Categorical(frame["step"], [*noise_steps(grid), "sum"], ordered=True)
     return described(
         frame,
         f"Noise of an answer by step, {table_text(table)}, worst table",
-        captions(designs),
         f"Target: the whole answer fails with at most 2^{LOG2_FAILURE:g}.",
     )
 
@@ -279,19 +390,81 @@ def noise_steps(grid: Grid) -> dict[str, Any]:
 
 def ring_map(inputs: Inputs) -> pd.DataFrame:
     """:func:`ring_map_frame` of what is named."""
-    return ring_map_frame(inputs.shape(), inputs.on("wan"), inputs.machine)
+    return ring_map_frame(inputs.shape(), inputs.on("wan"), inputs.machine, inputs.chosen)
 
 
 def pareto(inputs: Inputs) -> pd.DataFrame:
     """:func:`pareto_frame` of what is named."""
-    return pareto_frame(inputs.shape(), inputs.on("wan"), inputs.machine)
+    return pareto_frame(inputs.shape(), inputs.on("wan"), inputs.machine, chosen=inputs.chosen)
 
 
 def sensitivity(inputs: Inputs) -> pd.DataFrame:
-    """:func:`sensitivity_frame` of what is named."""
-    return sensitivity_frame(inputs.shape(), inputs.on("wan"), inputs.machine)
+    """:func:`sensitivity_frame` of the one design that is named."""
+    chosen = inputs.chosen.of("fastquery")
+    version = FLOODED if own_engine(system(chosen.protocols[0])) else PUBLISHED
+    found = designs(chosen, inputs.shape(), (version,))
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} designs are named; sensitivity is that of one protocol, ring and packing")
+    return sensitivity_frame(inputs.shape(), inputs.on("wan"), inputs.machine, found[0])
 
 
 def noise(inputs: Inputs) -> pd.DataFrame:
     """:func:`noise_frame` of what is named."""
     return noise_frame(inputs.shape())
+
+
+def plaintext_bits(inputs: Inputs) -> pd.DataFrame:
+    """:func:`plaintext_bits_frame` of what is named."""
+    return plaintext_bits_frame(inputs.shape(), inputs.on("wan"), inputs.machine, inputs.chosen)
+
+
+def channels(inputs: Inputs) -> pd.DataFrame:
+    """:func:`channels_frame` of what is named."""
+    return channels_frame(inputs.shape(), inputs.on("wan"), inputs.machine, inputs.chosen)
+
+
+FIGURES = (
+    NamedFigure(
+        "ring-map",
+        "Bytes and latency of this project's lookup over ring degree and modulus, without flooding and with it. "
+        "Hatched are rings below 128 bits of security and those on which answers fail too often; the star is the best "
+        "of what is left.",
+        ring_map,
+        "ring_map",
+    ),
+    NamedFigure(
+        "pareto",
+        "Bytes against latency: published systems, and the front of what this project can run with flooding and "
+        "without. No other configuration beats a filled mark in both.",
+        pareto,
+        "pareto",
+    ),
+    NamedFigure(
+        "plaintext-bits",
+        "Bytes and latency over the bits p of the plaintext modulus, as many channels in a coefficient as have 3 bits "
+        "each: a wider plaintext carries more channels and needs a larger modulus q.",
+        plaintext_bits,
+        "packing",
+    ),
+    NamedFigure(
+        "channels",
+        "Bytes and latency over the channels that share a coefficient: what packing saves, until the modulus that "
+        " it needs costs more.",
+        channels,
+        "packing",
+    ),
+    NamedFigure(
+        "sensitivity",
+        "How latency and bytes answer when one parameter is 10 % lower or higher: what is worth measuring or tuning is "
+        "on top. A change that makes decryption unreliable is marked.",
+        sensitivity,
+        "sensitivity",
+    ),
+    NamedFigure(
+        "noise",
+        "Where an answer's noise comes from, step by step, against what decryption bears. The steps that come near the "
+        "dashed line decide modulus and wire.",
+        noise,
+        "noise",
+    ),
+)

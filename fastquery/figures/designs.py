@@ -1,65 +1,89 @@
-"""The configurations that figures compare, and how captions spell them."""
+"""The configurations that figures compare, derived from the list of systems, and the columns that say what they are."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from costmodel.grid import Grid
 from costmodel.link import Link
 from costmodel.machine import Machine
 from costmodel.parameters import Configuration, Table
-from costmodel.systems import executed, published
+from costmodel.system import RingFields, System
+from costmodel.systems import NAMES, configuration, design_of, system
+from fastquery.figures.inputs import Chosen
 
-SYSTEMS = {
-    "cryptflow2": "CrypTFlow2",
-    "cheetah": "Cheetah",
-    "iron": "Iron",
-    "bumblebee": "BumbleBee",
-    "cham": "CHAM",
-    "spu-fm32": "SPU (FM32)",
-    "fastquery": "FastQuery (paper)",
-}
-"""What legends call published systems."""
-
-OWN = "FastQuery, this project"
-OWN_FLOODED = f"{OWN}: 40 bits of flooding"
-OWN_BARE = f"{OWN}: no flooding"
-OWN_PREPARED = f"{OWN}: 40 bits, prepared"
-FOLDED = "Folded query, this project"
-FOLDED_FLOODED = f"{FOLDED}: 40 bits of flooding"
-FOLDED_PREPARED = f"{FOLDED}: 40 bits, prepared"
+PUBLISHED, FLOODED, BARE, PREPARED = "published", "flooded", "bare", "prepared"
+"""Versions of a system: as published; as this project executes it with flooding, without, and prepared besides."""
 
 
-def published_systems(table: Table, protocols: Iterable[str]) -> dict[str, Configuration]:
-    """Published systems by what a legend calls them, without those that cannot hold the table."""
-    found = {}
-    for protocol in protocols:
-        try:
-            found[SYSTEMS[protocol]] = published(protocol, table)
-        except ValueError:
-            continue
-    return found
+def designs(chosen: Chosen, table: Table, versions: Iterable[str]) -> list[Configuration]:
+    """Every system, or those that are named, in the versions that it has, on every ring and packing that is named.
+
+    Versions that cannot hold the table or do not take the ring or packing are left out.
+
+    Raises
+    ------
+    ValueError
+        If none is left.
+    """
+    found: dict[Configuration, None] = {}
+    reasons: list[str] = []
+    asked = list(product(versions, chosen.rings or (RingFields(),), chosen.packings or (None,)))
+    for name in chosen.protocols or NAMES:
+        for choice in asked:
+            try:
+                found.update(dict.fromkeys(_version(system(name), table, *choice)))
+            except ValueError as error:
+                reasons.append(f"{name}: {error}")
+    if not found:
+        raise ValueError(
+            reasons[0] if reasons else f"protocol is {', '.join(chosen.protocols)}; none has such a version"
+        )
+    return list(found)
 
 
-def own_designs(table: Table) -> dict[str, Configuration]:
-    """What this project executes, by what a legend calls it."""
-    flooded, folded = executed("fastquery", table), executed("folded", table)
-    return {
-        OWN_BARE: executed("fastquery", table, flooding_bits=0),
-        OWN_FLOODED: flooded,
-        OWN_PREPARED: flooded.updated(prepared=True),
-        FOLDED_FLOODED: folded,
-        FOLDED_PREPARED: folded.updated(prepared=True),
+def _version(
+    one: System, table: Table, version: str, ring: RingFields, widths: tuple[int, ...] | None
+) -> Iterator[Configuration]:
+    """The system in a version, if it has it."""
+    versions: dict[str, dict[str, Any]] = {
+        PUBLISHED: {"engine": one.library},
+        FLOODED: {"engine": own_engine(one)},
+        BARE: {"engine": own_engine(one), "flooding_bits": 0},
+        PREPARED: {"engine": own_engine(one), "prepared": True},
     }
+    options = versions[version]
+    if options["engine"]:
+        yield configuration(one.name, table, ring=ring, widths=widths, **options)
 
 
-def flooded_designs(table: Table) -> dict[str, Configuration]:
-    """Those that do everything once the token is known and hide the table."""
-    return {name: one for name, one in own_designs(table).items() if name in (OWN_FLOODED, FOLDED_FLOODED)}
+def own_engine(one: System) -> str | None:
+    """The engine of the residue kernels where it executes a system, its fastest here; None otherwise."""
+    return "residue" if "residue" in one.engines else None
+
+
+def identity(one: Configuration) -> dict[str, Any]:
+    """The columns that say what a configuration is, by the names of a sweep's."""
+    ring, packing, grid = one.ring, one.packing, Grid.of(one)
+    return {
+        "protocol": one.protocol,
+        "engine": one.engine,
+        "output": packing.output,
+        "widths_bits": ",".join(map(str, packing.widths)),
+        "plaintext_modulus": float(ring.plaintext_modulus),
+        "ring_degree": ring.degree,
+        "limb_bits": "+".join(map(str, ring.limb_bits)),
+        "flooding_bits": float(np.asarray(design_of(grid).flooding(grid).bits)),
+        "prepared": one.prepared,
+        "tokens": one.table.tokens,
+    }
 
 
 def described(frame: pd.DataFrame, title: str, *source: str) -> pd.DataFrame:
@@ -99,11 +123,6 @@ def configuration_text(configuration: Configuration) -> str:
     if configuration.prepared:
         parts.append("prepared before the token is known")
     return ", ".join(parts)
-
-
-def captions(designs: dict[str, Configuration]) -> str:
-    """All configurations of a figure."""
-    return "; ".join(f"{name}: {configuration_text(one)}" for name, one in designs.items()) + "."
 
 
 def geometric(low: float, high: float, points: int) -> NDArray[np.float64]:

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from costmodel.link import Link, parse_link
 from costmodel.machine import Machine, default_machine
 from costmodel.parameters import Table
+from costmodel.system import RingFields
 from fastquery.tables import table_of
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Systems, fields of their rings, and channel widths that are drawn; the figure's own where none is named."""
+
+    protocols: tuple[str, ...] = ()
+    rings: tuple[RingFields, ...] = ()
+    packings: tuple[tuple[int, ...], ...] = ()
+
+    def of(self, protocol: str) -> Chosen:
+        """The same, of one system where none is named."""
+        return self if self.protocols else replace(self, protocols=(protocol,))
+
+
+EVERYTHING = Chosen()
+"""Every system, on the ring and with the packing that is chosen for it."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +43,15 @@ class Inputs:
         Unit costs; the built-in profile if left out.
     measurements
         A file of measured runs.
+    chosen
+        Systems, rings and packings that are drawn.
     """
 
     table: str | None = None
     link: Link | None = None
     machine: Machine | None = None
     measurements: Path | None = None
+    chosen: Chosen = EVERYTHING
 
     def shape(self, default: str = "llama-7b", tokens: int = 1) -> Table:
         """The table's shape."""

@@ -11,29 +11,23 @@ from costmodel.grid import Grid
 from costmodel.ledger import Transfer
 from costmodel.link import tcp_leg_s
 from costmodel.machine import Machine, default_machine
-from costmodel.parameters import Configuration, Table
-from costmodel.systems import published
+from costmodel.parameters import Table
 from fastquery.figures.designs import (
-    captions,
+    FLOODED,
+    PREPARED,
+    PUBLISHED,
     described,
+    designs,
     geometric,
+    identity,
     machine_text,
-    own_designs,
-    published_systems,
     table_text,
 )
-from fastquery.figures.inputs import Inputs
+from fastquery.figures.inputs import EVERYTHING, Chosen, Inputs
+from fastquery.figures.named import NamedFigure
 from fastquery.sweeps import Links
 
-
-def compared(table: Table) -> dict[str, Configuration]:
-    """The configurations of both figures."""
-    return {
-        **published_systems(table, ("cheetah", "iron")),
-        "FastQuery without PackLWEs (paper)": published("fastquery", table, "packing"),
-        **published_systems(table, ("fastquery",)),
-        **own_designs(table),
-    }
+VERSIONS = (PUBLISHED, FLOODED, PREPARED)
 
 
 def bandwidth_frame(
@@ -43,37 +37,39 @@ def bandwidth_frame(
     round_trip_s: float = 0.0,
     machine: Machine | None = None,
     points: int = 241,
+    chosen: Chosen = EVERYTHING,
 ) -> pd.DataFrame:
-    """Latency of every protocol over bandwidths spaced evenly on a logarithmic axis.
+    """Latency of every design over bandwidths spaced evenly on a logarithmic axis.
 
     Returns
     -------
     DataFrame
-        Columns ``protocol``, ``rate_bit_per_s``, ``latency_s``.
+        Columns of :func:`fastquery.figures.designs.identity`, ``rate_bit_per_s``, ``latency_s``.
     """
     rates = geometric(low_bit_per_s, high_bit_per_s, points)
-    profile, designs = machine or default_machine(), compared(table)
+    profile = machine or default_machine()
+    on = Links(rates, np.float64(round_trip_s))
     frames = [
         pd.DataFrame(
             {
-                "protocol": name,
+                **identity(one),
                 "rate_bit_per_s": rates,
-                "latency_s": evaluate(Grid.of(one), Links(rates, np.float64(round_trip_s)), profile)["latency_s"],
+                "latency_s": evaluate(Grid.of(one), on, profile)["latency_s"],
             }
         )
-        for name, one in designs.items()
+        for one in designs(chosen, table, VERSIONS)
     ]
     return described(
         pd.concat(frames, ignore_index=True),
         f"One private lookup in {table_text(table)} by bandwidth, round trip {round_trip_s * 1e3:g} ms",
-        captions(designs),
         machine_text(profile),
     )
 
 
 def bandwidth(inputs: Inputs) -> pd.DataFrame:
     """:func:`bandwidth_frame` of what is named."""
-    return bandwidth_frame(inputs.shape(), round_trip_s=inputs.on("wan").round_trip_s, machine=inputs.machine)
+    delay = inputs.on("wan").round_trip_s
+    return bandwidth_frame(inputs.shape(), round_trip_s=delay, machine=inputs.machine, chosen=inputs.chosen)
 
 
 def round_trip_frame(
@@ -83,37 +79,32 @@ def round_trip_frame(
     high_s: float = 0.3,
     machine: Machine | None = None,
     points: int = 121,
+    chosen: Chosen = EVERYTHING,
 ) -> pd.DataFrame:
-    """Latency of every protocol over round-trip times, on a connection in slow start and on one past it.
+    """Latency of every design over round-trip times, on a connection in slow start and on one past it.
 
     Returns
     -------
     DataFrame
-        Columns ``protocol``, ``round_trip_s``, ``latency_s``, ``latency_without_slow_start_s``.
+        Columns of :func:`fastquery.figures.designs.identity`, ``round_trip_s``, ``latency_s``,
+        ``latency_without_slow_start_s``.
     """
     delays = geometric(low_s, high_s, points)
-    profile, designs = machine or default_machine(), compared(table)
-    rate = np.float64(rate_bit_per_s)
+    profile, rate = machine or default_machine(), np.float64(rate_bit_per_s)
     frames = []
-    for name, one in designs.items():
+    for one in designs(chosen, table, VERSIONS):
         grid = Grid.of(one)
         slow = evaluate(grid, Links(rate, delays), profile)["latency_s"]
-        frames.append(
-            pd.DataFrame(
-                {
-                    "protocol": name,
-                    "round_trip_s": delays,
-                    "latency_s": slow,
-                    "latency_without_slow_start_s": slow - slow_start_s(grid, rate, delays),
-                }
-            )
-        )
+        columns = {
+            "round_trip_s": delays,
+            "latency_s": slow,
+            "latency_without_slow_start_s": slow - slow_start_s(grid, rate, delays),
+        }
+        frames.append(pd.DataFrame({**identity(one), **columns}))
     return described(
         pd.concat(frames, ignore_index=True),
         f"One private lookup in {table_text(table)} by round-trip time at {rate_bit_per_s / 1e6:g} Mbit/s",
-        "TCP from a window of ten segments of 1448 bytes, doubled every round trip; thin lines: the window already as "
-        "large as the message needs; the shade is what slow start adds.",
-        captions(designs),
+        "TCP from a window of ten segments of 1448 bytes, doubled every round trip; the shade is what slow start adds.",
         machine_text(profile),
     )
 
@@ -134,4 +125,23 @@ def slow_start_s(grid: Grid, rate_bit_per_s: float, round_trip_s: NDArray[np.flo
 
 def round_trip(inputs: Inputs) -> pd.DataFrame:
     """:func:`round_trip_frame` of what is named."""
-    return round_trip_frame(inputs.shape(), inputs.on("wan").rate_bit_per_s, machine=inputs.machine)
+    rate = inputs.on("wan").rate_bit_per_s
+    return round_trip_frame(inputs.shape(), rate, machine=inputs.machine, chosen=inputs.chosen)
+
+
+FIGURES = (
+    NamedFigure(
+        "bandwidth",
+        "Latency over a continuous bandwidth axis. Circles are the bandwidths at which the fastest design changes; the "
+        "caption spells them out.",
+        bandwidth,
+        "bandwidth",
+    ),
+    NamedFigure(
+        "round-trip",
+        "Latency over the round-trip time. The shade is what TCP's slow start adds on a fresh connection: a message of "
+        "a few windows hardly pays it, megabytes pay many round trips.",
+        round_trip,
+        "round_trip",
+    ),
+)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from fastquery.figures.designs import described
 from fastquery.figures.inputs import Inputs
+from fastquery.figures.named import NamedFigure
 
 REFERENCE = "campaign"
 """The reference campaign's folder, or its file without the ending."""
@@ -107,3 +108,14 @@ READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
 def measured(inputs: Inputs) -> pd.DataFrame:
     """:func:`measured_frame` of what is named."""
     return measured_frame(inputs.measurements)
+
+
+FIGURES = (
+    NamedFigure(
+        "measured",
+        "Predicted against measured for every figure of a run. On the diagonal the model is right; the shades are the "
+        "bounds that the median and the worst case must keep.",
+        measured,
+        "measured",
+    ),
+)

@@ -11,90 +11,13 @@ import pandas as pd
 
 from fastquery.figures import accuracy, choices, links, measurements, paper
 from fastquery.figures.inputs import Inputs
+from fastquery.figures.named import NamedFigure
 
 Progress = Callable[[str, int, int], None]
 
 
-class NamedFigure(NamedTuple):
-    """A figure that can be asked for."""
-
-    frame: Callable[[Inputs], pd.DataFrame]
-    tells: str
-
-
 FIGURES: Mapping[str, NamedFigure] = {
-    "figure-1": NamedFigure(
-        paper.figure_1,
-        "The paper's Figure 1: what the embedding query costs beside the QKV projection of the first layer, system by "
-        "system. In plaintext a lookup is next to nothing; under encryption it costs more than the projection unless "
-        "its one-hot query and its few bits are made use of.",
-    ),
-    "figure-7": NamedFigure(
-        accuracy.figure_7,
-        "The paper's Figure 7 on a real table: how uneven the channels are. The more uneven, the more is gained by "
-        "giving the largest third a wider field.",
-    ),
-    "figure-8": NamedFigure(
-        accuracy.figure_8,
-        "The paper's Figure 8: how few tokens make up most of a text, beside Zipf's law, which weighs quantisation "
-        "errors where no counts are given.",
-    ),
-    "figure-9": NamedFigure(
-        paper.figure_9,
-        "The paper's Figure 9: bytes and latency of every system for the tables of LLaMA-7B, 13B and 30B. Diamonds "
-        "are the numbers that the paper states.",
-    ),
-    "figure-10": NamedFigure(
-        paper.figure_10,
-        "The paper's Figure 10: latency on its three links under both readings of its units, and FastQuery's "
-        "reduction against Cheetah beside the published range.",
-    ),
-    "waterfall": NamedFigure(
-        paper.waterfall,
-        "Table 6 as a waterfall: what each of the paper's steps saves in bytes and in latency, beside the published "
-        "numbers, and the last row with both polynomials of its answer counted.",
-    ),
-    "bandwidth": NamedFigure(
-        links.bandwidth,
-        "Latency over a continuous bandwidth axis. Circles are the bandwidths at which two designs change places, bold "
-        "where the fastest of all changes; the caption spells them out.",
-    ),
-    "round-trip": NamedFigure(
-        links.round_trip,
-        "Latency over the round-trip time. The shade is what TCP's slow start adds on a fresh connection: a message of "
-        "a few windows hardly pays it, megabytes pay many round trips.",
-    ),
-    "ring-map": NamedFigure(
-        choices.ring_map,
-        "Bytes and latency of this project's lookup over ring degree and modulus, without flooding and with it. "
-        "Hatched are rings below 128 bits of security and those on which answers fail too often; the star is the best "
-        "of what is left.",
-    ),
-    "pareto": NamedFigure(
-        choices.pareto,
-        "Bytes against latency: published systems, and the front of what this project can run with flooding and "
-        "without. No other configuration beats a filled mark in both.",
-    ),
-    "sensitivity": NamedFigure(
-        choices.sensitivity,
-        "How latency and bytes answer when one parameter is 10 % lower or higher: what is worth measuring or tuning is "
-        "on top. A change that makes decryption unreliable is marked.",
-    ),
-    "noise": NamedFigure(
-        choices.noise,
-        "Where an answer's noise comes from, step by step, against what decryption bears. The steps that come near the "
-        "dashed line decide modulus and wire.",
-    ),
-    "quantization": NamedFigure(
-        accuracy.quantization,
-        "What recipes lose in accuracy against what they cost in bytes and latency. Recipes off the line are beaten by "
-        "another that is no worse in either.",
-    ),
-    "measured": NamedFigure(
-        measurements.measured,
-        "Predicted against measured for every figure of a run. On the diagonal the model is right; the shades are the "
-        "bounds that the median and the worst case must keep.",
-    ),
+    one.name: one for module in (paper, links, choices, accuracy, measurements) for one in module.FIGURES
 }
 """In the order of the index page."""
 
@@ -112,7 +35,29 @@ def frame_of(name: str, inputs: Inputs | None = None) -> pd.DataFrame:
     return FIGURES[name].frame(inputs or Inputs())
 
 
-def draw(name: str, path: Path, inputs: Inputs | None = None) -> Path:
+class Appearance(NamedTuple):
+    """How a figure is drawn where it is not drawn as it is by itself.
+
+    Attributes
+    ----------
+    title
+        In the place of the figure's own.
+    x, y
+        Parts of the axes that are shown.
+    style
+        A style sheet of matplotlib.
+    """
+
+    title: str = ""
+    x: tuple[float, float] | None = None
+    y: tuple[float, float] | None = None
+    style: Path | None = None
+
+
+PLAIN = Appearance()
+
+
+def draw(name: str, path: Path, inputs: Inputs | None = None, appearance: Appearance = PLAIN) -> Path:
     """Draw a figure into a PNG, SVG or PDF file.
 
     Raises
@@ -120,10 +65,12 @@ def draw(name: str, path: Path, inputs: Inputs | None = None) -> Path:
     ValueError
         If there is no such figure, its data cannot be had, or the file's name has another ending.
     """
-    from plots import FIGURES as DRAWN
-    from plots.style import save
+    from plots.style import limit, save, styled
 
-    return save(DRAWN[name](frame_of(name, inputs)), path)
+    frame = frame_of(name, inputs)
+    with styled(appearance.style):
+        drawn = FIGURES[name].draw(frame, title=appearance.title)
+        return save(limit(drawn, appearance.x, appearance.y), path)
 
 
 class Gallery(NamedTuple):
@@ -134,7 +81,11 @@ class Gallery(NamedTuple):
 
 
 def draw_all(
-    folder: Path, inputs: Inputs | None = None, ending: str = ".png", progress: Progress | None = None
+    folder: Path,
+    inputs: Inputs | None = None,
+    ending: str = ".png",
+    progress: Progress | None = None,
+    style: Path | None = None,
 ) -> Gallery:
     """Draw every figure into a folder, with an index page.
 
@@ -146,8 +97,7 @@ def draw_all(
     ValueError
         If the folder cannot be written or the ending is no figure's.
     """
-    from plots import FIGURES as DRAWN
-    from plots.style import save
+    from plots.style import save, styled
 
     drawn: dict[str, Path] = {}
     omitted: dict[str, str] = {}
@@ -155,11 +105,11 @@ def draw_all(
         if progress:
             progress(name, k, len(FIGURES))
         try:
-            figure = DRAWN[name](frame_of(name, inputs))
+            frame = frame_of(name, inputs)
+            with styled(style):
+                drawn[name] = save(FIGURES[name].draw(frame), folder / f"{name}{ending}")
         except ValueError as error:
             omitted[name] = str(error)
-            continue
-        drawn[name] = save(figure, folder / f"{name}{ending}")
     index = folder / "index.html"
     folder.mkdir(parents=True, exist_ok=True)
     index.write_text(index_page({name: path.name for name, path in drawn.items()}, omitted), encoding="utf-8")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +18,17 @@ from costmodel.estimate import estimate
 from costmodel.link import PRESETS
 from costmodel.machine import default_machine
 from costmodel.parameters import Table
-from costmodel.systems import configuration
+from fastquery.candidates import candidates
 from fastquery.cli import main
-from fastquery.optimizer import Goal, Requirements, Search, candidates, optimize, pareto_mask, rounding_error
+from fastquery.goals import Constraints, Goal, rounding_error
+from fastquery.optimizer import optimize
+from fastquery.search import Search, envelope, pareto_mask
 from fastquery.spaces import Space
 from fastquery.sweeps import blocks
 from fastquery.winners import PUBLISHED, design_of
 
 SMALL = Table(3000, 96)
-FREE = Requirements(flooding_bits=0)
+FREE = Constraints(flooding_bits=0)
 points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=40)
 
 
@@ -44,7 +49,7 @@ def everything() -> tuple[Goal, list[Space]]:
 @pytest.mark.parametrize("pareto", [("bytes", "latency"), ("server", "setup"), ("error", "bytes")])
 def test_the_optimum_is_that_of_brute_force(everything: tuple[Goal, list[Space]], pareto: tuple[str, str]) -> None:
     goal, spaces = everything
-    search = Search(goal, ("bytes", *pareto), {"bytes": 1e7}, FREE)
+    search = Search(goal, ("bytes", *pareto), replace(FREE, at_most={"bytes": 1e7}))
     rows: list[np.ndarray[Any, Any]] = []
     for space in spaces:
         for block in blocks(space, default_machine()):
@@ -53,16 +58,15 @@ def test_the_optimum_is_that_of_brute_force(everything: tuple[Goal, list[Space]]
             held = (block.figures["log2_failure"] <= -40) & (block.figures["security_bits"] >= 128)
             rows.append(np.stack(flat)[:, held.ravel() & (flat[0] <= 1e7)])
     best, x, y = np.concatenate(rows, axis=1)
-    published = estimate(configuration("fastquery", SMALL, ablation="packlwes"))
-    result = search.optimum(default_machine(), (), published)
-    found = result.estimate
+    found = estimate(search.best())
+    front, _ = search.front()
     assert found.up_bytes + found.down_bytes + found.setup_bytes / 10 == best.min()
     expected = sorted(
         {(a, b) for a, b in zip(x, y, strict=True) if not np.any((x <= a) & (y <= b) & ((x < a) | (y < b)))}
     )
-    assert list(zip(result.pareto.iloc[:, 0], result.pareto.iloc[:, 1], strict=True)) == expected
+    assert list(zip(front.iloc[:, 0], front.iloc[:, 1], strict=True)) == expected
     counts = [int(np.sum((x == a) & (y == b))) for a, b in expected]
-    assert all(1 <= ties <= count for ties, count in zip(result.pareto["ties"], counts, strict=True))
+    assert all(1 <= ties <= count for ties, count in zip(front["ties"], counts, strict=True))
 
 
 def test_every_point_of_the_front_is_its_own_estimate() -> None:
@@ -193,12 +197,57 @@ def test_a_design_says_what_it_does_otherwise_than_its_paper() -> None:
 def test_a_system_that_no_constraint_leaves_says_which(capsys: pytest.CaptureFixture[str]) -> None:
     result = optimize(SMALL, protocol=["fastquery", "iron", "cham"], flooding_bits=0)
     assert result.skipped == ("cham: security_bits is 123 at best; it must be at least 128",)
-    with pytest.raises(ValueError, match=r"^flooding_bits is 0 at best; it must be at least 40"):
-        optimize(SMALL, protocol="iron")
-    assert main(["optimize", "--table", "3000x96", "--protocol", "fastquery", "--protocol", "iron"]) == 0
+    with pytest.raises(ValueError, match=r"^flooding_bits is 63 at best; it must be at least 64"):
+        optimize(SMALL, protocol="iron", flooding_bits=64)
+    asked = ["optimize", "--table", "3000x96", "--protocol", "fastquery", "--protocol", "cham"]
+    assert main(asked) == 0
     shown = capsys.readouterr().out
-    assert "left out: iron: flooding_bits is 0 at best; it must be at least 40" in shown
+    assert "left out: cham: " in shown
     assert "as published takes" in shown
+
+
+def test_published_systems_that_flood_hold_the_constraint() -> None:
+    rows = optimize(SMALL, protocol=["fastquery", "iron"], flooding_bits=40).winners.set_index("design")
+    assert set(rows.loc["iron", "flooding_bits"]) == {63}
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 300)), min_size=1, max_size=12), st.integers(1, 50))
+def test_winners_change_where_the_lines_cross(lines: list[tuple[int, int]], queries: int) -> None:
+    each, once = (np.array([line[k] for line in lines], dtype=float) for k in (0, 1))
+    found = envelope(each, once, queries)
+    starts = [start for start, _ in found] + [2000.0]
+    assert starts == sorted(starts)
+    for (_, k), low, high in zip(found, starts, starts[1:], strict=False):
+        middle = (low + high) / 2
+        assert each[k] + once[k] / middle == pytest.approx((each + once / middle).min())
+
+
+def test_the_winner_by_bytes_changes_with_the_queries() -> None:
+    asked: dict[str, Any] = {"protocol": ["cheetah", "folded"], "objective": "bytes", "flooding_bits": 0}
+    once = optimize(SMALL, queries=1, **asked)
+    assert once.queries == 1
+    changes = once.break_even[once.break_even["objective"] == "bytes"]
+    assert changes["from_queries"].iloc[0] == 1
+    assert changes["from_queries"].is_monotonic_increasing
+    assert changes["design"].nunique() == len(changes) > 1
+    late = optimize(SMALL, queries=10 * changes["from_queries"].iloc[-1], **asked)
+    assert design_of(once.configuration) == changes["design"].iloc[0]
+    assert design_of(late.configuration) == changes["design"].iloc[-1]
+
+
+def test_online_bytes_leave_the_setup_out() -> None:
+    best = optimize(SMALL, protocol=["cheetah", "folded"], flooding_bits=0, objective="online")
+    assert best.configuration.protocol == "folded"
+    row = best.winners[best.winners["objective"] == "online"].iloc[0]
+    assert row["up_bytes"] + row["down_bytes"] == best.estimate.up_bytes + best.estimate.down_bytes
+
+
+def test_an_optimum_is_a_plain_value() -> None:
+    best = optimize(SMALL, protocol="fastquery", packing=(4, 3, 3))
+    assert pickle.loads(pickle.dumps(best)) == best == copy.deepcopy(best)
+    assert replace(best, queries=2) != best
+    with pytest.raises(ValueError, match="there is no constraint 'floding_bits'"):
+        optimize(SMALL, floding_bits=3)
 
 
 def test_shares_align_by_transfers_or_by_a_wide_plaintext() -> None:

@@ -12,14 +12,15 @@ import pandas as pd
 import pytest
 
 from costmodel.estimate import estimate
-from costmodel.link import Link, parse_link
+from costmodel.link import Link, exchange_s, parse_link
 from costmodel.packing import required_plaintext_bits
 from costmodel.parameters import Table
 from costmodel.systems import NAMES, configuration
-from fastquery import ranges, sweeps
+from fastquery import ranges, sweep_files, sweeps
 from fastquery.cli import main
 from fastquery.spaces import chosen_widths
-from fastquery.sweeps import sweep, sweep_spaces, write_sweep
+from fastquery.sweep_files import write_sweep
+from fastquery.sweeps import sweep, sweep_spaces
 
 FIGURES = [
     "up_bytes", "down_bytes", "setup_bytes", "client_s", "server_s", "table_s", "offline_s", "latency_s", "noise_bits",
@@ -126,7 +127,7 @@ def test_row_groups_do_not_change_results(tmp_path: Path, monkeypatch: pytest.Mo
     }  # fmt: skip
     whole = sweep(**axes)
     monkeypatch.setattr(sweeps, "BLOCK", 16)
-    monkeypatch.setattr(sweeps, "ROW_GROUP", 37)
+    monkeypatch.setattr(sweep_files, "ROW_GROUP", 37)
     write_sweep(tmp_path / "a.parquet", **axes)
     back = pd.read_parquet(tmp_path / "a.parquet")
     for column in whole:
@@ -134,7 +135,7 @@ def test_row_groups_do_not_change_results(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("limit", [1, 7, 39, 40, 1000])
-def test_a_limit_takes_the_first_configurations(limit: int) -> None:
+def test_a_limit_spreads_evenly_over_all_configurations(limit: int) -> None:
     axes: dict[str, Any] = {
         "ring": "N=4096,p=12:13,q=38:41",
         "ablation": "packing",
@@ -143,7 +144,91 @@ def test_a_limit_takes_the_first_configurations(limit: int) -> None:
     }
     frame, whole = sweep(limit=limit, **axes), sweep(**axes)
     assert len(whole) == 40  # p of 12 bits holds no 13
-    pd.testing.assert_frame_equal(frame, whole.iloc[:limit].reset_index(drop=True))
+    taken = [k for k in range(40) if (k + 1) * min(limit, 40) // 40 > k * min(limit, 40) // 40]
+    assert len(taken) == min(limit, 40)
+    pd.testing.assert_frame_equal(frame, whole.iloc[taken].reset_index(drop=True))
+
+
+def test_usable_is_secure_and_reliable(tmp_path: Path) -> None:
+    axes: dict[str, Any] = {"protocol": ["fastquery", "cheetah"], "ring": "N=2048:4096,q=30:60:2", "table": "gpt2"}
+    frame, usable = sweep(**axes), sweep(usable_only=True, **axes)
+    held = frame[(frame["security_bits"] >= 128) & (frame["log2_failure"] <= -40)]
+    assert 0 < len(held) < len(frame)
+    assert list(frame.index[frame["usable"]]) == list(held.index)
+    pd.testing.assert_frame_equal(usable, held.reset_index(drop=True))
+    assert set(usable["protocol"]) == {"fastquery", "cheetah"}
+    written = write_sweep(tmp_path / "a.parquet", **axes)
+    assert (written.usable, written.configurations) == (len(held), len(frame))
+
+
+def test_one_limb_size_is_that_of_all_limbs_of_the_systems_ring() -> None:
+    frame = sweep(protocol=["cheetah", "fastquery"], ring="N=4096,q=50:51", table="gpt2", flooding_bits=None)
+    assert (frame["limb_bits_0"] == frame["limb_bits_1"]).all()
+    named = sweep(protocol="cheetah", ring="N=4096,q=50:51+40", table="gpt2")
+    assert set(named["limb_bits_1"]) == {40}
+
+
+def test_the_setups_share_is_in_a_column() -> None:
+    row = sweep(table="gpt2", link="9Mbit/s,40ms").iloc[0]
+    wait = exchange_s(row["setup_bytes"], 0, 9e6, 0.04)
+    assert row["time_per_query_s"] == pytest.approx(row["latency_s"] + wait / 32)
+
+
+class Interrupted(Exception):
+    """Stands for any signal."""
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_an_interrupted_sweep_goes_on_and_touches_no_earlier_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    axes: dict[str, Any] = {"ring": "p=13,q=36:40", "ablation": "packlwes", "link": "1:40Mbit/s", "tokens": "1:3"}
+    monkeypatch.setattr(sweeps, "BLOCK", 40)
+    monkeypatch.setattr(sweep_files, "ROW_GROUP", 90)
+    path, whole = tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"
+    write_sweep(whole, **axes)
+    path.write_text("earlier")
+    calls: list[float] = []
+
+    def stop(done: float, total: float) -> None:
+        calls.append(done)
+        if len(calls) == 9:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        write_sweep(path, progress=stop, **axes)
+    assert path.read_text() == "earlier"
+    other = write_sweep(tmp_path / f"c.{ending}", **axes)
+    assert other.resumed == 0
+    written = write_sweep(path, **axes)
+    assert 0 < written.resumed < written.configurations == 600
+    assert path.read_bytes() == whole.read_bytes()
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted(
+        f"{name}.{ending}{beside}" for name in "abc" for beside in ("", ".json")
+    )
+
+
+def test_parts_of_another_sweep_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "BLOCK", 5)
+    monkeypatch.setattr(sweep_files, "ROW_GROUP", 5)
+    calls: list[float] = []
+
+    def stop(done: float, total: float) -> None:
+        calls.append(done)
+        if len(calls) == 3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        write_sweep(tmp_path / "a.csv", table="gpt2", tokens="1:20", progress=stop)
+    assert write_sweep(tmp_path / "a.csv", table="gpt2", tokens="1:21").resumed == 0
+
+
+def test_progress_rises_to_the_end_of_a_mixed_sweep() -> None:
+    seen: list[tuple[float, float]] = []
+    sweep(protocol=["folded", "cheetah"], tokens="1:3", table="gpt2", progress=lambda *at: seen.append(at))
+    done, total = zip(*seen, strict=True)
+    assert list(done) == sorted(done)
+    assert done[-1] == pytest.approx(total[-1])
 
 
 def test_all_systems_are_swept() -> None:
@@ -191,7 +276,7 @@ def test_ring_degrees_double_and_links_have_units() -> None:
         (["--limit", "0"], "limit is 0"),
         (["--link", "5"], "has no unit"),
         (["--ring", "N=2048:5000"], "both ends of a range must be powers of two"),
-        (["--ring", "N=2048,p=50,q=40"], "ring.q has 40 bits at most; it must have more than the plaintext modulus"),
+        (["--ring", "N=2048,p=50,q=20+20"], "ring.q has 40 bits at most; it must have more than the plaintext modulus"),
         (["--packing", "4,3,3", "--ring", "p=10,q=50"], "ring.p is 10 at most; packing 4,3,3 needs 13 bits or more"),
         (["--set", "query_bits=150"], "query_bits is 150; it must be at most"),
         (["--set", "prepared=maybe"], "prepared is 'maybe'; it must be true or false"),

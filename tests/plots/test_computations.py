@@ -8,9 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plots.bandwidth import crossings
+from plots.bandwidth import Crossing
+from plots.bandwidth import crossings as crossings_of
 from plots.pareto import pareto_front
+from plots.series import series_of
 from plots.style import byte_text, second_text
+
+
+def crossings(frame: pd.DataFrame) -> list[Crossing]:
+    return crossings_of(series_of(frame, "bandwidth", ("rate_bit_per_s",)))
 
 
 def lines(fixed_s: dict[str, float], bits: dict[str, float], rates: np.ndarray) -> pd.DataFrame:
@@ -23,25 +29,27 @@ def lines(fixed_s: dict[str, float], bits: dict[str, float], rates: np.ndarray) 
 
 def test_a_crossing_is_where_the_lines_meet() -> None:
     # 2 + 1e6/r = 1 + 5e6/r at r = 4e6.
-    frame = lines({"small": 2.0, "fast": 1.0}, {"small": 1e6, "fast": 5e6}, np.geomspace(1e5, 1e9, 401))
+    frame = lines({"iron": 2.0, "folded": 1.0}, {"iron": 1e6, "folded": 5e6}, np.geomspace(1e5, 1e9, 401))
     (crossing,) = crossings(frame)
     assert crossing.rate_bit_per_s == pytest.approx(4e6, rel=1e-3)
     assert crossing.latency_s == pytest.approx(2.25, rel=1e-3)
-    assert (crossing.below, crossing.above, crossing.fastest) == ("small", "fast", True)
+    assert (crossing.below, crossing.above, crossing.fastest) == ("Iron", "Folded query", True)
 
 
 def test_crossings_above_the_fastest_are_told_apart() -> None:
-    fixed, bits = {"a": 2.0, "b": 1.0, "best": 0.1}, {"a": 1e6, "b": 5e6, "best": 1e3}
+    fixed, bits = {"iron": 2.0, "cheetah": 1.0, "folded": 0.1}, {"iron": 1e6, "cheetah": 5e6, "folded": 1e3}
     (crossing,) = crossings(lines(fixed, bits, np.geomspace(1e5, 1e9, 401)))
     assert not crossing.fastest
 
 
 def test_parallel_lines_do_not_cross() -> None:
-    assert crossings(lines({"a": 2.0, "b": 1.0}, {"a": 2e6, "b": 1e6}, np.geomspace(1e5, 1e9, 11))) == []
+    assert (
+        crossings(lines({"iron": 2.0, "cheetah": 1.0}, {"iron": 2e6, "cheetah": 1e6}, np.geomspace(1e5, 1e9, 11))) == []
+    )
 
 
 def test_crossings_need_the_same_rates() -> None:
-    frame = lines({"a": 2.0, "b": 1.0}, {"a": 1e6, "b": 5e6}, np.geomspace(1e5, 1e9, 11))
+    frame = lines({"iron": 2.0, "cheetah": 1.0}, {"iron": 1e6, "cheetah": 5e6}, np.geomspace(1e5, 1e9, 11))
     with pytest.raises(ValueError, match="the same rates"):
         crossings(frame.iloc[1:])
 

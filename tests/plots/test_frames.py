@@ -18,11 +18,10 @@ from costmodel.ledger import Work
 from costmodel.link import Link
 from costmodel.machine import Machine, UnitCost, default_machine, machine_toml
 from costmodel.parameters import Table
-from costmodel.systems import executed
+from costmodel.systems import NAMES, SYSTEMS, executed
 from fastquery import figures
 from fastquery.cli import main
 from fastquery.figures import choices
-from fastquery.figures.designs import OWN_FLOODED, SYSTEMS
 from fastquery.figures.registry import index_page
 from quantize.tables import ArrayTable
 
@@ -32,7 +31,9 @@ WAN = Link(100e6, 40e-3, "wan")
 
 def made_up_machine() -> Machine:
     """One cost for every operation of the residue engine, beside the built-in costs of the published systems."""
-    grids = [Grid.of(executed(protocol, SMALL)) for protocol in ("fastquery", "folded")]
+    grids = [
+        Grid.of(executed(protocol, SMALL)) for protocol in ("fastquery", "folded", "compressed", "cheetah", "bumblebee")
+    ]
     operations = [term.operation for grid in grids for term in terms(grid) if isinstance(term, Work)]
     known = {key: unit for key, unit in default_machine().units.items() if key[0] in ("seal", "spu")}
     return Machine("made up", {**known, **{("residue", name): UnitCost(1e-5, 3e-8) for name in operations}}, {})
@@ -43,19 +44,20 @@ MACHINE = made_up_machine()
 
 def test_bandwidth_frame_is_the_estimate_at_every_rate() -> None:
     frame = figures.bandwidth_frame(SMALL, 1e6, 1e9, 0.04, MACHINE, points=4)
-    own = frame[frame["protocol"] == OWN_FLOODED]
+    own = frame[(frame["protocol"] == "fastquery") & (frame["engine"] == "residue") & ~frame["prepared"]]
+    assert len(own) == 4
     for _, row in own.iterrows():
         link = Link(float(row["rate_bit_per_s"]), 0.04, "axis")
         assert row["latency_s"] == pytest.approx(estimate(executed("fastquery", SMALL), link, MACHINE).latency_s)
-    assert frame.groupby("protocol").size().eq(4).all()
-    assert "N=" in frame.attrs["source"]
+    assert set(frame["protocol"]) == set(NAMES)
+    assert frame.groupby(["protocol", "engine", "prepared"]).size().eq(4).all()
 
 
 def test_slow_start_is_what_the_window_costs() -> None:
     frame = figures.round_trip_frame(SMALL, 100e6, machine=MACHINE, points=5)
     gap = (frame["latency_s"] - frame["latency_without_slow_start_s"]).to_numpy()
     assert gap.min() >= -1e-12
-    cheetah = gap[frame["protocol"] == SYSTEMS["cheetah"]]
+    cheetah = gap[(frame["protocol"] == "cheetah") & (frame["engine"] == "seal")]
     assert cheetah[0] < 0.001
     assert cheetah[-1] > 3 * 0.3  # megabytes need several round trips of 0.3 s
 
@@ -74,11 +76,11 @@ def test_figure_1_has_both_parts_of_every_system() -> None:
 
 
 def test_figure_9_has_the_papers_numbers_beside_the_models() -> None:
-    frame = figures.figure_9_frame(("llama-7b", "llama-13b"), WAN, MACHINE).set_index(["table", "system"])
-    cheetah = frame.loc[("LLaMA-7B\n32000 x 4096", SYSTEMS["cheetah"])]
+    frame = figures.figure_9_frame(("llama-7b", "llama-13b"), WAN, MACHINE).set_index(["table", "protocol", "engine"])
+    cheetah = frame.loc[("LLaMA-7B\n32000 x 4096", "cheetah", "seal")]
     assert cheetah["published_bytes"] == pytest.approx(15.933 * 2**20)
     assert cheetah["bytes"] == pytest.approx(cheetah["published_bytes"], rel=0.01)
-    fastquery = frame.loc[("LLaMA-13B\n32000 x 5120", SYSTEMS["fastquery"])]
+    fastquery = frame.loc[("LLaMA-13B\n32000 x 5120", "fastquery", "seal")]
     assert fastquery["published_latency_s"] == 4.33
     assert np.isnan(fastquery["published_bytes"])
 
@@ -86,7 +88,7 @@ def test_figure_9_has_the_papers_numbers_beside_the_models() -> None:
 def test_figure_10_reads_the_papers_units_both_ways() -> None:
     frame = figures.figure_10_frame(SMALL, machine=MACHINE)
     assert frame["link"].nunique() == 6
-    cheetah = frame[frame["system"] == SYSTEMS["cheetah"]].set_index("link")["latency_s"]
+    cheetah = frame[(frame["protocol"] == "cheetah") & (frame["engine"] == "seal")].set_index("link")["latency_s"]
     assert cheetah["9 Mbit/s\n40 ms"] > cheetah["9 MB/s\n40 ms"]
 
 
@@ -103,8 +105,8 @@ def test_waterfall_of_another_table_has_no_published_numbers() -> None:
 
 
 def test_ring_map_covers_every_ring_once() -> None:
-    frame = figures.ring_map_frame(SMALL, WAN, MACHINE, flooding_bits=(0,))
-    assert not frame.duplicated(["design", "ring_degree", "log2_q"]).any()
+    frame = figures.ring_map_frame(SMALL, WAN, MACHINE)
+    assert not frame.duplicated(["flooding_bits", "ring_degree", "log2_q"]).any()
     good = frame[(frame["security_bits"] >= 128) & (frame["log2_failure"] <= -40)]
     assert {2048, 4096} <= set(good["ring_degree"])
     assert frame[frame["log2_q"] < 30]["log2_failure"].gt(-40).all()
@@ -113,10 +115,12 @@ def test_ring_map_covers_every_ring_once() -> None:
 
 def test_pareto_frame_has_published_systems_and_fronts() -> None:
     frame = figures.pareto_frame(SMALL, WAN, MACHINE)
-    for _, rows in frame[frame["protocol"].str.contains("this project")].groupby("protocol"):
+    own = frame[frame["engine"] == "residue"]
+    assert set(own["protocol"]) >= {"fastquery", "folded", "compressed"}
+    for _, rows in own[~own["protocol"].isin(["cheetah", "bumblebee"])].groupby(["protocol", "flooding_bits"]):
         ordered = rows.sort_values("bytes")
         assert (ordered["latency_s"].diff().dropna() < 0).all()
-    assert {SYSTEMS["cheetah"], SYSTEMS["fastquery"]} <= set(frame["protocol"])
+    assert {one.name for one in SYSTEMS if one.library} <= set(frame.loc[frame["engine"] != "residue", "protocol"])
 
 
 def test_sensitivity_has_the_signs_that_it_must() -> None:
@@ -145,7 +149,8 @@ def test_noise_frame_keeps_its_target() -> None:
     sums = frame[frame["step"] == "sum"]
     assert (sums["noise_bits"] <= sums["target_bits"]).all()
     assert (
-        frame.groupby("design")["noise_bits"].max().to_numpy() == sums.set_index("design")["noise_bits"].sort_index()
+        frame.groupby("flooding_bits")["noise_bits"].max().to_numpy()
+        == sums.set_index("flooding_bits")["noise_bits"].sort_index()
     ).all()
 
 
@@ -195,13 +200,10 @@ def test_bad_measurements_are_refused(tmp_path: Path, name: str, content: str | 
 
 
 def test_every_figure_has_data_a_text_and_a_function() -> None:
-    import plots
-
-    assert set(figures.FIGURES) == set(plots.FIGURES)
     assert set(fq.plot.NAMES) <= set(dir(fq.plot))
     for name, one in figures.FIGURES.items():
         assert len(one.tells) > 60
-        assert getattr(fq.plot, name.replace("-", "_")) is plots.FIGURES[name]
+        assert getattr(fq.plot, name.replace("-", "_")) is one.draw
 
 
 def test_python_api_makes_frames_by_name() -> None:
@@ -212,6 +214,46 @@ def test_python_api_makes_frames_by_name() -> None:
         fq.plot.frame("figure-2")
     with pytest.raises(AttributeError, match="there is no figure 'figure_2'"):
         fq.plot.figure_2  # noqa: B018
+
+
+def test_systems_rings_and_packings_are_chosen() -> None:
+    chosen = figures.Chosen(("cheetah", "folded"), packings=((4, 4), (4, 3)))
+    frame = figures.bandwidth_frame(SMALL, machine=MACHINE, points=2, chosen=chosen)
+    assert set(frame["protocol"]) == {"cheetah", "folded"}
+    assert set(frame["widths_bits"]) == {"4,4", "4,3"}
+    rings = fq.plot.frame("bandwidth", table="2000x96", protocol="fastquery", ring=["N=4096,q=39", "N=8192,q=60+60"])
+    assert set(rings["limb_bits"]) == {"39", "60+60"}
+    with pytest.raises(ValueError, match="protocol is 'nobody'"):
+        fq.plot.frame("bandwidth", protocol="nobody")
+    with pytest.raises(ValueError, match="a waterfall's steps are fastquery's"):
+        fq.plot.frame("waterfall", protocol="folded")
+
+
+def test_wider_plaintexts_carry_more_channels() -> None:
+    chosen = figures.Chosen(("fastquery", "folded"))
+    frame = figures.plaintext_bits_frame(SMALL, WAN, MACHINE, chosen)
+    one = frame[frame["protocol"] == "fastquery"].set_index("plaintext_bits")
+    assert one.loc[[5, 13], "widths_bits"].tolist() == ["4", "4,3,3"]
+    assert one.loc[13, "latency_s"] < one.loc[5, "latency_s"]
+    channels = figures.channels_frame(SMALL, WAN, MACHINE, chosen)
+    assert set(channels["channels_per_coefficient"]) >= {1, 2, 3, 4}
+    assert set(channels["protocol"]) == {"fastquery", "folded"}
+
+
+def test_published_systems_state_their_flooding() -> None:
+    frame = figures.figure_9_frame(("2000x96",), WAN, MACHINE).set_index(["protocol", "engine"])
+    assert frame.loc[("iron", "seal"), "flooding_bits"] == 63
+    assert frame.loc[("cheetah", "seal"), "flooding_bits"] == 0
+
+
+def test_a_title_limits_and_a_style_sheet_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sheet, path = tmp_path / "mine.mplstyle", tmp_path / "noise.svg"
+    sheet.write_text("svg.fonttype: none\n")
+    arguments = ["plot", "noise", "--table", "2000x96", "--output", str(path), "--style", str(sheet)]
+    assert main([*arguments, "--title", "My noise", "--xlim=-12,0"]) == 0
+    assert ">My noise<" in path.read_text()
+    assert main([*arguments[:-1], str(tmp_path / "absent.mplstyle")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
 
 
 def test_command_draws_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,7 +287,10 @@ def test_all_leaves_out_what_has_no_data(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(inputs: figures.Inputs) -> pd.DataFrame:
         raise ValueError("there is <nothing>")
 
-    few = {"noise": registry.FIGURES["noise"], "measured": registry.NamedFigure(refuse, "never drawn")}
+    few = {
+        "noise": registry.FIGURES["noise"],
+        "measured": registry.NamedFigure("measured", "never drawn", refuse, "measured"),
+    }
     monkeypatch.setattr(registry, "FIGURES", few)
     seen: list[str] = []
     gallery = figures.draw_all(

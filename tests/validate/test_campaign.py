@@ -12,11 +12,11 @@ import pytest
 
 from costmodel.link import PRESETS
 from costmodel.parameters import Table
-from costmodel.systems import executed
+from costmodel.systems import SYSTEMS, executed
 from validate import campaign as module
 from validate.campaign import Campaign, evaluated, planned, run_campaign
 from validate.report import write_report
-from validate.sampling import DESIGNS, Design, Sample, draw, operations, split
+from validate.sampling import Design, Sample, designs, draw, operations, split
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,23 +26,27 @@ else:
 
 @pytest.fixture(scope="module")
 def samples() -> list[Sample]:
-    return draw(16, 3)
+    return draw(24, 3)
 
 
 def test_a_draw_is_reproducible_and_covers_every_design(samples: list[Sample]) -> None:
-    assert samples == draw(16, 3)
+    assert samples == draw(24, 3)
     kinds = [(one.configuration.protocol, one.configuration.engine) for one in samples]
-    assert set(kinds) == {(design.protocol, design.engine) for design in DESIGNS}
+    assert set(kinds) == {(design.protocol, design.engine) for design in designs()}
     assert len({one.link.name for one in samples}) >= 4
     assert {one.configuration.prepared for one in samples} == {True, False}
     assert len({one.configuration.flooding_bits > 0 for one in samples}) == 2
     assert any(one.configuration.align_bits for one in samples)
+    assert sum(engine == "openfhe" for _, engine in kinds) == len(kinds) / 2
+    assert any(
+        one.configuration.packing.output == "packlwes" for one in samples if one.configuration.engine == "openfhe"
+    )
     assert max(one.configuration.table.tokens for one in samples) > 1
     assert all(0 <= token < one.configuration.table.rows for one in samples for token in one.tokens)
 
 
 def test_half_of_every_design_is_held_out_and_the_rest_has_every_operation(samples: list[Sample]) -> None:
-    for design in DESIGNS:
+    for design in designs():
         own = [
             s for s in samples if (s.configuration.protocol, s.configuration.engine) == (design.protocol, design.engine)
         ]
@@ -53,6 +57,17 @@ def test_half_of_every_design_is_held_out_and_the_rest_has_every_operation(sampl
     assert known >= asked
     assert split(samples, 3) == {s.index for s in samples if s.held_out}
     assert split(samples, 4) != split(samples, 3)
+
+
+def test_every_pair_of_a_system_and_its_engine_is_sampled() -> None:
+    assert designs() == tuple(Design(one.name, engine) for one in SYSTEMS for engine in one.engines)
+    assert designs(["cheetah", "folded"], ["openfhe"]) == (Design("cheetah", "openfhe"),)
+    named = draw(8, 0, designs(["fastquery"], ["openfhe"]))
+    assert {(one.configuration.protocol, one.configuration.engine) for one in named} == {("fastquery", "openfhe")}
+    with pytest.raises(ValueError, match="nothing here executes iron"):
+        designs(["iron"])
+    with pytest.raises(ValueError, match="protocol is 'nobody'"):
+        designs(["nobody"])
 
 
 def test_a_sample_survives_its_document(samples: list[Sample]) -> None:

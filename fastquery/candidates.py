@@ -1,0 +1,203 @@
+"""The configurations that an optimisation searches: own designs in every layout and ring, others as published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from costmodel.grid import Grid
+from costmodel.limits import LOG2_FAILURE
+from costmodel.link import Link
+from costmodel.packing import required_plaintext_bits
+from costmodel.parameters import EXECUTING_ENGINES, Configuration, Packing, Ring, Table
+from costmodel.security import security_bits
+from costmodel.systems import configuration, design_of, system
+from costmodel.systems.expanded import ExpandedSystem
+from costmodel.systems.fastquery import ABLATIONS
+from fastquery.goals import Constraints, Goal, Widths
+from fastquery.spaces import Column, Space
+
+DEGREES = (1024, 2048, 4096, 8192)
+LIMB_BITS = range(30, 61)
+"""Limbs that OpenFHE makes."""
+DIGIT_BITS = range(6, 31, 3)
+MOST_CHANNELS, WIDEST_BITS, WIDEST_PLAINTEXT_BITS = 5, 8, 31
+"""Of the packings that are tried where none is named."""
+
+
+def candidates(
+    protocol: str,
+    table: Table,
+    packings: Sequence[Widths],
+    goal: Goal,
+    needs: Constraints,
+    named: bool = False,
+) -> Iterator[Space]:
+    """The spaces of configurations of one system; where packings are named, one with another packing has none.
+
+    Raises
+    ------
+    ValueError
+        If the system cannot be had so.
+    """
+    searched = system(protocol)
+    if isinstance(searched, ExpandedSystem):
+        yield from _searched(searched, table, packings, goal, needs)
+        return
+    base = _base(protocol, table, needs)
+    if protocol == "cheetah" and not named:  # with several channels a coefficient it is FastQuery's own ablation
+        packings = [widths for widths in packings if len(widths) == 1]
+    if base.engine not in EXECUTING_ENGINES:
+        if not named or base.packing.widths in packings:
+            yield _space(base, goal.link)
+        return
+    if base.wire is None:
+        for widths in packings:
+            yield _space(_base(protocol, table, needs, widths), goal.link)
+        return
+    layouts = dict.fromkeys((p.tile, p.output) for p in _layouts(base, table, needs))
+    plaintexts = [(widths, modulus) for widths in packings for modulus in _moduli(widths, needs.align_bits)]
+    for (widths, modulus), (tile, output), limbs in product(plaintexts, layouts, (1, 2)):
+        rings = _rings(modulus, limbs, needs.security)
+        if not len(rings["degree"]):
+            continue
+        carrier = base.updated(ring=Ring(base.ring.degree, (61, 61), modulus), packing=Packing(widths, tile, output))
+        axes = [rings, {"plaintext_modulus": np.array([modulus])}]
+        wire = (goal.queries, needs.log2_failure)
+        yield _space(carrier, goal.link, axes, *wire)
+        if output == "packlwes":  # more digits take longer and leave less noise, fewer make smaller keys
+            digits = {"digit_bits": np.array(DIGIT_BITS), "digit_dropped_bits": np.zeros(len(DIGIT_BITS), np.int64)}
+            yield _space(carrier, goal.link, [*axes, digits], *wire)
+
+
+def _moduli(widths: Widths, align_bits: int) -> list[int]:
+    """The smallest plaintext modulus of a packing, and for one channel the one whose shares come out aligned."""
+    smallest = required_plaintext_bits(widths)
+    return [2**bits for bits in sorted({smallest, max(smallest, align_bits if len(widths) == 1 else 0)})]
+
+
+def _searched(
+    searched: ExpandedSystem, table: Table, packings: Sequence[Widths], goal: Goal, needs: Constraints
+) -> Iterator[Space]:
+    """An expanded query with every packing on the smallest ring that holds, and on the next.
+
+    Raises
+    ------
+    ValueError
+        If no ring holds any packing.
+    """
+    found, reason = 0, f"{searched.name} has no packing"
+    for widths in packings:
+        for modulus in _moduli(widths, needs.align_bits):
+            held = 0
+            rings = searched.rings
+            for degree, limb_bits in dict.fromkeys((ring.degree, ring.limb_bits) for ring in rings):
+                ring = {"degree": degree, "limb_bits": limb_bits, "plaintext_modulus": modulus}
+                try:
+                    base = _own(searched.name, table, needs, widths, ring)
+                    grid = Grid.of(base)
+                    design_of(grid).failure(grid)
+                except ValueError as error:
+                    reason = str(error)
+                    continue
+                yield _space(base, goal.link)
+                held += 1
+                if held == 2:  # a larger one only costs more
+                    break
+            found += held
+    if not found:
+        raise ValueError(reason)
+
+
+def _base(protocol: str, table: Table, needs: Constraints, widths: Widths | None = None) -> Configuration:
+    """The project's own design of a system where there is one, the published one otherwise."""
+    if "residue" in system(protocol).engines:
+        return _own(protocol, table, needs, widths)
+    return configuration(protocol, table, align_bits=needs.align_bits)
+
+
+def _own(
+    protocol: str,
+    table: Table,
+    needs: Constraints,
+    widths: Widths | None = None,
+    ring: Mapping[str, Any] | None = None,
+) -> Configuration:
+    """The project's own design of a system.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or none so.
+    """
+    return configuration(
+        protocol,
+        table,
+        engine="residue",
+        ring=ring,
+        widths=widths,
+        flooding_bits=needs.flooding_bits,
+        log2_failure=needs.log2_failure,
+        prepared=needs.prepared,
+        align_bits=needs.align_bits,
+    )
+
+
+def _layouts(base: Configuration, table: Table, needs: Constraints) -> Iterator[Packing]:
+    """How an executed system may cut its table and pack its answers: FastQuery in every way of its ablation."""
+    yield base.packing
+    if base.protocol == "fastquery":
+        options: dict[str, Any] = {"engine": "residue", "flooding_bits": needs.flooding_bits}
+        for row in ABLATIONS:
+            yield configuration("fastquery", table, ablation=row, **options).packing
+
+
+def _rings(plaintext_modulus: int, limbs: int, security: int) -> dict[str, Column]:
+    """Rings of so many equal limbs that hold a plaintext and have the security, as one axis."""
+    pairs = [
+        (degree, bits)
+        for degree in DEGREES
+        for bits in LIMB_BITS
+        if plaintext_modulus.bit_length() < bits * limbs and security_bits(degree, bits * limbs) >= security
+    ]
+    degrees, bits = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return {"degree": degrees, **{f"limb_bits_{k}": bits for k in range(limbs)}}
+
+
+def _space(
+    base: Configuration,
+    link: Link,
+    axes: Sequence[Mapping[str, Column]] = (),
+    queries: float | None = None,
+    log2_failure: float = LOG2_FAILURE,
+) -> Space:
+    """A space of one lookup over one link."""
+    table = base.table
+    lookup = {"rows": table.rows, "channels": table.channels, "tokens": table.tokens}
+    on_link = {"rate_bit_per_s": link.rate_bit_per_s, "round_trip_s": link.round_trip_s}
+    return Space(
+        base,
+        {"protocol": base.protocol},
+        [f"{table.rows}x{table.channels}"],
+        ({k: np.array([v]) for k, v in lookup.items()}, *axes, {k: np.array([v]) for k, v in on_link.items()}),
+        queries,
+        log2_failure,
+    )
+
+
+def packings_of(packing: Widths | Sequence[Widths] | None, errors: Mapping[Widths, float]) -> list[Widths]:
+    """The packings asked for, or those with a known error, or all even ones."""
+    if packing is not None:
+        return [packing] if isinstance(packing, tuple) and isinstance(packing[0], int) else list(packing)  # type: ignore[arg-type]
+    if errors:
+        return list(errors)
+    even = [
+        (width + 1,) * wider + (width,) * (count - wider)
+        for count in range(1, MOST_CHANNELS + 1)
+        for width in range(2, WIDEST_BITS + 1)
+        for wider in range(count)
+    ]
+    return [widths for widths in even if required_plaintext_bits(widths) <= WIDEST_PLAINTEXT_BITS]
