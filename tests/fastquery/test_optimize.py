@@ -261,11 +261,11 @@ def test_shares_align_by_transfers_or_by_a_wide_plaintext() -> None:
 
 
 def test_the_folded_query_is_skipped_where_nothing_holds() -> None:
-    with pytest.raises(ValueError, match="element_bound is"):
+    with pytest.raises(ValueError, match=r"no ring of .* holds"):
         optimize(SMALL, protocol="folded", packing=[(8, 8, 8, 8)], max_error=1)
     both = optimize(SMALL, protocol=["folded", "fastquery"], packing=[(8, 8, 8)], max_error=1)
     assert both.configuration.protocol == "fastquery"
-    assert any(line.startswith("folded: element_bound is") for line in both.skipped)
+    assert any(line.startswith("folded: ") for line in both.skipped)
 
 
 def test_the_best_is_executed_beside_its_prediction(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from costmodel.expanded.compressed.noise import (
     flooding_distance,
 )
 from costmodel.expanded.compressed.search import choose_parameters
-from costmodel.expanded.folded.noise import gadget_switch_variance, square_secret_variance
+from costmodel.expanded.noise import gadget_switch_variance, square_secret_variance
 from costmodel.expanded.parameters import Gadget
 from protocol.expanded.compressed.server import CompressedServer
 from protocol.expanded.context import query_ring
