@@ -106,6 +106,36 @@ def check_packing(widths: Sequence[int], plaintext_modulus: int, levels: Sequenc
         raise ValueError(f"packing {_spelt(widths)} needs p >= {required.bit_length() - 1} bits, got {got}")
 
 
+NARROWEST_BITS = 3
+"""Of a channel where p is named and the packing is not: FastQuery, section 4.3, finds that 2 bits hurt."""
+
+
+def widths_of_plaintext(plaintext_bits: int) -> tuple[int, ...]:
+    """As many channels as p bits hold at 3 bits and a reserved bit each, the rest of the bits spread from the first.
+
+    Examples
+    --------
+    >>> widths_of_plaintext(13)
+    (4, 3, 3)
+    >>> widths_of_plaintext(26)
+    (4, 4, 3, 3, 3, 3)
+    """
+    count = max(1, plaintext_bits // (NARROWEST_BITS + 1))
+    narrow, wider = divmod(plaintext_bits - count, count)
+    return tuple(narrow + (k < wider) for k in range(count))
+
+
+def fitting_widths(own: Sequence[int], plaintext_bits: int) -> tuple[int, ...]:
+    """Channel widths of a system in p bits: as many as fit where it packs several, one of at most its width elsewhere.
+
+    Examples
+    --------
+    >>> fitting_widths((16,), 13), fitting_widths((4, 3, 3), 9)
+    ((12,), (4, 3))
+    """
+    return (min(own[0], plaintext_bits - 1),) if len(own) == 1 else widths_of_plaintext(plaintext_bits)
+
+
 def packed_coefficients(n: ArrayLike, widths: Sequence[int]) -> Any:
     """Coefficients that n channels take: ceil(n / len(widths)); 1366 for 4096 channels in threes.
 

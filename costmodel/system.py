@@ -13,9 +13,12 @@ from costmodel.design import Design
 from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE, SIGMA
 from costmodel.openfhe.contexts import check_drawn, check_made
-from costmodel.packing import check_packing
+from costmodel.packing import check_packing, fitting_widths
 from costmodel.parameters import ENGINES, OPTIONS, SIZES, Configuration, Packing, Ring, Table
 from costmodel.security import Secret, require_security
+
+SMALLEST_PLAINTEXT = 4
+"""A channel has a bit, and its share another."""
 
 
 class RingFields(TypedDict, total=False):
@@ -82,9 +85,15 @@ class Wishes:
                 raise ValueError(f"options has {option!r}; it must be one of {', '.join(OPTIONS)}")
 
     def packing(self, default: Packing) -> Packing:
-        """The default packing with the widths or levels that are named."""
-        packing = Packing(self.widths, default.tile, default.output) if self.widths else default
-        return packing.with_levels(self.levels) if self.levels else packing
+        """The default packing with the widths or levels that are named, or as many channels as a named p holds."""
+        if self.levels:
+            return default.with_levels(self.levels)
+        widths, modulus = self.widths or default.widths, self.ring.get("plaintext_modulus", 0)
+        if not self.widths and modulus:
+            if modulus < SMALLEST_PLAINTEXT:
+                raise ValueError("ring.p is 1; it must have 2 bits or more, one of them for the shares")
+            widths = fitting_widths(default.widths, modulus.bit_length() - 1)
+        return replace(default, widths=widths, levels=())
 
     def ring_from(self, default: Ring) -> Ring:
         """The default ring with the fields that are named."""

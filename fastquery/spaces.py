@@ -15,7 +15,7 @@ from costmodel.compact.wire import QUERIES_PER_CLIENT, wire_columns
 from costmodel.grid import WIRE_COLUMNS, Grid
 from costmodel.limits import LOG2_FAILURE
 from costmodel.link import Link
-from costmodel.packing import required_plaintext_modulus
+from costmodel.packing import fitting_widths, required_plaintext_modulus
 from costmodel.parameters import EXECUTING_ENGINES, Configuration, Table
 from costmodel.systems import NAMES, completed, configuration, system
 
@@ -31,9 +31,6 @@ DISCRETE = ("tile", "output", "prepared", "secret")
 
 LARGEST_MODULUS = 2**62
 """That a column holds; a grid has it in the place of the one that is larger, SPU's 2^64."""
-
-NARROWEST_BITS = 3
-"""Of a channel where p is named and the packing is not: FastQuery, section 4.3, finds that 2 bits hurt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,13 +246,6 @@ def configuration_at(base: Configuration, values: Mapping[str, Any]) -> Configur
     return completed(found)
 
 
-def chosen_widths(plaintext_bits: int) -> tuple[int, ...]:
-    """As many channels in p bits as have 3 bits each, the rest spread from the first: 4,3,3 in 13 bits."""
-    count = max(1, plaintext_bits // (NARROWEST_BITS + 1))
-    narrow, wider = divmod(plaintext_bits - count, count)
-    return tuple(narrow + (k < wider) for k in range(count))
-
-
 def _packings(
     choice: Choice, ring: Mapping[str, Column], table: Table
 ) -> Iterator[tuple[Choice, Mapping[str, Column]]]:
@@ -268,7 +258,7 @@ def _packings(
     for modulus in ring["plaintext_modulus"].tolist():
         bits = modulus.bit_length() - 1
         if bits >= 2:
-            widths = (min(own[0], bits - 1),) if len(own) == 1 else chosen_widths(bits)
+            widths = fitting_widths(own, bits)
             moduli.setdefault(widths, []).append(modulus)
     if not moduli:
         raise ValueError("ring.p is 1; it must have 2 bits or more, one of them for the shares")

@@ -18,6 +18,7 @@ from costmodel.limits import LOG2_FAILURE, SECURITY_FLOOR_BITS
 from costmodel.link import Link
 from costmodel.machine import Machine, default_machine
 from costmodel.noise import modulus_switch_variance, public_key_encryption_variance, required_ratio
+from costmodel.packing import widths_of_plaintext
 from costmodel.parameters import Configuration, Table
 from costmodel.system import RingFields
 from costmodel.systems import NAMES, executed, system
@@ -37,7 +38,6 @@ from fastquery.figures.designs import (
 from fastquery.figures.inputs import EVERYTHING, Chosen, Inputs
 from fastquery.figures.named import NamedFigure
 from fastquery.optimizer import optimize
-from fastquery.spaces import chosen_widths
 from fastquery.sweeps import Links
 
 Figures = Mapping[str, Any]
@@ -208,7 +208,7 @@ def plaintext_bits_frame(
     """
     rows = []
     for bits in PLAINTEXT_BITS:
-        for one, costs in _packed(table, link, machine, chosen, chosen_widths(bits), 2**bits):
+        for one, costs in _packed(table, link, machine, chosen, widths_of_plaintext(bits), 2**bits):
             rows.append({**identity(one), **costs, "plaintext_bits": bits})
     return described(
         _rows(rows),

@@ -43,7 +43,10 @@ def test_toml_gives_an_equal_configuration_back(configuration: Configuration) ->
         (lambda: Ring(4096, (), 8192), ["ring.q"]),
         (lambda: Ring(4096, (20,), 2**25), ["ring.q", "20", "26"]),
         (lambda: Packing((4, 3, 3), "diagonal"), ["packing.tile", "diagonal", "column"]),
-        (lambda: configuration("fastquery", Table(10, 10), ring={"plaintext_modulus": 2**12}), ["4,3,3", "13", "12"]),
+        (
+            lambda: configuration("fastquery", Table(10, 10), widths=(4, 3, 3), ring={"plaintext_modulus": 2**12}),
+            ["4,3,3", "13", "12"],
+        ),
         (lambda: configuration("bfv", Table(10, 10)), ["protocol", "bfv", "cheetah"]),
         (lambda: configuration("cheetah", Table(9, 9), ablation="packing"), ["ablation", "fastquery"]),
         (lambda: require_security([RingUse("keys", 2048, 60)]), ["ring.q", "60", "53", "--allow-insecure"]),

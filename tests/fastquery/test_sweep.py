@@ -13,12 +13,11 @@ import pytest
 
 from costmodel.estimate import estimate
 from costmodel.link import Link, exchange_s, parse_link
-from costmodel.packing import required_plaintext_bits
+from costmodel.packing import required_plaintext_bits, widths_of_plaintext
 from costmodel.parameters import Table
 from costmodel.systems import NAMES, configuration
 from fastquery import ranges, sweep_files, sweeps
 from fastquery.cli import main
-from fastquery.spaces import chosen_widths
 from fastquery.sweep_files import write_sweep
 from fastquery.sweeps import sweep, sweep_spaces
 
@@ -93,9 +92,9 @@ def test_a_packing_is_chosen_for_every_plaintext() -> None:
     frame = sweep(ring="p=2:20,q=40", ablation="packing", table="minilm")
     for modulus, widths in zip(frame["plaintext_modulus"], frame["widths_bits"], strict=True):
         chosen = tuple(int(width) for width in widths.split(","))
-        assert chosen == chosen_widths(int(np.log2(modulus)))
+        assert chosen == widths_of_plaintext(int(np.log2(modulus)))
         assert required_plaintext_bits(chosen) == int(np.log2(modulus))
-    assert chosen_widths(13) == (4, 3, 3)
+    assert widths_of_plaintext(13) == (4, 3, 3)
 
 
 def test_files_hold_the_frame_with_provenance_beside(tmp_path: Path) -> None:
