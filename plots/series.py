@@ -145,7 +145,7 @@ def series_of(frame: pd.DataFrame, figure_name: str, along: Sequence[str] = ()) 
 
 def identity(frame: pd.DataFrame, along: Sequence[str] = ()) -> pd.DataFrame:
     """The columns of a frame that say what a configuration is, the limbs of q as one text."""
-    limbs = sorted(column for column in frame if str(column).startswith("limb_bits_"))
+    limbs = sorted(str(column) for column in frame if str(column).startswith("limb_bits_"))
     results = {*FIGURES, *along, *limbs} - ({"flooding_bits"} - {*along})
     known = frame[[column for column in frame if column not in results and not _is_result(str(column))]]
     if limbs and not {"limb_bits", "log2_q", *limbs} & {*along}:
