@@ -39,12 +39,11 @@ ALIGNMENT = (0, 0, 16, 32)
 WIDTHS = (None, (4, 3, 3), (4, 4), (3, 2, 2, 2), (8,))
 """None: the system's own."""
 ABLATIONS = (None, "packlwes")
-"""FastQuery's answers on OpenFHE are packed by PackLWEs where they are named."""
-OPTIONS = ((), (), (), ("delphi",))
+"""In turns: FastQuery's answers on OpenFHE are packed by PackLWEs where they are named."""
 MAX_SETUP_S = 10.0
 """Most that the keys of a session may take on a shaped link."""
 LINKS = ("loopback", "paper-384", "paper-44", "paper-9", "wan")
-AXES = 11
+AXES = 8
 SPLITS = 500
 """Splits drawn in search of one whose calibration part has every operation at its smallest and its largest size."""
 
@@ -140,7 +139,7 @@ def draw(count: int, seed: int, drawn: Sequence[Design] = designs()) -> list[Sam
     shifts = np.random.default_rng(seed).random((len(drawn), AXES))
     samples = []
     for index, (own, turn) in enumerate(_turns(drawn, count)):
-        samples.append(_sample(index, drawn[own], (points[turn] + shifts[own]) % 1.0, seed + index))
+        samples.append(_sample(index, turn, drawn[own], (points[turn] + shifts[own]) % 1.0, seed + index))
     held_out = split(samples, seed)
     return [replace(sample, held_out=sample.index in held_out) for sample in samples]
 
@@ -211,7 +210,7 @@ def operations(configuration: Configuration) -> Sizes:
     return found
 
 
-def _sample(index: int, design: Design, at: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> Sample:
+def _sample(index: int, turn: int, design: Design, at: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> Sample:
     rows, channels = _between(ROWS, at[0]), _between(CHANNELS, at[1])
     tokens = _between(TOKENS, at[2] ** 2)  # mostly few
     link = PRESETS[_choice(LINKS, at[3])]
@@ -219,10 +218,9 @@ def _sample(index: int, design: Design, at: np.ndarray[Any, np.dtype[np.float64]
         "widths": _choice(WIDTHS, at[4]),
         "ring": {"degree": _choice(DEGREES, at[5])},
         "flooding_bits": _choice(FLOODING, at[6]),
-        "prepared": bool(at[7] >= 0.5),
-        "align_bits": _choice(ALIGNMENT, at[8]),
-        "ablation": _choice(ABLATIONS, at[9]),
-        "options": _choice(OPTIONS, at[10]),
+        "prepared": turn // 2 % 2 == 1,
+        "align_bits": _choice(ALIGNMENT, at[7]),
+        "ablation": ABLATIONS[turn % len(ABLATIONS)],
     }
     configuration = _possible(design, Table(rows, channels, tokens), options)
     while _expected_s(configuration, link) > MAX_RUN_S:
@@ -253,14 +251,13 @@ def _possible(design: Design, table: Table, options: dict[str, Any]) -> Configur
 
 NEUTRAL: dict[str, Any] = {
     "ablation": None,
-    "options": (),
-    "prepared": False,
-    "flooding_bits": None,
-    "widths": None,
     "ring": {},
+    "widths": None,
+    "flooding_bits": None,
     "align_bits": 0,
+    "prepared": False,
 }
-"""Options that leave the choice to the system, the one that most systems lack first."""
+"""Options that leave the choice to the system, in the order in which they are given up."""
 
 
 def _relaxed(options: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -14,9 +14,9 @@ from fastquery.cli.show import json_text, pairs
 from fastquery.provenance import provenance
 
 EXAMPLE = """examples:
-  fastquery validate --samples 24 --output results/campaign
+  fastquery validate --samples 40 --output results/campaign
   fastquery validate --samples 12 --engine openfhe --protocol fastquery --output results/openfhe
-  fastquery validate --samples 24 --output results/campaign    (again: goes on where it was interrupted)
+  fastquery validate --samples 40 --output results/campaign    (again: goes on where it was interrupted)
 """
 
 
@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--samples", type=int, default=24, metavar="K", help="configurations to draw (default 24)")
+    parser.add_argument("--samples", type=int, default=40, metavar="K", help="configurations to draw (default 40)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw and of the split (default 0)")
     parser.add_argument("--sessions", type=int, default=5, metavar="K", help="repetitions of each (default 5)")
     parser.add_argument("--protocol", action="append", default=[], help="a system to sample (repeatable; default: all)")

@@ -26,11 +26,11 @@ else:
 
 @pytest.fixture(scope="module")
 def samples() -> list[Sample]:
-    return draw(24, 3)
+    return draw(40, 3)
 
 
 def test_a_draw_is_reproducible_and_covers_every_design(samples: list[Sample]) -> None:
-    assert samples == draw(24, 3)
+    assert samples == draw(40, 3)
     kinds = [(one.configuration.protocol, one.configuration.engine) for one in samples]
     assert set(kinds) == {(design.protocol, design.engine) for design in designs()}
     assert len({one.link.name for one in samples}) >= 4
@@ -95,7 +95,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = [tiny(0, held_out=False), tiny(1, held_out=True), broken]
     where = tmp_path_factory.mktemp("campaign")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "draw", lambda count, seed: chosen)
+        patch.setattr(module, "draw", lambda count, seed, drawn: chosen)
         patch.setattr(module, "REFERENCES", 2)
         run_campaign(where, 3, 5, {"processor": "test"}, sessions=2)
     return where
