@@ -141,22 +141,32 @@ class Llama:
         ids : array of int, shape (tokens,)
         rows : array, shape (tokens, n) or (tokens, n + q + k + v)
             What was looked up for them: embeddings, or these with the first layer's projections beside them.
-        """
-        if rows.shape[1] == self.shape.channels:
-            return np.asarray(self._compiled("embeddings")(self._parameters, ids[1:], rows[:-1]))
-        split = self.shape.channels
-        return np.asarray(
-            self._compiled("projections")(self._parameters, ids[1:], rows[:-1, :split], rows[:-1, split:])
-        )
 
-    def mean_loss(self) -> Callable[[Any, Any], Any]:
-        """A function of (targets, rows) that JAX can differentiate: the mean loss of the targets."""
-        return lambda targets, rows: _losses(self._parameters, targets, rows, None, self.shape).mean()
+        Raises
+        ------
+        ValueError
+            If the rows are of another width.
+        """
+        width, split = rows.shape[1], self.shape.channels
+        if width == split:
+            return np.asarray(self._losses(self.parameters, ids[1:], rows[:-1]))
+        if width != split + sum(self.shape.projected):
+            raise ValueError(
+                f"rows: they have {width} channels; {split} of the embedding are expected, or these and "
+                f"{sum(self.shape.projected)} of the first layer's projections"
+            )
+        return np.asarray(self._losses(self.parameters, ids[1:], rows[:-1, :split], rows[:-1, split:]))
 
     @cached_property
-    def _parameters(self) -> dict[str, Any]:
-        """Weights on the device, those of the layers stacked."""
-        jnp = require("jax.numpy", "a language model's forward pass", "lm")
+    def parameters(self) -> dict[str, Any]:
+        """Weights as JAX has them, those of the layers stacked.
+
+        Raises
+        ------
+        ValueError
+            If JAX is not installed.
+        """
+        jax = require("jax", "a language model's forward pass", "lm")
 
         def stacked(part: str) -> Floats:
             return np.stack([self.weights[f"blk.{layer}.{part}.weight"] for layer in range(self.shape.layers)])
@@ -165,24 +175,42 @@ class Llama:
         layers["qkv"] = np.concatenate([stacked(part) for part in _PROJECTIONS], axis=1)
         head = self.weights.get("output.weight", self.word_embeddings)
         parameters = {"layers": layers, "norm": self.weights["output_norm.weight"], "head": head}
-        return dict(require("jax", "a language model's forward pass", "lm").tree.map(jnp.asarray, parameters))
+        return dict(jax.tree.map(jax.numpy.asarray, parameters))
 
     @cached_property
-    def _jitted(self) -> dict[str, Callable[..., Any]]:
-        jax = require("jax", "a language model's forward pass", "lm")
-        looked_up = partial(_losses, shape=self.shape)
-        return {
-            "embeddings": jax.jit(lambda parameters, targets, rows: looked_up(parameters, targets, rows, None)),
-            "projections": jax.jit(looked_up),
-        }
-
-    def _compiled(self, looked_up: str) -> Callable[..., Any]:
-        return self._jitted[looked_up]
+    def _losses(self) -> Callable[..., Any]:
+        compiled: Callable[..., Any] = require("jax", "a language model's forward pass", "lm").jit(
+            partial(losses, shape=self.shape)
+        )
+        return compiled
 
 
-def _losses(parameters: Any, targets: Any, rows: Any, projected: Any, shape: LlamaShape) -> Any:
+def losses(parameters: Any, targets: Any, rows: Any, projected: Any = None, *, shape: LlamaShape) -> Any:
+    """Negative log-likelihood of the targets, in JAX, which can differentiate it; shape (tokens,).
+
+    Parameters
+    ----------
+    parameters : dict
+        `Llama.parameters`.
+    targets : array of int, shape (tokens,)
+        The token after each row.
+    rows : array, shape (tokens, n)
+        Embeddings that were looked up.
+    projected : array, shape (tokens, q + k + v), optional
+        Projections of the first layer, where they were looked up too.
+    shape : LlamaShape
+    """
     import jax
     import jax.numpy as jnp
+
+    scores = logits(parameters, rows, projected, shape=shape)
+    chosen = jnp.take_along_axis(scores, targets[:, None], axis=1)[:, 0]
+    return jax.nn.logsumexp(scores, axis=1) - chosen
+
+
+def logits(parameters: Any, rows: Any, projected: Any = None, *, shape: LlamaShape) -> Any:
+    """Scores of the next token, in JAX, shape (tokens, m); parameters as of `losses`."""
+    import jax
 
     first = jax.tree.map(lambda weights: weights[0], parameters["layers"])
     others = jax.tree.map(lambda weights: weights[1:], parameters["layers"])
@@ -192,9 +220,7 @@ def _losses(parameters: Any, targets: Any, rows: Any, projected: Any, shape: Lla
         return _layer(hidden, _projected(hidden, layer, shape), layer, shape), None
 
     hidden = jax.lax.scan(step, hidden, others)[0]
-    logits = _normalised(hidden, parameters["norm"], shape) @ parameters["head"].T
-    chosen = jnp.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
-    return jax.nn.logsumexp(logits, axis=1) - chosen
+    return _normalised(hidden, parameters["norm"], shape) @ parameters["head"].T
 
 
 def _projected(hidden: Any, layer: Any, shape: LlamaShape) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantize.llama import Floats, Ids, Llama
 
-WINDOW: Final = 512
+WINDOW: Final = 256
 WINDOWS: Final = 12
 LEVEL: Final = 0.95
 _DRAWS: Final = 10_000
@@ -98,6 +99,11 @@ class PerplexityBenchmark:
 
     model: Llama
     windows: Ids
+
+    @cached_property
+    def float_losses(self) -> NDArray[np.float64]:
+        """Mean loss of each window by the float table, shape (windows,)."""
+        return self.losses(lambda ids: self.model.word_embeddings[ids])
 
     def losses(self, lookup: Lookup, progress: Callable[[float], None] | None = None) -> NDArray[np.float64]:
         """Mean loss of each window, in nats, shape (windows,).

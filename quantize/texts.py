@@ -101,6 +101,9 @@ TEXTS: Final[dict[str, Text]] = {
         "97 articles of the English Wikipedia",
     ),
     "news": Text(
-        "test_data/lee_background.cor", "5d78d6dafd953bbf65797bef09a9ffb9ec430583381be705f8fd460000f370fb", _news, "300 news items of the Australian Broadcasting Corporation"
+        "test_data/lee_background.cor",
+        "5d78d6dafd953bbf65797bef09a9ffb9ec430583381be705f8fd460000f370fb",
+        _news,
+        "300 news items of the Australian Broadcasting Corporation",
     ),
 }
