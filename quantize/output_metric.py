@@ -49,7 +49,7 @@ def llama_output_metric(model: Llama, frequencies: Floats, seed: int = 0) -> Mat
 
     @jax.jit  # type: ignore[untyped-decorator]
     def gradient(parameters: Any, rows: Any, key: Any) -> Any:
-        drawn = jax.random.categorical(key, logits(parameters, rows, shape=model.shape))
+        drawn = jax.random.categorical(key, logits(parameters, rows, shape=model.shape), axis=0)
         return jax.grad(lambda own: losses(parameters, drawn, own, shape=model.shape).sum())(rows)
 
     total = np.zeros((model.shape.channels,) * 2)

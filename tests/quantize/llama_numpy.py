@@ -32,7 +32,8 @@ def token_losses(weights: dict[str, NDArray[np.float32]], ids: NDArray[np.int64]
         normed = normalise(hidden, part["ffn_norm"])
         gate = normed @ part["ffn_gate"].T
         hidden = hidden + (gate / (1 + np.exp(-gate)) * (normed @ part["ffn_up"].T)) @ part["ffn_down"].T
-    logits = normalise(hidden, weights["output_norm.weight"]) @ weights["token_embd.weight"].T
+    head = weights.get("output.weight", weights["token_embd.weight"])
+    logits = normalise(hidden, weights["output_norm.weight"]) @ head.T
     largest = logits.max(axis=1)
     total = largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1))
     return np.asarray(total - logits[np.arange(tokens), ids[1:]])

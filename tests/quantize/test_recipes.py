@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from quantize import PackedTable, open_table
+from quantize.codebook import fibonacci_levels, power_of_two_levels, quantize_codebook
 from quantize.comparison import Evaluation, evaluate, evaluate_recipes
 from quantize.evaluate import SentenceBenchmark, weighted_error
-from quantize.codebook import fibonacci_levels, power_of_two_levels, quantize_codebook
 from quantize.merging import near_equal_rows, quantize_merged
 from quantize.metric import normalised_metric, projection_metric, row_losses
 from quantize.minilm import MiniLM
