@@ -19,7 +19,6 @@ from costmodel.parameters import Table
 from costmodel.presets import configuration
 from fastquery.journal import Journal
 from quantize.comparison import Benchmark, Evaluation, compared, evaluate, evaluate_recipes, measure
-from quantize.first_layer import FirstLayerTable
 from quantize.frequencies import read_frequencies
 from quantize.minilm import MiniLM
 from quantize.models import LanguageModel, SentenceModel
@@ -29,7 +28,7 @@ from quantize.quantizers import Progress, silent
 from quantize.recipes import RECIPES, pack_for_query, recipe_named
 from quantize.smollm2 import SmolLM2
 from quantize.table_files import split_name, tensors_of
-from quantize.tables import open_table
+from quantize.tables import FIRST_LAYER, open_table
 from quantize.workbench import Workbench
 
 COSTS = ("up_bytes", "down_bytes", "setup_bytes", "server_s", "latency_s")
@@ -166,11 +165,9 @@ class Job:
         ValueError
             If something is missing or does not fit; the message says what.
         """
-        source = open_table(self.table, self.seed)
+        source = open_table(self.table + (FIRST_LAYER if self.layer == "qkv" else ""), self.seed)
         counts = None if self.frequencies is None else read_frequencies(self.frequencies, source.rows)
-        if self.layer == "qkv":
-            assert isinstance(self.model, LanguageModel)
-            source = FirstLayerTable.of(source, self.model.smollm2.llama)
+        if self.layer == "qkv":  # its channels are not the model's: nothing else is known of them
             return Workbench.of(source, counts, progress=progress)
         given = _projection(self.table, self.qkv, source.channels) if self.qkv else None
         return Workbench.of(source, counts, given, progress, self.model, self.threshold)

@@ -15,7 +15,7 @@ from plots.bars import figure_1, figure_9, figure_10
 from plots.measured import measured
 from plots.noise import noise
 from plots.pareto import pareto
-from plots.quantization import quantization
+from plots.quantization import perplexity, quantization
 from plots.ring_map import ring_map
 from plots.round_trip import round_trip
 from plots.sensitivity import sensitivity
@@ -38,6 +38,8 @@ FIGURES: Mapping[str, Draw] = {
     "sensitivity": sensitivity,
     "noise": noise,
     "quantization": quantization,
+    "perplexity": perplexity,
+    "first-layer": bandwidth,
     "measured": measured,
 }
 """Every figure by the name that the command line gives it."""

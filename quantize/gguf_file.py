@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +91,17 @@ class GGUFFile:
         """A whole tensor, dequantised."""
         shape = self.shape(key)
         return self.rows(key, 0, shape[0]).reshape(shape)
+
+
+def open_gguf(path: Path, name: str) -> GGUFFile:
+    """A GGUF file; one that was opened before is not parsed again."""
+    require("gguf", f"table {name!r}")
+    if not path.is_file():
+        raise ValueError(f"table {name!r}: there is no file {str(path)!r}")
+    return _parsed_gguf(path, path.stat().st_mtime_ns, name)
+
+
+@cache
+def _parsed_gguf(path: Path, modified_ns: int, name: str) -> GGUFFile:
+    del modified_ns  # part of the key, so that a file that was replaced is read again
+    return GGUFFile.open(path, name)

@@ -220,6 +220,15 @@ def _registry() -> Iterator[Recipe]:
     yield Recipe("int3", "3 bits, one scale a channel", f"{paper}, tables 2, 3", _uniform(Quantizer((8, 8, 8))))
     yield Recipe("int4", "4 bits, two channels a coefficient", f"{paper}, table 3", _uniform(Quantizer((16, 16))))
     yield Recipe("int6", "6 bits, one channel a coefficient", f"{paper}, section 1", _uniform(Quantizer((64,))))
+    for levels in ((8, 8, 8), (16, 16)):
+        bits = levels[0].bit_length() - 1
+        yield Recipe(
+            f"int{bits}-free",
+            f"int{bits} with scales that are not rounded to powers of two",
+            f"{paper}, section 5.1, which rounds them",
+            _uniform(Quantizer(levels, scales="free")),
+            base=f"int{bits}",
+        )
     yield from _mixed_precision()
     yield Recipe(
         "fitted",

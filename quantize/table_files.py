@@ -6,7 +6,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize._optional import require
-from quantize.gguf_file import GGUF_TYPES, GGUFFile
+from quantize.gguf_file import GGUF_TYPES, GGUFFile, open_gguf
 from quantize.sources import MAX_CHANNELS, MAX_ROWS, TableSource
 
 INDEX: Final = "model.safetensors.index.json"
@@ -364,20 +364,6 @@ def read_tensors(path: Path) -> dict[str, NDArray[np.float32]]:
     with require("safetensors", f"reading {str(path)!r}").safe_open(path, "numpy") as file:
         keys = [key for key in file.keys() if file.get_slice(key).get_dtype() in _FLOAT_TYPES]  # noqa: SIM118
     return {key: read_tensor(path, key) for key in keys}
-
-
-def open_gguf(path: Path, name: str) -> GGUFFile:
-    """A GGUF file; one that was opened before is not parsed again."""
-    require("gguf", f"table {name!r}")
-    if not path.is_file():
-        raise ValueError(f"table {name!r}: there is no file {str(path)!r}")
-    return _parsed_gguf(path, path.stat().st_mtime_ns, name)
-
-
-@cache
-def _parsed_gguf(path: Path, modified_ns: int, name: str) -> GGUFFile:
-    del modified_ns  # part of the key, so that a file that was replaced is read again
-    return GGUFFile.open(path, name)
 
 
 def bounded_shape(where: str, rows: int, channels: int) -> tuple[int, int]:

