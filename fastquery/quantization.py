@@ -135,7 +135,7 @@ class Job:
             raise ValueError(f"layer is {self.layer!r}; it must be one of {', '.join(LAYERS)}")
         if self.layer == "qkv" and self.table != LANGUAGE_MODEL:
             raise ValueError(
-                f"layer qkv is of a model whose first layer is at hand, {LANGUAGE_MODEL}, not {self.table!r}"
+                f"layer qkv needs a model's first layer; table is {self.table!r}, {LANGUAGE_MODEL} has one"
             )
         if self.threshold is not None and self.threshold <= 0:
             raise ValueError(f"threshold is {self.threshold}; a frequency above 0 is needed")

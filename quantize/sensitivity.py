@@ -11,7 +11,7 @@ from quantize._optional import require
 from quantize.llama import Ids, Llama, losses
 from quantize.scales import Floats
 
-WINDOWS, WINDOW = 4, 256
+WINDOWS, WINDOW = 3, 256
 PROBES: Final = 2
 
 

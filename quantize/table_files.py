@@ -468,6 +468,6 @@ def _vocabulary(folder: Path) -> int | None:
         vocabulary = document["model"]["vocab"]
         # Unigram models list their pieces, others map them to ids.
         ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else list(range(len(vocabulary)))
-        return 1 + max([*ids, *(token["id"] for token in document.get("added_tokens", []))])
+        return 1 + max(int(token) for token in [*ids, *(added["id"] for added in document.get("added_tokens", []))])
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

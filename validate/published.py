@@ -164,10 +164,12 @@ def check_claims(claims: Iterable[Claim] | None = None) -> pd.DataFrame:
     rows = []
     for claim in every if claims is None else claims:
         why = claim.why
+        computed: float | None
+        error: float | None = None
         if claim.trend is not None:
             ratio = claim.trend.ratio()
             outcome = claim.trend.holds(ratio)
-            computed, error = ratio.value, None
+            computed = ratio.value
             verdict = NOT_CHECKABLE if outcome is None else _verdicts(claim.trend)[0 if outcome else 1]
             holds, why = verdict == claim.verdict, f"{why} {claim.trend.says(ratio)}"
         else:

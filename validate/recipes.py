@@ -52,5 +52,5 @@ def measured_losses(text: str = "wikipedia") -> pd.DataFrame:
 
 
 def _read(name: str) -> pd.DataFrame:
-    with resources.files("validate").joinpath("data", name).open("r", encoding="utf-8") as file:
+    with resources.files("validate").joinpath(f"data/{name}").open("r", encoding="utf-8") as file:
         return pd.read_csv(file, comment="#")
