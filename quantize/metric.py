@@ -42,7 +42,8 @@ def normalised_metric(projection: Matrix, weight: Matrix, centred: bool, residua
     With ``C`` the removal of the mean where the normalisation has one (layer normalisation) and the identity where it
     has none (root mean square), and ``D`` the diagonal of its weight: ``G' = C D A A^T D C`` for the projections.
     ``R = C D D C`` for the residual stream that starts behind the normalisation, or the identity for one that starts
-    before it. Both are scaled to a mean diagonal of 1. A row's own length changes its metric by a factor only.
+    before it. Both are scaled to a mean diagonal of 1. A row's own length changes its metric by a factor only. A
+    thousandth of the identity keeps it definite where the mean is removed.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ def normalised_metric(projection: Matrix, weight: Matrix, centred: bool, residua
     centring = eye - 1 / channels if centred else eye
     behind = (weight[:, None] * projection).astype(np.float64)
     stream = centring * weight.astype(np.float64) ** 2 @ centring if centred else eye
-    return scaled(centring @ behind @ behind.T @ centring) + np.float32(residual) * scaled(stream)
+    seen = scaled(centring @ behind @ behind.T @ centring) + np.float32(residual) * scaled(stream)
+    return with_identity(seen, 1e-3)
 
 
 def with_identity(metric: Matrix, weight: float) -> Matrix:
