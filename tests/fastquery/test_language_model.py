@@ -55,7 +55,10 @@ def test_a_comparison_that_was_interrupted_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--table", "30x6", "--layer", "qkv"], "layer qkv needs a model's first layer; table is '30x6', smollm2 has one"),
+        (
+            ["--table", "30x6", "--layer", "qkv"],
+            "layer qkv needs a model's first layer; table is '30x6', smollm2 has one",
+        ),
         (["--table", "30x6", "--threshold", "0"], "threshold is 0.0; a frequency above 0 is needed"),
     ],
 )
@@ -122,7 +125,7 @@ def test_measured_perplexities_are_measured_again() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_private_lookup_opens_to_the_rows_that_were_measured(tmp_path: Path) -> None:
-    """A sentence's tokens, looked up in the quantised table: the model's perplexity is that of the table in the clear."""
+    """A sentence's tokens, looked up privately: the model's perplexity is that of the table in the clear."""
     need_smollm2()
     pytest.importorskip("openfhe")
     from protocol.execute import execute

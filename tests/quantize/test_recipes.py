@@ -14,6 +14,8 @@ from quantize.evaluate import SentenceBenchmark, weighted_error
 from quantize.merging import near_equal_rows, quantize_merged
 from quantize.metric import normalised_metric, projection_metric, row_losses
 from quantize.minilm import MiniLM
+from quantize.models import SentenceModel
+from quantize.output_metric import sentence_embedding
 from quantize.packing import unpack
 from quantize.private import principal_components
 from quantize.quantizers import Quantizer
@@ -311,3 +313,23 @@ def test_minilm_is_made_worse_by_the_papers_fine_tuning(on_minilm: dict[str, Eva
     tuned, base = on_minilm["finetuned-qkv"], on_minilm["fastquery"]
     assert tuned.weighted_error < base.weighted_error
     assert (tuned.cosine or 0) < (base.cosine or 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_minilm_is_made_better_by_least_squares_at_its_output(minilm: MiniLM) -> None:
+    pytest.importorskip("jax")
+    model = SentenceModel(minilm)
+    bench = Workbench.of(open_table("minilm"), model=model)
+    for name in ("least-squares-norm", "least-squares-output", "hadamard-least-squares-output"):
+        tuned, base = (evaluate(one, bench, model.benchmark) for one in (name, RECIPES[name].base or ""))
+        assert (tuned.cosine or 0) > (base.cosine or 1) + 5e-4
+
+
+@pytest.mark.slow
+def test_minilms_second_forward_pass_is_the_first(minilm: MiniLM) -> None:
+    pytest.importorskip("jax")
+    batch = minilm.tokenize(["A sentence of a few more words than the first."])
+    rows = minilm.word_embeddings[batch.ids]
+    found = sentence_embedding(dict(minilm.weights), rows)
+    np.testing.assert_allclose(np.asarray(found), minilm.embed(batch, rows)[0], atol=1e-5)

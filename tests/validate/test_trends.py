@@ -1,9 +1,10 @@
-"""Orderings on another model: which way they came out, and that windows which do not tell are not read as if they did."""
+"""Orderings on another model: which way they came out, and that windows which do not tell say so."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,7 +20,7 @@ HEADER = "source='s'\n[[claim]]\nid='x'\nquote='q'\npublished=1.0\nunit='perplex
 def losses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four windows: b is always 0.2 worse than a; c is better on two and worse on two."""
     a = pd.Series([1.0, 3.0, 2.0, 5.0])
-    frame = pd.DataFrame({"a": a, "b": a + 0.2, "c": a + [0.3, -0.3, 0.3, -0.3], "d": a + 0.01})
+    frame = pd.DataFrame({"a": a, "b": a + 0.2, "c": a + np.array([0.3, -0.3, 0.3, -0.3]), "d": a + 0.01})
     monkeypatch.setattr(trends, "measured_losses", lambda text: frame)
 
 
