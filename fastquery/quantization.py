@@ -181,14 +181,18 @@ def quantize(
     table: str = REAL_MODEL,
     recipe: str = "fastquery",
     *,
+    layer: str = "embedding",
+    qkv: Sequence[str] = (),
+    frequencies: Path | None = None,
+    threshold: float | None = None,
+    seed: int = 0,
     progress: Progress = silent,
-    **job: Any,
 ) -> PackedTable:
     """Quantise and pack a table for private queries; ``.save(path)`` makes the file that ``--table`` takes.
 
     Parameters
     ----------
-    table, job
+    table, layer, qkv, frequencies, threshold, seed
         See :class:`Job`.
     recipe
         A name of :data:`quantize.recipes.RECIPES`.
@@ -200,13 +204,20 @@ def quantize(
     ValueError
         If the recipe is unknown or no query could decode its result, or the table does not fit it.
     """
-    return pack_for_query(recipe, Job(table, **job).workbench(progress))
+    return pack_for_query(recipe, Job(table, layer, qkv, frequencies, threshold, seed).workbench(progress))
 
 
 def recipes(
     table: str = REAL_MODEL,
     names: Iterable[str] | None = None,
     *,
+    layer: str = "embedding",
+    qkv: Sequence[str] = (),
+    frequencies: Path | None = None,
+    threshold: float | None = None,
+    seed: int = 0,
+    text: str = "wikipedia",
+    windows: int = WINDOWS,
     protocol: str = "fastquery",
     tokens: int = 1,
     link: str | Link = "lan",
@@ -219,8 +230,8 @@ def recipes(
 
     Parameters
     ----------
-    table
-        See :class:`Job`, whose other fields are keywords as well.
+    table, layer, qkv, frequencies, threshold, seed, text, windows
+        See :class:`Job`.
     names
         Of recipes; all that the table and what is known of it allow if left out.
     protocol, tokens, link, machine, options
@@ -242,8 +253,8 @@ def recipes(
         If a recipe that is named does not fit the table, or no recipe goes with the protocol.
     """
     on = parse_link(link) if isinstance(link, str) else link
-    fields = {name: options.pop(name) for name in Job.__dataclass_fields__ if name in options}
-    job, pricing = Job(table, **fields), Pricing(protocol, tokens, on, machine, options)
+    job = Job(table, layer, qkv, frequencies, threshold, seed, text, windows)
+    pricing = Pricing(protocol, tokens, on, machine, options)
     bench = job.workbench(progress)
     chosen = possible_recipes(bench) if names is None else list(names)
     kept = Journal(journal, job.settings()) if journal else None
