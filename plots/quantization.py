@@ -62,6 +62,49 @@ def quantization(frame: pd.DataFrame, title: str = "", source: str = "") -> Figu
     return drawn
 
 
+def perplexity(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
+    """Perplexity over the float table's, and 1 - cosine of a sentence encoder beside it, against bytes a query.
+
+    Parameters
+    ----------
+    frame
+        Columns ``recipe``, ``channels_per_coefficient``, ``bytes``, ``perplexity``, ``perplexity_low``,
+        ``perplexity_high``, ``sentence_bytes`` and ``sentence_loss``.
+    title, source
+        Heading and caption; those in ``frame.attrs`` if left out.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or a value is not above 0.
+    """
+    numbers = ("bytes", "perplexity", "perplexity_low", "perplexity_high", "sentence_bytes", "sentence_loss")
+    check(frame, "perplexity", numbers, ("recipe",), positive=numbers)
+    drawn = figure(9.3, 5.4)
+    left, right = drawn.subplots(1, 2)
+    groups = _groups(frame)
+    value = frame["perplexity"].to_numpy(dtype=float)
+    reach = np.abs(frame[["perplexity_low", "perplexity_high"]].to_numpy(dtype=float).T - value)
+    at = frame["bytes"].to_numpy(dtype=float) * 1e-3
+    left.errorbar(at, value, yerr=reach, fmt="none", ecolor="0.7", elinewidth=1, zorder=0)
+    _panel(left, at, value, groups)
+    _panel(right, frame["sentence_bytes"].to_numpy(dtype=float) * 1e-3, frame["sentence_loss"].to_numpy(), groups)
+    for axes, label in (
+        (left, "perplexity over the float table's (ratio)"),
+        (right, "1 - cosine of sentences (ratio)"),
+    ):
+        axes.set(xlabel="query and answer (kB, 10$^3$ bytes)", ylabel=label)
+    handles = [
+        Line2D([], [], marker=look_of_position(k).mark, mfc="white", mec=look_of_position(k).colour, linestyle="none")
+        for k in range(len(groups))
+    ]
+    handles.append(Line2D([], [], color="0.45"))
+    legend_below(drawn, handles, [*groups, "beaten by none"], 3)
+    names = ", ".join(f"{k + 1} {name}" for k, name in enumerate(frame["recipe"]))
+    entitle(drawn, frame, title, source, f"Recipes: {names}.")
+    return drawn
+
+
 def _groups(frame: pd.DataFrame) -> dict[str, list[int]]:
     """Rows by channels a coefficient."""
     if "channels_per_coefficient" not in frame:

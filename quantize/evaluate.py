@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from quantize.metric import Matrix, row_losses
 from quantize.minilm import MiniLM, TokenBatch
 from quantize.sentences import SENTENCES
-from quantize.tables import TableSource
+from quantize.sources import TableSource
 
 Floats32 = NDArray[np.float32]
 Floats = NDArray[np.float64]

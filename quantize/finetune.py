@@ -24,7 +24,7 @@ from quantize.packing import AnyIntegers
 from quantize.public import PublicTable
 from quantize.quantizers import Progress, pack_levels, quantize_levels, silent
 from quantize.scales import Floats, level_bounds
-from quantize.tables import TableSource
+from quantize.sources import TableSource
 
 Levels = NDArray[np.int32]
 RowSolver = Callable[[Matrix, Levels, Floats], Levels]
@@ -56,8 +56,10 @@ def gradient_descent(
 ) -> FineTuned:
     """Gradient descent on latent weights with the straight-through estimator.
 
-    ``w' <- w' - rate * min(f_r, threshold) / threshold * (Q(w') - w) M / lambda_max(M)``, for at most
-    ``steps`` steps a chunk, ending early when 8 steps bring nothing.
+    ``w' <- w' - rate * (min(f_r, threshold) / threshold)^2 * (Q(w') - w) M / lambda_max(M)``, for at most ``steps``
+    steps a chunk, ending early when 8 steps bring nothing. The frequencies stand within the paper's norm
+    ``|I_token (Q(W') - W) W_QKV|_2``, so that a row's squared error counts by the square of its frequency; the
+    norm's own gradient differs from the square's by a factor that the rate takes.
 
     Parameters
     ----------
@@ -71,7 +73,7 @@ def gradient_descent(
     steps : int
     rate : float
     threshold : float, optional
-        Frequencies are clipped to it; the mean frequency by default.
+        Frequencies are clipped to it; `default_threshold` by default.
     progress : callable, optional
 
     References
@@ -82,8 +84,8 @@ def gradient_descent(
     """
     if steps < 1 or rate <= 0:
         raise ValueError(f"steps, rate: {steps}, {rate}; at least one step and a positive rate are needed")
-    clip = float(frequencies.mean()) if threshold is None else threshold
-    attention = clipped_frequencies(frequencies, clip) / clip
+    clip = default_threshold(frequencies) if threshold is None else threshold
+    attention = (clipped_frequencies(frequencies, clip) / clip) ** 2
     local = transformed_metric(metric, table.public.transform)
     step = rate / float(np.linalg.eigvalsh(local.astype(np.float64))[-1])
 
@@ -106,6 +108,11 @@ def gradient_descent(
         return best
 
     return _tuned(source, table, local, frequencies, attention, solve, progress)
+
+
+def default_threshold(frequencies: Floats) -> float:
+    """The mean frequency: tokens that are more frequent than the mean count alike."""
+    return float(frequencies.mean())
 
 
 def integer_least_squares(

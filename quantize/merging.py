@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from quantize.packed import PackedTable
 from quantize.quantizers import Quantizer, quantize
 from quantize.scales import Floats
-from quantize.tables import TableSource
+from quantize.sources import TableSource
 
 _SKETCH: Final = 256
 _SKETCH_SLACK: Final = 1.4  # a sum of 256 squared normals exceeds 1.4 times its mean once in 10^5

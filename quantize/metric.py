@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,8 +28,46 @@ def projection_metric(projection: Matrix) -> Matrix:
     """
     if projection.ndim != 2 or not np.any(projection):
         raise ValueError(f"projection: shape {projection.shape}; a matrix that is not all 0 is needed")
-    metric = projection @ projection.T
+    return scaled(projection @ projection.T)
+
+
+def scaled(metric: NDArray[np.floating[Any]]) -> Matrix:
+    """A metric scaled to a mean diagonal of 1, in float32."""
     return np.asarray(metric / np.diag(metric).mean(), np.float32)
+
+
+def normalised_metric(projection: Matrix, weight: Matrix, centred: bool, residual: float) -> Matrix:
+    """What the first layer sees of an error behind its normalisation: ``G' + residual * R``.
+
+    With ``C`` the removal of the mean where the normalisation has one (layer normalisation) and the identity where it
+    has none (root mean square), and ``D`` the diagonal of its weight: ``G' = C D A A^T D C`` for the projections.
+    ``R = C D D C`` for the residual stream that starts behind the normalisation, or the identity for one that starts
+    before it. Both are scaled to a mean diagonal of 1. A row's own length changes its metric by a factor only. A
+    thousandth of the identity keeps it definite where the mean is removed.
+
+    Parameters
+    ----------
+    projection : array, shape (n, k)
+        Query, key and value projections side by side.
+    weight : array, shape (n,)
+        Of the normalisation before them.
+    centred : bool
+        Whether the normalisation removes the mean; the residual stream of such models starts behind it.
+    residual : float
+        Weight of the residual stream.
+
+    References
+    ----------
+    .. [1] FastQuery (DAC 2024), section 4.3: the loss has the projections without the normalisation before them.
+    """
+    channels = len(weight)
+    require_shape(projection_metric(projection), channels)
+    eye = np.eye(channels)
+    centring = eye - 1 / channels if centred else eye
+    behind = (weight[:, None] * projection).astype(np.float64)
+    stream = centring * weight.astype(np.float64) ** 2 @ centring if centred else eye
+    seen = scaled(centring @ behind @ behind.T @ centring) + np.float32(residual) * scaled(stream)
+    return with_identity(seen, 1e-3)
 
 
 def with_identity(metric: Matrix, weight: float) -> Matrix:

@@ -13,7 +13,7 @@ from quantize.packing import AnyIntegers
 from quantize.public import PublicTable
 from quantize.quantizers import Quantizer, pack_source, quantize
 from quantize.scales import Floats
-from quantize.tables import ArrayTable, TableSource
+from quantize.sources import ArrayTable, TableSource
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from quantize.metric import Matrix, require_shape
 from quantize.quantizers import channel_statistics, quantize_levels, silent
 from quantize.scales import absmax_scales, power_of_two
-from quantize.tables import TableSource
+from quantize.sources import TableSource
 from quantize.transforms import IDENTITY
 
-Proxy = Literal["gradient", "hessian", "gradient-magnitude"]
+Criterion = Literal["gradient", "hessian", "gradient-magnitude"]
 
 
-def proxy_scores(proxy: Proxy, source: TableSource, metric: Matrix, levels: int) -> NDArray[np.float64]:
+def proxy_scores(proxy: Criterion, source: TableSource, metric: Matrix, levels: int) -> NDArray[np.float64]:
     """Saliency by channel, from the loss ``sum_r e_r G e_r^T`` at the narrowest width.
 
     - gradient: mean of ``|(e_r G)_j|``, with e the error of rounding to ``levels`` levels;
@@ -35,8 +35,8 @@ def proxy_scores(proxy: Proxy, source: TableSource, metric: Matrix, levels: int)
     ----------
     .. [1] FastQuery (DAC 2024), tables 4 and 5; the paper does not say on which loss its gradients are taken.
     """
-    if proxy not in get_args(Proxy):
-        raise ValueError(f"saliency: {proxy!r} is unknown; valid are {', '.join(get_args(Proxy))}")
+    if proxy not in get_args(Criterion):
+        raise ValueError(f"saliency: {proxy!r} is unknown; valid are {', '.join(get_args(Criterion))}")
     require_shape(metric, source.channels)
     if proxy == "hessian":
         return np.diag(metric).astype(np.float64)

@@ -18,7 +18,7 @@ from quantize.packing import (
     packed_modulus,
     unpack,
 )
-from quantize.tables import MAX_CHANNELS, MAX_ROWS
+from quantize.sources import MAX_CHANNELS, MAX_ROWS
 from quantize.transforms import IDENTITY, Hadamard, Identity, Transform
 
 FORMAT: Final = "fastquery-table-1"
@@ -85,9 +85,9 @@ class PublicTable:
             raise ValueError(f"order: not a permutation of the {self.channels} channels")
         if len(self.scales) != self.channels:
             raise ValueError(f"scales: {len(self.scales)} scales for {self.channels} channels")
-        for scale in self.scales:
+        for channel, scale in enumerate(self.scales):
             if not (isfinite(scale) and MIN_SCALE <= scale <= MAX_SCALE):
-                raise ValueError(f"scales: {scale} is outside {MIN_SCALE:g} to {MAX_SCALE:g}")
+                raise ValueError(f"scales: channel {channel}'s {scale} is outside {MIN_SCALE:g} to {MAX_SCALE:g}")
         if not (1 <= len(self.recipe) <= 64 and self.recipe.isascii() and self.recipe.isprintable()):
             raise ValueError("recipe: a name has 1 to 64 printable ASCII characters")
         self.transform.check(self.channels)

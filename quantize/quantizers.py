@@ -19,7 +19,7 @@ from quantize.packing import (
     packed_modulus,
     unsigned_dtype,
 )
-from quantize.public import PublicTable
+from quantize.public import MAX_SCALE, PublicTable
 from quantize.saliency import channel_order
 from quantize.scales import (
     Fit,
@@ -27,13 +27,14 @@ from quantize.scales import (
     Granularity,
     ScaleKind,
     absmax_scales,
+    deviation_scales,
     fitted_scales,
     level_bounds,
     power_of_two,
     require_rules,
     squared_errors,
 )
-from quantize.tables import TableSource
+from quantize.sources import TableSource
 from quantize.transforms import IDENTITY, Transform
 
 Saliency = Literal["magnitude", "random", "error"]
@@ -51,7 +52,7 @@ class Quantizer:
     saliency : {"magnitude", "random", "error"}
         Mean absolute value; a seeded shuffle; or the weighted squared error that the wider field saves.
     scales : {"power-of-two", "free"}
-    fit : {"absmax", "squared-error"}
+    fit : {"absmax", "squared-error", "deviation"}
     half_integer : bool
         Levels stand for ``scale * (q + 1/2)``: symmetric, with no zero.
     granularity : {"channel", "tensor"}
@@ -82,21 +83,35 @@ class Quantizer:
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """Largest and mean magnitude of each channel (transformed), shapes (n,)."""
+    """Largest and mean magnitude and root mean square of each channel (transformed), shapes (n,)."""
 
     absmax: Floats
     mean_magnitude: Floats
+    deviation: Floats
 
 
 def channel_statistics(source: TableSource, transform: Transform, progress: Progress) -> ChannelStatistics:
-    """One pass over the table for what absmax scales and the magnitude saliency need."""
-    absmax, total = np.zeros(source.channels), np.zeros(source.channels)
+    """One pass over the table for what scales and the magnitude saliency need.
+
+    Raises
+    ------
+    ValueError
+        If a channel holds a weight that no scale reaches.
+    """
+    absmax, total, squares = np.zeros((3, source.channels))
     for start, rows in source.blocks():
         magnitudes = np.abs(transform.apply(rows))
         np.maximum(absmax, magnitudes.max(axis=0), out=absmax)
         total += magnitudes.sum(axis=0, dtype=np.float64)
+        squares += np.square(magnitudes, dtype=np.float64).sum(axis=0)
         progress("statistics", (start + len(rows)) / source.rows)
-    return ChannelStatistics(absmax, total / source.rows)
+    if absmax.max() > MAX_SCALE:
+        channel = int(absmax.argmax())
+        raise ValueError(
+            f"table {source.name!r}: channel {channel} holds a weight of magnitude {absmax[channel]:.3g}; "
+            f"valid are magnitudes up to {MAX_SCALE:.3g}"
+        )
+    return ChannelStatistics(absmax, total / source.rows, np.sqrt(squares / source.rows))
 
 
 def quantize_levels(
@@ -236,11 +251,20 @@ def _require_channels(source: TableSource, fields: tuple[int, ...]) -> None:
         )
 
 
+def channel_errors(source: TableSource, quantizer: Quantizer, frequencies: Floats) -> Floats:
+    """Weighted squared error that the widest field saves over the narrowest, by channel, shape (n,)."""
+    return _saved_errors(source, quantizer, channel_statistics(source, quantizer.transform, silent), frequencies)
+
+
 def _scores(source: TableSource, quantizer: Quantizer, statistics: ChannelStatistics, weights: Floats) -> Floats:
     if quantizer.saliency == "magnitude" or len(set(quantizer.field_levels)) == 1:
         return statistics.mean_magnitude
     if quantizer.saliency == "random":
         return np.random.default_rng(quantizer.seed).random(source.channels)
+    return _saved_errors(source, quantizer, statistics, weights)
+
+
+def _saved_errors(source: TableSource, quantizer: Quantizer, statistics: ChannelStatistics, weights: Floats) -> Floats:
     narrow, wide = (
         np.full(source.channels, count) for count in (min(quantizer.field_levels), max(quantizer.field_levels))
     )
@@ -272,6 +296,9 @@ def _scales(
     """Scales by channel, and their weighted squared error where the fit has found it."""
     half = quantizer.half_integer
     absmax = statistics.absmax
+    if quantizer.fit == "deviation":
+        scales = deviation_scales(statistics.deviation, levels, half)
+        return (power_of_two(scales) if quantizer.scales == "power-of-two" else scales), None
     if quantizer.granularity == "tensor":
         absmax = np.full(source.channels, absmax.max())
     if quantizer.fit == "absmax":

@@ -13,18 +13,17 @@ from typing import Final
 
 import numpy as np
 
-from quantize.fibonacci import quantize_fibonacci
-from quantize.finetune import FineTuned, gradient_descent, integer_least_squares
+from quantize.codebook import fibonacci_levels, power_of_two_levels, quantize_codebook
+from quantize.finetune import Levels, gradient_descent, integer_least_squares
 from quantize.merging import quantize_merged
 from quantize.metric import Matrix, with_identity
 from quantize.packed import PackedTable
 from quantize.private import principal_components, quantize_by_rows, quantize_rotated
-from quantize.proxies import Proxy, proxy_scores
-from quantize.quantizers import Progress, Quantizer, quantize
-from quantize.scales import Floats
-from quantize.tables import TableSource
+from quantize.proxies import Criterion
+from quantize.quantizers import Quantizer, channel_errors, quantize
+from quantize.scales import Floats, ScaleKind
 from quantize.transforms import Hadamard
-from quantize.workbench import QuantizedTable, Workbench
+from quantize.workbench import Need, QuantizedTable, Workbench
 
 MERGE_TOLERANCE: Final = 0.5
 IDENTITY_WEIGHT: Final = 1.0
@@ -49,8 +48,9 @@ class Recipe:
         Why shares cannot be decoded; None where a public linear map decodes them.
     base : str or None
         Recipe that this one starts from and is to be compared with.
-    needs_projection : bool
-        Whether it needs the query, key and value projections of the first layer.
+    needs : {"table", "projection", "model", "gradients"}
+        What has to be known: the table alone; the query, key and value projections of the first layer; the model; or
+        its gradients, for which JAX has to be installed.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Recipe:
     build: Callable[[Workbench, str], QuantizedTable]
     obstacle: str | None = None
     base: str | None = None
-    needs_projection: bool = False
+    needs: Need = "table"
 
     @property
     def query_decodable(self) -> bool:
@@ -97,54 +97,75 @@ def pack_for_query(name: str, workbench: Workbench) -> PackedTable:
     return table
 
 
-def _uniform(quantizer: Quantizer) -> Callable[[Workbench, str], QuantizedTable]:
-    def build(bench: Workbench, name: str) -> QuantizedTable:
+def _uniform(quantizer: Quantizer) -> Callable[[Workbench, str], PackedTable]:
+    def build(bench: Workbench, name: str) -> PackedTable:
         return quantize(bench.source, quantizer, name, bench.frequencies, progress=bench.progress)
 
     return build
 
 
-def _hadamard(quantizer: Quantizer) -> Callable[[Workbench, str], QuantizedTable]:
-    def build(bench: Workbench, name: str) -> QuantizedTable:
+def _hadamard(quantizer: Quantizer) -> Callable[[Workbench, str], PackedTable]:
+    def build(bench: Workbench, name: str) -> PackedTable:
         rotated = replace(quantizer, transform=Hadamard.for_channels(bench.source.channels))
         return _uniform(rotated)(bench, name)
 
     return build
 
 
-def _by_proxy(quantizer: Quantizer, proxy: Proxy) -> Callable[[Workbench, str], QuantizedTable]:
+def _by_criterion(quantizer: Quantizer, criterion: Criterion) -> Callable[[Workbench, str], QuantizedTable]:
     def build(bench: Workbench, name: str) -> QuantizedTable:
-        scores = proxy_scores(proxy, bench.source, bench.metric(name), min(quantizer.field_levels))
+        scores = bench.criterion(criterion, name, min(quantizer.field_levels))
         return quantize(bench.source, quantizer, name, bench.frequencies, scores, bench.progress)
 
     return build
 
 
-def _tuned(
-    base: Quantizer,
-    tune: Callable[[TableSource, PackedTable, Matrix, Floats, Progress], FineTuned],
-    identity_weight: float,
-) -> Callable[[Workbench, str], QuantizedTable]:
+def _by_output(quantizer: Quantizer) -> Callable[[Workbench, str], QuantizedTable]:
     def build(bench: Workbench, name: str) -> QuantizedTable:
-        metric = with_identity(bench.metric(name), identity_weight)
-        table = quantize(bench.source, base, name, bench.frequencies, progress=bench.progress)
-        return tune(bench.source, table, metric, bench.frequencies, bench.progress).table
+        costs = np.diag(bench.output_metric(name)).astype(np.float64)
+        scores = costs * channel_errors(bench.source, quantizer, bench.frequencies)
+        return quantize(bench.source, quantizer, name, bench.frequencies, scores, bench.progress)
 
     return build
 
 
-def _descend(
-    source: TableSource, table: PackedTable, metric: Matrix, frequencies: Floats, progress: Progress
-) -> FineTuned:
-    return gradient_descent(source, table, metric, frequencies, progress=progress)
+def _paper_fine_tuning(bench: Workbench, name: str) -> QuantizedTable:
+    metric = bench.metric(name)
+    table = quantize(bench.source, _FASTQUERY, name, bench.frequencies, progress=bench.progress)
+    return gradient_descent(
+        bench.source, table, metric, bench.frequencies, threshold=bench.threshold, progress=bench.progress
+    ).table
+
+
+def _stream_metric(bench: Workbench, name: str) -> Matrix:
+    return with_identity(bench.metric(name), IDENTITY_WEIGHT)
+
+
+def _least_squares(
+    base: Callable[[Workbench, str], PackedTable], metric: Callable[[Workbench, str], Matrix]
+) -> Callable[[Workbench, str], PackedTable]:
+    def build(bench: Workbench, name: str) -> PackedTable:
+        known = metric(bench, name)
+        table = base(bench, name)
+        return integer_least_squares(bench.source, table, known, bench.frequencies, bench.progress).table
+
+    return build
 
 
 def _per_token(bench: Workbench, name: str) -> QuantizedTable:
     return quantize_by_rows(bench.source, 8, 3, name)
 
 
-def _fibonacci(bench: Workbench, name: str) -> QuantizedTable:
-    return quantize_fibonacci(bench.source, 5, 3, name, bench.frequencies)
+def _codebook(levels: Levels, kind: ScaleKind) -> Callable[[Workbench, str], QuantizedTable]:
+    def build(bench: Workbench, name: str) -> QuantizedTable:
+        return quantize_codebook(bench.source, levels, 3, kind, name, bench.frequencies)
+
+    return build
+
+
+def _hadamard_by_shifts(bench: Workbench, name: str) -> QuantizedTable:
+    transform = Hadamard.by_shifts(bench.source.channels)
+    return _uniform(replace(_BEST, scales="power-of-two", transform=transform))(bench, name)
 
 
 def _principal(bench: Workbench, name: str) -> QuantizedTable:
@@ -171,7 +192,7 @@ def _root(frequencies: Floats) -> Floats:
 
 
 def _mixed_precision() -> Iterator[Recipe]:
-    proxies: tuple[Proxy, ...] = ("gradient", "hessian", "gradient-magnitude")
+    criteria: tuple[Criterion, ...] = ("gradient", "hessian", "gradient-magnitude")
     groups = {"fastquery": (16, 8, 8), "5-3-2": (32, 8, 4), "6-2-2": (64, 4, 4)}
     for group, levels in groups.items():
         widths = ", ".join(str(count.bit_length() - 1) for count in levels)
@@ -181,10 +202,10 @@ def _mixed_precision() -> Iterator[Recipe]:
         yield Recipe(group, f"{text}, wide where the mean magnitude is largest", table, _uniform(quantizer))
         shuffled = replace(quantizer, saliency="random")
         yield Recipe(f"{group}-random", f"{text}, wide at random", table, _uniform(shuffled))
-        for proxy in proxies:
-            summary = f"{text}, wide where the {proxy} proxy is largest"
-            build = _by_proxy(quantizer, proxy)
-            yield Recipe(f"{group}-{proxy}", summary, table, build, needs_projection=True)
+        for criterion in criteria:
+            summary = f"{text}, wide where the mean {criterion} is largest"
+            build = _by_criterion(quantizer, criterion)
+            yield Recipe(f"{group}-{criterion}", summary, table, build, needs="projection")
 
 
 def _registry() -> Iterator[Recipe]:
@@ -199,6 +220,15 @@ def _registry() -> Iterator[Recipe]:
     yield Recipe("int3", "3 bits, one scale a channel", f"{paper}, tables 2, 3", _uniform(Quantizer((8, 8, 8))))
     yield Recipe("int4", "4 bits, two channels a coefficient", f"{paper}, table 3", _uniform(Quantizer((16, 16))))
     yield Recipe("int6", "6 bits, one channel a coefficient", f"{paper}, section 1", _uniform(Quantizer((64,))))
+    for levels in ((8, 8, 8), (16, 16)):
+        bits = levels[0].bit_length() - 1
+        yield Recipe(
+            f"int{bits}-free",
+            f"int{bits} with scales that are not rounded to powers of two",
+            f"{paper}, section 5.1, which rounds them",
+            _uniform(Quantizer(levels, scales="free")),
+            base=f"int{bits}",
+        )
     yield from _mixed_precision()
     yield Recipe(
         "fitted",
@@ -263,7 +293,7 @@ def _registry() -> Iterator[Recipe]:
         "fibonacci",
         "levels 0, 1, 2, 3, 5 with signs; a field holds their range (t = 10648)",
         "Fiandaca, Gomony, Fibbinary-Based Compression and Quantization",
-        _fibonacci,
+        _codebook(fibonacci_levels(5), "free"),
         base="half-integer-free",
     )
     yield Recipe(
@@ -283,36 +313,88 @@ def _registry() -> Iterator[Recipe]:
     yield Recipe("pca", "principal components, (4, 3, 3)", "Yu et al., GradiVeQ (2018)", _principal, _ROTATED)
     yield Recipe("low-rank", "two thirds of the principal components, (6, 5)", "this project", _low_rank, _ROTATED)
     yield Recipe(
+        "shift-levels",
+        "levels 0, 1, 2, 4 with signs and power-of-two scales: dequantised by shifts (t = 5832)",
+        "Mazher et al., QuantX (2025)",
+        _codebook(power_of_two_levels(4), "power-of-two"),
+        base="fitted",
+    )
+    yield Recipe(
+        "nine-levels",
+        "the range of shift-levels with every integer of it, power-of-two scales",
+        "this project",
+        _uniform(replace(_BEST, field_levels=(9, 9, 9), half_integer=False, scales="power-of-two")),
+        base="shift-levels",
+    )
+    yield Recipe(
+        "hadamard-shift",
+        "half-integer after a Hadamard transform on blocks of a power of four: dequantised by additions and shifts",
+        "Mazher et al., QuantX (2025); Xi et al. (2023)",
+        _hadamard_by_shifts,
+        base="half-integer",
+    )
+    yield Recipe(
+        "normalised",
+        "half-integer, channels divided by their deviation and quantised alike",
+        "Hou et al., Normalization Helps Training of Quantized LSTM (2019)",
+        _uniform(replace(_BEST, fit="deviation")),
+        base="half-integer-free",
+    )
+    yield Recipe(
+        "half-integer-output",
+        "half-integer-free, wide where it saves most error at the model's output",
+        "this project",
+        _by_output(_BEST),
+        needs="gradients",
+        base="half-integer-free",
+    )
+    yield Recipe(
         "finetuned-qkv",
         "fastquery and the paper's fine-tuning",
         f"{paper}, section 4.3",
-        _tuned(_FASTQUERY, _descend, 0.0),
-        needs_projection=True,
-        base="fastquery",
-    )
-    yield Recipe(
-        "finetuned",
-        "fastquery and fine-tuning with the identity added",
-        "this project",
-        _tuned(_FASTQUERY, _descend, IDENTITY_WEIGHT),
-        needs_projection=True,
+        _paper_fine_tuning,
+        needs="projection",
         base="fastquery",
     )
     yield Recipe(
         "least-squares",
-        "fastquery and integer least squares with the identity added",
+        "fastquery and integer least squares of the paper's loss with the identity added",
         "Frantar et al., GPTQ (2022); Babai (1986)",
-        _tuned(_FASTQUERY, integer_least_squares, IDENTITY_WEIGHT),
-        needs_projection=True,
+        _least_squares(_uniform(_FASTQUERY), _stream_metric),
+        needs="projection",
         base="fastquery",
     )
     yield Recipe(
-        "half-integer-least-squares",
-        "half-integer-free and integer least squares with the identity added",
+        "least-squares-norm",
+        "fastquery and integer least squares behind the first normalisation",
         "this project",
-        _tuned(_BEST, integer_least_squares, IDENTITY_WEIGHT),
-        needs_projection=True,
+        _least_squares(_uniform(_FASTQUERY), Workbench.norm_metric),
+        needs="model",
+        base="fastquery",
+    )
+    yield Recipe(
+        "least-squares-output",
+        "fastquery and integer least squares at the model's output",
+        "this project",
+        _least_squares(_uniform(_FASTQUERY), Workbench.output_metric),
+        needs="gradients",
+        base="fastquery",
+    )
+    yield Recipe(
+        "half-integer-least-squares-output",
+        "half-integer-free and integer least squares at the model's output",
+        "this project",
+        _least_squares(_uniform(_BEST), Workbench.output_metric),
+        needs="gradients",
         base="half-integer-free",
+    )
+    yield Recipe(
+        "hadamard-least-squares-output",
+        "hadamard-ten-levels and integer least squares at the model's output",
+        "this project",
+        _least_squares(_hadamard(replace(_BEST, field_levels=(10, 10, 10))), Workbench.output_metric),
+        needs="gradients",
+        base="hadamard-ten-levels",
     )
 
 

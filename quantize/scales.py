@@ -7,11 +7,11 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.tables import TableSource
+from quantize.sources import TableSource
 from quantize.transforms import Transform
 
 ScaleKind = Literal["power-of-two", "free"]
-Fit = Literal["absmax", "squared-error"]
+Fit = Literal["absmax", "squared-error", "deviation"]
 Granularity = Literal["channel", "tensor"]
 Floats = NDArray[np.float64]
 
@@ -35,6 +35,44 @@ def absmax_scales(absmax: Floats, levels: NDArray[np.int64], half_integer: bool)
     """
     largest = level_bounds(levels)[1] + 0.5 if half_integer else np.maximum(level_bounds(levels)[1], 1)
     return np.where(absmax > 0, absmax / largest, _ZERO_CHANNEL_SCALE)
+
+
+def deviation_scales(deviation: Floats, levels: NDArray[np.int64], half_integer: bool) -> Floats:
+    """Scales that quantise a normal distribution of each channel's deviation with least squared error.
+
+    Every channel is divided by a public number, its root mean square, and what is left is quantised alike.
+
+    Parameters
+    ----------
+    deviation : array, shape (n,)
+        Root mean square by channel.
+    levels : array of int, shape (n,)
+    half_integer : bool
+
+    References
+    ----------
+    .. [1] Hou, Zhu, Kwok, Gao, Qin, Liu, "Normalization Helps Training of Quantized LSTM" (2019): weights divided by
+       their deviation are quantised with one set of levels.
+    .. [2] Max, "Quantizing for minimum distortion" (1960): the step for a normal distribution.
+    """
+    steps = {count: _normal_step(count, half_integer) for count in np.unique(levels).tolist()}
+    found = deviation * np.array([steps[count] for count in levels.tolist()])
+    return np.where(deviation > 0, found, _ZERO_CHANNEL_SCALE)
+
+
+def _normal_step(levels: int, half_integer: bool) -> float:
+    """Step of least squared error for the standard normal distribution, by its density on a fine grid."""
+    values = np.linspace(-6, 6, 2401)
+    density = np.exp(-(values**2) / 2)
+    low, high = level_bounds(np.array([levels]))
+    half = 0.5 if half_integer else 0.0
+
+    # The error is smooth and flat around its minimum: steps half a percent apart are close enough.
+    steps = np.geomspace(2 / levels, 10 / levels, 320)
+    errors = [
+        density @ ((np.clip(np.rint(values / step - half), low, high) + half) * step - values) ** 2 for step in steps
+    ]
+    return float(steps[np.argmin(errors)])
 
 
 def power_of_two(scales: Floats) -> Floats:

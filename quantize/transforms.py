@@ -81,6 +81,25 @@ class Hadamard:
             raise ValueError(f"channels: {channels} is odd, and a Hadamard transform needs blocks of a power of two")
         return cls(block, seed)
 
+    @classmethod
+    def by_shifts(cls, channels: int, seed: int = 0) -> Hadamard:
+        """The transform on the largest blocks of a power of four, whose factor ``1 / sqrt(block)`` is a shift.
+
+        Raises
+        ------
+        ValueError
+            If 4 does not divide ``channels``.
+
+        Examples
+        --------
+        >>> Hadamard.by_shifts(384).block, Hadamard.by_shifts(384).gain
+        (64, 0.125)
+        """
+        bits = (channels & -channels).bit_length() - 1
+        if bits < 2:
+            raise ValueError(f"channels: {channels} is no multiple of 4, and blocks of a power of four are needed")
+        return cls(1 << (bits - bits % 2), seed)
+
     def check(self, channels: int) -> None:
         """Raise a ValueError unless the block is a power of two that divides ``channels``."""
         if self.block < 2 or self.block & (self.block - 1) or channels % self.block:

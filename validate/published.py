@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from validate.derivations import FIGURES
+from validate.trends import Trend
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -47,7 +48,10 @@ class Claim:
         ``equal``; ``at least`` and ``at most`` where the text sets a bound, to which nothing is allowed; ``more than``
         where it names the number that it exceeds: reproduced from that number up to the tolerance, never from below.
     verdict
-        What is expected.
+        What is expected: one of ``VERDICTS``, or one that its trend has.
+    trend
+        What is checked on another model where the number itself is out of reach; the words of both figures are added to
+        ``why``. A trend that the measurement cannot tell is not checkable.
     off
         Expected relative error of a number that is off.
     why
@@ -65,10 +69,12 @@ class Claim:
     tolerance: float = 0.02
     relation: str = "equal"
     off: float | None = None
+    trend: Trend | None = None
 
     def __post_init__(self) -> None:
-        if self.verdict not in VERDICTS:
-            raise ValueError(f"claim {self.id}: verdict is {self.verdict!r}; it must be one of {', '.join(VERDICTS)}")
+        valid = VERDICTS if self.trend is None else (*_verdicts(self.trend), NOT_CHECKABLE)
+        if self.verdict not in valid:
+            raise ValueError(f"claim {self.id}: verdict is {self.verdict!r}; it must be one of {', '.join(valid)}")
         if self.relation not in RELATIONS:
             raise ValueError(
                 f"claim {self.id}: relation is {self.relation!r}; it must be one of {', '.join(RELATIONS)}"
@@ -141,6 +147,8 @@ def read_claims(text: str, name: str) -> list[Claim]:
         if isinstance(given.get("published"), list):
             given["published"] = tuple(given["published"])
         try:
+            if "trend" in given:
+                given["trend"] = Trend(**given["trend"])
             claims.append(Claim(**given))
         except TypeError as error:
             raise ValueError(f"claims {name}, {given.get('id', 'a claim without id')}: {error}") from None
@@ -153,15 +161,25 @@ def check_claims(claims: Iterable[Claim] | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``id``, ``source``, ``quote``, ``published``, ``unit``, ``computed``, ``relative_error``, ``verdict``,
-        ``expected``, ``holds``, ``why``; no number where the model derives none.
+        ``id``, ``source``, ``quote``, ``published``, ``unit``, ``computed`` (of a trend the quotient of both losses),
+        ``relative_error``, ``verdict``, ``expected``, ``holds``, ``why``; no number where the model derives none.
     """
     every = load_claims()
     by_id = {one.id: one for one in every}
     rows = []
     for claim in every if claims is None else claims:
-        computed = None if claim.value is None else derive(claim.value, by_id) / UNITS.get(claim.unit, 1.0)
-        error, verdict, holds = claim.judge(computed)
+        why = claim.why
+        computed: float | None
+        error: float | None = None
+        if claim.trend is not None:
+            ratio = claim.trend.ratio()
+            outcome = claim.trend.holds(ratio)
+            computed = ratio.value
+            verdict = NOT_CHECKABLE if outcome is None else _verdicts(claim.trend)[0 if outcome else 1]
+            holds, why = verdict == claim.verdict, f"{why} {claim.trend.says(ratio)}"
+        else:
+            computed = None if claim.value is None else derive(claim.value, by_id) / UNITS.get(claim.unit, 1.0)
+            error, verdict, holds = claim.judge(computed)
         rows.append(
             {
                 "id": claim.id,
@@ -174,7 +192,7 @@ def check_claims(claims: Iterable[Claim] | None = None) -> pd.DataFrame:
                 "verdict": verdict,
                 "expected": claim.verdict,
                 "holds": holds,
-                "why": claim.why,
+                "why": why,
             }
         )
     return pd.DataFrame(rows)
@@ -217,6 +235,11 @@ def _figure(name: str) -> Callable[[Mapping[str, Any]], float]:
     if name not in FIGURES:
         raise ValueError(f"claim's figure is {name!r}; it must be one of {', '.join(FIGURES)}")
     return FIGURES[name]
+
+
+def _verdicts(trend: Trend) -> tuple[str, str]:
+    """What a trend that comes out and one that does not are called."""
+    return f"trend holds on {trend.model}", f"trend does not hold on {trend.model}"
 
 
 def _published_number(claim: Claim) -> float:

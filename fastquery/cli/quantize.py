@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,20 @@ from tqdm import tqdm
 from costmodel.link import PRESETS, parse_link
 from costmodel.machine import load_machine
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
-from fastquery.quantization import COSTS, Pricing, Quantization, apply, benchmark_of, recipes, workbench
+from fastquery.quantization import COSTS, LANGUAGE_MODEL, LAYERS, Job, Pricing, Quantization, apply, recipes
 from fastquery.words import checked
+from quantize.perplexity import WINDOWS
 from quantize.quantizers import Progress
 from quantize.recipes import RECIPES, recipe_named
+from quantize.table_files import split_name
 
 EXAMPLE = """examples:
   fastquery quantize --table minilm --recipe half-integer-free --evaluate --output minilm.safetensors
   fastquery quantize --table minilm --recipe all --evaluate --json
-  fastquery quantize --table model-00001-of-00002.safetensors:model.embed_tokens.weight --recipe half-integer-free
+  fastquery quantize --table smollm2 --recipe all --evaluate --text news
+  fastquery quantize --table smollm2 --layer qkv --recipe int6 --evaluate
+  fastquery quantize --table path/to/model-folder --recipe half-integer-free
+  fastquery quantize --table model.gguf --recipe hadamard
   fastquery run --table minilm.safetensors --tokens 3
 """
 FOLDER = Path("results")
@@ -39,15 +46,22 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--table", default="minilm", help="preset, MxN or FILE.safetensors:KEY (default minilm)")
+    parser.add_argument("--table", default="minilm", help="preset, MxN, file or model folder (default minilm)")
     parser.add_argument(
         "--recipe", default="fastquery", metavar="NAME", help="a name below, or all (default: fastquery)"
     )
     parser.add_argument(
-        "--evaluate", action="store_true", help="what the model makes of it (minilm) and what a query of it takes"
+        "--evaluate", action="store_true", help="what the model makes of it (minilm, smollm2), and what a query takes"
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="default results/TABLE-RECIPE.safetensors")
     parser.add_argument("--qkv", default="", metavar="KEY,KEY,KEY", help="projections of the first layer")
+    parser.add_argument(
+        "--layer", default="embedding", help=f"{' or '.join(LAYERS)}: rows with the first layer's q, k, v"
+    )
+    parser.add_argument("--text", default="wikipedia", help="wikipedia, news or a file, for smollm2's perplexity")
+    parser.add_argument("--windows", type=int, default=WINDOWS, help=f"of the text (default {WINDOWS})")
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="where --recipe all keeps what it has, to go on")
+    parser.add_argument("--threshold", type=float, metavar="F", help="frequencies are clipped to, in fine-tuning")
     parser.add_argument("--frequencies", type=Path, metavar="FILE", help="a count a line (default Zipf's law)")
     parser.add_argument("--seed", type=int, default=0, help="of a random table (default 0)")
     parser.add_argument("--protocol", default="fastquery", help="that queries are priced for (default fastquery)")
@@ -67,19 +81,21 @@ def execute(arguments: argparse.Namespace) -> int:
 def _compare(arguments: argparse.Namespace) -> int:
     if arguments.output:
         raise ValueError("output is a file for one packed table; --recipe all compares and saves none")
+    job = _job(arguments)
+    journal = arguments.journal or (FOLDER / _journal_name(job) if job.table == LANGUAGE_MODEL else None)
     with _bars() as progress:
         frame = recipes(
-            arguments.table,
-            qkv=_keys(arguments),
-            frequencies=arguments.frequencies,
-            seed=arguments.seed,
+            **{name: getattr(job, name) for name in Job.__dataclass_fields__},
             protocol=arguments.protocol,
             tokens=arguments.tokens,
             link=arguments.link,
             machine=arguments.machine,
+            journal=journal,
             progress=progress,
             flooding_bits=arguments.flooding_bits,
         )
+    if journal and not arguments.journal:
+        journal.unlink()  # what is finished starts anew
     print(json_text({"path": None, "recipes": frame}) if arguments.json else table_text(frame))
     return 0
 
@@ -90,17 +106,38 @@ def _quantize(arguments: argparse.Namespace) -> int:
         raise ValueError(f"recipe {chosen.name!r} is refused for a private query: {chosen.obstacle}")
     options = {"flooding_bits": arguments.flooding_bits}
     pricing = Pricing(arguments.protocol, arguments.tokens, arguments.link, arguments.machine, options)
+    job = _job(arguments)
     with _bars() as progress:
-        bench = workbench(arguments.table, _keys(arguments), arguments.frequencies, arguments.seed, progress)
-        evaluated = (benchmark_of(arguments.table), pricing) if arguments.evaluate else ()
+        bench = job.workbench(progress)
+        evaluated = (job.benchmark, pricing) if arguments.evaluate else ()
         result = apply(chosen.name, bench, *evaluated)
     path = None
     if result.table is not None:
-        path = arguments.output or _default_path(arguments.table, chosen.name)
+        path = arguments.output or _default_path(job, chosen.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         result.table.save(path)
+    for note in bench.source.notes:
+        print(f"table {arguments.table}: {note}", file=sys.stderr)
     print(json_text({"path": path and str(path), **result.document()}) if arguments.json else text(result, path))
     return 0
+
+
+def _job(arguments: argparse.Namespace) -> Job:
+    return Job(
+        arguments.table,
+        arguments.layer,
+        [key for key in arguments.qkv.split(",") if key],
+        arguments.frequencies,
+        arguments.threshold,
+        arguments.seed,
+        arguments.text,
+        arguments.windows,
+    )
+
+
+def _journal_name(job: Job) -> str:
+    digest = sha256(json.dumps(job.settings(), sort_keys=True).encode()).hexdigest()
+    return f"recipes-{job.table}-{digest[:8]}.jsonl"
 
 
 def text(result: Quantization, path: Path | None) -> str:
@@ -116,6 +153,11 @@ def text(result: Quantization, path: Path | None) -> str:
     }
     if evaluation.cosine is not None:
         rows["cosine"] = f"{evaluation.cosine:.4f} of sentence embeddings to the float model's"
+    if evaluation.perplexity is not None:
+        rows["perplexity"] = (
+            f"{evaluation.perplexity:.2f} ({evaluation.perplexity_low:.2f} to {evaluation.perplexity_high:.2f}), "
+            f"{evaluation.over_float:.4f} of the float model's"
+        )
     if result.costs:
         rows["query"] = (
             f"up {bytes_text(result.costs['up_bytes'])}, down {bytes_text(result.costs['down_bytes'])}, "
@@ -129,23 +171,22 @@ def text(result: Quantization, path: Path | None) -> str:
 
 def table_text(frame: pd.DataFrame) -> str:
     """Recipes for people; what there is no number of is blank."""
-    shown = frame[["name", "bits", "channels_per_coefficient", "coefficients", "weighted_error", "cosine"]].copy()
+    model = [name for name in ("cosine", "perplexity", "over_float") if frame[name].notna().any()]
+    shown = frame[["name", "bits", "channels_per_coefficient", "coefficients", "weighted_error", *model]].copy()
     shown = shown.rename(columns={"channels_per_coefficient": "channels", "weighted_error": "error"})
     for name, unit in zip(COSTS, (bytes_text, bytes_text, bytes_text, seconds_text, seconds_text), strict=True):
         shown[name] = [unit(value) if value == value else "" for value in frame[name]]
     for name in ("name", "note"):
         shown[name] = frame[name].str.ljust(frame[name].str.len().max())
-    for name, decimals in (("bits", 2), ("error", 4), ("cosine", 4)):
+    for name, decimals in (("bits", 2), ("error", 4), *((name, 2 if name == "perplexity" else 4) for name in model)):
         shown[name] = [f"{value:.{decimals}f}" if pd.notna(value) else "" for value in shown[name]]
     return shown.drop(columns=["setup_bytes", "server_s"]).to_string(index=False)
 
 
-def _keys(arguments: argparse.Namespace) -> list[str]:
-    return [key for key in arguments.qkv.split(",") if key]
-
-
-def _default_path(table: str, recipe: str) -> Path:
-    return FOLDER / f"{Path(table.partition(':')[0]).stem}-{recipe}.safetensors"
+def _default_path(job: Job, recipe: str) -> Path:
+    found = split_name(job.table)
+    table = job.table if found is None else found[0].resolve().stem
+    return FOLDER / f"{table}{'-qkv' if job.layer == 'qkv' else ''}-{recipe}.safetensors"
 
 
 @contextmanager

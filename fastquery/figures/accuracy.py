@@ -20,10 +20,11 @@ from quantize import open_table
 from quantize.comparison import evaluate
 from quantize.frequencies import table_frequencies
 from quantize.minilm import MiniLM
+from quantize.perplexity import perplexity_ratio
 from quantize.sentences import SENTENCES
 from quantize.tables import TableSource
 from quantize.workbench import Workbench
-from validate.recipes import measured_recipes
+from validate.recipes import FLOAT, measured_losses, measured_recipes
 
 REAL_TABLE = "minilm"
 COMPARED_RECIPES = (
@@ -31,6 +32,12 @@ COMPARED_RECIPES = (
     "hadamard-ten-levels", "eleven-levels", "four-channels",
 )  # fmt: skip
 """Recipes that a query can decode and that need nothing but the table."""
+
+PERPLEXITY_RECIPES = (
+    *COMPARED_RECIPES, "int4-free", "ten-levels", "normalised", "hadamard-shift", "finetuned-qkv",
+    "least-squares-output", "half-integer-least-squares-output", "hadamard-least-squares-output",
+)  # fmt: skip
+"""Recipes that a query can decode, those included that need a model."""
 
 SALIENT_SHARE = 1 / 3
 TOP_TOKENS = 500
@@ -71,6 +78,47 @@ def quantization_frame(
         f"modulus; link {link_text(link)}. Error: behind the first projections, by token frequency. {accuracy}".strip(),
         machine_text(profile),
     )
+
+
+def perplexity_frame(link: Link = PRESETS["wan"], machine: Machine | None = None) -> pd.DataFrame:
+    """What recipes lose on two real models, beside the bytes of a lookup in what they pack.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``recipe``, ``channels_per_coefficient``, ``bytes`` and ``perplexity`` with ``perplexity_low`` and
+        ``perplexity_high`` over that of the float table, of SmolLM2; ``sentence_bytes`` and ``sentence_loss``
+        (1 - cosine) of MiniLM.
+    """
+    profile = machine or default_machine()
+    names = [name for name in PERPLEXITY_RECIPES if name in measured_recipes("smollm2").index]
+    language, sentences = (measured_recipes(table).loc[names] for table in ("smollm2", "minilm"))
+    losses = measured_losses()
+    rows = []
+    for name in names:
+        sizes = [
+            (frame["rows"][name], frame["coefficients"][name], frame["plaintext_modulus"][name])
+            for frame in (language, sentences)
+        ]
+        ratio = perplexity_ratio(losses[name], losses[FLOAT])
+        costs = [lookup_cost(*size, link, profile)[0] for size in sizes]
+        channels = language["channels_per_coefficient"][name]
+        rows.append((name, channels, costs[0], *ratio, costs[1], 1 - sentences["cosine"][name]))
+    columns = ("recipe", "channels_per_coefficient", "bytes", "perplexity", "perplexity_low", "perplexity_high",
+               "sentence_bytes", "sentence_loss")  # fmt: skip
+    return described(
+        pd.DataFrame(rows, columns=list(columns)),
+        "What recipes lose on a language model and on a sentence encoder",
+        f"Left: SmolLM2-135M on {len(losses)} windows of Wikipedia, perplexity over the float table's, with 95 % "
+        f"intervals by the bootstrap over windows. Right: MiniLM on {len(SENTENCES)} sentences. Lookup: this project's "
+        f"FastQuery with 40 bits of flooding; link {link_text(link)}.",
+        machine_text(profile),
+    )
+
+
+def perplexity(inputs: Inputs) -> pd.DataFrame:
+    """:func:`perplexity_frame` of what is named."""
+    return perplexity_frame(inputs.on("wan"), inputs.machine)
 
 
 def _evaluated(name: str, recipes: Iterable[str]) -> pd.DataFrame:
@@ -185,6 +233,13 @@ FIGURES = (
         "What recipes lose in accuracy against what they cost in bytes and latency. Recipes off the line are beaten by "
         "another that is no worse in either.",
         quantization,
+        "quantization",
+    ),
+    NamedFigure(
+        "perplexity",
+        "What recipes lose on a small Llama, as perplexity on real text, and on a sentence encoder, against the bytes "
+        "of a query. What helps one model need not help the other.",
+        perplexity,
         "quantization",
     ),
 )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from fastquery.figures import accuracy, choices, links, measurements, paper
+from fastquery.figures import accuracy, choices, first_layer, links, measurements, paper
 from fastquery.figures.inputs import Inputs
 from fastquery.figures.named import NamedFigure
 
@@ -17,7 +17,7 @@ Progress = Callable[[str, int, int], None]
 
 
 FIGURES: Mapping[str, NamedFigure] = {
-    one.name: one for module in (paper, links, choices, accuracy, measurements) for one in module.FIGURES
+    one.name: one for module in (paper, links, choices, accuracy, first_layer, measurements) for one in module.FIGURES
 }
 """In the order of the index page."""
 

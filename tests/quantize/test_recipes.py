@@ -1,29 +1,50 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from quantize import PackedTable, open_table
+from quantize.codebook import fibonacci_levels, power_of_two_levels, quantize_codebook
 from quantize.comparison import Evaluation, evaluate, evaluate_recipes
 from quantize.evaluate import SentenceBenchmark, weighted_error
-from quantize.fibonacci import fibonacci_levels, quantize_fibonacci
 from quantize.merging import near_equal_rows, quantize_merged
+from quantize.metric import normalised_metric, projection_metric, row_losses
 from quantize.minilm import MiniLM
+from quantize.models import SentenceModel
+from quantize.output_metric import sentence_embedding
 from quantize.packing import unpack
 from quantize.private import principal_components
 from quantize.quantizers import Quantizer
 from quantize.recipes import RECIPES, pack_for_query
+from quantize.sensitivity import Sensitivity
 from quantize.tables import ArrayTable, read_tensor
 from quantize.workbench import Workbench
 
 
-def small_bench(rows: int = 90, channels: int = 24) -> Workbench:
+@dataclass(frozen=True)
+class SmallModel:
+    """A model of 24 channels whose output is linear in them."""
+
+    projection: np.ndarray
+    differentiable: bool = True
+    sensitivity: Sensitivity | None = None
+
+    @property
+    def norm_metric(self) -> np.ndarray:
+        weight = np.linspace(0.1, 2, len(self.projection)).astype(np.float32)
+        return normalised_metric(self.projection, weight, centred=True, residual=4.0)
+
+    def output_metric(self, frequencies: np.ndarray) -> np.ndarray:
+        return projection_metric(self.projection)
+
+
+def small_bench(rows: int = 90, channels: int = 24, **model: object) -> Workbench:
     projection = np.random.default_rng(0).standard_normal((channels, 30)).astype(np.float32)
-    return Workbench.of(open_table(f"{rows}x{channels}", 2), projection=projection)
+    return Workbench.of(open_table(f"{rows}x{channels}", 2), model=SmallModel(projection, **model))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -33,6 +54,7 @@ def test_every_recipe_packs_or_says_why_not(name: str) -> None:
     result = evaluate(name, bench)
     assert 0 < result.weighted_error < 1
     assert result.cosine is None
+    assert result.perplexity is None
     assert result.coefficients * result.channels_per_coefficient >= (16 if name == "low-rank" else 24)
     if not recipe.query_decodable:
         assert result.note == recipe.obstacle
@@ -62,13 +84,52 @@ def test_a_dozen_recipes_and_more() -> None:
     }
 
 
-def test_recipes_that_need_projections_say_so() -> None:
-    bench = replace(small_bench(), projection=None)
-    needing = {name for name, recipe in RECIPES.items() if recipe.needs_projection}
-    for name in needing:
-        with pytest.raises(ValueError, match="needs the query, key and value projections"):
-            evaluate(name, bench)
-    assert [result.name for result in evaluate_recipes(["int3", "hadamard"], bench)] == ["int3", "hadamard"]
+def test_recipes_say_what_they_need() -> None:
+    alone = Workbench.of(small_bench().source)
+    projected = replace(alone, projection=small_bench().projection)
+    words = {"projection": "the query, key and value projections", "model": "a model that the table is part of"}
+    words["gradients"] = words["model"]
+    for name, recipe in RECIPES.items():
+        assert small_bench().has(recipe.needs)
+        if recipe.needs == "table":
+            continue
+        for bench in (alone, projected):
+            if not bench.has(recipe.needs):
+                with pytest.raises(ValueError, match=f"recipe '{name}' needs {words[recipe.needs]}"):
+                    evaluate(name, bench)
+    assert not small_bench(differentiable=False).has("gradients")
+    assert [result.name for result in evaluate_recipes(["int3", "hadamard"], alone)] == ["int3", "hadamard"]
+
+
+def test_criteria_are_measured_where_the_model_can_and_by_proxy_where_not() -> None:
+    rising = np.arange(24.0)
+    measured = Sensitivity(gradient=rising, hessian=-rising, gradient_magnitude=rising % 7)
+    for name, wide in (("fastquery-gradient", set(range(16, 24))), ("fastquery-hessian", set(range(8)))):
+        table = pack_for_query(name, small_bench(sensitivity=measured))
+        assert set(table.public.order[::3]) == wide
+        assert set(pack_for_query(name, small_bench()).public.order[::3]) != wide
+
+
+def test_least_squares_lowers_the_loss_of_its_metric() -> None:
+    bench = small_bench()
+    for name, metric in (
+        ("least-squares-norm", bench.norm_metric("")),
+        ("least-squares-output", bench.output_metric("")),
+    ):
+        losses = [
+            row_losses(pack_for_query(made, bench).embeddings() - bench.source.read(0, 90), metric).sum()
+            for made in ("fastquery", name)
+        ]
+        assert losses[1] < 0.95 * losses[0]
+
+
+def test_evaluations_that_are_known_are_not_made_again() -> None:
+    kept: list[Evaluation] = []
+    first = list(evaluate_recipes(["int3", "fitted"], small_bench(), keep=kept.append))
+    assert [one.name for one in kept] == ["int3", "fitted", "fastquery"]
+    known = {one.name: one for one in kept}
+    again = list(evaluate_recipes(["int3", "fitted"], small_bench(rows=91), known=known, keep=pytest.fail))
+    assert again == first
 
 
 def test_a_recipe_is_compared_with_the_one_it_starts_from() -> None:
@@ -83,7 +144,7 @@ def test_bad_recipes_and_benches() -> None:
     with pytest.raises(ValueError, match="'none' is unknown; valid are int3-tensor"):
         pack_for_query("none", small_bench())
     with pytest.raises(ValueError, match="it takes 24 channels, the table has 12"):
-        evaluate("finetuned", replace(small_bench(), source=open_table("90x12")))
+        evaluate("finetuned-qkv", replace(small_bench(), source=open_table("90x12")))
     with pytest.raises(ValueError, match="2 channels are fewer than the 3"):
         pack_for_query("fastquery", Workbench.of(open_table("9x2")))
 
@@ -91,12 +152,25 @@ def test_bad_recipes_and_benches() -> None:
 def test_fibonacci_levels() -> None:
     assert fibonacci_levels(8).tolist() == [-8, -5, -3, -2, -1, 0, 1, 2, 3, 5, 8]
     assert fibonacci_levels(4).tolist() == [-3, -2, -1, 0, 1, 2, 3]
-    table = quantize_fibonacci(open_table("500x9"), 5, 3, "test", np.full(500, 1 / 500))
+    table = quantize_codebook(open_table("500x9"), fibonacci_levels(5), 3, "free", "test", np.full(500, 1 / 500))
     levels = table.public.open(table.coefficients)
     assert set(levels.ravel().tolist()) == set(fibonacci_levels(5).tolist())
     values = open_table("500x9").read(0, 500) / np.asarray(table.public.scales, np.float32)
     distance = np.abs(values[..., None] - fibonacci_levels(5)).min(axis=-1)
     np.testing.assert_allclose(np.abs(values - levels), distance, atol=1e-4)
+
+
+def test_levels_and_scales_that_dequantise_by_shifts() -> None:
+    bench = small_bench(500, 64)
+    table = pack_for_query("shift-levels", bench)
+    levels = set(np.abs(table.public.open(table.coefficients)).ravel().tolist())
+    assert levels == {0, *power_of_two_levels(4)[-3:].tolist()} == {0, 1, 2, 4}
+    for name in ("shift-levels", "nine-levels", "half-integer", "hadamard-shift"):
+        public = pack_for_query(name, bench).public
+        steps = np.log2([*public.scales, public.transform.gain])
+        assert (steps == np.rint(steps)).all()
+    nine, five = (evaluate(name, bench).weighted_error for name in ("nine-levels", "shift-levels"))
+    assert nine < five
 
 
 def test_merging_follows_the_most_frequent_row() -> None:
@@ -171,7 +245,7 @@ def test_a_checkpoint_of_llamas_layout(tmp_path: Path) -> None:
     source = open_table(f"{path}:model.embed_tokens.weight")
     projection = read_tensor(path, "model.layers.0.self_attn.q_proj.weight").T
     bench = Workbench.of(source, projection=projection)
-    for name in ("fastquery", "hadamard", "finetuned"):
+    for name in ("fastquery", "hadamard", "finetuned-qkv"):
         table = pack_for_query(name, bench)
         table.save(tmp_path / "packed.safetensors")
         assert np.array_equal(PackedTable.load(tmp_path / "packed.safetensors").embeddings(), table.embeddings())
@@ -239,3 +313,23 @@ def test_minilm_is_made_worse_by_the_papers_fine_tuning(on_minilm: dict[str, Eva
     tuned, base = on_minilm["finetuned-qkv"], on_minilm["fastquery"]
     assert tuned.weighted_error < base.weighted_error
     assert (tuned.cosine or 0) < (base.cosine or 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_minilm_is_made_better_by_least_squares_at_its_output(minilm: MiniLM) -> None:
+    pytest.importorskip("jax")
+    model = SentenceModel(minilm)
+    bench = Workbench.of(open_table("minilm"), model=model)
+    for name in ("least-squares-norm", "least-squares-output", "hadamard-least-squares-output"):
+        tuned, base = (evaluate(one, bench, model.benchmark) for one in (name, RECIPES[name].base or ""))
+        assert (tuned.cosine or 0) > (base.cosine or 1) + 5e-4
+
+
+@pytest.mark.slow
+def test_minilms_second_forward_pass_is_the_first(minilm: MiniLM) -> None:
+    pytest.importorskip("jax")
+    batch = minilm.tokenize(["A sentence of a few more words than the first."])
+    rows = minilm.word_embeddings[batch.ids]
+    found = sentence_embedding(dict(minilm.weights), rows)
+    np.testing.assert_allclose(np.asarray(found), minilm.embed(batch, rows)[0], atol=1e-5)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from quantize import Quantizer, open_table, quantize
 from quantize.metric import projection_metric
-from quantize.proxies import Proxy, proxy_scores
+from quantize.proxies import Criterion, proxy_scores
 from quantize.saliency import channel_order
 
 
@@ -24,7 +24,7 @@ def test_wider_fields_hold_more_salient_channels(field_levels: list[int], channe
 
 
 @pytest.mark.parametrize("proxy", ["gradient", "hessian", "gradient-magnitude"])
-def test_proxies_are_the_derivatives_of_the_loss(proxy: Proxy) -> None:
+def test_proxies_are_the_derivatives_of_the_loss(proxy: Criterion) -> None:
     source = open_table("50x6", 1)
     projection = np.random.default_rng(2).standard_normal((6, 9)).astype(np.float32)
     metric = projection_metric(projection)

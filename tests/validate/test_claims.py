@@ -34,13 +34,13 @@ def test_about_a_hundred_claims_a_quarter_reproduced() -> None:
     assert verdicts.count(REPRODUCED) >= len(verdicts) / 4
 
 
-def test_every_number_of_the_perplexity_tables_is_there() -> None:
+def test_every_number_of_the_perplexity_tables_is_there_and_none_is_reproduced() -> None:
     numbers = dict.fromkeys(("table-2", "table-3", "table-4", "table-5"), 0)
     for one in load_claims():
         if one.unit == "perplexity" and one.id.split("/")[0] in numbers:
-            assert one.verdict == NOT_CHECKABLE
-            assert isinstance(one.published, tuple)
-            numbers[one.id.split("/")[0]] += len(one.published)
+            assert one.verdict != REPRODUCED
+            assert one.trend or one.verdict == NOT_CHECKABLE
+            numbers[one.id.split("/")[0]] += len(one.published) if isinstance(one.published, tuple) else 1
     assert numbers == {"table-2": 9, "table-3": 30, "table-4": 15, "table-5": 15}
 
 

@@ -1,4 +1,4 @@
-"""Non-uniform levels from the Fibonacci numbers, which pack and decode like integers."""
+"""Non-uniform levels, Fibonacci numbers or powers of two, which pack and decode like integers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from quantize.packed import PackedTable
 from quantize.packing import unsigned_dtype
 from quantize.public import PublicTable
 from quantize.quantizers import channel_statistics, pack_levels, silent
-from quantize.scales import Floats
-from quantize.tables import TableSource
+from quantize.scales import Floats, ScaleKind
+from quantize.sources import TableSource
 from quantize.transforms import IDENTITY
 
 _CANDIDATES: Final = 1.25 ** -np.arange(9)
+_EXPONENTS: Final = 4
 
 
 def fibonacci_levels(largest: int) -> NDArray[np.int32]:
@@ -27,21 +28,51 @@ def fibonacci_levels(largest: int) -> NDArray[np.int32]:
     return np.array([*(-number for number in reversed(positive)), 0, *positive], np.int32)
 
 
-def quantize_fibonacci(source: TableSource, largest: int, fields: int, recipe: str, frequencies: Floats) -> PackedTable:
-    """Round each channel to ``scale * level`` with Fibonacci levels, scales by least weighted squared error.
+def power_of_two_levels(largest: int) -> NDArray[np.int32]:
+    """0 and the powers of two up to ``largest`` with both signs, ascending.
 
-    A field has to hold the range ``-largest ... largest`` although only some of it is used: the sum of two
-    shares knows no code book.
+    Examples
+    --------
+    >>> power_of_two_levels(4).tolist()
+    [-4, -2, -1, 0, 1, 2, 4]
+    """
+    positive = [1 << k for k in range(largest.bit_length())]
+    return np.array([*(-number for number in reversed(positive)), 0, *positive], np.int32)
+
+
+def quantize_codebook(
+    source: TableSource, levels: NDArray[np.int32], fields: int, kind: ScaleKind, recipe: str, frequencies: Floats
+) -> PackedTable:
+    """Round each channel to ``scale * level`` with given levels, scales by least weighted squared error.
+
+    A field has to hold the range of the levels although only some of it is used: the sum of two shares knows no code
+    book.
+
+    Parameters
+    ----------
+    source : TableSource
+    levels : array of int
+        Ascending, symmetric.
+    fields : int
+        Channels of a coefficient.
+    kind : {"power-of-two", "free"}
+        Of the scales.
+    recipe : str
+    frequencies : array, shape (rows,)
 
     References
     ----------
-    .. [1] Fiandaca, Gomony, "Fibbinary-Based Compression and Quantization for Efficient Neural Radio
-           Receivers":
+    .. [1] Fiandaca, Gomony, "Fibbinary-Based Compression and Quantization for Efficient Neural Radio Receivers":
        Fibonacci code word quantisation.
+    .. [2] Mazher et al., "QuantX": levels that the hardware dequantises cheaply.
     """
-    levels = fibonacci_levels(largest)
+    largest = int(levels[-1])
     absmax = channel_statistics(source, IDENTITY, silent).absmax
-    candidates = np.where(absmax > 0, absmax, 1.0) / largest * _CANDIDATES[:, None]
+    top = np.where(absmax > 0, absmax, 1.0) / largest
+    if kind == "power-of-two":
+        candidates = np.exp2(np.ceil(np.log2(top)) - np.arange(_EXPONENTS)[:, None])
+    else:
+        candidates = top * _CANDIDATES[:, None]
     errors = np.zeros(candidates.shape)
     for start, rows in source.blocks():
         weights = frequencies[start : start + len(rows)].astype(np.float32)
