@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 Phase: TypeAlias = Literal["setup", "offline", "online"]
 Party: TypeAlias = Literal["client", "server"]
+Unit: TypeAlias = Literal["ciphertexts", "keys", "key rows", "halves", "vectors", "transfers", "messages"]
 Number: TypeAlias = Any  # a scalar or an array that broadcasts with the others of its grid
 
+UNITS: tuple[Unit, ...] = ("ciphertexts", "keys", "key rows", "halves", "vectors", "transfers", "messages")
 PHASES: tuple[Phase, ...] = ("setup", "offline", "online")
 KEY_COLUMNS = ["kind", "phase", "party", "item"]
 COLUMNS = [*KEY_COLUMNS, "count", "unit", "messages", "bytes", "seconds", "formula", "source"]
-Unit: TypeAlias = Literal["ciphertexts", "keys", "key rows", "halves", "vectors", "transfers", "messages"]
 
 
 class Transfer(NamedTuple):

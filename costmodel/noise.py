@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, log_ndtr, logsumexp, ndtri_exp
 
 TERNARY_VARIANCE = 2.0 / 3.0
 """Variance of a coefficient of a uniformly ternary secret."""
 _LN2 = float(np.log(2.0))
+
+# SciPy is loaded where a tail is asked for: the parties' processes ask for none, and keep its memory for a table.
 
 
 def secret_key_encryption_variance(sigma: ArrayLike) -> Any:
@@ -205,6 +206,8 @@ def log2_failure(sigma: ArrayLike, limit: ArrayLike, outputs: ArrayLike) -> Any:
     outputs : array_like of int
         Coefficients of an answer.
     """
+    from scipy.special import log_ndtr
+
     with np.errstate(divide="ignore"):
         tail = log_ndtr(-_float(limit) / _float(sigma)) / _LN2
     return np.minimum(np.log2(_float(outputs)) + 1.0 + tail, 0.0)[()]
@@ -238,6 +241,8 @@ def log2_failure_of_products(
     outputs
         Coefficients of an answer.
     """
+    from scipy.special import gammaln, logsumexp
+
     arrays = (fixed, products, known, terms, limit, outputs)
     fixed, products, known, terms, limit, outputs = (_float(array)[..., None] for array in arrays)
     shape = terms / 2.0
@@ -251,6 +256,8 @@ def log2_failure_of_products(
 
 def tail_factor(log2_probability: ArrayLike) -> Any:
     """Standard deviations that a Gaussian exceeds, either way, with probability 2^log2_probability."""
+    from scipy.special import ndtri_exp
+
     return (-ndtri_exp((_float(log2_probability) - 1.0) * _LN2))[()]
 
 

@@ -138,10 +138,13 @@ def _server_row(row: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("phase or item")
     if not (0 <= count < 2**53 and 0 <= value < 2**53 and math.isfinite(value)):
         raise ValueError("count or quantity")
-    return {
-        "kind": kind, "phase": phase, "party": "server", "item": item, "count": count,
-        quantity: int(value) if kind == "transfer" else value,
-    }  # fmt: skip
+    entry = {"kind": kind, "phase": phase, "party": "server", "item": item, "count": count}
+    if kind == "work":
+        return {**entry, "seconds": value}
+    unit, messages = row["unit"], int(row["messages"])
+    if unit not in UNITS or not 0 <= messages < 2**53:
+        raise ValueError("unit or messages")
+    return {**entry, "unit": unit, "messages": messages, "bytes": int(value)}
 
 
 def query_once(job: dict[str, Any]) -> None:

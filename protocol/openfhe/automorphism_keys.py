@@ -9,14 +9,15 @@ operation and not looked up in OpenFHE's process-wide map, so that sessions do n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from protocol.engine import Frame
 from protocol.meter import Meter
 from protocol.openfhe.ring import OpenFHERing
 from protocol.openfhe.serialised import Template
-from protocol.residue.ciphertext import SecretKey
-from protocol.residue.openfhe_keys import renewed_automorphism_keys
+
+if TYPE_CHECKING:
+    from protocol.residue.ciphertext import SecretKey
 
 NO_TAG = b"0" * 32
 
@@ -44,6 +45,9 @@ class AutomorphismKeys:
 
     def generate(self, key: Any, secret: SecretKey, meter: Meter) -> Iterator[bytes]:
         """Fresh keys of a secret key, given as OpenFHE's and as residues."""
+        # Here, since it brings the kernels' compiler, which a server does without.
+        from protocol.residue.openfhe_keys import renewed_automorphism_keys
+
         for exponent in self.exponents:
             with meter.work("generate switching key"):
                 made = self._made(key, exponent)

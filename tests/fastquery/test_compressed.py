@@ -33,7 +33,6 @@ def test_it_is_left_out_where_nothing_can_be_prepared() -> None:
         ({"prepared": True}, "prepared is True"),
         ({"options": ("delphi",)}, "options has 'delphi'"),
         ({"engine": "openfhe"}, "engine is 'openfhe'"),
-        ({"log2_failure": -60.0}, "failure is 2"),
         ({"levels": (10, 10, 10)}, "levels are"),
     ],
 )

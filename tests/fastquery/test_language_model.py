@@ -13,10 +13,10 @@ import fastquery as fq
 from costmodel.parameters import Table
 from costmodel.systems import configuration
 from fastquery.cli import main
+from fastquery.figures import FIGURES
 from fastquery.figures.first_layer import faster_below, first_layer_frame
 from fastquery.journal import Journal
 from fastquery.quantization import Job, recipes
-from fastquery.figures import FIGURES
 from quantize import texts
 from quantize.comparison import evaluate
 from quantize.packed import PackedTable

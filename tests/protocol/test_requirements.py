@@ -109,7 +109,7 @@ def test_a_published_ring_below_the_bound_is_accepted_by_who_asks_for_it() -> No
 def test_a_figure_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch, figure: str) -> None:
     def nowhere(configuration: Configuration) -> Estimate:
         right = estimate(configuration)
-        return replace(right, figures={**right.figures, figure: math.nan})
+        return replace(right, **{figure: math.nan})
 
     monkeypatch.setattr("protocol.requirements.estimate", nowhere)
     with pytest.raises(ValueError, match="nan"):

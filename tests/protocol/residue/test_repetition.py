@@ -12,6 +12,7 @@ from protocol.residue.keyswitch import Gadget
 from protocol.residue.repetition import rotate_repeatedly
 from protocol.residue.ring import Ring
 from protocol.residue.sampling import new_seed
+from tests.protocol.residue.packing import switch_variance
 
 GADGET = Gadget(13)
 
@@ -25,7 +26,7 @@ def test_one_key_serves_all_levels_before(make_ring: Callable[..., Ring], degree
     keys = keyswitch.automorphism_keys(secret, [exponent], [GADGET], new_seed(), "expansion")
     ciphertexts = expand_many(ring, new_seed(), "ciphertext", 8).reshape(4, 2, 1, degree)
     before = ring.forward(phase(secret, ciphertexts))
-    predicted = repeated_variances(degree, level, [GADGET.variance(ring)] * (level + 1))
+    predicted = repeated_variances(degree, level, [switch_variance(GADGET, ring)] * (level + 1))
     for i, times in enumerate(repetitions(degree, level)):
         rotated = rotate_repeatedly(ring, ciphertexts, exponent, times, keys.switch)
         expected = ring.inverse(keyswitch.apply_automorphism(before, (degree >> i) + 1))
