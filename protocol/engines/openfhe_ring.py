@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from costmodel.parameters import Ring
 from protocol.openfhe_context import ElementParameters, element_parameters, generate_context
-from protocol.openfhe_library import load_openfhe
+from protocol.openfhe_library import check_generator, load_openfhe
 from protocol.openfhe_serialised import Template
 
 IntArray = NDArray[np.int64]
@@ -46,6 +46,7 @@ class OpenFHERing:
 
     def __init__(self, ring: Ring, allow_insecure: bool = False, digit_bits: int = 0) -> None:
         self.check(ring)
+        check_generator()
         self.ring = ring
         self.library = load_openfhe()
         self.context = generate_context(ring, allow_insecure, digit_bits)

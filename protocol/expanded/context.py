@@ -12,8 +12,9 @@ from costmodel.expanded import Expanded
 from costmodel.parameters import Ring as RingParameters
 from protocol.openfhe_context import residue_context
 from protocol.residue.ciphertext import SecretKey
-from protocol.residue.context import read_ring, read_secret_key
+from protocol.residue.context import read_ring
 from protocol.residue.ring import Ring
+from protocol.residue.sampling import sample_ternary
 
 Word = TypeVar("Word", np.int64, np.uint64)
 
@@ -29,17 +30,14 @@ def query_ring(parameters: Expanded) -> Ring:
 
 
 def answer_secret(parameters: Expanded, ring: Ring) -> SecretKey:
-    """Return a fresh secret s'(X^(N/N')) of the first limb's ring, s' a secret of OpenFHE's in the answer's ring.
+    """Return a fresh secret s'(X^(N/N')) of the first limb's ring, s' a ternary secret of the answer's ring.
 
     OpenFHE refuses that ring if it is not secure with a modulus of the limb's size.
     """
     p = parameters
-    context = residue_context(RingParameters(p.answer_degree, p.limb_bits[:1], 2))
-    small = read_ring(context)
-    residues = read_secret_key(context.KeyGen().secretKey, small)
-    signed = small.to_integers(small.inverse(residues)).astype(np.int64)
+    residue_context(RingParameters(p.answer_degree, p.limb_bits[:1], 2))
     limb = ring.limb(0)
-    return SecretKey(limb, limb.forward(limb.from_signed(interleaved(signed, p.degree))))
+    return SecretKey(limb, limb.forward(limb.from_signed(interleaved(sample_ternary(p.answer_degree), p.degree))))
 
 
 def interleaved(coefficients: NDArray[Word], degree: int) -> NDArray[Word]:

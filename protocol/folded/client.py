@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +12,10 @@ from protocol.expanded.gadget import gadget_elements
 from protocol.expanded.keys import Labels, public_row, query_rows, ring_switch_rows
 from protocol.expanded.messages import KeyHalves, encode_keys
 from protocol.expanded.rounding import round_off
-from protocol.folded.context import openfhe_context
 from protocol.folded.layout import answer_positions, row_place
 from protocol.folded.messages import Query, encode_query
 from protocol.meter import Meter
 from protocol.residue.ciphertext import SecretKey
-from protocol.residue.context import read_ring, read_secret_key
 from protocol.seeds import SeedRecord
 
 LABELS = Labels("folded keys", "folded public key", "folded ring switch", "folded query")
@@ -46,13 +42,8 @@ class FoldedClient(ExpandedClient[FoldedParameters]):
         self, parameters: FoldedParameters, seeds: SeedRecord | None = None, meter: Meter | None = None
     ) -> None:
         meter = meter or Meter("client")
-        self.context: Any = openfhe_context(parameters)
         with meter.work("generate keys"):
-            self.key_pair: Any = self.context.KeyGen()
-        ring = query_ring(parameters)
-        if read_ring(self.context) != ring:
-            raise ValueError("OpenFHE's rings of equal sizes differ")
-        secret = SecretKey(ring, read_secret_key(self.key_pair.secretKey, ring))
+            secret = SecretKey.generate(query_ring(parameters))
         super().__init__(parameters, secret, secret, seeds, meter)
 
     def query(self, token: int) -> bytes:

@@ -11,7 +11,11 @@ import pytest
 from protocol.errors import ProtocolError
 from protocol.folded.layout import row_positions
 from protocol.folded.server import MOST_PREPARED
+from costmodel.parameters import Ring as RingParameters
+from protocol.openfhe_context import residue_context
+from protocol.openfhe_library import load_openfhe
 from protocol.residue.context import CiphertextWriter
+from protocol.residue.serialised import replace_polynomials
 
 
 def rows_of(side: Any) -> list[int]:
@@ -51,10 +55,14 @@ def test_openfhe_decrypts_the_unswitched_answer(make_side: Callable[[str], Any],
     p = side.parameters
     row = p.rows - 1
     masked = side.session.masked(side.client.query(row))
-    writer = CiphertextWriter(side.client.context, side.client.key_pair.publicKey)
+    context, openfhe = residue_context(RingParameters(p.degree, p.limb_bits, p.plaintext_modulus)), load_openfhe()
+    serialised = openfhe.Serialize(context.KeyGen().secretKey, openfhe.BINARY)
+    written = replace_polynomials(serialised, side.server.ring, side.client.secret.residues[None])
+    key = openfhe.DeserializePrivateKeyString(written, openfhe.BINARY)
+    writer = CiphertextWriter(context, key)
     opened = []
     for ciphertext in side.server.ring.forward(masked.ciphertext):
-        plaintext = side.client.context.Decrypt(writer.write(ciphertext), side.client.key_pair.secretKey)
+        plaintext = context.Decrypt(writer.write(ciphertext), key)
         plaintext.SetLength(p.degree)
         opened.append(plaintext.GetCoefPackedValue())
     block, coefficient = row_positions(p)
