@@ -21,18 +21,28 @@ from pathlib import Path
 MEMORY = Path(":memory:")
 
 
-def default_record() -> Path:
-    """Where a client on this machine keeps its record: under the user's state folder."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "fastquery" / "seeds.sqlite"
-
-
 class SeedReused(Exception):
     """A seed was about to be used a second time."""
 
 
 class SeedRecordUnusable(OSError):
     """The record cannot be read or written, so that no seed may be used; the text names the file and a way out."""
+
+
+def default_record() -> Path:
+    """Where a client on this machine keeps its record: under the user's state folder.
+
+    Raises
+    ------
+    SeedRecordUnusable
+        If the user has none.
+    """
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    if not os.path.isabs(state):
+        raise SeedRecordUnusable(
+            "record of used seeds: this user has no home to keep it in; set XDG_STATE_HOME to a folder that lasts"
+        )
+    return Path(state) / "fastquery" / "seeds.sqlite"
 
 
 REMEDIES = {

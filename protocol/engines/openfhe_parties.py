@@ -194,7 +194,7 @@ def client_of(
 ) -> Callable[[Configuration, int, Meter, bool, SeedRecord], OpenFHEClient]:
     """How the client of an engine is made.
 
-    OpenFHE's generator has no seed to record: the secret key, which a copy of its state would draw again, stands for it.
+    OpenFHE's generator has no seed to record; the secret key, which a copy of its state draws again, stands for it.
     """
 
     def client(

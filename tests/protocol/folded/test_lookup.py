@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from costmodel.parameters import Ring as RingParameters
 from protocol.errors import ProtocolError
 from protocol.folded.layout import row_positions
 from protocol.folded.server import MOST_PREPARED
-from costmodel.parameters import Ring as RingParameters
 from protocol.openfhe_context import residue_context
 from protocol.openfhe_library import load_openfhe
 from protocol.residue.context import CiphertextWriter
