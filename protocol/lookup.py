@@ -22,13 +22,12 @@ from __future__ import annotations
 import secrets
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from costmodel.parameters import Configuration
-from protocol.admission import Admission, unlimited
+from protocol.admission import HELD_FOR_A_BYTE, AdmittedSession, Allowance, held_bytes, unlimited
 from protocol.aligning import Aligner, ChannelShares, aligning_bytes, alignment_of
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
 from protocol.channel import Channel
@@ -66,8 +65,8 @@ class LookupServer:
         Called with what is being done, how much is done, and of how much.
     allow_insecure
         Serve a ring below OpenFHE's security table.
-    admission
-        What sessions have to share; a single client has it all.
+    max_tokens
+        Most rows that a client may look up together.
 
     Raises
     ------
@@ -82,41 +81,56 @@ class LookupServer:
         meter: Meter,
         progress: Progress,
         allow_insecure: bool,
-        admission: Admission | None = None,
+        max_tokens: int = MAX_TOKENS,
     ) -> None:
         self.configuration = configuration
-        self._admission = admission or unlimited()
+        self._max_tokens = min(max_tokens, MAX_TOKENS)
         self._public = table.public
         self._parameters = encode_parameters(configuration, table.public)
         if configuration.align_bits:
             Fields.covering(table.public.field_moduli, configuration.ring.plaintext_modulus)
         self._engine: ServerEngine = server_engine(configuration, table.coefficients, meter, progress, allow_insecure)
 
-    def session(self, channel: Channel, meter: Meter) -> Shares | ChannelShares:
+    def session(self, channel: Channel, meter: Meter, allowance: Allowance | None = None) -> Shares | ChannelShares:
         """Serve one client; the server's shares, (tokens, n') modulo t or, aligned, (tokens, n) modulo 2^L.
+
+        Parameters
+        ----------
+        channel, meter
+            Connection to the client; counts and times what the server does.
+        allowance
+            Turns at computing and room in memory, which the channel and the meter share; a single client has all.
 
         Raises
         ------
         ProtocolError
             If the client sends anything that is not of the protocol.
         """
-        with ExitStack() as held:
-            return self._session(channel, meter, held)
+        allowance = allowance or unlimited()
+        with allowance.room.held():
+            return self._session(channel, meter, allowance)
 
-    def _session(self, channel: Channel, meter: Meter, held: ExitStack) -> Shares | ChannelShares:
+    def _session(self, channel: Channel, meter: Meter, allowance: Allowance) -> Shares | ChannelShares:
+        room = allowance.room
         with meter.phase_of("setup"):
             hello = channel.receive(Kind.HELLO, _HELLO.size)
             _, tokens = _HELLO.unpack(hello)
-            if not 1 <= tokens <= MAX_TOKENS:
-                raise ProtocolError(f"hello asks for {tokens} tokens; 1 to {MAX_TOKENS} are served together")
+            if not 1 <= tokens <= self._max_tokens:
+                raise ProtocolError(f"hello asks for {tokens} tokens; 1 to {self._max_tokens} are served together")
             engine: ServerSession = self._engine.session(tokens, meter)
             try:
                 _check_sizes(engine.shapes)
             except ValueError as error:
                 raise ProtocolError(f"hello asks for {tokens} tokens: {error}") from None
-            engine = self._admission.admit(engine, held, aligning_bytes(self.configuration, self._public, tokens))
+            aligning = aligning_bytes(self.configuration, self._public, tokens)
+            room.expect(held_bytes(engine.shapes, aligning))
+            engine = AdmittedSession(engine, allowance.turn)
             channel.send(Kind.PARAMETERS, self._parameters)
-            engine.accept_keys(_receive(channel, Kind.KEYS, engine.shapes.keys))
+            keys = _receive(channel, Kind.KEYS, engine.shapes.keys)
+            # Keys ready for use are there once the client has sent any; messages are counted as they arrive.
+            room.take(engine.shapes.kept_bytes)
+            engine.accept_keys(keys)
+            del keys
             transcript = hello + self._parameters
             aligner = alignment_of(AlignmentServer, self.configuration, self._public, channel, meter, transcript)
             aligner.setup()
@@ -124,9 +138,11 @@ class LookupServer:
         if self.configuration.has_offline_phase:
             with meter.phase_of("offline"):
                 announced = _receive(channel, Kind.ANNOUNCEMENT, engine.shapes.announcement)
+                room.take(HELD_FOR_A_BYTE * engine.shapes.first_halves.size_bytes)
                 _send(channel, Kind.FIRST_HALVES, engine.prepare(announced))
         with meter.phase_of("online"):
             query = _receive(channel, Kind.QUERY, engine.shapes.query)
+            room.take(HELD_FOR_A_BYTE * engine.shapes.answer.size_bytes + aligning)
             shares = np.empty((tokens, self._public.coefficients), dtype=np.int64)
             _send(channel, Kind.ANSWER, engine.answer(query, shares))
             return aligner.align(shares)

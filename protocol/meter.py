@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +18,14 @@ OVERHEAD = "session overhead"
 class Meter:
     """Counters of one party; ``phase`` is advanced by the protocol's state machine.
 
-    ``clock`` gives CPU seconds: those of the process, or of the thread where sessions run side by side.
+    ``clock`` gives CPU seconds: those of the process, or of the thread where sessions run side by side. Every operation
+    is done within ``turn``, which lets others compute between two of them.
     """
 
     party: Party
     phase: Phase = "setup"
     clock: Callable[[], float] = time.process_time
+    turn: AbstractContextManager[None] = field(default_factory=nullcontext)
     transfers: dict[tuple[Phase, str], list[int]] = field(default_factory=dict)
     operations: dict[tuple[Phase, str], list[float]] = field(default_factory=dict)
 
@@ -37,12 +39,13 @@ class Meter:
     def work(self, operation: str, count: int = 1) -> Iterator[None]:
         """Time ``count`` repetitions of an operation in CPU seconds."""
         entry = self.operations.setdefault((self.phase, operation), [0, 0.0])
-        start = self.clock()
-        try:
-            yield
-        finally:
-            entry[0] += count
-            entry[1] += self.clock() - start
+        with self.turn:
+            start = self.clock()
+            try:
+                yield
+            finally:
+                entry[0] += count
+                entry[1] += self.clock() - start
 
     @contextmanager
     def phase_of(self, phase: Phase) -> Iterator[None]:

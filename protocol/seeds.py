@@ -168,7 +168,8 @@ class SeedRecord:
         run("BEGIN IMMEDIATE")
         try:
             (present,) = run("SELECT COUNT(*) FROM used").fetchone()
-            if "entered" not in found and run(_COUNT.replace("TABLE", "TABLE IF NOT EXISTS")):
+            if "entered" not in found:
+                run(_COUNT.replace("TABLE", "TABLE IF NOT EXISTS"))
                 run("INSERT INTO entered SELECT ? WHERE NOT EXISTS (SELECT * FROM entered)", (present,))
             (entered,) = run("SELECT MAX(seeds) FROM entered").fetchone()
         finally:

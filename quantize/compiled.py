@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numba
 
@@ -31,7 +31,7 @@ _MARKS = (b"numba", b".compiled import")
 """One of which every source that has kernels or helpers of them mentions."""
 
 
-def compiled(function: Function, inline: str = "never", nogil: bool = False) -> Function:
+def compiled(function: Function, inline: Literal["never", "always"] = "never", nogil: bool = False) -> Function:
     """Compile a function when it is first called, or load it from the cache of its package's kernels.
 
     Parameters
@@ -45,11 +45,12 @@ def compiled(function: Function, inline: str = "never", nogil: bool = False) -> 
     """
     folder = cache_folder(function.__module__.partition(".")[0])
     # The folder is read where the cache is made, below, and nowhere later: other packages keep theirs.
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder or "")
+    settings: Any = numba.config
+    before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder or "")
     try:
         made = numba.njit(inline=inline, nogil=nogil, cache=folder is not None)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before
     return cast(Function, made)
 
 

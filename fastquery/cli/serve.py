@@ -100,11 +100,12 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def serve(arguments: argparse.Namespace, listener: socket.socket) -> int:
     """Encode the table, say where it is served, and serve it."""
+    from protocol.limits import Limits
     from protocol.lookup import LookupServer
     from protocol.meter import Meter
     from protocol.requirements import Requirements
     from protocol.server import load_table
-    from protocol.service import Limits, Service
+    from protocol.service import Service
 
     limits = Limits(
         clients=arguments.clients,
@@ -124,7 +125,7 @@ def serve(arguments: argparse.Namespace, listener: socket.socket) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        server = LookupServer(configuration, table, meter, progress, arguments.allow_insecure, limits.admission())
+        server = LookupServer(configuration, table, meter, progress, arguments.allow_insecure, limits.max_tokens)
     del table
     service = Service(server, listener, limits, meter, arguments.reveal_shares_for_tests)
     for number in (signal.SIGINT, signal.SIGTERM):
