@@ -167,12 +167,13 @@ class Room:
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """Give back at the end what was taken inside."""
-        before = self.held_bytes
+        """Give back at the end what was taken and expected inside."""
+        held_bytes, need_bytes = self.held_bytes, self.need_bytes
         try:
             yield
         finally:
-            self._memory.free(self, self.held_bytes - before)
+            self.need_bytes = need_bytes
+            self._memory.free(self, self.held_bytes - held_bytes)
 
 
 class Allowance:
@@ -210,7 +211,10 @@ class Admission:
 
 def unlimited() -> Allowance:
     """Allowance of a server's single client."""
-    return Admission(Memory(math.inf, math.inf, 0.0), Turns(1)).allowance("")
+    memory = Memory(math.inf, math.inf, 0.0)
+    allowance = Admission(memory, Turns(1)).allowance("")
+    memory.enter(allowance.room)
+    return allowance
 
 
 class AdmittedSession:

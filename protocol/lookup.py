@@ -30,13 +30,20 @@ from costmodel.parameters import Configuration
 from protocol.admission import HELD_FOR_A_BYTE, AdmittedSession, Allowance, held_bytes, unlimited
 from protocol.aligning import Aligner, ChannelShares, aligning_bytes, alignment_of
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
+from protocol.budget import DistanceBudget
 from protocol.channel import Channel
 from protocol.engines.base import ClientEngine, Progress, ServerEngine, ServerSession, Shape, Shapes, Shares
 from protocol.engines.choose import client_engine, server_engine
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.meter import Meter
-from protocol.parameters_message import PARAMETERS_LENGTHS, decode_parameters, encode_parameters
+from protocol.parameters_message import (
+    PARAMETERS_LENGTHS,
+    StatedBudget,
+    decode_budget,
+    decode_parameters,
+    encode_parameters,
+)
 from protocol.seeds import SeedRecord
 from quantize.packed import PackedTable
 from quantize.public import PublicTable
@@ -67,6 +74,8 @@ class LookupServer:
         Serve a ring below OpenFHE's security table.
     max_tokens
         Most rows that a client may look up together.
+    budget
+        Counts what answers tell of the table; not counted if left out.
 
     Raises
     ------
@@ -82,14 +91,22 @@ class LookupServer:
         progress: Progress,
         allow_insecure: bool,
         max_tokens: int = MAX_TOKENS,
+        budget: DistanceBudget | None = None,
     ) -> None:
         self.configuration = configuration
         self._max_tokens = min(max_tokens, MAX_TOKENS)
         self._public = table.public
-        self._parameters = encode_parameters(configuration, table.public)
+        self._budget = budget
+        self._parameters()
         if configuration.align_bits:
             Fields.covering(table.public.field_moduli, configuration.ring.plaintext_modulus)
         self._engine: ServerEngine = server_engine(configuration, table.coefficients, meter, progress, allow_insecure)
+
+    def _parameters(self) -> bytes:
+        """The message of a session that begins now."""
+        budget = self._budget
+        stated = None if budget is None else StatedBudget(budget.log2_most, budget.log2_spent)
+        return encode_parameters(self.configuration, self._public, stated)
 
     def session(self, channel: Channel, meter: Meter, allowance: Allowance | None = None) -> Shares | ChannelShares:
         """Serve one client; the server's shares, (tokens, n') modulo t or, aligned, (tokens, n) modulo 2^L.
@@ -107,7 +124,7 @@ class LookupServer:
             If the client sends anything that is not of the protocol.
         """
         allowance = allowance or unlimited()
-        with allowance.room.held():
+        with allowance.room.scope():
             return self._session(channel, meter, allowance)
 
     def _session(self, channel: Channel, meter: Meter, allowance: Allowance) -> Shares | ChannelShares:
@@ -125,13 +142,14 @@ class LookupServer:
             aligning = aligning_bytes(self.configuration, self._public, tokens)
             room.expect(held_bytes(engine.shapes, aligning))
             engine = AdmittedSession(engine, allowance.turn)
-            channel.send(Kind.PARAMETERS, self._parameters)
+            parameters = self._parameters()
+            channel.send(Kind.PARAMETERS, parameters)
             keys = _receive(channel, Kind.KEYS, engine.shapes.keys)
             # Keys ready for use are there once the client has sent any; messages are counted as they arrive.
             room.take(engine.shapes.kept_bytes)
             engine.accept_keys(keys)
             del keys
-            transcript = hello + self._parameters
+            transcript = hello + parameters
             aligner = alignment_of(AlignmentServer, self.configuration, self._public, channel, meter, transcript)
             aligner.setup()
             channel.send(Kind.READY, b"")
@@ -143,6 +161,8 @@ class LookupServer:
         with meter.phase_of("online"):
             query = _receive(channel, Kind.QUERY, engine.shapes.query)
             room.take(HELD_FOR_A_BYTE * engine.shapes.answer.size_bytes + aligning)
+            if self._budget is not None:
+                self._budget.spend(tokens)
             shares = np.empty((tokens, self._public.coefficients), dtype=np.int64)
             _send(channel, Kind.ANSWER, engine.answer(query, shares))
             return aligner.align(shares)
@@ -159,6 +179,7 @@ class ClientSession:
     public: PublicTable
     engine: ClientEngine
     aligner: Aligner
+    budget: StatedBudget | None = None
 
     @classmethod
     def open(
@@ -196,6 +217,7 @@ class ClientSession:
             channel.send(Kind.HELLO, hello)
             message = channel.receive_sized(Kind.PARAMETERS, PARAMETERS_LENGTHS)
             configuration, public = decode_parameters(message)
+            budget = decode_budget(message)
             try:
                 asked = configuration.updated(table=replace(configuration.table, tokens=tokens))
                 if public.rows * tokens > MAX_ENTRIES:
@@ -215,7 +237,7 @@ class ClientSession:
             with meter.phase_of("offline"):
                 _send(channel, Kind.ANNOUNCEMENT, engine.announce())
                 engine.accept_first_halves(_arriving(channel, Kind.FIRST_HALVES, engine.shapes.first_halves))
-        return cls(channel, meter, tokens, configuration, public, engine, aligner)
+        return cls(channel, meter, tokens, configuration, public, engine, aligner, budget)
 
     def lookup(self, tokens: Sequence[int]) -> Shares | ChannelShares:
         """The client's shares of the rows, (tokens, n') modulo t or, aligned, (tokens, n) modulo 2^L.

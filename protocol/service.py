@@ -23,6 +23,7 @@ import time
 import traceback
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +74,9 @@ class Service:
         Give a client that asks for it the server's share of its own rows: for tests, since both shares are the table.
     tls
         Speak TLS alone, by this.
+    tell_seconds
+        Give a client that asks for the server's ledger its CPU seconds too, rounded: how long a server computes may say
+        something of its table and of other clients.
     """
 
     def __init__(
@@ -83,11 +87,13 @@ class Service:
         table_meter: Meter,
         reveal_shares: bool = False,
         tls: Tls | None = None,
+        tell_seconds: bool = False,
     ) -> None:
         self._server = server
         self._limits = limits
         self._table_rows = table_meter.rows()
         self._reveal_shares = reveal_shares
+        self._tell_seconds = tell_seconds
         self.admission = limits.admission()
         self._lobby = Lobby(listener, self._receive, limits.timeout_s, tls)
         self._guests: dict[socket.socket, _Guest] = {}
@@ -215,12 +221,13 @@ class Service:
             try:
                 if self._stopping.is_set():
                     raise ProtocolError(_STOPPING)
-                shares = self._server.session(channel, meter, allowance)
-                LOG.info("%s: %d token(s) in %.2f s", peer, len(shares), time.monotonic() - started)
-                # Whoever stays without asking is not to keep the server's shares in memory.
-                revealed = shares if self._reveal_shares else None
-                del shares
-                self._answer_requests(channel, meter, revealed)
+                with allowance.room.held():
+                    shares = self._server.session(channel, meter, allowance)
+                    LOG.info("%s: %d token(s) in %.2f s", peer, len(shares), time.monotonic() - started)
+                    # Whoever stays without asking is not to keep the server's shares in memory.
+                    revealed = shares if self._reveal_shares else None
+                    del shares
+                    self._answer_requests(channel, meter, revealed)
             except ProtocolError as error:
                 LOG.warning("%s: ended after %.2f s: %s", peer, time.monotonic() - started, str(error))
                 channel.fail(str(error))
@@ -239,7 +246,8 @@ class Service:
 
     def _answer_requests(self, channel: Channel, meter: Meter, shares: Shares | ChannelShares | None) -> None:
         """What a client may ask after its lookup: the server's ledger and, of a test server, its shares."""
-        report = json.dumps([*self._table_rows, *meter.rows()], separators=(",", ":")).encode()
+        rows = [self._told(row) for row in (*self._table_rows, *meter.rows())]
+        report = json.dumps(rows, separators=(",", ":")).encode()
         for _ in range(MAX_REQUESTS):
             asked = channel.receive_request((Kind.REPORT, Kind.SHARES))
             if asked is None:
@@ -250,6 +258,12 @@ class Service:
                 channel.send(Kind.SHARES, np.ascontiguousarray(shares).view(np.uint64).astype("<u8").tobytes())
             else:
                 raise ProtocolError("server does not reveal its shares")
+
+    def _told(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row of the ledger as clients get it: seconds to two digits, or none."""
+        if "seconds" not in row:
+            return row
+        return {**row, "seconds": float(f"{row['seconds']:.1e}") if self._tell_seconds else 0.0}
 
 
 def _place(error: Exception) -> str:

@@ -19,6 +19,7 @@ from protocol.lookup import LookupServer
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from protocol.service import Service
+from protocol.tls import Tls
 from quantize.packed import PackedTable
 from quantize.quantizers import quantize_table
 from quantize.tables import open_table
@@ -74,11 +75,11 @@ def prepared(configuration: Configuration, limits: Limits) -> Running:
 
 
 @contextmanager
-def serving(running: Running, reveal: bool = True, port: int = 0) -> Iterator[Running]:
+def serving(running: Running, reveal: bool = True, port: int = 0, tls: Tls | None = None) -> Iterator[Running]:
     """Serve it for the length of a block."""
     listener = socket.create_server(("127.0.0.1", port), backlog=512)
     running.port = listener.getsockname()[1]
-    running.service = Service(running.server, listener, running.limits, running.meter, reveal)
+    running.service = Service(running.server, listener, running.limits, running.meter, reveal, tls, tell_seconds=reveal)
     thread = threading.Thread(target=running.service.run)
     thread.start()
     try:

@@ -192,7 +192,7 @@ def test_a_seed_that_cannot_be_entered_is_not_used(tmp_path: Path, limit: str, w
             record.claim(number.to_bytes(32, "little"))
 
     with closing(SeedRecord(tmp_path / "seeds.sqlite")) as record:
-        record._connection.execute(limit)
+        record._record.connection.execute(limit)
         with pytest.raises(SeedRecordUnusable, match=words):
             claim_many(record)
 
