@@ -120,6 +120,10 @@ class DistanceBudget:
                 (self._digest, rows * self._row, rows),
             )
 
+    def log2_of(self, rows: int) -> float:
+        """log2 of the distance of so many rows."""
+        return math.log2(rows * self._row)
+
     @property
     def log2_spent(self) -> float:
         """log2 of the distance of all answers so far."""
@@ -137,7 +141,7 @@ class DistanceBudget:
     def rows_left(self) -> int:
         """Rows that may still be answered."""
         with self._lock, self._record.usable():
-            return max(0, math.floor((2.0**self.log2_most - self._spent()[0]) / self._row))
+            return max(0, int((2.0**self.log2_most - self._spent()[0]) / self._row))
 
     def close(self) -> None:
         """Let the file go."""

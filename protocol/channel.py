@@ -147,11 +147,11 @@ class Channel:
         return kind
 
     def receive_error(self) -> None:
-        """Raise what the peer reported, if it reported anything; see :meth:`receive`."""
+        """Raise what the peer or its TLS reported, if either reported anything; see :meth:`receive`."""
         try:
             self.receive(Kind.ERROR, 0)
         except ProtocolError as error:
-            if str(error).startswith(_REPORT):
+            if str(error).startswith((_REPORT, "TLS: ")):
                 raise
 
     def waited_s(self, now: float) -> float:

@@ -125,7 +125,11 @@ class Lobby:
         if visitor.shaking_hands and not visitor.leaving and not self._shake_hands(visitor):
             return
         try:
-            said = visitor.connection.recv(65536 if visitor.leaving else GREETING_BYTES - len(visitor.said))
+            if visitor.leaving:
+                # Below TLS: what still comes is not read, but a socket closed with unread bytes takes its words back.
+                said = socket.socket.recv(visitor.connection, 65536)
+            else:
+                said = visitor.connection.recv(GREETING_BYTES - len(visitor.said))
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError:
@@ -168,8 +172,8 @@ class Lobby:
         except BlockingIOError:
             return False
         except OSError as error:
-            LOG.warning("%s: refused: %s", visitor.peer, handshake_words(error))
-            self._forget(visitor).close()
+            # The peer has its own words for it from TLS, which has sent them.
+            self._see_off(visitor, handshake_words(error))
             return False
         self._selector.modify(visitor.connection, selectors.EVENT_READ, visitor)
         visitor.shaking_hands = False
@@ -189,10 +193,19 @@ class Lobby:
         self._refuse(visitor, reason)
 
     def _refuse(self, visitor: Visitor, reason: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            visitor.connection.send(encode_frame(Kind.ERROR, 0, reason.encode()))
+        self._see_off(visitor, reason)
+
+    def _see_off(self, visitor: Visitor, reason: str) -> None:
+        """Say no more, and wait a little for the peer to read what was said."""
         LOG.warning("%s: refused: %s", visitor.peer, reason)
         visitor.leaving = True
         visitor.deadline = time.monotonic() + LEAVING_S
-        if not _say(visitor.connection, reason):
+        try:
+            socket.socket.shutdown(visitor.connection, socket.SHUT_WR)
+            self._selector.modify(visitor.connection, selectors.EVENT_READ, visitor)
+        except OSError:
             self._forget(visitor).close()
 
     def _dismiss_one(self) -> None:
@@ -209,13 +222,10 @@ class Lobby:
         return visitor.connection
 
 
-def _say(connection: socket.socket, reason: str) -> bool:
-    """Tell a peer why it is refused, as far as it can be told at once; whether it could."""
+def _say(connection: socket.socket, reason: str) -> None:
+    """Tell a peer why it is refused, as far as it can be told at once."""
     with contextlib.suppress(OSError, ValueError):
         connection.send(encode_frame(Kind.ERROR, 0, reason.encode()))
-        socket.socket.shutdown(connection, socket.SHUT_WR)
-        return True
-    return False
 
 
 def _wrong_start(start: bytes) -> str:

@@ -102,6 +102,11 @@ class LookupServer:
             Fields.covering(table.public.field_moduli, configuration.ring.plaintext_modulus)
         self._engine: ServerEngine = server_engine(configuration, table.coefficients, meter, progress, allow_insecure)
 
+    @property
+    def budget(self) -> DistanceBudget | None:
+        """Counts what answers tell of the table."""
+        return self._budget
+
     def _parameters(self) -> bytes:
         """The message of a session that begins now."""
         budget = self._budget

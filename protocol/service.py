@@ -22,12 +22,14 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from protocol.aligning import ChannelShares
+from protocol.audit import Audit
 from protocol.channel import Channel
 from protocol.engines.base import Shares
 from protocol.errors import ProtocolError
@@ -77,6 +79,8 @@ class Service:
     tell_seconds
         Give a client that asks for the server's ledger its CPU seconds too, rounded: how long a server computes may say
         something of its table and of other clients.
+    audit
+        Enters every lookup.
     """
 
     def __init__(
@@ -88,12 +92,14 @@ class Service:
         reveal_shares: bool = False,
         tls: Tls | None = None,
         tell_seconds: bool = False,
+        audit: Audit | None = None,
     ) -> None:
         self._server = server
         self._limits = limits
         self._table_rows = table_meter.rows()
         self._reveal_shares = reveal_shares
         self._tell_seconds = tell_seconds
+        self._audit = audit
         self.admission = limits.admission()
         self._lobby = Lobby(listener, self._receive, limits.timeout_s, tls)
         self._guests: dict[socket.socket, _Guest] = {}
@@ -111,6 +117,19 @@ class Service:
         """Connections that have greeted and wait for a place."""
         with self._lock:
             return sum(map(len, self._queues.values()))
+
+    def gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        """What shows the health of the service, by name: a text, and the value now."""
+        memory, turns, budget = self.admission.memory, self.admission.turns, self._server.budget
+        gauges: dict[str, tuple[str, Callable[[], float]]] = {
+            "sessions": ("Clients that have greeted and have a place", lambda: len(self._guests)),
+            "queued_sessions": ("Clients that have greeted and wait for a place", lambda: self.queued),
+            "waiting_for_a_turn": ("Sessions that wait to compute", lambda: turns.waiting),
+            "held_bytes": ("Memory held by all sessions", lambda: memory.held_bytes),
+        }
+        if budget is not None:
+            gauges["budget_rows_left"] = ("Rows that the table's distance budget leaves", lambda: budget.rows_left)
+        return gauges
 
     def run(self) -> None:
         """Serve until :meth:`stop` is called."""
@@ -223,6 +242,10 @@ class Service:
                     raise ProtocolError(_STOPPING)
                 with allowance.room.held():
                     shares = self._server.session(channel, meter, allowance)
+                    if self._audit is not None:
+                        budget = self._server.budget
+                        distance = None if budget is None else budget.log2_of(len(shares))
+                        self._audit.enter(peer, visitor.name, len(shares), distance)
                     LOG.info("%s: %d token(s) in %.2f s", peer, len(shares), time.monotonic() - started)
                     # Whoever stays without asking is not to keep the server's shares in memory.
                     revealed = shares if self._reveal_shares else None

@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from protocol.errors import ProtocolError
 
@@ -152,6 +153,7 @@ def _names(connection: socket.socket) -> list[str]:
     certificate = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
     if not certificate:
         return []
-    hosts = [str(value) for kind, value in certificate.get("subjectAltName", ()) if kind in ("DNS", "email", "URI")]
-    subject = [pair for part in certificate.get("subject", ()) for pair in part]
-    return [*hosts, *(str(pair[1]) for pair in subject if pair[0] == "commonName")]
+    alternatives: Any = certificate.get("subjectAltName", ())
+    hosts = [str(value) for kind, value in alternatives if kind in ("DNS", "email", "URI")]
+    subject: Any = certificate.get("subject", ())
+    return [*hosts, *(str(value) for part in subject for kind, value in part if kind == "commonName")]

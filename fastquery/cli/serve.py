@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from fastquery.queries import parse_address
 if TYPE_CHECKING:
     from protocol.budget import DistanceBudget
     from protocol.meter import Meter
+    from protocol.service import Service
     from protocol.tls import Tls
     from quantize.packed import PackedTable
 
@@ -103,7 +105,11 @@ def add_parser(subparsers: Any) -> None:
         help="a name that a client's certificate must have; may be repeated (default any that --client-ca vouches for)",
     )
     tls.add_argument("--plaintext", action="store_true", help="listen off loopback without TLS")
-    told = parser.add_argument_group("what is told")
+    told = parser.add_argument_group("what is told and kept")
+    told.add_argument("--audit", type=Path, metavar="FILE", help="append a line of JSON for every lookup")
+    told.add_argument(
+        "--health", metavar="HOST:PORT", help="serve gauges for Prometheus there: sessions, queue, budget left"
+    )
     told.add_argument(
         "--distance-budget",
         type=float,
@@ -186,6 +192,7 @@ def budget_of(arguments: argparse.Namespace, configuration: Configuration, table
 
 def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | None) -> int:
     """Encode the table, say where it is served, and serve it."""
+    from protocol.audit import Audit
     from protocol.limits import Limits
     from protocol.lookup import LookupServer
     from protocol.meter import Meter
@@ -208,6 +215,7 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
     if not arguments.allow_insecure:
         Requirements().check_security(estimate(configuration))
     table = load_table(configuration, arguments.table, arguments.seed)
+    audit = Audit(arguments.audit) if arguments.audit else None
     budget = budget_of(arguments, configuration, table)
     meter = Meter("server")
     with tqdm(desc="encoding table", file=sys.stderr, delay=1.0, leave=False) as bar:
@@ -220,12 +228,33 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
             configuration, table, meter, progress, arguments.allow_insecure, limits.max_tokens, budget
         )
     del table
-    service = Service(server, listener, limits, meter, arguments.reveal_shares_for_tests, tls, arguments.tell_seconds)
+    service = Service(
+        server, listener, limits, meter, arguments.reveal_shares_for_tests, tls, arguments.tell_seconds, audit
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.stop())
     say(arguments, listener, configuration, meter, tls, budget)
-    service.run()
+    with health_of(arguments, service):
+        service.run()
     return 0
+
+
+def health_of(arguments: argparse.Namespace, service: Service) -> AbstractContextManager[object]:
+    """A context in which the service's health is served, if it is asked for.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be served there.
+    """
+    if arguments.health is None:
+        return nullcontext()
+    try:
+        from protocol.health import Health
+    except ImportError:
+        raise ValueError("health needs prometheus_client: pip install 'fastquery[serve]'") from None
+    host, port = parse_address(arguments.health)
+    return Health(host, port, service.gauges())
 
 
 def say(
