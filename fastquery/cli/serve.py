@@ -273,8 +273,8 @@ def say(
         logging.warning("listening on %s in the clear: nobody is authenticated; see --help", host)
     if budget is not None:
         logging.info(
-            "distance budget of this table: 2^%.1f, of which 2^%.1f is spent by %d rows; %d rows are left",
-            budget.log2_most, budget.log2_spent, budget.rows_answered, budget.rows_left,
+            "distance budget of this table: 2^%.1f; %d rows were answered, %d are left",
+            budget.log2_most, budget.rows_answered, budget.rows_left,
         )  # fmt: skip
     if arguments.reveal_shares_for_tests:
         logging.warning("revealing shares for tests: every client can read the rows it asks for")
