@@ -28,7 +28,7 @@ from protocol.frames import HEADER, Kind, check_body, decode_header, encode_fram
 from protocol.meter import Meter
 from protocol.parameters_message import PARAMETERS_LENGTHS, decode_budget, decode_parameters, encode_parameters
 from protocol.requirements import Requirements
-from protocol.seeds import SeedRecord
+from protocol.seeds import RecentSeeds, SeedRecord
 from protocol.server import load_table
 from quantize.packed import PackedTable
 
@@ -71,18 +71,26 @@ class Parties:
         )
         self.columns = table.coefficients.shape[1]
 
+    def forget_seeds(self) -> None:
+        """Let seeds come again, so that what comes after them is read."""
+        for owner in (self.server, getattr(self.server, "server", None)):
+            if hasattr(owner, "seeds"):
+                owner.seeds = RecentSeeds()
+
     def client(self) -> ClientEngine:
         """A fresh client of one token."""
         return client_engine(self.configuration, 1, Meter("client"), False, SeedRecord())
 
     def read_keys(self, data: bytes) -> None:
         """A client's keys, of the length that the channel lets through."""
+        self.forget_seeds()
         session = self.server.session(1, Meter("server"))
         if len(data) == session.shapes.keys.length:
             session.accept_keys([data])
 
     def read_query(self, data: bytes) -> None:
         """A client's query, under keys of another."""
+        self.forget_seeds()
         session = self.server.session(1, Meter("server"))
         if len(data) == session.shapes.query.length:
             session.accept_keys(list(self.client().keys()))
