@@ -182,5 +182,6 @@ def text(result: Query) -> str:
     rows["flooding"] = f"{flooding} bits" if flooding else "0 bits: the table is NOT protected from the client"
     if document["log2_distance_budget"] is not None:
         most, spent = document["log2_distance_budget"], document["log2_distance_spent"]
-        rows["budget"] = f"a distance of 2^{most:.1f} for the table, of which {'nothing' if spent <= -1000 else f'2^{spent:.1f}'} is spent"
+        told = "nothing" if spent <= -1000 else f"2^{spent:.1f}"
+        rows["budget"] = f"a distance of 2^{most:.1f} for the table, of which {told} is spent"
     return pairs(rows)

@@ -25,7 +25,7 @@ from costmodel.presets import executable
 from fastquery.queries import parse_address, query
 from protocol.admission import Admission, AdmittedSession, Memory
 from protocol.channel import Channel
-from protocol.client import ask_shares, look_up
+from protocol.client import ask_report, ask_shares, look_up
 from protocol.engines.base import NOTHING, Shape, Shapes
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
@@ -114,6 +114,53 @@ def test_the_log_names_no_token_and_no_share(running: Running, caplog: pytest.Lo
     assert "1 token(s)" in said
     numbers = set(re.findall(r"\d{3,}", said))
     assert not numbers & {"4321", "987654", *(str(int(share)) for share in (*found.shares[0], *others[0]))}
+
+
+@pytest.mark.parametrize("token", [5000, 2**40, -1])
+def test_a_token_outside_the_vocabulary_is_noticed_before_keys_are_made(
+    running: Running, caplog: pytest.LogCaptureFixture, token: int
+) -> None:
+    channel, meter = running.channel()
+    with pytest.raises(ValueError, match="must lie between 0 and 4999"):
+        look_up(channel, meter, [1, token], False, SeedRecord())
+    channel.close()
+    assert {row["item"] for row in meter.rows() if row["kind"] == "transfer"} == {"hello"}
+    deadline = time.monotonic() + 5
+    while not caplog.records and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "peer reports: client does not take the parameters" in caplog.text
+
+
+def test_a_server_hears_nothing_of_why_a_client_left_that_had_sent_keys(
+    running: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_: object) -> None:
+        raise ProtocolError("the answer's error is 123456")
+
+    monkeypatch.setattr("protocol.engines.residue.client.ResidueClient.encrypt", refusing)
+    with pytest.raises(ProtocolError, match="123456"):
+        running.look_up([1])
+    deadline = time.monotonic() + 5
+    while not caplog.records and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "peer reports: client ended the session" in caplog.text
+    assert "123456" not in caplog.text
+
+
+def test_seconds_are_told_on_request_alone(ready: Running) -> None:
+    with serving(ready, reveal=False) as served:
+        channel, meter = served.channel()
+        look_up(channel, meter, [1], False, SeedRecord())
+        report = ask_report(channel)
+        channel.close()
+    seconds = [row["seconds"] for row in report if row["kind"] == "work"]
+    assert seconds
+    assert set(seconds) == {0.0}
+    with serving(ready) as served:
+        _, report, _ = served.look_up([1])
+    told = [row["seconds"] for row in report if row["kind"] == "work"]
+    assert sum(told) > 0
+    assert all(value == float(f"{value:.1e}") for value in told)
 
 
 def test_an_unexpected_error_ends_one_session_and_says_nothing_of_itself(
