@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
@@ -154,10 +155,14 @@ def execute(arguments: argparse.Namespace) -> int:
                 f"listen is {arguments.listen!r}, which others reach; give tls-cert and tls-key, or say --plaintext"
             )
         try:
-            return serve(arguments, listener, tls)
+            serve(arguments, listener, tls)
         except (OpenFHEUnavailable, ProtocolError, RecordUnusable) as error:
             print(f"fastquery serve: {error}", file=sys.stderr)
             return 1
+    # Kernels may still compute in threads of sessions that were ended; clearing up beside them takes long, or fails.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def tls_of(arguments: argparse.Namespace) -> Tls | None:
@@ -190,7 +195,7 @@ def budget_of(arguments: argparse.Namespace, configuration: Configuration, table
     return DistanceBudget(table_digest(table), log2_row, arguments.distance_budget, default_budgets())
 
 
-def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | None) -> int:
+def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | None) -> None:
     """Encode the table, say where it is served, and serve it."""
     from protocol.audit import Audit
     from protocol.limits import Limits
@@ -234,7 +239,6 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
     say(arguments, listener, configuration, meter, tls, budget)
     with health_of(arguments, service):
         service.run()
-    return 0
 
 
 def health_of(arguments: argparse.Namespace, service: Service) -> AbstractContextManager[object]:
