@@ -23,7 +23,10 @@ from fastquery.runs import BYTES
 from validate.compare import compare
 
 if TYPE_CHECKING:
+    import ssl
+
     from protocol.client import Lookup
+    from protocol.parameters_message import StatedBudget
     from protocol.requirements import Requirements
 
 WRONG_KEY_NOISE_BITS = -2.0
@@ -48,14 +51,24 @@ class Query:
     ledger: pd.DataFrame
     prediction: Estimate
     comparison: pd.DataFrame
+    budget: StatedBudget | None = None
 
     @property
     def agrees(self) -> bool:
         """Whether every entry of the ledgers has its counterpart with the same count and bytes."""
         return bool(self.comparison["agrees"].all())
 
+    @property
+    def told_seconds(self) -> bool:
+        """Whether the server told its CPU seconds."""
+        ledger = self.ledger
+        return bool(ledger.loc[ledger["party"] == "server", "seconds"].sum() > 0)
+
     def document(self) -> dict[str, Any]:
-        """What ``--json`` prints; the shares are not in it."""
+        """What ``--json`` prints; neither the shares are in it, nor the noise of the answers, which says of the table.
+
+        The server's seconds are null where it does not tell them.
+        """
         measured, predicted = totals(self.ledger), self.prediction.figures
         configuration = self.configuration
         opened = {} if self.mismatches is None else {"correct": self.mismatches == 0, "mismatches": self.mismatches}
@@ -66,16 +79,18 @@ class Query:
             "ledgers_agree": self.agrees,
             **{name: measured[name] for name in BYTES},
             **{f"predicted_{name}": predicted[name] for name in BYTES},
-            **{name: measured[name] for name in ("server_s", "client_s", "table_s", "offline_s")},
+            **{name: measured[name] if self.told_seconds else None for name in ("server_s", "table_s", "offline_s")},
+            "client_s": measured["client_s"],
             "latency_s": self.latency_s,
             "predicted_server_s": predicted["server_s"],
             "predicted_latency_s": predicted["latency_s"],
-            "noise_bits": self.noise_bits,
             "predicted_noise_bits": predicted["noise_bits"],
             "security_bits": predicted["security_bits"],
             "log2_failure": predicted["log2_failure"],
             "flooding_bits": configuration.flooding_bits,
             "log2_statistical_distance": predicted["log2_statistical_distance"],
+            "log2_distance_budget": None if self.budget is None else self.budget.log2_most,
+            "log2_distance_spent": None if self.budget is None else self.budget.log2_spent,
             "align_bits": configuration.align_bits,
             "engine": configuration.engine,
             "protocol": configuration.protocol,
@@ -110,6 +125,7 @@ def query(
     machine: Machine | None = None,
     link: Link = PRESETS["loopback"],
     seeds: Path | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Query:
     """Look rows up at a server and compare the session with its prediction.
 
@@ -129,6 +145,8 @@ def query(
         What the prediction is made for.
     seeds
         The client's record of used seeds; the user's own if left out.
+    tls
+        Speak TLS by this, of :func:`protocol.tls.client_context`; in the clear if left out.
 
     Raises
     ------
@@ -153,11 +171,16 @@ def query(
 
     if not tokens:
         raise ValueError("tokens are none; at least one is looked up")
+    if any(token < 0 for token in tokens):
+        raise ValueError("token is outside the vocabulary; it must be 0 at least")
     host, port = parse_address(address)
     load_openfhe()
     meter = Meter("client")
     record = SeedRecord(seeds or default_record())
-    with closing(record), closing(Channel(connect(host, port), meter, patience_s=requirements.patience_s)) as channel:
+    with (
+        closing(record),
+        closing(Channel(connect(host, port, tls), meter, patience_s=requirements.patience_s)) as channel,
+    ):
         insecure = requirements.security_bits == 0
         found = look_up(channel, meter, tokens, insecure, record, requirements.check)
         report = ask_report(channel)
@@ -178,6 +201,7 @@ def query(
         ledger=ledger,
         prediction=prediction,
         comparison=compare(prediction.ledger, ledger),
+        budget=found.budget,
     )
 
 

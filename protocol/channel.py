@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import math
 import socket
+import ssl
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 
 from protocol.errors import PeerGone, ProtocolError
 from protocol.frames import (
@@ -18,6 +20,7 @@ from protocol.frames import (
     encode_frame,
 )
 from protocol.meter import Meter
+from protocol.tls import handshake_words
 
 _REPORT = "peer reports: "
 FRAME_TIMEOUT_S = 120.0
@@ -52,6 +55,10 @@ class Channel:
         Bound on all waiting for the peer, over the whole session.
     received
         What was already read from the socket.
+    arrived
+        Called with the bytes of a message that have come, as they come; may wait, or raise `ProtocolError`.
+    aside
+        Makes a context in which the channel waits for the peer.
     """
 
     def __init__(
@@ -63,6 +70,8 @@ class Channel:
         stall_s: float = STALL_TIMEOUT_S,
         patience_s: float = math.inf,
         received: bytes = b"",
+        arrived: Callable[[int], None] = lambda _: None,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._connection = connection
         self._meter = meter
@@ -70,8 +79,14 @@ class Channel:
         self._stall_s = min(stall_s, timeout_s)
         self._patience_s = patience_s
         self._ahead = memoryview(received)
+        self._arrived = arrived
+        self._aside = aside
+        self._secured = isinstance(connection, ssl.SSLSocket)
         self._sent = 0
         self._received = 0
+        self._waiting_from: float | None = None
+        self._sending = False
+        self._interrupted: str | None = None
         if connection.family in (socket.AF_INET, socket.AF_INET6):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -80,13 +95,18 @@ class Channel:
         framed = encode_frame(kind, self._sent, body)
         started = time.monotonic()
         self._connection.settimeout(max(1e-3, min(self._timeout_s + len(body) / SLOWEST_BYTE_PER_S, self._patience_s)))
+        self._waiting_from, self._sending = started + len(framed) / SLOWEST_BYTE_PER_S, True
         try:
-            self._connection.sendall(framed)
+            with self._aside():
+                self._connection.sendall(framed)
         except OSError as error:
+            if self._interrupted is not None:
+                raise ProtocolError(self._interrupted) from None
             # A peer that ended the session has said why before it closed.
             self.receive_error()
             raise ProtocolError(f"peer does not take the {kind.item} frame: {error}") from None
         finally:
+            self._waiting_from, self._sending = None, False
             self._patience_s -= time.monotonic() - started
         self._sent += 1
         self._meter.sent(kind.item, len(framed))
@@ -127,12 +147,24 @@ class Channel:
         return kind
 
     def receive_error(self) -> None:
-        """Raise what the peer reported, if it reported anything; see :meth:`receive`."""
+        """Raise what the peer or its TLS reported, if either reported anything; see :meth:`receive`."""
         try:
             self.receive(Kind.ERROR, 0)
         except ProtocolError as error:
-            if str(error).startswith(_REPORT):
+            if str(error).startswith((_REPORT, "TLS: ")):
                 raise
+
+    def waited_s(self, now: float) -> float:
+        """Seconds that the peer has kept this channel waiting, less what a message of its length may take."""
+        since = self._waiting_from
+        return 0.0 if since is None else now - since
+
+    def interrupt(self, reason: str) -> None:
+        """End the wait for the peer from another thread; what waits raises `ProtocolError` with the reason."""
+        self._interrupted = reason
+        with contextlib.suppress(OSError):
+            # Not the method of a TLS socket, which would go on in the clear.
+            socket.socket.shutdown(self._connection, socket.SHUT_RDWR if self._sending else socket.SHUT_RD)
 
     def fail(self, text: str) -> None:
         """Tell the peer why the session ends; a peer that is gone is not an error.
@@ -145,17 +177,37 @@ class Channel:
         with contextlib.suppress(OSError):
             self._connection.settimeout(LINGER_S)
             self._connection.sendall(encode_frame(Kind.ERROR, self._sent, body))
-            self._connection.shutdown(socket.SHUT_WR)
+            socket.socket.shutdown(self._connection, socket.SHUT_WR)
             while (remaining := deadline - time.monotonic()) > 0:
                 self._connection.settimeout(remaining)
                 if not self._connection.recv(_DISCARD_BYTES):
                     break
+
+    def dismiss(self, text: str) -> None:
+        """Tell the peer why there is no session, as far as that can be done at once, and close the socket."""
+        with contextlib.suppress(OSError):
+            self._connection.setblocking(False)
+            self._connection.send(encode_frame(Kind.ERROR, self._sent, text.encode("utf-8")[:MAX_ERROR_BYTES]))
+        self._connection.close()
+
+    @property
+    def sending(self) -> bool:
+        """Whether a frame is leaving."""
+        return self._sending
 
     def close(self) -> None:
         """Close the socket."""
         self._connection.close()
 
     def _receive(self, what: str, kinds: Collection[Kind], lengths: range) -> tuple[Kind, bytes]:
+        self._waiting_from = time.monotonic()
+        try:
+            with self._aside():
+                return self._receive_frame(what, kinds, lengths)
+        finally:
+            self._waiting_from = None
+
+    def _receive_frame(self, what: str, kinds: Collection[Kind], lengths: range) -> tuple[Kind, bytes]:
         deadline = time.monotonic() + self._timeout_s
         header = self._read(1, deadline, f"header of the {what}")
         deadline = min(deadline, time.monotonic() + self._stall_s)
@@ -172,6 +224,8 @@ class Channel:
             raise ProtocolError(f"frame has sequence number {sequence}, expected {self._received}")
         if announced not in lengths:
             raise ProtocolError(f"{found.item} frame announces {announced} bytes, expected {_spelt(lengths)}")
+        if self._waiting_from is not None:
+            self._waiting_from += announced / SLOWEST_BYTE_PER_S
         body = self._read(announced, deadline + announced / SLOWEST_BYTE_PER_S, f"body of the {what}", self._stall_s)
         check_body(bytes(header), body, checksum)
         self._received += 1
@@ -188,20 +242,27 @@ class Channel:
                 remaining = min(deadline - time.monotonic(), stall_s)
                 # A timeout of nothing would mean that the socket does not block.
                 self._connection.settimeout(max(remaining, 1e-6))
-                self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, min(length - filled, WAKING_BYTES))
+                if not self._secured:  # what is left of a record may be less than what is left of a message
+                    low = min(length - filled, WAKING_BYTES)
+                    self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
                 try:
                     got = self._connection.recv_into(view[filled:]) if remaining > 0 else -1
                 except TimeoutError:
                     got = -1
+                except ssl.SSLError as error:
+                    raise PeerGone(handshake_words(error)) from None
                 except OSError as error:
                     raise PeerGone(f"connection lost in the {what}: {error}") from None
                 if got < 0:
                     raise ProtocolError(
                         f"{what} did not arrive within the time allowed: {filled} of {length} bytes came"
                     )
+                if got == 0 and self._interrupted is not None:
+                    raise ProtocolError(self._interrupted)
                 if got == 0:
                     raise PeerGone(f"peer closed the connection in the {what}")
                 filled += got
+                self._arrived(got)
         finally:
             self._patience_s -= time.monotonic() - started
         return body

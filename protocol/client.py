@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.ledger import PHASES, UNITS
 from costmodel.parameters import Configuration
 from protocol.alignment.session import ChannelShares
 from protocol.channel import Channel
@@ -28,12 +30,16 @@ from protocol.frames import Kind
 from protocol.jobs import emit, peak_memory_bytes, read_job
 from protocol.lookup import ClientSession
 from protocol.meter import Meter
+from protocol.parameters_message import StatedBudget
 from protocol.seeds import SeedRecord, SeedRecordUnusable, SeedReused
+from protocol.tls import secured
 from quantize.public import PublicTable
 
 CONNECT_TIMEOUT_S = 10.0
 REPORT_LENGTHS = range(2, 65537)
-PHASES = ("setup", "offline", "online")
+PARAMETERS_REFUSED = "client does not take the parameters"
+LEFT = "client ended the session"
+"""What a server hears of a session that its client ends: whatever was wrong may have depended on token or key."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +56,7 @@ class Lookup:
     started_s: float
     finished_s: float
     noise_bits: float
+    budget: StatedBudget | None = None
 
     @property
     def latency_s(self) -> float:
@@ -57,18 +64,27 @@ class Lookup:
         return self.finished_s - self.started_s
 
 
-def connect(host: str, port: int) -> socket.socket:
-    """A connection to a server.
+def connect(host: str, port: int, tls: ssl.SSLContext | None = None) -> socket.socket:
+    """A connection to a server, in the clear unless TLS is given.
 
     Raises
     ------
     ProtocolError
-        If none answers there.
+        If none answers there, or it is not who its certificate should say.
     """
     try:
-        return socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S)
+        connection = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S)
     except OSError as error:
         raise ProtocolError(f"no server at {host}:{port}: {error}") from None
+    return connection if tls is None else secured(connection, tls, host)
+
+
+class _OutsideVocabulary(Exception):
+    """A token is none of the table's, which has so many rows."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
 
 
 def look_up(
@@ -84,20 +100,41 @@ def look_up(
     Raises
     ------
     ValueError
-        If a token is outside the vocabulary.
+        If a token is outside the vocabulary; nothing was made or sent of it, and the server sees a client leave that
+        did not take its parameters.
     ProtocolError
-        If the server does not follow the protocol, ends the session, or states what is refused; it is told.
+        If the server does not follow the protocol, ends the session, or states what is refused. It is told of its
+        parameters what is refused; once keys are there, that the client has left and no more.
     """
+
+    def checked(configuration: Configuration) -> None:
+        if accept is not None:
+            accept(configuration)
+        if any(not 0 <= token < configuration.table.rows for token in tokens):
+            raise _OutsideVocabulary(configuration.table.rows)
+
+    told = PARAMETERS_REFUSED
     try:
-        session = ClientSession.open(channel, meter, len(tokens), allow_insecure, seeds, accept)
+        session = ClientSession.open(channel, meter, len(tokens), allow_insecure, seeds, checked)
         started_s = time.monotonic()
         shares = session.lookup(tokens)
         finished_s = time.monotonic()
-    except ProtocolError as error:
-        channel.fail(str(error))
+    except _OutsideVocabulary as error:
+        channel.fail(told)
+        raise ValueError(f"token is outside the vocabulary; it must lie between 0 and {error.rows - 1}") from None
+    except ProtocolError:
+        channel.fail(told if not meter.transfers.get(("setup", Kind.KEYS.item)) else LEFT)
         raise
-    noise_bits = session.engine.noise_bits()
-    return Lookup(session.configuration, session.public, shares, meter.rows(), started_s, finished_s, noise_bits)
+    return Lookup(
+        configuration=session.configuration,
+        public=session.public,
+        shares=shares,
+        ledger=meter.rows(),
+        started_s=started_s,
+        finished_s=finished_s,
+        noise_bits=session.engine.noise_bits(),
+        budget=session.budget,
+    )
 
 
 def ask_report(channel: Channel) -> list[dict[str, Any]]:

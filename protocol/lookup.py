@@ -22,22 +22,28 @@ from __future__ import annotations
 import secrets
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from costmodel.parameters import Configuration
-from protocol.admission import Admission, unlimited
+from protocol.admission import HELD_FOR_A_BYTE, AdmittedSession, Allowance, held_bytes, unlimited
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
 from protocol.alignment.session import Aligner, ChannelShares, aligning_bytes, alignment_of
+from protocol.budget import DistanceBudget
 from protocol.channel import Channel
 from protocol.engine import ClientEngine, Frame, Progress, ServerSession, Shape, Shapes, Shares
 from protocol.engines import engine_of
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.meter import Meter
-from protocol.parameters_message import PARAMETERS_LENGTHS, decode_parameters, encode_parameters
+from protocol.parameters_message import (
+    PARAMETERS_LENGTHS,
+    StatedBudget,
+    decode_budget,
+    decode_parameters,
+    encode_parameters,
+)
 from protocol.seeds import SeedRecord
 from quantize.packed import PackedTable
 from quantize.public import PublicTable
@@ -66,8 +72,10 @@ class LookupServer:
         Called with what is being done, how much is done, and of how much.
     allow_insecure
         Serve a ring below OpenFHE's security table.
-    admission
-        What sessions have to share; a single client has it all.
+    max_tokens
+        Most rows that a client may look up together.
+    budget
+        Counts what answers tell of the table; not counted if left out.
 
     Raises
     ------
@@ -82,52 +90,85 @@ class LookupServer:
         meter: Meter,
         progress: Progress,
         allow_insecure: bool,
-        admission: Admission | None = None,
+        max_tokens: int = MAX_TOKENS,
+        budget: DistanceBudget | None = None,
     ) -> None:
         self.configuration = configuration
-        self._admission = admission or unlimited()
+        self._max_tokens = min(max_tokens, MAX_TOKENS)
         self._public = table.public
-        self._parameters = encode_parameters(configuration, table.public)
+        self._budget = budget
+        self._parameters()
         if configuration.align_bits:
             Fields.covering(table.public.field_moduli, configuration.ring.plaintext_modulus)
         engine = engine_of(configuration)
         self._engine = engine.server(configuration, table.coefficients, meter, progress, allow_insecure)
 
-    def session(self, channel: Channel, meter: Meter) -> Shares | ChannelShares:
+    @property
+    def budget(self) -> DistanceBudget | None:
+        """Counts what answers tell of the table."""
+        return self._budget
+
+    def _parameters(self) -> bytes:
+        """The message of a session that begins now."""
+        budget = self._budget
+        stated = None if budget is None else StatedBudget(budget.log2_most, budget.log2_spent)
+        return encode_parameters(self.configuration, self._public, stated)
+
+    def session(self, channel: Channel, meter: Meter, allowance: Allowance | None = None) -> Shares | ChannelShares:
         """Serve one client; the server's shares, (tokens, n') modulo t or, aligned, (tokens, n) modulo 2^L.
+
+        Parameters
+        ----------
+        channel, meter
+            Connection to the client; counts and times what the server does.
+        allowance
+            Turns at computing and room in memory, which the channel and the meter share; a single client has all.
 
         Raises
         ------
         ProtocolError
             If the client sends anything that is not of the protocol.
         """
-        with ExitStack() as held:
-            return self._session(channel, meter, held)
+        allowance = allowance or unlimited()
+        with allowance.room.scope():
+            return self._session(channel, meter, allowance)
 
-    def _session(self, channel: Channel, meter: Meter, held: ExitStack) -> Shares | ChannelShares:
+    def _session(self, channel: Channel, meter: Meter, allowance: Allowance) -> Shares | ChannelShares:
+        room = allowance.room
         with meter.phase_of("setup"):
             hello = channel.receive(Kind.HELLO, _HELLO.size)
             _, tokens = _HELLO.unpack(hello)
-            if not 1 <= tokens <= MAX_TOKENS:
-                raise ProtocolError(f"hello asks for {tokens} tokens; 1 to {MAX_TOKENS} are served together")
+            if not 1 <= tokens <= self._max_tokens:
+                raise ProtocolError(f"hello asks for {tokens} tokens; 1 to {self._max_tokens} are served together")
             engine: ServerSession = self._engine.session(tokens, meter)
             try:
                 _check_sizes(engine.shapes)
             except ValueError as error:
                 raise ProtocolError(f"hello asks for {tokens} tokens: {error}") from None
-            engine = self._admission.admit(engine, held, aligning_bytes(self.configuration, self._public, tokens))
-            channel.send(Kind.PARAMETERS, self._parameters)
-            engine.accept_keys(_receive(channel, Kind.KEYS, engine.shapes.keys))
-            transcript = hello + self._parameters
+            aligning = aligning_bytes(self.configuration, self._public, tokens)
+            room.expect(held_bytes(engine.shapes, aligning))
+            engine = AdmittedSession(engine, allowance.turn)
+            parameters = self._parameters()
+            channel.send(Kind.PARAMETERS, parameters)
+            keys = _receive(channel, Kind.KEYS, engine.shapes.keys)
+            # Keys ready for use are there once the client has sent any; messages are counted as they arrive.
+            room.take(engine.shapes.kept_bytes)
+            engine.accept_keys(keys)
+            del keys
+            transcript = hello + parameters
             aligner = alignment_of(AlignmentServer, self.configuration, self._public, channel, meter, transcript)
             aligner.setup()
             channel.send(Kind.READY, b"")
         if self.configuration.has_offline_phase:
             with meter.phase_of("offline"):
                 announced = _receive(channel, Kind.ANNOUNCEMENT, engine.shapes.announcement)
+                room.take(HELD_FOR_A_BYTE * engine.shapes.first_halves.size_bytes)
                 _send(channel, meter, Kind.FIRST_HALVES, engine.prepare(announced))
         with meter.phase_of("online"):
             query = _receive(channel, Kind.QUERY, engine.shapes.query)
+            room.take(HELD_FOR_A_BYTE * engine.shapes.answer.size_bytes + aligning)
+            if self._budget is not None:
+                self._budget.spend(tokens)
             shares = np.empty((tokens, self._public.coefficients), dtype=np.int64)
             _send(channel, meter, Kind.ANSWER, engine.answer(query, shares))
             return aligner.align(shares)
@@ -144,6 +185,7 @@ class ClientSession:
     public: PublicTable
     engine: ClientEngine
     aligner: Aligner
+    budget: StatedBudget | None = None
 
     @classmethod
     def open(
@@ -181,6 +223,7 @@ class ClientSession:
             channel.send(Kind.HELLO, hello)
             message = channel.receive_sized(Kind.PARAMETERS, PARAMETERS_LENGTHS)
             configuration, public = decode_parameters(message)
+            budget = decode_budget(message)
             try:
                 asked = configuration.updated(table=replace(configuration.table, tokens=tokens))
                 if public.rows * tokens > MAX_ENTRIES:
@@ -200,7 +243,7 @@ class ClientSession:
             with meter.phase_of("offline"):
                 _send(channel, meter, Kind.ANNOUNCEMENT, engine.announce())
                 engine.accept_first_halves(_arriving(channel, Kind.FIRST_HALVES, engine.shapes.first_halves))
-        return cls(channel, meter, tokens, configuration, public, engine, aligner)
+        return cls(channel, meter, tokens, configuration, public, engine, aligner, budget)
 
     def lookup(self, tokens: Sequence[int]) -> Shares | ChannelShares:
         """The client's shares of the rows, (tokens, n') modulo t or, aligned, (tokens, n) modulo 2^L.

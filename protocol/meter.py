@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -47,12 +47,14 @@ class Done(NamedTuple):
 class Meter:
     """Counters of one party; ``phase`` is advanced by the protocol's state machine.
 
-    ``clock`` gives CPU seconds: those of the process, or of the thread where sessions run side by side.
+    ``clock`` gives CPU seconds: those of the process, or of the thread where sessions run side by side. Every operation
+    is done within ``turn``, which lets others compute between two of them.
     """
 
     party: Party
     phase: Phase = "setup"
     clock: Callable[[], float] = time.process_time
+    turn: AbstractContextManager[None] = field(default_factory=nullcontext)
     transfers: dict[tuple[Phase, str], list[int]] = field(default_factory=dict)
     operations: dict[tuple[Phase, str], Done] = field(default_factory=dict)
     objects: dict[tuple[Phase, str], tuple[Unit, int]] = field(default_factory=dict)
@@ -78,11 +80,12 @@ class Meter:
     @contextmanager
     def counting(self, operation: str) -> Iterator[Tally]:
         """Time as many repetitions of an operation as the tally is told of, in CPU seconds."""
-        phase, tally, start = self.phase, Tally(), self.clock()
-        try:
-            yield tally
-        finally:
-            self._enter(phase, operation, tally.count, self.clock() - start)
+        with self.turn:
+            phase, tally, start = self.phase, Tally(), self.clock()
+            try:
+                yield tally
+            finally:
+                self._enter(phase, operation, tally.count, self.clock() - start)
 
     @contextmanager
     def phase_of(self, phase: Phase) -> Iterator[None]:

@@ -4,7 +4,9 @@ OpenFHE parallelises over limbs with OpenMP; with the one or two limbs used here
 and more, so the thread count is set to one before the library is loaded.
 
 Its random generator does not notice a fork: parent and children would draw the same keys, the same a and the same
-noise. So a process that was forked from one that had loaded the library does not get it.
+noise. Rings, roots and the check of their security owe nothing to it, and this project's own kernels draw from the
+operating system; where OpenFHE itself makes keys or encrypts, the process must be the one that loaded the library,
+and must have loaded it here, where it was noticed.
 """
 
 from __future__ import annotations
@@ -12,31 +14,48 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 from typing import Any
 
 SUPPORTED = "CPython 3.10 on Ubuntu 22.04 or Debian 12, and CPython 3.12 on Ubuntu 24.04"
-
+_WAY_OUT = "start processes by spawn, multiprocessing.get_context('spawn'), or take --engine residue"
 
 _loaded_by: set[int] = set()
-"""The process that loaded the library; its forks inherit the entry."""
+"""The process that loaded the library here; its forks inherit the entry."""
+_loaded_elsewhere = False
+"""Whether somebody else had loaded it before: this process may be a fork of theirs."""
+_forked_since = False
+"""Whether this process was forked after that; process numbers come again, this does not."""
+
+
+def _note_fork() -> None:
+    global _forked_since
+    _forked_since = bool(_loaded_by) or "openfhe" in sys.modules
+
+
+os.register_at_fork(after_in_child=_note_fork)
 
 
 class OpenFHEUnavailable(Exception):
-    """OpenFHE is not installed or does not load here."""
+    """OpenFHE is not installed or does not load here, or its random numbers may not be new ones."""
 
 
-def check_process() -> None:
-    """Refuse a process that was forked from one that had loaded the library.
+def check_generator() -> None:
+    """Refuse to draw from OpenFHE's generator where its state may be another process's too.
 
     Raises
     ------
     OpenFHEUnavailable
-        If this is one.
+        If the library was loaded before this process was forked, or by others before it was loaded here.
     """
-    if _loaded_by - {os.getpid()}:
+    if _forked_since or _loaded_by - {os.getpid()}:
         raise OpenFHEUnavailable(
-            "openfhe was loaded before this process was forked, and would repeat its random numbers; "
-            "start processes by spawn, multiprocessing.get_context('spawn')"
+            f"openfhe was loaded before this process was forked, and would repeat its random numbers; {_WAY_OUT}"
+        )
+    if _loaded_elsewhere:
+        raise OpenFHEUnavailable(
+            "openfhe was imported before this project loaded it: whether this process was forked since, and would "
+            f"repeat its random numbers, is not known; import nothing of openfhe before, or {_WAY_OUT}"
         )
 
 
@@ -46,10 +65,11 @@ def load_openfhe() -> Any:
     Raises
     ------
     OpenFHEUnavailable
-        If it cannot be imported; the message says for which interpreters a wheel exists. If a process was forked
-        after it was loaded.
+        If it cannot be imported; the message says for which interpreters a wheel exists.
     """
-    check_process()
+    global _loaded_elsewhere
+    if not _loaded_by and "openfhe" in sys.modules:
+        _loaded_elsewhere = True
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         library = importlib.import_module("openfhe")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from protocol.errors import ProtocolError
 from quantize.public import PublicTable
 from quantize.tables import MAX_CHANNELS
 
+SMALLEST_LOG2 = -1024.0
+"""Stands for no distance at all."""
 PARAMETERS_LENGTHS = range(
     METADATA_BYTES + CHANNEL_METADATA_BYTES,
     METADATA_BYTES + CHANNEL_METADATA_BYTES * MAX_CHANNELS + 1,
@@ -26,8 +28,15 @@ PARAMETERS_LENGTHS = range(
 """Lengths of the message, by the table's channels."""
 
 
-def encode_parameters(configuration: Configuration, public: PublicTable) -> bytes:
-    """Configuration and quantisation of the served table.
+class StatedBudget(NamedTuple):
+    """What a server says of its table's budget: log2 of the distance that may be told, and of what was."""
+
+    log2_most: float
+    log2_spent: float
+
+
+def encode_parameters(configuration: Configuration, public: PublicTable, budget: StatedBudget | None = None) -> bytes:
+    """Configuration and quantisation of the served table, and its budget of distance where there is one.
 
     Raises
     ------
@@ -39,12 +48,37 @@ def encode_parameters(configuration: Configuration, public: PublicTable) -> byte
     table: dict[str, Any] = json.loads(public.to_json())
     for array in ("order", "scales"):
         del table[array]
-    block = json.dumps({"configuration": asdict(configuration), "public": table}, separators=(",", ":")).encode()
+    content: dict[str, Any] = {"configuration": asdict(configuration), "public": table}
+    if budget is not None:
+        # Coarse, and from one row on: the number of rows of others is none of a client's business.
+        spent = max(budget.log2_spent, SMALLEST_LOG2)
+        content["budget"] = [round(budget.log2_most, 1), round(spent, 1)]
+    block = json.dumps(content, separators=(",", ":")).encode()
     if len(block) > METADATA_BYTES:
         raise ValueError(f"public parameters take {len(block)} bytes; at most {METADATA_BYTES} are allowed")
     order = np.asarray(public.order, dtype="<u4")
     scales = np.asarray(public.scales, dtype="<f8")
     return block.ljust(METADATA_BYTES) + order.tobytes() + scales.tobytes()
+
+
+def decode_budget(message: bytes) -> StatedBudget | None:
+    """What the server says of its table's budget of distance, if anything.
+
+    Raises
+    ------
+    ProtocolError
+        If it is malformed.
+    """
+    try:
+        stated = json.loads(message[:METADATA_BYTES]).get("budget")
+        if stated is None:
+            return None
+        most, spent = (float(value) for value in stated)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise ProtocolError("server's budget is malformed") from None
+    if not (SMALLEST_LOG2 <= most <= 0 and SMALLEST_LOG2 <= spent <= 0):
+        raise ProtocolError("server's budget is malformed")
+    return StatedBudget(most, spent)
 
 
 def decode_parameters(message: bytes) -> tuple[Configuration, PublicTable]:

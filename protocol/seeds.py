@@ -6,42 +6,37 @@ Two queries on one seed have the same a, so that the difference of their b revea
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-MEMORY = Path(":memory:")
+from protocol.records import MEMORY, Record, RecordUnusable, state_folder
+
+SeedRecordUnusable = RecordUnusable
 
 
 def default_record() -> Path:
-    """Where a client on this machine keeps its record: under the user's state folder."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "fastquery" / "seeds.sqlite"
+    """Where a client on this machine keeps its record: under the user's state folder.
+
+    Raises
+    ------
+    RecordUnusable
+        If the user has none.
+    """
+    return state_folder() / "seeds.sqlite"
 
 
 class SeedReused(Exception):
     """A seed was about to be used a second time."""
 
 
-class SeedRecordUnusable(OSError):
-    """The record cannot be read or written, so that no seed may be used; the text names the file and a way out."""
-
-
-REMEDIES = {
-    "locked": "another program holds it; wait until it is done, or end it",
-    "readonly": "make the file and its folder writable for this user",
-    "unable to open": "make the file and its folder readable and writable for this user",
-    "full": "make room on its disk",
-}
-"""What to do, by a word of what SQLite says."""
 LOST = (
     "restore it from a copy; where there is none, move it away, but only if this machine was not restored from a "
     "snapshot since it was last used"
 )
 _SCHEMA = "CREATE TABLE used (digest BLOB PRIMARY KEY) WITHOUT ROWID"
+_COUNT = "CREATE TABLE entered (seeds INTEGER NOT NULL)"
+"""How many were ever entered: rows that are gone are noticed."""
 
 
 class SeedRecord:
@@ -49,37 +44,23 @@ class SeedRecord:
 
     Parameters
     ----------
-    path
-        An SQLite file, made where there is none; several processes may share it. ``MEMORY`` keeps the record for the
-        life of the object. Threads may share a record.
-    patience_s
-        How long to wait for other processes that write.
+    path, patience_s
+        See :class:`protocol.records.Record`. Threads may share a record.
 
     Raises
     ------
-    SeedRecordUnusable
-        If the file cannot be opened, or is no such record.
+    RecordUnusable
+        If the file cannot be used, is no such record, or has lost entries.
     """
 
     def __init__(self, path: Path = MEMORY, patience_s: float = 10.0) -> None:
-        self._path = path
         self._lock = threading.Lock()
-        with self._usable():
-            if path != MEMORY:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                str(path), timeout=patience_s, isolation_level=None, check_same_thread=False
-            )
+        schema = (_SCHEMA, _COUNT, "INSERT INTO entered VALUES (0)")
+        self._record = Record(path, "record of used seeds", schema, LOST, patience_s)
         try:
-            with self._usable():
-                self._connection.execute("PRAGMA synchronous = FULL")
-                self._connection.execute(_SCHEMA.replace("TABLE", "TABLE IF NOT EXISTS"))
-                (found,) = self._connection.execute("SELECT sql FROM sqlite_master WHERE name = 'used'").fetchone()
-            # A table without its key would take a seed twice.
-            if found != _SCHEMA:
-                raise SeedRecordUnusable(f"record of used seeds {path}: holds something else; {LOST}")
-        except SeedRecordUnusable:
-            self._connection.close()
+            self._check()
+        except RecordUnusable:
+            self._record.connection.close()
             raise
 
     def claim(self, seed: bytes) -> None:
@@ -89,30 +70,35 @@ class SeedRecord:
         ------
         SeedReused
             If it is in the record.
-        SeedRecordUnusable
+        RecordUnusable
             If it cannot be entered; it must not be used then.
         """
         try:
-            with self._lock, self._usable():
-                self._connection.execute("INSERT INTO used VALUES (?)", (hashlib.sha256(seed).digest(),))
+            with self._lock, self._record.transaction() as connection:
+                connection.execute("INSERT INTO used VALUES (?)", (hashlib.sha256(seed).digest(),))
+                connection.execute("UPDATE entered SET seeds = seeds + 1")
         except sqlite3.IntegrityError:
             raise SeedReused("a query's seed was used before") from None
 
     def close(self) -> None:
         """Let the file go."""
-        self._connection.close()
+        self._record.connection.close()
 
-    @contextmanager
-    def _usable(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.IntegrityError:
-            raise
-        except (sqlite3.Error, OSError) as error:
-            remedy = next((remedy for word, remedy in REMEDIES.items() if word in str(error)), LOST)
-            if isinstance(error, OSError):
-                remedy = REMEDIES["unable to open"]
-            raise SeedRecordUnusable(f"record of used seeds {self._path}: {error}; {remedy}") from None
+    def _check(self) -> None:
+        """Hold the tables to what they must be; one made before entries were counted is counted now."""
+        with self._record.transaction() as connection:
+            run = connection.execute
+            found = dict(run("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
+            # A table without its key would take a seed twice.
+            if found.get("used") != _SCHEMA:
+                raise self._record.unusable("it holds something else")
+            (present,) = run("SELECT COUNT(*) FROM used").fetchone()
+            if "entered" not in found:
+                run(_COUNT)
+                run("INSERT INTO entered VALUES (?)", (present,))
+            (entered,) = run("SELECT MAX(seeds) FROM entered").fetchone()
+            if entered is None or present < entered:
+                raise self._record.unusable(f"it lost entries: {present} of {entered} are there")
 
 
 class RecentSeeds:

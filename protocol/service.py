@@ -1,16 +1,14 @@
 """A server for many clients: connections that have not yet greeted wait in a lobby, the others have a thread each.
 
-A connection takes a session's thread only once its whole hello is there, so that connections that say nothing, or say
-it a byte at a time, keep nobody waiting. Sessions share the encoded table, which nothing writes to; keys, queries and
-masks belong to a session and go with it. A session that fails tells its peer why and ends alone.
+Sessions share the encoded table, which nothing writes to; keys, queries and masks belong to a session and go with it.
+A session that fails tells its peer why and ends alone. Places, memory and turns at computing are counted by address:
+whoever comes from another one than those that crowd the service finds it free.
 
 The log has addresses, numbers of tokens, seconds, and what was wrong with a message: no token, key, mask or share.
 
-Frames carry a checksum against damage and nothing against malice: neither party knows who the other is, and whoever
-sits between them can replace keys, queries and answers, which turns shares into wrong ones and, with a table of the
-attacker's, proves nothing about this one. Run the service through a tunnel that authenticates both ends (TLS by
-stunnel, ``ssh -L``) wherever the link is not trusted. Nor are the parties protected from each other beyond what the
-protocol gives curious ones; see the flooding that the parameters state.
+Frames carry a checksum against damage and nothing against malice; TLS is what keeps others from the link. The parties
+are not protected from each other beyond what the protocol gives curious ones; see the flooding that the parameters
+state.
 """
 
 from __future__ import annotations
@@ -19,83 +17,46 @@ import contextlib
 import json
 import logging
 import os
-import selectors
 import socket
 import threading
 import time
 import traceback
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from costmodel.wire import HELLO_BYTES
-from protocol.admission import Admission
 from protocol.alignment.session import ChannelShares
+from protocol.audit import Audit
 from protocol.channel import Channel
 from protocol.engine import Shares
 from protocol.errors import ProtocolError
-from protocol.frames import HEADER, MAGIC, VERSION, Kind, decode_header, encode_frame
+from protocol.frames import Kind
+from protocol.limits import Limits
+from protocol.lobby import MAX_VISITORS, Lobby, Visitor
 from protocol.lookup import LookupServer
 from protocol.meter import Meter
+from protocol.tls import Tls
 
 LOG = logging.getLogger("fastquery.serve")
 
-GREETING_BYTES = HEADER.size + HELLO_BYTES
-_GREETING_START = MAGIC + bytes([VERSION, Kind.HELLO])
-GREETING_TIMEOUT_S = 10.0
-"""How long a connection may take for its hello."""
-LEAVING_S = 1.0
-"""How long a connection that was refused is kept open, so that the peer can read why."""
-MAX_VISITORS = 512
-"""Connections in the lobby; the one that has been there longest makes place for one more."""
 MAX_REQUESTS = 2
 """Of a client after its lookup."""
-_TICK_S = 0.25
-
-
-def free_processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a service allows.
-
-    ``clients`` sessions at once, and as many again waiting as the lobby has places; ``memory_bytes`` for their
-    messages together; ``timeout_s`` for a frame that is due, ``patience_s`` for all waiting for one client;
-    ``workers`` sessions computing at once.
-    """
-
-    clients: int = 128
-    memory_bytes: int = 2**30
-    timeout_s: float = 60.0
-    patience_s: float = 300.0
-    workers: int = field(default_factory=free_processors)
-
-    def __post_init__(self) -> None:
-        for name, low, high in (("clients", 1, 4096), ("memory_bytes", 2**20, 2**44), ("workers", 1, 1024)):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie between {low} and {high}")
-        for name in ("timeout_s", "patience_s"):
-            if not 0.1 <= getattr(self, name) <= 86400:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0.1 and 86400 seconds")
-
-    def admission(self) -> Admission:
-        """Room and turns within these limits."""
-        return Admission(self.memory_bytes, self.workers, self.patience_s)
+STOPPING_S = 0.5
+"""How long a service that stops waits for what is being computed and sent."""
+_TICK_S = 0.1
+_STOPPING = "server is stopping; try again later"
 
 
 @dataclass
-class _Visitor:
-    """A connection in the lobby: what it has said so far, until when it may stay, and whether it was refused."""
+class _Guest:
+    """A client that has greeted: its channel, once it has a thread."""
 
-    connection: socket.socket
-    peer: str
-    deadline: float
-    said: bytearray = field(default_factory=bytearray)
-    leaving: bool = False
+    visitor: Visitor
+    channel: Channel | None = None
+    thread: threading.Thread | None = None
 
 
 class Service:
@@ -104,7 +65,7 @@ class Service:
     Parameters
     ----------
     server
-        The table, encoded, made with the admission of the same limits.
+        The table, encoded.
     listener
         A listening socket; the service owns it.
     limits
@@ -113,6 +74,13 @@ class Service:
         Counted the encoding of the table, which reports to clients include.
     reveal_shares
         Give a client that asks for it the server's share of its own rows: for tests, since both shares are the table.
+    tls
+        Speak TLS alone, by this.
+    tell_seconds
+        Give a client that asks for the server's ledger its CPU seconds too, rounded: how long a server computes may say
+        something of its table and of other clients.
+    audit
+        Enters every lookup.
     """
 
     def __init__(
@@ -122,35 +90,53 @@ class Service:
         limits: Limits,
         table_meter: Meter,
         reveal_shares: bool = False,
+        tls: Tls | None = None,
+        tell_seconds: bool = False,
+        audit: Audit | None = None,
     ) -> None:
         self._server = server
-        self._listener = listener
         self._limits = limits
         self._table_rows = table_meter.rows()
         self._reveal_shares = reveal_shares
-        self._visitors: dict[socket.socket, _Visitor] = {}
-        self._selector = selectors.DefaultSelector()
-        self._pool = ThreadPoolExecutor(limits.clients, thread_name_prefix="session")
-        self._guests: set[socket.socket] = set()
+        self._tell_seconds = tell_seconds
+        self._audit = audit
+        self.admission = limits.admission()
+        self._lobby = Lobby(listener, self._receive, limits.timeout_s, tls)
+        self._guests: dict[socket.socket, _Guest] = {}
+        self._queues: dict[str, deque[_Guest]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
     @property
     def sessions(self) -> int:
-        """Connections that have greeted, waiting for a thread included."""
-        return len(self._guests)
+        """Connections that have greeted, waiting for a place included."""
+        return len(self._guests) + self.queued
+
+    @property
+    def queued(self) -> int:
+        """Connections that have greeted and wait for a place."""
+        with self._lock:
+            return sum(map(len, self._queues.values()))
+
+    def gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        """What shows the health of the service, by name: a text, and the value now."""
+        memory, turns, budget = self.admission.memory, self.admission.turns, self._server.budget
+        gauges: dict[str, tuple[str, Callable[[], float]]] = {
+            "sessions": ("Clients that have greeted and have a place", lambda: len(self._guests)),
+            "queued_sessions": ("Clients that have greeted and wait for a place", lambda: self.queued),
+            "waiting_for_a_turn": ("Sessions that wait to compute", lambda: turns.waiting),
+            "held_bytes": ("Memory held by all sessions", lambda: memory.held_bytes),
+        }
+        if budget is not None:
+            gauges["budget_rows_left"] = ("Rows that the table's distance budget leaves", lambda: budget.rows_left)
+        return gauges
 
     def run(self) -> None:
         """Serve until :meth:`stop` is called."""
-        self._listener.setblocking(False)
-        self._selector.register(self._listener, selectors.EVENT_READ)
         try:
             while not self._stopping.is_set():
-                for key, _ in self._selector.select(_TICK_S):
-                    if key.fileobj is self._listener:
-                        self._welcome()
-                    elif key.fileobj in self._visitors:
-                        self._listen_to(key.data)
+                self._lobby.attend(_TICK_S)
+                self._seat()
                 self._show_out()
         finally:
             self._close()
@@ -159,112 +145,112 @@ class Service:
         """End all sessions and :meth:`run`; may be called from a signal handler or another thread."""
         self._stopping.set()
 
-    def _welcome(self) -> None:
-        try:
-            connection, address = self._listener.accept()
-        except OSError as error:
-            # Out of descriptors, or the peer has left again: a place is made and the next one may have more luck.
-            if not isinstance(error, (BlockingIOError, ConnectionError)):
-                LOG.warning("no connection accepted: %s", error.strerror)
-                self._dismiss_oldest()
-                time.sleep(0.01)
-            return
-        if len(self._visitors) >= MAX_VISITORS:
-            self._dismiss_oldest()
-        connection.setblocking(False)
-        peer = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "local"
-        visitor = _Visitor(connection, peer, time.monotonic() + min(GREETING_TIMEOUT_S, self._limits.timeout_s))
-        self._visitors[connection] = visitor
-        self._selector.register(connection, selectors.EVENT_READ, visitor)
-
-    def _listen_to(self, visitor: _Visitor) -> None:
-        try:
-            said = visitor.connection.recv(65536 if visitor.leaving else GREETING_BYTES - len(visitor.said))
-        except BlockingIOError:
-            return
-        except OSError:
-            said = b""
-        if not said:
-            self._forget(visitor).close()
-            return
-        if visitor.leaving:
-            return
-        visitor.said += said
-        start = bytes(visitor.said[: len(_GREETING_START)])
-        if not _GREETING_START.startswith(start):
-            self._refuse(visitor, _wrong_start(start))
-        elif len(visitor.said) == GREETING_BYTES:
-            self._receive(visitor)
-
-    def _receive(self, visitor: _Visitor) -> None:
-        """Give a connection that has greeted a thread, or a place in the queue for one."""
-        if len(self._guests) >= self._limits.clients + MAX_VISITORS:
-            self._refuse(visitor, "server is full; try again later")
-            return
-        connection = self._forget(visitor)
+    def _receive(self, visitor: Visitor) -> str | None:
+        """Give a client that has greeted a place in the queue of its address."""
         with self._lock:
-            self._guests.add(connection)
-        self._pool.submit(self._session, connection, bytes(visitor.said), visitor.peer)
+            queue = self._queues.setdefault(visitor.address, deque())
+            if len(queue) >= MAX_VISITORS // 8:
+                return "server is full for your address; try again later"
+            if sum(map(len, self._queues.values())) >= MAX_VISITORS:
+                return "server is full; try again later"
+            queue.append(_Guest(visitor))
+        self._seat()
+        return None
 
-    def _refuse(self, visitor: _Visitor, reason: str) -> None:
-        LOG.warning("%s: refused: %s", visitor.peer, reason)
-        visitor.leaving = True
-        visitor.deadline = time.monotonic() + LEAVING_S
-        try:
-            visitor.connection.send(encode_frame(Kind.ERROR, 0, reason.encode()))
-            visitor.connection.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._forget(visitor).close()
+    def _seat(self) -> None:
+        """Give places that are free to those who wait, the next to the address that has the fewest."""
+        with self._lock:
+            while len(self._guests) < self._limits.clients:
+                places = self._places()
+                waiting = [
+                    address
+                    for address, queue in self._queues.items()
+                    if queue and places.get(address, 0) < self._limits.address_clients
+                ]
+                if not waiting:
+                    break
+                guest = self._queues[min(waiting, key=lambda address: places.get(address, 0))].popleft()
+                self._guests[guest.visitor.connection] = guest
+                guest.thread = threading.Thread(target=self._session, args=(guest,), daemon=True, name="session")
+                guest.thread.start()
+            for address in [address for address, queue in self._queues.items() if not queue]:
+                del self._queues[address]
+
+    def _places(self) -> dict[str, int]:
+        places: dict[str, int] = {}
+        for guest in self._guests.values():
+            places[guest.visitor.address] = places.get(guest.visitor.address, 0) + 1
+        return places
 
     def _show_out(self) -> None:
-        """End the stay of visitors whose time is over."""
-        now = time.monotonic()
-        for visitor in [visitor for visitor in self._visitors.values() if visitor.deadline <= now]:
-            if visitor.leaving:
-                self._forget(visitor).close()
-            else:
-                self._refuse(visitor, "hello did not arrive within the time allowed")
-
-    def _dismiss_oldest(self) -> None:
-        for visitor in list(self._visitors.values())[:1]:
-            with contextlib.suppress(OSError):
-                visitor.connection.send(
-                    encode_frame(Kind.ERROR, 0, b"server has too many connections; try again later")
-                )
-            self._forget(visitor).close()
-
-    def _forget(self, visitor: _Visitor) -> socket.socket:
-        self._selector.unregister(visitor.connection)
-        del self._visitors[visitor.connection]
-        return visitor.connection
+        """End sessions whose clients keep others waiting for longer than a service as full as this one bears."""
+        memory = self.admission.memory
+        with self._lock:
+            guests, places = list(self._guests.values()), self._places()
+            wanted = memory.waiting > 0 or any(
+                places.get(address, 0) < self._limits.address_clients
+                for address, queue in self._queues.items()
+                if queue
+            )
+        if not wanted:
+            return
+        filled = max(len(guests) / self._limits.clients, memory.held_bytes / memory.most_bytes)
+        patience_s, now = self._limits.patience_when(filled), time.monotonic()
+        for guest in guests:
+            if guest.channel is not None and guest.channel.waited_s(now) > patience_s:
+                guest.channel.interrupt("you kept others waiting for longer than a full server bears; try again later")
 
     def _close(self) -> None:
-        for visitor in list(self._visitors.values()):
-            self._forget(visitor).close()
-        self._selector.close()
-        self._listener.close()
+        deadline = time.monotonic() + STOPPING_S
+        self.admission.stop(_STOPPING)
         with self._lock:
-            for connection in self._guests:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        for connection in self._guests:
-            connection.close()
+            queued = [guest for queue in self._queues.values() for guest in queue]
+            self._queues.clear()
+            guests = list(self._guests.values())
+        for guest in queued:
+            Channel(guest.visitor.connection, Meter("server")).dismiss(_STOPPING)
+        self._lobby.close(_STOPPING)
+        for guest in guests:
+            if guest.channel is not None and not guest.channel.sending:
+                guest.channel.interrupt(_STOPPING)
+        for guest in guests:
+            if guest.thread is not None:
+                guest.thread.join(max(0.0, deadline - time.monotonic()))
+        for guest in guests:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(guest.visitor.connection, socket.SHUT_RDWR)
 
-    def _session(self, connection: socket.socket, greeting: bytes, peer: str) -> None:
+    def _session(self, guest: _Guest) -> None:
         """One client, from its hello to its leaving, in a thread of its own."""
-        limits, started = self._limits, time.monotonic()
-        meter = Meter("server", clock=time.thread_time)
+        visitor, limits, started = guest.visitor, self._limits, time.monotonic()
+        connection, peer = visitor.connection, visitor.peer
+        allowance = self.admission.allowance(visitor.address)
+        meter = Meter("server", clock=time.thread_time, turn=allowance.turn)
         try:
             connection.setblocking(True)
-            channel = Channel(connection, meter, limits.timeout_s, patience_s=limits.patience_s, received=greeting)
+            channel = guest.channel = Channel(
+                connection,
+                meter,
+                limits.timeout_s,
+                patience_s=limits.patience_s,
+                received=bytes(visitor.said),
+                arrived=allowance.room.arrived,
+                aside=allowance.turn.aside,
+            )
             try:
-                shares = self._server.session(channel, meter)
-                LOG.info("%s: %d token(s) in %.2f s", peer, len(shares), time.monotonic() - started)
-                # Whoever stays without asking is not to keep the server's shares in memory.
-                revealed = shares if self._reveal_shares else None
-                del shares
-                self._answer_requests(channel, meter, revealed)
+                if self._stopping.is_set():
+                    raise ProtocolError(_STOPPING)
+                with allowance.room.held():
+                    shares = self._server.session(channel, meter, allowance)
+                    if self._audit is not None:
+                        budget = self._server.budget
+                        distance = None if budget is None else budget.log2_of(len(shares))
+                        self._audit.enter(peer, visitor.name, len(shares), distance)
+                    LOG.info("%s: %d token(s) in %.2f s", peer, len(shares), time.monotonic() - started)
+                    # Whoever stays without asking is not to keep the server's shares in memory.
+                    revealed = shares if self._reveal_shares else None
+                    del shares
+                    self._answer_requests(channel, meter, revealed)
             except ProtocolError as error:
                 LOG.warning("%s: ended after %.2f s: %s", peer, time.monotonic() - started, str(error))
                 channel.fail(str(error))
@@ -275,13 +261,16 @@ class Service:
         except OSError as error:
             LOG.warning("%s: connection lost: %s", peer, error.strerror)
         finally:
-            with self._lock:
-                self._guests.discard(connection)
             connection.close()
+            with self._lock:
+                self._guests.pop(connection, None)
+            if not self._stopping.is_set():
+                self._seat()
 
     def _answer_requests(self, channel: Channel, meter: Meter, shares: Shares | ChannelShares | None) -> None:
         """What a client may ask after its lookup: the server's ledger and, of a test server, its shares."""
-        report = json.dumps([*self._table_rows, *meter.rows()], separators=(",", ":")).encode()
+        rows = [self._told(row) for row in (*self._table_rows, *meter.rows())]
+        report = json.dumps(rows, separators=(",", ":")).encode()
         for _ in range(MAX_REQUESTS):
             asked = channel.receive_request((Kind.REPORT, Kind.SHARES))
             if asked is None:
@@ -293,14 +282,11 @@ class Service:
             else:
                 raise ProtocolError("server does not reveal its shares")
 
-
-def _wrong_start(start: bytes) -> str:
-    """What is wrong with the first bytes of a connection that is none of this protocol's clients."""
-    try:
-        kind, *_ = decode_header(start.ljust(HEADER.size, b"\0"))
-    except ProtocolError as error:
-        return str(error)
-    return f"expected a frame of kind {Kind.HELLO.item!r}, got {kind.item!r}"
+    def _told(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row of the ledger as clients get it: seconds to two digits, or none."""
+        if "seconds" not in row:
+            return row
+        return {**row, "seconds": float(f"{row['seconds']:.1e}") if self._tell_seconds else 0.0}
 
 
 def _place(error: Exception) -> str:

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky
 
+from quantize.compiled import compiled
 from quantize.frequencies import clipped_frequencies
 from quantize.metric import Matrix, require_shape, row_losses, transformed_metric
 from quantize.packed import PackedTable
@@ -230,7 +230,7 @@ def _nearest_plane(target: Matrix, feedback: Matrix, low: NDArray[np.int64], hig
     return levels
 
 
-@numba.njit(cache=True)
+@compiled
 def _coordinate_descent(
     levels: Levels,
     gradient: Matrix,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from quantize.compiled import compiled
 
-@numba.njit(cache=True)
+
+@compiled
 def add_and_subtract(blocks: NDArray[Any]) -> None:
     """The butterflies of the transform, in place on each row."""
     count, block = blocks.shape
@@ -24,7 +25,7 @@ def add_and_subtract(blocks: NDArray[Any]) -> None:
             half *= 2
 
 
-@numba.njit(cache=True)
+@compiled
 def add_squared_errors(
     rows: NDArray[np.float32],
     weights: NDArray[np.float32],

@@ -23,7 +23,8 @@ EXAMPLE = """examples:
   fastquery query --connect 127.0.0.1:9000 --token 77 --check minilm     (of serve --reveal-shares-for-tests)
 
 The share is this client's only; the row is its sum with the server's, and neither alone says anything of it. Nobody is
-authenticated: on a link that is not trusted, go through a tunnel (see `fastquery serve --help`).
+authenticated without --tls-ca (see `fastquery serve --help`):
+  fastquery query --connect rows.example:9000 --tls-ca ca.pem --tls-cert me.pem --tls-key me.key --token 77
 """
 
 
@@ -38,6 +39,12 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    tls = parser.add_argument_group("TLS 1.3, in place of a connection in the clear")
+    tls.add_argument(
+        "--tls-ca", type=Path, metavar="FILE", help="certificates of the authorities that vouch for the server"
+    )
+    tls.add_argument("--tls-cert", type=Path, metavar="FILE", help="this client's certificate, where one is asked for")
+    tls.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, without a passphrase")
     parser.add_argument("--connect", required=True, metavar="HOST:PORT", help="the server")
     tokens = parser.add_mutually_exclusive_group(required=True)
     tokens.add_argument(
@@ -95,12 +102,16 @@ def execute(arguments: argparse.Namespace) -> int:
     from protocol.openfhe_library import OpenFHEUnavailable
     from protocol.requirements import Requirements
     from protocol.seeds import SeedReused
+    from protocol.tls import client_context
 
     if not 0 <= arguments.security <= 256:
         raise ValueError(f"security is {arguments.security}; it must lie between 0 and 256 bits")
     tokens = arguments.token or read_tokens(arguments.token_file)
     if arguments.memory < 1:
         raise ValueError(f"memory is {arguments.memory}; it must be at least 1 MiB")
+    if arguments.tls_ca is None and (arguments.tls_cert or arguments.tls_key):
+        raise ValueError("tls-cert and tls-key go with tls-ca, which is missing: nothing would be encrypted")
+    tls = client_context(arguments.tls_ca, arguments.tls_cert, arguments.tls_key) if arguments.tls_ca else None
     security_bits = 0 if arguments.allow_insecure else arguments.security
     try:
         result = query(
@@ -113,6 +124,7 @@ def execute(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             machine=machine_of(arguments.machine),
             link=link_of(arguments.link),
+            tls=tls,
         )
         if arguments.output is not None:
             write_share(arguments.output, result.shares)
@@ -160,11 +172,16 @@ def text(result: Query) -> str:
         rows["opened"] = f"{result.mismatches} channels WRONG" if result.mismatches else "every channel right"
     for name, label in (("up_bytes", "up"), ("down_bytes", "down"), ("setup_bytes", "setup")):
         rows[label] = f"{bytes_text(document[name])}, predicted {bytes_text(document['predicted_' + name])}"
-    rows["server"] = seconds_text(document["server_s"]) + ", as it says itself"
+    if result.told_seconds:
+        rows["server"] = seconds_text(document["server_s"]) + ", as it says itself"
     rows["client"] = seconds_text(document["client_s"])
     rows["latency"] = seconds_text(document["latency_s"])
     rows["security"] = f"{document['security_bits']:.0f} bits"
     rows["failure"] = failure_text(document["log2_failure"]) + " for all rows"
     flooding = document["flooding_bits"]
     rows["flooding"] = f"{flooding} bits" if flooding else "0 bits: the table is NOT protected from the client"
+    if document["log2_distance_budget"] is not None:
+        most, spent = document["log2_distance_budget"], document["log2_distance_spent"]
+        told = "nothing" if spent <= -1000 else f"2^{spent:.1f}"
+        rows["budget"] = f"a distance of 2^{most:.1f} for the table, of which {told} is spent"
     return pairs(rows)

@@ -5,17 +5,30 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from costmodel.estimate import estimate
+from costmodel.parameters import Configuration
 from costmodel.systems import require_executed
 from fastquery.cli.options import add_lookup_options, question_of
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.queries import parse_address
+
+if TYPE_CHECKING:
+    from protocol.budget import DistanceBudget
+    from protocol.meter import Meter
+    from protocol.service import Service
+    from protocol.tls import Tls
+    from quantize.packed import PackedTable
 
 EXAMPLE = """examples:
   fastquery serve --table minilm --listen 127.0.0.1:9000
@@ -23,10 +36,9 @@ EXAMPLE = """examples:
   fastquery serve --table 4096x96 --listen 127.0.0.1:0 --json      (a free port, said on standard output)
 
 Frames carry a checksum against damage, and nothing against somebody between the parties, who could replace keys,
-queries and answers. On a link that is not trusted, listen on the loopback interface and put a tunnel in front that
-authenticates both ends:
-  ssh -N -L 9000:127.0.0.1:9000 SERVER            (on the client's machine; query --connect 127.0.0.1:9000)
-  stunnel, with "verifyChain = yes" and a certificate on either side
+queries and answers. Off the loopback interface TLS is therefore needed (or --plaintext, behind a tunnel or a balancer):
+  fastquery serve --table minilm --listen 0.0.0.0:9000 --tls-cert server.pem --tls-key server.key \\
+      --client-ca clients.pem --allow reader
 """
 
 
@@ -65,6 +77,51 @@ def add_parser(subparsers: Any) -> None:
         metavar="S",
         help="seconds that a client's next frame may take (default 60)",
     )
+    fair = parser.add_argument_group("bounds of one address (an IPv6 network of 64 bits counts as one)")
+    fair.add_argument("--max-tokens", type=int, default=1024, metavar="N", help="rows of a lookup (default 1024)")
+    fair.add_argument(
+        "--address-clients", type=int, default=0, metavar="N", help="sessions at once (default a quarter of --clients)"
+    )
+    fair.add_argument(
+        "--address-memory", type=int, default=0, metavar="MIB", help="MiB of messages (default half of --memory)"
+    )
+    fair.add_argument(
+        "--address-cpu",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="CPU seconds an hour (default half of all processors)",
+    )
+    tls = parser.add_argument_group("TLS 1.3, needed on an address that is not loopback")
+    tls.add_argument("--tls-cert", type=Path, metavar="FILE", help="the server's certificate with its chain, PEM")
+    tls.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, without a passphrase")
+    tls.add_argument(
+        "--client-ca", type=Path, metavar="FILE", help="ask for certificates that these authorities signed"
+    )
+    tls.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that a client's certificate must have; may be repeated (default any that --client-ca vouches for)",
+    )
+    tls.add_argument("--plaintext", action="store_true", help="listen off loopback without TLS")
+    told = parser.add_argument_group("what is told and kept")
+    told.add_argument("--audit", type=Path, metavar="FILE", help="append a line of JSON for every lookup")
+    told.add_argument(
+        "--health", metavar="HOST:PORT", help="serve gauges for Prometheus there: sessions, queue, budget left"
+    )
+    told.add_argument(
+        "--distance-budget",
+        type=float,
+        default=-10.0,
+        metavar="LOG2",
+        help="log2 of the statistical distance that all answers of this table together may have, over restarts and all "
+        "servers of it on this machine; refused when it is used up (default -10)",
+    )
+    told.add_argument(
+        "--tell-seconds", action="store_true", help="give clients that ask the server's CPU seconds, rounded"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of a random table (default 0)")
     parser.add_argument(
         "--reveal-shares-for-tests",
@@ -79,9 +136,11 @@ def execute(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     from protocol.errors import ProtocolError
     from protocol.openfhe_library import OpenFHEUnavailable
+    from protocol.records import RecordUnusable
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     host, port = parse_address(arguments.listen)
+    tls = tls_of(arguments)
     try:
         listener = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=512
@@ -90,30 +149,77 @@ def execute(arguments: argparse.Namespace) -> int:
         print(f"fastquery serve: cannot listen on {arguments.listen}: {error.strerror or error}", file=sys.stderr)
         return 1
     with listener:
+        bound = ipaddress.ip_address(listener.getsockname()[0])
+        if not bound.is_loopback and tls is None and not arguments.plaintext:
+            raise ValueError(
+                f"listen is {arguments.listen!r}, which others reach; give tls-cert and tls-key, or say --plaintext"
+            )
         try:
-            return serve(arguments, listener)
-        except (OpenFHEUnavailable, ProtocolError) as error:
+            serve(arguments, listener, tls)
+        except (OpenFHEUnavailable, ProtocolError, RecordUnusable) as error:
             print(f"fastquery serve: {error}", file=sys.stderr)
             return 1
+    # Kernels may still compute in threads of sessions that were ended; clearing up beside them takes long, or fails.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
-def serve(arguments: argparse.Namespace, listener: socket.socket) -> int:
+def tls_of(arguments: argparse.Namespace) -> Tls | None:
+    """What the options say of TLS.
+
+    Raises
+    ------
+    ValueError
+        If they do not go together, or a file is not what it should be.
+    """
+    from protocol.tls import Tls
+
+    if arguments.tls_cert is None and arguments.tls_key is None:
+        if arguments.client_ca or arguments.allow:
+            raise ValueError("client-ca and allow go with tls-cert and tls-key, which are missing")
+        return None
+    if arguments.tls_cert is None or arguments.tls_key is None:
+        raise ValueError("tls-cert and tls-key go together: one of them is missing")
+    return Tls.server(arguments.tls_cert, arguments.tls_key, arguments.client_ca, arguments.allow)
+
+
+def budget_of(arguments: argparse.Namespace, configuration: Configuration, table: PackedTable) -> DistanceBudget | None:
+    """The table's budget of distance; none without flooding, where an answer tells everything."""
+    from protocol.budget import DistanceBudget, default_budgets, table_digest
+
+    if not configuration.flooding_bits:
+        return None
+    one = configuration.updated(table=replace(configuration.table, tokens=1))
+    log2_row = float(estimate(one).log2_statistical_distance)
+    return DistanceBudget(table_digest(table), log2_row, arguments.distance_budget, default_budgets())
+
+
+def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | None) -> None:
     """Encode the table, say where it is served, and serve it."""
+    from protocol.audit import Audit
+    from protocol.limits import Limits
     from protocol.lookup import LookupServer
     from protocol.meter import Meter
     from protocol.server import load_table
-    from protocol.service import Limits, Service
+    from protocol.service import Service
 
     limits = Limits(
         clients=arguments.clients,
         memory_bytes=arguments.memory * 2**20,
         timeout_s=arguments.timeout,
         patience_s=5 * arguments.timeout,
+        max_tokens=arguments.max_tokens,
+        address_clients=arguments.address_clients,
+        address_bytes=arguments.address_memory * 2**20,
+        address_hourly_s=arguments.address_cpu,
     )
     asked = question_of(arguments, tokens=arguments.tokens)
     configuration = asked.configuration
     require_executed(configuration)
     table = load_table(configuration, asked.table, arguments.seed)
+    audit = Audit(arguments.audit) if arguments.audit else None
+    budget = budget_of(arguments, configuration, table)
     meter = Meter("server")
     with tqdm(desc="encoding table", file=sys.stderr, delay=1.0, leave=False) as bar:
 
@@ -121,23 +227,57 @@ def serve(arguments: argparse.Namespace, listener: socket.socket) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        server = LookupServer(configuration, table, meter, progress, arguments.allow_insecure, limits.admission())
+        server = LookupServer(
+            configuration, table, meter, progress, arguments.allow_insecure, limits.max_tokens, budget
+        )
     del table
-    service = Service(server, listener, limits, meter, arguments.reveal_shares_for_tests)
+    service = Service(
+        server, listener, limits, meter, arguments.reveal_shares_for_tests, tls, arguments.tell_seconds, audit
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.stop())
-    say(arguments, listener, configuration, meter)
-    service.run()
-    return 0
+    say(arguments, listener, configuration, meter, tls, budget)
+    with health_of(arguments, service):
+        service.run()
 
 
-def say(arguments: argparse.Namespace, listener: socket.socket, configuration: Any, meter: Any) -> None:
+def health_of(arguments: argparse.Namespace, service: Service) -> AbstractContextManager[object]:
+    """A context in which the service's health is served, if it is asked for.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be served there.
+    """
+    if arguments.health is None:
+        return nullcontext()
+    try:
+        from protocol.health import Health
+    except ImportError:
+        raise ValueError("health needs prometheus_client: pip install 'fastquery[serve]'") from None
+    host, port = parse_address(arguments.health)
+    return Health(host, port, service.gauges())
+
+
+def say(
+    arguments: argparse.Namespace,
+    listener: socket.socket,
+    configuration: Configuration,
+    meter: Meter,
+    tls: Tls | None,
+    budget: DistanceBudget | None,
+) -> None:
     """Where the server listens and what it serves, on standard output; warnings on standard error."""
     host, port = listener.getsockname()[:2]
     table_s = sum(row["seconds"] for row in meter.rows() if row["item"] == "encode table")
     ring = configuration.ring
-    if not ipaddress.ip_address(host).is_loopback:
-        logging.warning("listening on %s, not on loopback alone: nobody is authenticated; see --help for tunnels", host)
+    if tls is None and not ipaddress.ip_address(host).is_loopback:
+        logging.warning("listening on %s in the clear: nobody is authenticated; see --help", host)
+    if budget is not None:
+        logging.info(
+            "distance budget of this table: 2^%.1f; %d rows were answered, %d are left",
+            budget.log2_most, budget.rows_answered, budget.rows_left,
+        )  # fmt: skip
     if arguments.reveal_shares_for_tests:
         logging.warning("revealing shares for tests: every client can read the rows it asks for")
     if not configuration.flooding_bits:
@@ -152,6 +292,9 @@ def say(arguments: argparse.Namespace, listener: socket.socket, configuration: A
             "ring": vars(ring),
             "flooding_bits": configuration.flooding_bits,
             "align_bits": configuration.align_bits,
+            "log2_distance_budget": None if budget is None else budget.log2_most,
+            "rows_left": None if budget is None else budget.rows_left,
+            "tls": tls is not None,
             "clients": arguments.clients,
             "table_s": table_s,
         }
@@ -164,6 +307,7 @@ def say(arguments: argparse.Namespace, listener: socket.socket, configuration: A
             "listening": f"{host}:{port}, {arguments.clients} clients at once",
             "table": f"{arguments.table}, {rows} x {channels}, encoded in {seconds_text(table_s)}",
             "protocol": f"{configuration.protocol}, engine {configuration.engine}",
+            "budget": "none" if budget is None else f"2^{budget.log2_most:.1f}, {budget.rows_left} rows left",
             "flooding": f"{configuration.flooding_bits} bits",
             "ring": f"N={ring.degree}, q={limbs} bits, t={ring.plaintext_modulus}",
             "memory": f"{bytes_text(arguments.memory * 2**20)} for messages",

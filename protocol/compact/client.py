@@ -15,7 +15,7 @@ from protocol.meter import Meter
 from protocol.openfhe.context import residue_context
 from protocol.residue.bits import packed_bytes
 from protocol.residue.ciphertext import SecretKey, encrypt_seeded, encrypt_symmetric, noise
-from protocol.residue.context import read_ring, read_secret_key
+from protocol.residue.context import read_ring
 from protocol.residue.keyswitch import automorphism_keys
 from protocol.residue.rounding import scale_down
 from protocol.residue.sampling import expand, new_seed
@@ -46,8 +46,7 @@ class ResidueClient:
     def __init__(
         self, configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool, seeds: SeedRecord
     ) -> None:
-        context = residue_context(configuration.ring, allow_insecure)
-        ring = read_ring(context)
+        ring = read_ring(residue_context(configuration.ring, allow_insecure))
         self._plan = Plan(configuration, ring, tokens)
         self.shapes = self._plan.shapes
         self._meter = meter
@@ -56,14 +55,14 @@ class ResidueClient:
         self._first_halves: Residues | None = None
         self._sample: list[tuple[Residues, Residues]] = []
         with meter.work("generate keys"):
-            self._secret = SecretKey(ring, read_secret_key(context.KeyGen().secretKey, ring))
+            self._secret = SecretKey.generate(ring)
 
     def keys(self) -> Iterator[bytes]:
         """A seed and the b of every switching key and of the public key, each limb in as many bits as its prime."""
         plan, ring = self._plan, self._plan.ring
         if plan.shapes.keys.frames == 0:
             return
-        seed = new_seed()
+        seed = self._fresh_seed()
         rows: Residues = np.empty((0, ring.limbs, ring.ring_degree), dtype=np.uint64)
         made = 0
         if plan.key_exponents:

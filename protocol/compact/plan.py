@@ -15,9 +15,9 @@ from costmodel.parameters import Configuration, Wire
 from costmodel.wire import SEED_BYTES
 from protocol.engine import NOTHING, Shape, Shapes
 from protocol.layout import Layout
+from protocol.packing_tree import packed_positions, packing_exponents
 from protocol.residue.bits import packed_bytes
 from protocol.residue.keyswitch import Gadget
-from protocol.residue.packlwes import packed_positions, packing_exponents
 from protocol.residue.ring import Ring
 from protocol.residue.sampling import check_noise
 

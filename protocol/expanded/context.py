@@ -13,8 +13,9 @@ from costmodel.expanded.parameters import Expanded
 from costmodel.parameters import Ring as RingParameters
 from protocol.openfhe.context import residue_context
 from protocol.residue.ciphertext import SecretKey
-from protocol.residue.context import read_ring, read_secret_key
+from protocol.residue.context import read_ring
 from protocol.residue.ring import Ring
+from protocol.residue.sampling import sample_ternary
 
 Word = TypeVar("Word", np.int64, np.uint64)
 
@@ -34,38 +35,32 @@ MOST_SECRETS = 64
 
 
 def generate_secret(parameters: Expanded, accepts: Callable[[SecretKey], bool]) -> SecretKey:
-    """Return a fresh secret of OpenFHE's, the first that is accepted.
+    """Return a fresh ternary secret, the first that is accepted.
 
     Raises
     ------
     ValueError
         If OpenFHE refuses the ring.
     RuntimeError
-        If no secret in so many is accepted: OpenFHE's generator is broken then.
+        If no secret in so many is accepted: the source of randomness is broken then.
     """
-    context = residue_context(RingParameters(parameters.degree, parameters.limb_bits, parameters.plaintext_modulus))
     ring = query_ring(parameters)
-    if read_ring(context) != ring:
-        raise ValueError("OpenFHE's rings of equal sizes differ")
     for _ in range(MOST_SECRETS):
-        secret = SecretKey(ring, read_secret_key(context.KeyGen().secretKey, ring))
+        secret = SecretKey.generate(ring)
         if accepts(secret):
             return secret
-    raise RuntimeError(f"{MOST_SECRETS} secrets of OpenFHE's in a row exceed at a root what the flooding is sized for")
+    raise RuntimeError(f"{MOST_SECRETS} secrets in a row exceed at a root what the flooding is sized for")
 
 
 def answer_secret(parameters: Expanded, ring: Ring) -> SecretKey:
-    """Return a fresh secret s'(X^(N/N')) of the first limb's ring, s' a secret of OpenFHE's in the answer's ring.
+    """Return a fresh secret s'(X^(N/N')) of the first limb's ring, s' a ternary secret of the answer's ring.
 
     OpenFHE refuses that ring if it is not secure with a modulus of the limb's size.
     """
     p = parameters
-    context = residue_context(RingParameters(p.answer_degree, p.limb_bits[:1], 2))
-    small = read_ring(context)
-    residues = read_secret_key(context.KeyGen().secretKey, small)
-    signed = small.to_integers(small.inverse(residues)).astype(np.int64)
+    residue_context(RingParameters(p.answer_degree, p.limb_bits[:1], 2))
     limb = ring.limb(0)
-    return SecretKey(limb, limb.forward(limb.from_signed(interleaved(signed, p.degree))))
+    return SecretKey(limb, limb.forward(limb.from_signed(interleaved(sample_ternary(p.answer_degree), p.degree))))
 
 
 def interleaved(coefficients: NDArray[Word], degree: int) -> NDArray[Word]:

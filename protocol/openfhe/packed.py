@@ -21,13 +21,8 @@ from protocol.openfhe.automorphism_keys import AutomorphismKeys
 from protocol.openfhe.parties import IntArray, check_executed, client_of, server_of
 from protocol.openfhe.products import TilePlan, TileServer, TileSession
 from protocol.openfhe.ring import OpenFHERing
+from protocol.packing_tree import packed_polynomials, packed_positions, packing_depth, packing_exponents
 from protocol.randomness import sample_uniform
-from protocol.residue.packlwes import (
-    packed_polynomials,
-    packed_positions,
-    packing_depth,
-    packing_exponents,
-)
 from quantize.packing import UnsignedArray
 
 

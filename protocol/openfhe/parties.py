@@ -17,7 +17,7 @@ from costmodel.parameters import Configuration
 from protocol.engine import NOTHING, Frame, Progress, Shape, Shapes, Shares, root_mean_square_bits
 from protocol.meter import Meter
 from protocol.openfhe.ring import OpenFHERing
-from protocol.openfhe_library import check_process
+from protocol.openfhe_library import check_generator
 from protocol.randomness import sample_uniform
 from protocol.seeds import SeedRecord
 from quantize.packing import UnsignedArray
@@ -147,7 +147,7 @@ class OpenFHEClient:
     def encrypt_polynomial(self, polynomial: IntArray) -> bytes:
         """A fresh secret-key encryption of what is encoded of values modulo t, shape (N,), as it travels."""
         # Parent and child of a fork would encrypt with the same randomness.
-        check_process()
+        check_generator()
         with self._meter.work("encrypt"):
             ciphertext = self._ring.context.Encrypt(self._key, self._ring.encode(polynomial))
         with self._meter.work("write ciphertext"):
@@ -193,12 +193,18 @@ class OpenFHEClient:
 def client_of(
     plan: Callable[[Configuration, bool], OpenFHEPlan],
 ) -> Callable[[Configuration, int, Meter, bool, SeedRecord], OpenFHEClient]:
-    """How the client of an engine is made; OpenFHE's encryptions have no seeds of their own to record."""
+    """How the client of an engine is made.
+
+    OpenFHE's generator has no seed to record; the secret key, which a copy of its state draws again, stands for it.
+    """
 
     def client(
         configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool, seeds: SeedRecord
     ) -> OpenFHEClient:
-        return OpenFHEClient(plan(configuration, allow_insecure), tokens, meter)
+        made = OpenFHEClient(plan(configuration, allow_insecure), tokens, meter)
+        _, secret = made.residues()
+        seeds.claim(secret.residues.tobytes())
+        return made
 
     return client
 

@@ -19,7 +19,7 @@ from costmodel.parameters import Ring
 from protocol.meter import Tally
 from protocol.openfhe.context import ElementParameters, element_parameters, generate_context
 from protocol.openfhe.serialised import Template
-from protocol.openfhe_library import load_openfhe
+from protocol.openfhe_library import check_generator, load_openfhe
 
 IntArray = NDArray[np.int64]
 
@@ -31,6 +31,7 @@ class OpenFHERing:
 
     def __init__(self, ring: Ring, allow_insecure: bool = False, digit_bits: int = 0) -> None:
         self.check(ring)
+        check_generator()
         self.ring = ring
         self.library = load_openfhe()
         self.context = generate_context(ring, allow_insecure, digit_bits)

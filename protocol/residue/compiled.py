@@ -1,24 +1,15 @@
-"""Typed forms of numba's decorators, so that compiled kernels keep their Python signatures.
-
-Numba notices a changed kernel by the modification time of its own file only: after editing a function that
-other modules inline, remove the ``__pycache__`` folders.
-"""
+"""Typed forms of numba's decorators, so that compiled kernels keep their Python signatures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
-import numba
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+from quantize.compiled import Function, compiled
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function that runs without the interpreter lock and is kept in numba's file cache."""
-    return cast(Function, numba.njit(nogil=True, cache=True)(function))
+    """Compile a function that runs without the interpreter lock; see :mod:`quantize.compiled` for where it is kept."""
+    return compiled(function, nogil=True)
 
 
 def inlined(function: Function) -> Function:
     """Compile a helper that is inlined into the kernels that call it."""
-    return cast(Function, numba.njit(inline="always", nogil=True, cache=True)(function))
+    return compiled(function, inline="always", nogil=True)

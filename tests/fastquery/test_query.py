@@ -12,7 +12,7 @@ import pytest
 from costmodel.parameters import Table
 from costmodel.systems import executed
 from fastquery.cli import main
-from protocol.service import Limits
+from protocol.limits import Limits
 from tests.protocol.serving import Running, prepared, serving
 
 

@@ -12,12 +12,14 @@ import numpy as np
 
 from costmodel.parameters import Configuration
 from protocol.channel import Channel
-from protocol.client import Lookup, ask_report, ask_shares, connect, look_up
+from protocol.client import Lookup, ask_report, ask_shares, look_up
 from protocol.frames import HEADER, Kind, decode_header, encode_frame
+from protocol.limits import Limits
 from protocol.lookup import LookupServer
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
-from protocol.service import Limits, Service
+from protocol.service import Service
+from protocol.tls import Tls
 from quantize.packed import PackedTable
 from quantize.quantizers import quantize_table
 from quantize.tables import open_table
@@ -37,27 +39,27 @@ class Running:
         self.port = 0
         self.service: Service
 
-    def connect(self) -> socket.socket:
-        """A raw connection."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20.0)
+    def connect(self, source: str = "127.0.0.1") -> socket.socket:
+        """A raw connection, from an address of the loopback interface."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20.0, source_address=(source, 0))
 
-    def channel(self) -> tuple[Channel, Meter]:
+    def channel(self, source: str = "127.0.0.1") -> tuple[Channel, Meter]:
         """A client's end of a new connection."""
         meter = Meter("client")
-        return Channel(connect("127.0.0.1", self.port), meter, 60.0), meter
+        return Channel(self.connect(source), meter, 60.0), meter
 
-    def look_up(self, tokens: list[int]) -> tuple[Lookup, list[dict[str, Any]], np.ndarray]:
+    def look_up(self, tokens: list[int], source: str = "127.0.0.1") -> tuple[Lookup, list[dict[str, Any]], np.ndarray]:
         """A whole lookup, with the server's report and its shares."""
-        channel, meter = self.channel()
+        channel, meter = self.channel(source)
         try:
             found = look_up(channel, meter, tokens, False, SeedRecord())
             return found, ask_report(channel), ask_shares(channel, found.shares)
         finally:
             channel.close()
 
-    def opens(self, tokens: list[int]) -> bool:
+    def opens(self, tokens: list[int], source: str = "127.0.0.1") -> bool:
         """Whether a lookup gives the rows of the table."""
-        found, _, others = self.look_up(tokens)
+        found, _, others = self.look_up(tokens, source)
         opened = (found.shares.astype(np.int64) + others.astype(np.int64)) % found.configuration.ring.plaintext_modulus
         rows = self.table.public.open(opened)
         return all(np.array_equal(row, self.table.levels(token)) for row, token in zip(rows, tokens, strict=True))
@@ -68,16 +70,16 @@ def prepared(configuration: Configuration, limits: Limits) -> Running:
     shape = configuration.table
     table = quantize_table(open_table(f"{shape.rows}x{shape.channels}"), configuration.packing.widths)
     meter = Meter("server")
-    server = LookupServer(configuration, table, meter, lambda *_: None, False, limits.admission())
+    server = LookupServer(configuration, table, meter, lambda *_: None, False, limits.max_tokens)
     return Running(configuration, limits, table, server, meter)
 
 
 @contextmanager
-def serving(running: Running, reveal: bool = True, port: int = 0) -> Iterator[Running]:
+def serving(running: Running, reveal: bool = True, port: int = 0, tls: Tls | None = None) -> Iterator[Running]:
     """Serve it for the length of a block."""
     listener = socket.create_server(("127.0.0.1", port), backlog=512)
     running.port = listener.getsockname()[1]
-    running.service = Service(running.server, listener, running.limits, running.meter, reveal)
+    running.service = Service(running.server, listener, running.limits, running.meter, reveal, tls, tell_seconds=reveal)
     thread = threading.Thread(target=running.service.run)
     thread.start()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,13 @@ import pytest
 
 from costmodel.parameters import Configuration, Table
 from costmodel.systems import executed
-from protocol.admission import HELD_FOR_A_BYTE, Admission
+from protocol.admission import Admission, Memory, held_bytes
 from protocol.alignment.session import aligning_bytes
 from protocol.engines import engine_of
 from protocol.errors import ProtocolError
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
+from protocol.turns import Turns
 from quantize.quantizers import quantize_table
 from quantize.tables import open_table
 
@@ -64,10 +64,8 @@ def test_a_session_holds_no_more_than_it_was_admitted_for(protocol: str, tokens:
     if configuration.has_offline_phase:
         client.accept_first_halves(list(session.prepare(list(client.announce()))))
     held, shapes = arrays(session, shared), session.shapes
-    messages = (shapes.keys, shapes.announcement, shapes.first_halves, shapes.query, shapes.answer)
-    admitted = shapes.kept_bytes + HELD_FOR_A_BYTE * sum(message.size_bytes for message in messages)
     assert held > 0
-    assert held <= admitted
+    assert held <= held_bytes(shapes)
 
 
 @pytest.mark.parametrize("protocol", ["folded", "compressed"])
@@ -92,11 +90,10 @@ def test_a_session_that_would_prepare_more_than_there_is_room_for_is_refused() -
     server = engine_of(configuration).server(
         configuration, coefficients_of(configuration), Meter("server"), lambda *_: None, False
     )
-    admission = Admission(2**24, 1, 0.05)
-    with ExitStack() as held:
-        admission.admit(server.session(1, Meter("server")), held)
-    with ExitStack() as held, pytest.raises(ProtocolError, match="this server has room for"):
-        admission.admit(server.session(128, Meter("server")), held)
+    room = Admission(Memory(2**24, 2**24, 0.05), Turns(1)).allowance("192.0.2.1").room
+    room.expect(held_bytes(server.session(1, Meter("server")).shapes))
+    with pytest.raises(ProtocolError, match="this server has room for"):
+        room.expect(held_bytes(server.session(128, Meter("server")).shapes))
 
 
 def test_alignment_counts() -> None:

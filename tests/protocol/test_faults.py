@@ -27,6 +27,8 @@ from protocol.client import look_up
 from protocol.compact.client import ResidueClient
 from protocol.errors import ProtocolError
 from protocol.frames import HEADER, MAX_BODY_BYTES, Kind, encode_frame
+from protocol.limits import Limits
+from protocol.lobby import GREETING_BYTES, MAX_VISITORS
 from protocol.meter import Meter
 from protocol.openfhe.parties import OpenFHEClient
 from protocol.openfhe.products import ProductPlan
@@ -34,7 +36,6 @@ from protocol.openfhe.ring import OpenFHERing
 from protocol.parameters_message import decode_parameters, encode_parameters
 from protocol.requirements import Requirements
 from protocol.seeds import SeedRecord
-from protocol.service import GREETING_BYTES, MAX_VISITORS, Limits
 from tests.protocol.serving import Running, hello, prepared, read_frames, serving
 
 pytest.importorskip("openfhe")
@@ -388,7 +389,7 @@ def test_a_client_that_never_reads_is_let_go(impatient: Running, recording: Reco
 
 @pytest.mark.parametrize("sent", [b"", b"FQ", hello()])
 def test_a_hundred_connections_keep_nobody_waiting(sent: bytes) -> None:
-    with serving(prepared(CONFIGURATION, Limits())) as served, ExitStack() as held:
+    with serving(prepared(CONFIGURATION, Limits(address_clients=128))) as served, ExitStack() as held:
         for _ in range(100):
             connection = held.enter_context(served.connect())
             connection.sendall(sent)

@@ -40,28 +40,68 @@ def test_the_reference_engine_refuses_what_it_does_not_do() -> None:
         ProductPlan(REFERENCE.updated(prepared=True), False)
 
 
-FORKED = """
-import os
-from costmodel.parameters import Ring
-from protocol.openfhe.context import generate_context
-from protocol.openfhe_library import OpenFHEUnavailable
-
-generate_context(Ring(2048, (50,), 512)).KeyGen()
-if os.fork() == 0:
+DRAWING = """
+import os, sys
+{before}
+def drawn(engine):
+    from costmodel.parameters import Table
+    from costmodel.systems import executed
+    from protocol.engines import engine_of
+    from protocol.meter import Meter
+    from protocol.openfhe_library import OpenFHEUnavailable
+    from protocol.seeds import SeedRecord
     try:
-        generate_context(Ring(2048, (50,), 512)).KeyGen()
+        configuration = executed("fastquery", Table(300, 24), engine=engine, flooding_bits=0)
+        client = engine_of(configuration).client(configuration, 1, Meter("client"), False, SeedRecord())
+        return b"".join(client.encrypt([3])).hex()[:64]
     except OpenFHEUnavailable as error:
-        os._exit(7 if "forked" in str(error) else 1)
-    os._exit(0)
-_, status = os.wait()
-generate_context(Ring(2048, (50,), 512)).KeyGen()
-print(os.waitstatus_to_exitcode(status))
+        return "refused: " + str(error).replace(" ", "_")
+
+{parent}
+children = []
+for _ in range(2):
+    reads, writes = os.pipe()
+    if os.fork() == 0:
+        os.write(writes, drawn("{engine}").encode())
+        os._exit(0)
+    os.wait()
+    children.append(os.read(reads, 1000).decode())
+print("\\n".join(children))
 """
 
 
-def test_a_forked_process_draws_no_keys_that_its_parent_draws() -> None:
-    ended = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True)
-    assert ended.stdout.split() == ["7"]
+def drawn_by_forks(engine: str, before: str, parent: str) -> list[str]:
+    program = DRAWING.format(engine=engine, before=before, parent=parent)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    return ended.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("before", "parent", "words"),
+    [
+        ("", "drawn('openfhe')", "before_this_process_was_forked"),
+        ("import openfhe", "", "imported_before_this_project"),
+        ("import openfhe, protocol.openfhe_library", "", "before_this_process_was_forked"),
+    ],
+)
+def test_a_forked_process_draws_nothing_from_openfhe(before: str, parent: str, words: str) -> None:
+    """Parent and children, and two children, would encrypt under one key with one a: their tokens' difference shows."""
+    refused = drawn_by_forks("openfhe", before, parent)
+    assert len(refused) == 2
+    assert all(words in line for line in refused)
+
+
+@pytest.mark.parametrize(("before", "parent"), [("", "drawn('residue')"), ("import openfhe", "")])
+def test_forked_processes_of_this_projects_kernels_draw_their_own(before: str, parent: str) -> None:
+    first, second = drawn_by_forks("residue", before, parent)
+    assert first != second
+    assert not first.startswith("refused")
+
+
+def test_the_openfhe_engine_takes_no_library_that_others_loaded() -> None:
+    program = "import openfhe\n" + DRAWING.format(engine="openfhe", before="", parent="print(drawn('openfhe'))")
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert "imported_before_this_project" in ended.stdout.splitlines()[0]
 
 
 def test_noise_below_that_of_the_security_tables_is_refused() -> None:

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,16 +23,17 @@ import pytest
 from costmodel.parameters import Ring, Table
 from costmodel.systems import executed
 from fastquery.queries import parse_address, query
-from protocol.admission import Admission
+from protocol.admission import Admission, AdmittedSession, Memory
 from protocol.channel import Channel
-from protocol.client import ask_shares, look_up
+from protocol.client import ask_report, ask_shares, look_up
 from protocol.engine import NOTHING, Shape, Shapes
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
+from protocol.limits import Limits
 from protocol.meter import Meter
 from protocol.requirements import Requirements
 from protocol.seeds import RecentSeeds, SeedRecord, SeedReused
-from protocol.service import Limits
+from protocol.turns import Turns
 from tests.protocol.serving import Running, hello, prepared, read_frames, serving
 
 pytest.importorskip("openfhe")
@@ -114,6 +114,53 @@ def test_the_log_names_no_token_and_no_share(running: Running, caplog: pytest.Lo
     assert "1 token(s)" in said
     numbers = set(re.findall(r"\d{3,}", said))
     assert not numbers & {"4321", "987654", *(str(int(share)) for share in (*found.shares[0], *others[0]))}
+
+
+@pytest.mark.parametrize("token", [5000, 2**40, -1])
+def test_a_token_outside_the_vocabulary_is_noticed_before_keys_are_made(
+    running: Running, caplog: pytest.LogCaptureFixture, token: int
+) -> None:
+    channel, meter = running.channel()
+    with pytest.raises(ValueError, match="must lie between 0 and 4999"):
+        look_up(channel, meter, [1, token], False, SeedRecord())
+    channel.close()
+    assert {row["item"] for row in meter.rows() if row["kind"] == "transfer"} == {"hello"}
+    deadline = time.monotonic() + 5
+    while not caplog.records and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "peer reports: client does not take the parameters" in caplog.text
+
+
+def test_a_server_hears_nothing_of_why_a_client_left_that_had_sent_keys(
+    running: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_: object) -> None:
+        raise ProtocolError("the answer's error is 123456")
+
+    monkeypatch.setattr("protocol.compact.client.ResidueClient.encrypt", refusing)
+    with pytest.raises(ProtocolError, match="123456"):
+        running.look_up([1])
+    deadline = time.monotonic() + 5
+    while not caplog.records and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "peer reports: client ended the session" in caplog.text
+    assert "123456" not in caplog.text
+
+
+def test_seconds_are_told_on_request_alone(ready: Running) -> None:
+    with serving(ready, reveal=False) as served:
+        channel, meter = served.channel()
+        look_up(channel, meter, [1], False, SeedRecord())
+        report = ask_report(channel)
+        channel.close()
+    seconds = [row["seconds"] for row in report if row["kind"] == "work"]
+    assert seconds
+    assert set(seconds) == {0.0}
+    with serving(ready) as served:
+        _, report, _ = served.look_up([1])
+    told = [row["seconds"] for row in report if row["kind"] == "work"]
+    assert sum(told) > 0
+    assert all(value == float(f"{value:.1e}") for value in told)
 
 
 def test_an_unexpected_error_ends_one_session_and_says_nothing_of_itself(
@@ -223,32 +270,64 @@ class Session:
         yield b"two"
 
 
+def admission(memory_bytes: float = 3000, address_bytes: float = 3000, workers: int = 1) -> Admission:
+    return Admission(Memory(memory_bytes, address_bytes, 0.05), Turns(workers))
+
+
 def test_room_is_bounded_waited_for_and_given_back() -> None:
-    admission = Admission(3000, 1, 0.05)
-    with pytest.raises(ProtocolError, match="has room for 3000"), ExitStack() as held:
-        admission.admit(Session(1001), held)
-    with ExitStack() as first:
-        admission.admit(Session(900), first)
-        with pytest.raises(ProtocolError, match="busy"), ExitStack() as second:
-            admission.admit(Session(200), second)
-        with ExitStack() as second:
-            admission.admit(Session(100), second)
-    with ExitStack() as again:
-        admission.admit(Session(1000), again)
+    shared = admission()
+    one, other = shared.allowance("192.0.2.1").room, shared.allowance("192.0.2.2").room
+    with pytest.raises(ProtocolError, match="has room for 3000"):
+        one.expect(3001)
+    with one.held(), other.held():
+        one.arrived(900)
+        with pytest.raises(ProtocolError, match="busy"):
+            other.take(301)
+        with other.scope():
+            other.take(300)
+            assert shared.memory.held_bytes == 3000
+    with other.held():
+        other.take(3000)
+    assert shared.memory.held_bytes == 0
+
+
+def test_an_address_holds_no_more_than_its_part() -> None:
+    shared = admission(address_bytes=1000)
+    first, second, other = (shared.allowance(f"192.0.2.{k}").room for k in (1, 1, 2))
+    with pytest.raises(ProtocolError, match="has room for 1000"):
+        first.expect(1001)
+    with first.held(), second.held(), other.held():
+        first.take(600)
+        with pytest.raises(ProtocolError, match="busy"):
+            second.take(600)
+        other.take(1000)
+
+
+def test_sessions_of_an_address_do_not_wait_for_each_other_in_a_circle() -> None:
+    """Both would hold half of what they need, and wait for the other's half."""
+    shared = admission(address_bytes=1000)
+    first, second = (shared.allowance("192.0.2.1").room for _ in range(2))
+    with first.held(), second.held():
+        first.expect(900)
+        second.expect(900)
+        first.take(450)
+        with pytest.raises(ProtocolError, match="busy"):
+            second.take(450)
+        second.take(100)
+        first.take(450)
 
 
 def test_a_session_that_sends_keeps_no_other_from_computing() -> None:
-    admission = Admission(3000, 1, 0.05)
-    with ExitStack() as held:
-        answering: Any = admission.admit(Session(1), held)
-        other: Any = admission.admit(Session(1), held)
-        frames = answering.answer([], None)
-        assert next(frames) == b"one"
-        done = threading.Thread(target=other.accept_keys, args=([],), daemon=True)
-        done.start()
-        done.join(timeout=5)
-        assert not done.is_alive()
-        assert list(frames) == [b"two"]
+    shared = admission()
+    answering: Any = AdmittedSession(Session(1), shared.allowance("192.0.2.1").turn)
+    other: Any = AdmittedSession(Session(1), shared.allowance("192.0.2.1").turn)
+    frames = answering.answer([], None)
+    assert next(frames) == b"one"
+    done = threading.Thread(target=other.accept_keys, args=([],), daemon=True)
+    done.start()
+    done.join(timeout=5)
+    assert not done.is_alive()
+    assert list(frames) == [b"two"]
 
 
 def test_recent_seeds_are_known_and_old_ones_forgotten() -> None:

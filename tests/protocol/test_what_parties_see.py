@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ from protocol.meter import Meter
 from protocol.openfhe.context import residue_context
 from protocol.openfhe.ring import OpenFHERing
 from protocol.residue.bits import pack_bits, packed_bytes, unpack_bits
-from protocol.residue.context import read_ring, read_secret_key
+from protocol.residue.ciphertext import SecretKey
+from protocol.residue.context import read_ring
 from protocol.residue.ring import Ring as ResidueRing
 from protocol.seeds import SeedRecord
 
@@ -110,14 +112,15 @@ def pieces(data: bytes, length: int = 24) -> set[bytes]:
 
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ResidueRing, np.ndarray]]:
-    """Rings and secrets of all clients from here on, as they read them from OpenFHE."""
+    """Rings and secrets of all clients from here on, as they are drawn."""
     kept = []
 
-    def read(private_key: Any, ring: ResidueRing) -> np.ndarray:
-        kept.append((ring, read_secret_key(private_key, ring)))
-        return kept[-1][1]
+    def generate(ring: ResidueRing) -> SecretKey:
+        secret = SecretKey.generate(ring)
+        kept.append((ring, secret.residues))
+        return secret
 
-    monkeypatch.setattr("protocol.compact.client.read_secret_key", read)
+    monkeypatch.setattr("protocol.compact.client.SecretKey", SimpleNamespace(generate=generate))
     return kept
 
 

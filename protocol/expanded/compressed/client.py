@@ -11,9 +11,9 @@ from protocol.expanded.compressed.layout import CompressedLayout
 from protocol.expanded.compressed.secrets import keeps_to_the_peak
 from protocol.expanded.keys import Labels, public_row, query_rows
 from protocol.meter import Meter, Tally
+from protocol.packing_tree import packing_exponents
 from protocol.residue.ciphertext import SecretKey
 from protocol.residue.keyswitch import Gadget, automorphism_keys
-from protocol.residue.packlwes import packing_exponents
 from protocol.seeds import SeedRecord
 
 LABELS = Labels.of("compressed")

@@ -7,7 +7,7 @@ import numpy as np
 from costmodel.expanded.compressed.parameters import CompressedParameters
 from protocol.expanded.gadget import gadget_elements
 from protocol.expanded.layout import ExpandedLayout, Positions, QueryPart
-from protocol.residue.packlwes import packed_positions
+from protocol.packing_tree import packed_positions
 
 
 class CompressedLayout(ExpandedLayout[CompressedParameters]):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.packing_tree import packed_positions, packing_depth
 from protocol.residue.keyswitch import Gadget, SwitchingKeys
-from protocol.residue.packlwes import Packer, packed_positions, packing_depth
+from protocol.residue.packlwes import Packer
 from protocol.residue.ring import Ring
 
 SIGMA = 3.19

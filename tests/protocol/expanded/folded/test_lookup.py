@@ -10,10 +10,10 @@ import pytest
 
 from costmodel.parameters import Ring
 from protocol.errors import ProtocolError
-from protocol.expanded import context as of_queries
 from protocol.expanded.folded.server import MOST_PREPARED
 from protocol.openfhe.context import residue_context
-from protocol.residue.context import read_secret_key
+from protocol.openfhe_library import load_openfhe
+from protocol.residue.serialised import replace_polynomials
 from tests.protocol.residue.bridge import CiphertextWriter
 
 
@@ -49,28 +49,19 @@ def test_a_batch_opens_to_the_rows(side: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["slots", "two blocks", "flooded, ring switch", "modulus no power of two"])
-def test_openfhe_decrypts_the_unswitched_answer(
-    make_side: Callable[[str], Any], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_openfhe_decrypts_the_unswitched_answer(make_side: Callable[[str], Any], name: str) -> None:
     side = make_side(name)
     p = side.parameters
-    asked = Ring(p.degree, p.limb_bits, p.plaintext_modulus)
-    context, keys = residue_context(asked), []
-
-    def read(private_key: Any, ring: Any) -> Any:
-        keys.append(private_key)
-        return read_secret_key(private_key, ring)
-
-    # The client's own key in OpenFHE's form, the first that it reads.
-    monkeypatch.setattr(of_queries, "residue_context", lambda ring: context if ring == asked else residue_context(ring))
-    monkeypatch.setattr(of_queries, "read_secret_key", read)
-    side.connect()
     row = p.rows - 1
     masked = side.session.masked(side.client.query(row))
-    writer = CiphertextWriter(context, keys[0])
+    context, openfhe = residue_context(Ring(p.degree, p.limb_bits, p.plaintext_modulus)), load_openfhe()
+    serialised = openfhe.Serialize(context.KeyGen().secretKey, openfhe.BINARY)
+    written = replace_polynomials(serialised, side.server.ring, side.client.secret.residues[None])
+    key = openfhe.DeserializePrivateKeyString(written, openfhe.BINARY)
+    writer = CiphertextWriter(context, key)
     opened = []
     for ciphertext in side.server.ring.forward(masked.ciphertexts):
-        plaintext = context.Decrypt(writer.write(ciphertext), keys[0])
+        plaintext = context.Decrypt(writer.write(ciphertext), key)
         plaintext.SetLength(p.degree)
         opened.append(plaintext.GetCoefPackedValue())
     share = np.array(opened, dtype=np.int64)[side.server.layout.row_positions()] % p.plaintext_modulus

@@ -1,0 +1,111 @@
+"""What a service allows, all together and for each address."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+
+from protocol.admission import Admission, Memory
+from protocol.lookup import MAX_TOKENS
+from protocol.turns import Turns
+
+SHORTEST_PATIENCE_S = 3.0
+"""What a client may keep a full service waiting for, where others want its place."""
+
+
+def free_processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a service allows.
+
+    Parameters
+    ----------
+    clients
+        Sessions at once; others wait.
+    memory_bytes
+        Of the messages and keys of all sessions together, and of what is prepared.
+    timeout_s
+        For a frame that is due; less of it as the service fills and others wait.
+    patience_s
+        For all waiting for one client.
+    workers
+        Sessions computing at once.
+    max_tokens
+        Rows of a lookup.
+    address_clients, address_bytes, address_hourly_s
+        Sessions, memory and CPU seconds in an hour of one address, an IPv6 network of 64 bits for one; a quarter of the
+        clients, half of the memory and half of the processors' time if left at 0.
+    """
+
+    clients: int = 128
+    memory_bytes: int = 2**30
+    timeout_s: float = 60.0
+    patience_s: float = 300.0
+    workers: int = field(default_factory=free_processors)
+    max_tokens: int = MAX_TOKENS
+    address_clients: int = 0
+    address_bytes: int = 0
+    address_hourly_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, default in (
+            ("address_clients", max(1, self.clients // 4)),
+            ("address_bytes", self.memory_bytes // 2),
+            ("address_hourly_s", 1800.0 * self.workers),
+        ):
+            if not getattr(self, name):
+                object.__setattr__(self, name, default)
+        for name, low, high in (
+            ("clients", 1, 4096),
+            ("memory_bytes", 2**20, 2**44),
+            ("workers", 1, 1024),
+            ("max_tokens", 1, MAX_TOKENS),
+            ("address_clients", 1, 4096),
+            ("address_bytes", 2**19, 2**44),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie between {low} and {high}")
+        for name in ("timeout_s", "patience_s"):
+            if not 0.1 <= getattr(self, name) <= 86400:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0.1 and 86400 seconds")
+        if not 1 <= self.address_hourly_s <= 3600 * 1024:
+            raise ValueError(f"address_hourly_s is {self.address_hourly_s}; it must lie between 1 and 3686400 seconds")
+
+    def admission(self) -> Admission:
+        """Memory and turns within these limits."""
+        memory = Memory(self.memory_bytes, self.address_bytes, self.timeout_s / 2)
+        return Admission(memory, Turns(self.workers, self.address_hourly_s))
+
+    def patience_when(self, filled: float) -> float:
+        """Seconds that a client may keep others waiting, when so much of the sessions or of the memory is taken.
+
+        Examples
+        --------
+        >>> [Limits(timeout_s=60.0).patience_when(filled) for filled in (0.0, 0.5, 1.0)]
+        [60.0, 30.0, 3.0]
+        """
+        return max(min(SHORTEST_PATIENCE_S, self.timeout_s), self.timeout_s * (1 - filled))
+
+
+def address_key(host: str) -> str:
+    """What counts as one address: an IPv4 address, or the network of 64 bits that an IPv6 address lies in.
+
+    Examples
+    --------
+    >>> address_key("2001:db8::1:2:3"), address_key("::ffff:192.0.2.1"), address_key("192.0.2.1")
+    ('2001:db8::/64', '192.0.2.1', '192.0.2.1')
+    """
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)

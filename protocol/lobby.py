@@ -1,0 +1,237 @@
+"""The lobby of a service: connections that have not yet greeted.
+
+One thread listens to all of them, so that connections that say nothing, or say it a byte at a time, keep nobody
+waiting. A connection leaves the lobby once its whole hello is there. Where there are too many, the one that has been
+there longest, of the address with the most of them, makes place for the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import selectors
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from costmodel.wire import HELLO_BYTES
+from protocol.errors import ProtocolError
+from protocol.frames import HEADER, MAGIC, VERSION, Kind, decode_header, encode_frame
+from protocol.limits import address_key
+from protocol.tls import Tls, handshake_words
+
+LOG = logging.getLogger("fastquery.serve")
+
+GREETING_BYTES = HEADER.size + HELLO_BYTES
+_GREETING_START = MAGIC + bytes([VERSION, Kind.HELLO])
+GREETING_TIMEOUT_S = 10.0
+"""How long a connection may take for its hello."""
+LEAVING_S = 1.0
+"""How long a connection that was refused is kept open, so that the peer can read why."""
+MAX_VISITORS = 512
+"""Connections in the lobby."""
+
+
+@dataclass
+class Visitor:
+    """A connection in the lobby: who it is, what it has said so far, and until when it may stay."""
+
+    connection: socket.socket
+    peer: str
+    address: str
+    deadline: float
+    said: bytearray = field(default_factory=bytearray)
+    name: str | None = None
+    shaking_hands: bool = False
+    leaving: bool = False
+
+
+class Lobby:
+    """Accepts connections and gives away those that have greeted.
+
+    Parameters
+    ----------
+    listener
+        A listening socket; the lobby owns it.
+    greeted
+        Called with a visitor whose hello is there, and who is no longer in the lobby; a reason refuses it, and nothing
+        takes it.
+    timeout_s
+        How long a hello may take, if that is less than usual.
+    tls
+        Speak TLS alone, by this.
+    """
+
+    def __init__(
+        self, listener: socket.socket, greeted: Callable[[Visitor], str | None], timeout_s: float, tls: Tls | None
+    ) -> None:
+        self._listener = listener
+        self._greeted = greeted
+        self._timeout_s = min(GREETING_TIMEOUT_S, timeout_s)
+        self._tls = tls
+        self._visitors: dict[socket.socket, Visitor] = {}
+        self._selector = selectors.DefaultSelector()
+        listener.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ)
+
+    def attend(self, seconds: float) -> None:
+        """Listen for so long, then show out those whose time is over."""
+        for key, _ in self._selector.select(seconds):
+            if key.fileobj is self._listener:
+                self._welcome()
+            elif key.fileobj in self._visitors:
+                self._listen_to(key.data)
+        now = time.monotonic()
+        for visitor in [visitor for visitor in self._visitors.values() if visitor.deadline <= now]:
+            if visitor.leaving:
+                self._forget(visitor).close()
+            else:
+                self._refuse(visitor, "hello did not arrive within the time allowed")
+
+    def close(self, reason: str) -> None:
+        """Refuse everybody."""
+        for visitor in list(self._visitors.values()):
+            _say(visitor.connection, reason)
+            self._forget(visitor).close()
+        self._selector.close()
+        self._listener.close()
+
+    def _welcome(self) -> None:
+        try:
+            connection, address = self._listener.accept()
+        except OSError as error:
+            # Out of descriptors, or the peer has left again: a place is made and the next one may have more luck.
+            if not isinstance(error, (BlockingIOError, ConnectionError)):
+                LOG.warning("no connection accepted: %s", error.strerror)
+                self._dismiss_one()
+                time.sleep(0.01)
+            return
+        if len(self._visitors) >= MAX_VISITORS:
+            self._dismiss_one()
+        connection.setblocking(False)
+        peer, key = "local", "local"
+        if isinstance(address, tuple):
+            peer, key = f"{address[0]}:{address[1]}", address_key(address[0])
+        visitor = Visitor(
+            connection, peer, key, time.monotonic() + self._timeout_s, shaking_hands=self._tls is not None
+        )
+        self._visitors[connection] = visitor
+        self._selector.register(connection, selectors.EVENT_READ, visitor)
+
+    def _listen_to(self, visitor: Visitor) -> None:
+        if visitor.shaking_hands and not visitor.leaving and not self._shake_hands(visitor):
+            return
+        try:
+            if visitor.leaving:
+                # Below TLS: what still comes is not read, but a socket closed with unread bytes takes its words back.
+                said = socket.socket.recv(visitor.connection, 65536)
+            else:
+                said = visitor.connection.recv(GREETING_BYTES - len(visitor.said))
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError:
+            said = b""
+        if not said:
+            self._forget(visitor).close()
+            return
+        if visitor.leaving:
+            return
+        visitor.said += said
+        start = bytes(visitor.said[: len(_GREETING_START)])
+        if not _GREETING_START.startswith(start):
+            self._refuse(visitor, _wrong_start(start))
+        elif len(visitor.said) == GREETING_BYTES:
+            self._give_away(visitor)
+
+    def _shake_hands(self, visitor: Visitor) -> bool:
+        """Go on with the handshake of TLS; whether the visitor may speak now."""
+        assert self._tls is not None
+        try:
+            if not isinstance(visitor.connection, ssl.SSLSocket):
+                first = visitor.connection.recv(1, socket.MSG_PEEK)
+                if first == MAGIC[:1]:
+                    self._refuse(visitor, "this server speaks TLS alone: query with --tls-ca")
+                    return False
+                # The same descriptor, detached from its socket: the selector has to be told.
+                waiting = self._forget(visitor)
+                visitor.connection = self._tls.context.wrap_socket(
+                    waiting, server_side=True, do_handshake_on_connect=False
+                )
+                self._visitors[visitor.connection] = visitor
+                self._selector.register(visitor.connection, selectors.EVENT_READ, visitor)
+            visitor.connection.do_handshake()
+        except ssl.SSLWantReadError:
+            self._selector.modify(visitor.connection, selectors.EVENT_READ, visitor)
+            return False
+        except ssl.SSLWantWriteError:
+            self._selector.modify(visitor.connection, selectors.EVENT_WRITE, visitor)
+            return False
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            # The peer has its own words for it from TLS, which has sent them.
+            self._see_off(visitor, handshake_words(error))
+            return False
+        self._selector.modify(visitor.connection, selectors.EVENT_READ, visitor)
+        visitor.shaking_hands = False
+        visitor.name = self._tls.name_of(visitor.connection)
+        if not self._tls.allows(visitor.connection):
+            self._refuse(visitor, f"certificate of {visitor.name or 'nobody'} is not of an allowed name")
+            return False
+        return True
+
+    def _give_away(self, visitor: Visitor) -> None:
+        self._selector.unregister(visitor.connection)
+        reason = self._greeted(visitor)
+        if reason is None:
+            del self._visitors[visitor.connection]
+            return
+        self._selector.register(visitor.connection, selectors.EVENT_READ, visitor)
+        self._refuse(visitor, reason)
+
+    def _refuse(self, visitor: Visitor, reason: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            visitor.connection.send(encode_frame(Kind.ERROR, 0, reason.encode()))
+        self._see_off(visitor, reason)
+
+    def _see_off(self, visitor: Visitor, reason: str) -> None:
+        """Say no more, and wait a little for the peer to read what was said."""
+        LOG.warning("%s: refused: %s", visitor.peer, reason)
+        visitor.leaving = True
+        visitor.deadline = time.monotonic() + LEAVING_S
+        try:
+            socket.socket.shutdown(visitor.connection, socket.SHUT_WR)
+            self._selector.modify(visitor.connection, selectors.EVENT_READ, visitor)
+        except OSError:
+            self._forget(visitor).close()
+
+    def _dismiss_one(self) -> None:
+        if not self._visitors:
+            return
+        ((crowd, _),) = Counter(visitor.address for visitor in self._visitors.values()).most_common(1)
+        oldest = next(visitor for visitor in self._visitors.values() if visitor.address == crowd)
+        _say(oldest.connection, "server has too many connections; try again later")
+        self._forget(oldest).close()
+
+    def _forget(self, visitor: Visitor) -> socket.socket:
+        self._selector.unregister(visitor.connection)
+        del self._visitors[visitor.connection]
+        return visitor.connection
+
+
+def _say(connection: socket.socket, reason: str) -> None:
+    """Tell a peer why it is refused, as far as it can be told at once."""
+    with contextlib.suppress(OSError, ValueError):
+        connection.send(encode_frame(Kind.ERROR, 0, reason.encode()))
+
+
+def _wrong_start(start: bytes) -> str:
+    """What is wrong with the first bytes of a connection that is none of this protocol's clients."""
+    try:
+        kind, *_ = decode_header(start.ljust(HEADER.size, b"\0"))
+    except ProtocolError as error:
+        return str(error)
+    return f"expected a frame of kind {Kind.HELLO.item!r}, got {kind.item!r}"

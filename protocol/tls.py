@@ -1,0 +1,159 @@
+"""TLS 1.3 for both parties, by the standard library, with certificates of either side.
+
+Examples
+--------
+A server that talks to clients of one authority whose certificate names them ``reader``::
+
+    Tls.server(Path("server.pem"), Path("server.key"), Path("clients.pem"), ("reader",))
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from protocol.errors import ProtocolError
+
+
+class Tls:
+    """A server's side: its certificate, and whom it talks to.
+
+    Parameters
+    ----------
+    context
+        Of the standard library.
+    allowed
+        Names of a client's certificate, one of which it must have; any if there are none.
+    """
+
+    def __init__(self, context: ssl.SSLContext, allowed: Collection[str] = ()) -> None:
+        self.context = context
+        self._allowed = frozenset(allowed)
+
+    @classmethod
+    def server(cls, certificate: Path, key: Path, clients: Path | None = None, allowed: Collection[str] = ()) -> Tls:
+        """From files.
+
+        Parameters
+        ----------
+        certificate, key
+            The server's, PEM; the certificate with its chain.
+        clients
+            Certificates of the authorities, one of which must have signed a client's; no certificate is asked for
+            without.
+        allowed
+            See the class.
+
+        Raises
+        ------
+        ValueError
+            If a file is none of these, or names are allowed where no certificate is asked for.
+        """
+        if allowed and clients is None:
+            raise ValueError(f"allow is {sorted(allowed)}; without client-ca no client shows a certificate")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        # Sessions resume by a new handshake alone: nothing is kept of those that are over.
+        context.num_tickets = 0
+        _load(context, certificate, key)
+        if clients is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            _trust(context, clients, "client-ca")
+        return cls(context, allowed)
+
+    def allows(self, connection: socket.socket) -> bool:
+        """Whether the peer's certificate has an allowed name."""
+        return not self._allowed or not self._allowed.isdisjoint(_names(connection))
+
+    def name_of(self, connection: socket.socket) -> str | None:
+        """The name by which a peer is known: that which is allowed, or the first of its certificate."""
+        names = _names(connection)
+        return next((name for name in names if name in self._allowed), names[0] if names else None)
+
+
+def client_context(authorities: Path, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+    """A client's side, from files.
+
+    Parameters
+    ----------
+    authorities
+        Certificates, one of which must have signed the server's.
+    certificate, key
+        The client's own, where the server asks for one.
+
+    Raises
+    ------
+    ValueError
+        If a file is none of these, or one of a pair is missing.
+    """
+    if (certificate is None) != (key is None):
+        raise ValueError("tls-cert and tls-key go together: one of them is missing")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    _trust(context, authorities, "tls-ca")
+    if certificate is not None and key is not None:
+        _load(context, certificate, key)
+    return context
+
+
+def secured(connection: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    """A client's connection, secured; the server's certificate must name the host.
+
+    Raises
+    ------
+    ProtocolError
+        If the server is not who it should be, or speaks no TLS.
+    """
+    try:
+        return context.wrap_socket(connection, server_hostname=host)
+    except (OSError, ValueError) as error:
+        connection.close()
+        raise ProtocolError(handshake_words(error)) from None
+
+
+def handshake_words(error: Exception) -> str:
+    """One line of what went wrong between two parties that speak TLS."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: the peer's certificate is refused: {error.verify_message or error.reason}"
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or "connection ended").replace("_", " ").lower()
+        hint = "; does the peer speak TLS 1.3?" if "version" in reason or "record" in reason or "eof" in reason else ""
+        return f"TLS: {reason}{hint}"
+    return f"TLS: connection lost: {error}"
+
+
+def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    try:
+        # A key with a passphrase is refused, not asked for: nobody sits at a server.
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"tls-cert is {str(certificate)!r}, tls-key {str(key)!r}; they must be a certificate and its key, PEM "
+            f"without a passphrase ({_short(error)})"
+        ) from None
+
+
+def _trust(context: ssl.SSLContext, authorities: Path, option: str) -> None:
+    try:
+        context.load_verify_locations(authorities)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{option} is {str(authorities)!r}; it must be certificates, PEM ({_short(error)})") from None
+
+
+def _short(error: Exception) -> str:
+    reason = error.reason if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
+    return str(reason or error).replace("_", " ").lower()
+
+
+def _names(connection: socket.socket) -> list[str]:
+    """Names of a peer's certificate: those it is made out to as a host, then its common name."""
+    certificate = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+    if not certificate:
+        return []
+    alternatives: Any = certificate.get("subjectAltName", ())
+    hosts = [str(value) for kind, value in alternatives if kind in ("DNS", "email", "URI")]
+    subject: Any = certificate.get("subject", ())
+    return [*hosts, *(str(value) for part in subject for kind, value in part if kind == "commonName")]

@@ -1,0 +1,90 @@
+"""The budget of distance: counted before answers leave, over restarts, servers and kills."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from protocol.budget import BudgetSpent, DistanceBudget, table_digest
+from protocol.records import RecordUnusable
+from quantize.quantizers import quantize_table
+from quantize.tables import open_table
+
+
+def budget(path: Path, digest: str = "table", rows: int = 8) -> DistanceBudget:
+    return DistanceBudget(digest, -30.0, -30.0 + math.log2(rows), path)
+
+
+def test_what_is_spent_is_spent_for_every_server_of_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "budgets.sqlite"
+    with closing(budget(path)) as one, closing(budget(path)) as other, closing(budget(path, "another")) as apart:
+        assert (one.rows_left, one.log2_spent) == (8, -math.inf)
+        one.spend(5)
+        assert (other.rows_left, other.rows_answered, apart.rows_left) == (3, 5, 8)
+        with pytest.raises(BudgetSpent, match="used up"):
+            other.spend(4)
+        other.spend(3)
+        with pytest.raises(BudgetSpent):
+            one.spend(1)
+        assert one.log2_spent == one.log2_most
+    with closing(budget(path)) as later:
+        assert later.rows_left == 0
+        assert path.stat().st_mode & 0o777 == 0o600
+    with closing(budget(path, rows=16)) as more:
+        more.spend(1)
+
+
+SPENDING = """
+import sys
+from pathlib import Path
+from protocol.budget import DistanceBudget
+budget = DistanceBudget("table", -30.0, -10.0, Path(sys.argv[1]))
+while True:
+    budget.spend(1)
+    print("answered", flush=True)
+"""
+
+
+@pytest.mark.parametrize("answers", [1, 7, 40])
+def test_a_server_that_is_killed_never_answered_more_than_it_counted(tmp_path: Path, answers: int) -> None:
+    path = tmp_path / "budgets.sqlite"
+    process = subprocess.Popen([sys.executable, "-c", SPENDING, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(answers):
+        assert process.stdout.readline() == "answered\n"
+    process.kill()
+    answered = answers + len(process.stdout.readlines())
+    process.wait()
+    process.stdout.close()
+    with closing(DistanceBudget("table", -30.0, -10.0, path)) as after:
+        assert answered <= after.rows_answered <= answered + 1
+
+
+def test_a_record_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.sqlite"
+    path.write_bytes(b"")
+    with pytest.raises(RecordUnusable, match="emptied; restore"):
+        budget(path)
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE spent (digest TEXT, distance REAL, rows INTEGER)")
+    with pytest.raises(RecordUnusable, match="something else"):
+        budget(path)
+
+
+@pytest.mark.parametrize("log2_most", [-31.0, 0.5, math.nan])
+def test_budgets_that_cannot_be_are_refused(log2_most: float) -> None:
+    with pytest.raises(ValueError, match="distance-budget"):
+        DistanceBudget("table", -30.0, log2_most)
+
+
+def test_a_table_is_known_by_what_is_in_it() -> None:
+    tables = [quantize_table(open_table("30x9", seed), (4, 3, 3)) for seed in (0, 0, 1)]
+    first, again, other = map(table_digest, tables)
+    assert first == again != other

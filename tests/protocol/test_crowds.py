@@ -1,0 +1,158 @@
+"""An honest client of one address beside a crowd of another: answered soon, and memory within its bound."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from costmodel.parameters import Table
+from costmodel.systems import executed
+from protocol.channel import Channel
+from protocol.client import look_up
+from protocol.errors import ProtocolError
+from protocol.frames import Kind, encode_frame
+from protocol.limits import Limits
+from protocol.meter import Meter
+from protocol.seeds import SeedRecord
+from tests.protocol.serving import Running, hello, prepared, read_frames, serving
+
+pytest.importorskip("openfhe")
+
+CROWD, HONEST = "127.0.0.2", "127.0.0.1"
+CONFIGURATION = executed("fastquery", Table(4096, 96))
+LIMITS = Limits(clients=16, timeout_s=20.0, workers=2)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    with serving(prepared(CONFIGURATION, LIMITS)) as served:
+        served.opens([1])
+        yield served
+
+
+class Recorder(Channel):
+    """A client's channel that keeps what is sent."""
+
+    def send(self, kind: Kind, body: bytes | memoryview) -> None:
+        self.__dict__.setdefault("frames", []).append((kind, bytes(body)))
+        super().send(kind, body)
+
+
+def recorded(running: Running, tokens: int) -> list[tuple[Kind, bytes]]:
+    channel = Recorder(running.connect(HONEST), Meter("client"), 60.0)
+    look_up(channel, Meter("client"), [k % 4096 for k in range(tokens)], False, SeedRecord())
+    channel.close()
+    return list(channel.__dict__["frames"])
+
+
+def replayed(connection: socket.socket, frames: list[tuple[Kind, bytes]]) -> threading.Thread:
+    """A session's messages with other seeds, so that it is computed on, for as long as the server takes them."""
+
+    def run() -> None:
+        with suppress(OSError):
+            for number, (kind, body) in enumerate(frames):
+                fresh = body if kind is Kind.HELLO else secrets.token_bytes(32) + body[32:]
+                connection.sendall(encode_frame(kind, number, fresh))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def answered_s(running: Running) -> float:
+    start = time.monotonic()
+    assert running.opens([7], HONEST)
+    return time.monotonic() - start
+
+
+def wait_until(true: object) -> None:
+    deadline = time.monotonic() + 30
+    assert callable(true)
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert true()
+
+
+@pytest.mark.parametrize("said", [b"", hello()[:5], hello(), hello(1024)])
+def test_a_token_beside_connections_that_say_hello_or_less(running: Running, said: bytes) -> None:
+    with ExitStack() as held:
+        for _ in range(120):
+            held.enter_context(running.connect(CROWD)).sendall(said)
+        assert answered_s(running) < 5.0
+        assert running.service.admission.memory.held_bytes < 2**20
+
+
+def test_a_token_beside_half_sessions(running: Running) -> None:
+    frames = recorded(running, 1)[:2]
+    with ExitStack() as held:
+        for _ in range(40):
+            replayed(held.enter_context(running.connect(CROWD)), frames)
+        memory = running.service.admission.memory
+        wait_until(lambda: memory.held_bytes > 2**20)
+        assert answered_s(running) < 5.0
+        assert memory.held_bytes <= LIMITS.address_bytes
+
+
+def test_a_token_does_not_wait_for_batches(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with serving(prepared(CONFIGURATION, LIMITS)) as served, ExitStack() as held:
+        frames = recorded(served, 256)
+        for _ in range(6):
+            replayed(held.enter_context(served.connect(CROWD)), frames)
+        wait_until(lambda: served.service.admission.turns.waiting > 0)
+        caplog.clear()
+        answered_s(served)
+        finished = [record.getMessage() for record in caplog.records if "token(s)" in record.getMessage()]
+        assert len(finished) == 1
+        assert "1 token(s)" in finished[0]
+
+
+def test_an_address_has_a_part_of_the_places_and_a_part_of_the_queue(running: Running) -> None:
+    with ExitStack() as held:
+        crowd = [held.enter_context(running.connect(CROWD)) for _ in range(LIMITS.address_clients + 65)]
+        for connection in crowd:
+            connection.sendall(hello())
+        wait_until(lambda: running.service.queued == 64)
+        refused = [(kind, body) for kind, body in read_frames(crowd[-1]) if kind is Kind.ERROR]
+        assert b"full for your address" in refused[0][1]
+
+
+def test_crowds_of_many_addresses_are_shown_out_where_others_wait() -> None:
+    limits = Limits(clients=8, timeout_s=60.0, workers=2)
+    with serving(prepared(CONFIGURATION, limits)) as served, ExitStack() as held:
+        served.opens([1])
+        for number in range(2, 10):
+            for _ in range(2):
+                held.enter_context(served.connect(f"127.0.0.{number}")).sendall(hello())
+        wait_until(lambda: served.service.queued >= 8)
+        assert answered_s(served) < 15.0
+
+
+def test_a_hello_for_more_rows_than_are_allowed_is_refused() -> None:
+    ready = prepared(CONFIGURATION, Limits(clients=8, max_tokens=4))
+    with serving(ready) as served:
+        assert served.opens([1, 2, 3, 4])
+        with pytest.raises(ProtocolError, match="asks for 5 tokens; 1 to 4"):
+            served.opens([1, 2, 3, 4, 5])
+
+
+def test_a_service_stops_within_a_second_of_a_batch() -> None:
+    with serving(prepared(CONFIGURATION, LIMITS)) as served:
+        frames = recorded(served, 128)
+        with served.connect(CROWD) as batch, served.connect(CROWD) as idle, served.connect(CROWD) as silent:
+            thread = replayed(batch, frames)
+            idle.sendall(hello())
+            wait_until(lambda: served.service.admission.memory.held_bytes > 2**20)
+            thread.join(timeout=20)
+            start = time.monotonic()
+            served.service.stop()
+            said = [read_frames(connection)[-1:] for connection in (batch, idle, silent)]
+            assert time.monotonic() - start < 3.0  # one on an idle machine
+        assert all(kind is Kind.ERROR and b"stopping" in body for ((kind, body),) in said)

@@ -1,0 +1,104 @@
+"""What an operator sees of a service: its audit log, its health, its budget."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from costmodel.parameters import Table
+from costmodel.systems import executed
+from protocol.audit import Audit
+from protocol.budget import DistanceBudget
+from protocol.errors import ProtocolError
+from protocol.health import Health
+from protocol.limits import Limits
+from protocol.lookup import LookupServer
+from protocol.service import Service
+from tests.protocol.serving import Running, prepared, serving
+
+pytest.importorskip("openfhe")
+
+
+@pytest.fixture(scope="module")
+def ready() -> Running:
+    return prepared(executed("fastquery", Table(300, 96)), Limits(clients=8, timeout_s=10.0))
+
+
+def with_budget(ready: Running, rows: int) -> DistanceBudget:
+    server: LookupServer = ready.server
+    server._budget = DistanceBudget("table", -30.0, rows.bit_length() - 31.0)
+    return server._budget
+
+
+def test_a_budget_that_is_used_up_is_refused_before_an_answer(ready: Running) -> None:
+    budget = with_budget(ready, 4)
+    with serving(ready) as served:
+        found, _, _ = served.look_up([1, 2, 3])
+        assert found.budget is not None
+        assert (found.budget.log2_most, found.budget.log2_spent) == (budget.log2_most, -1024.0)
+        with pytest.raises(ProtocolError, match=r"peer reports: the table's distance budget of 2\^-28.0 is used up"):
+            served.opens([4, 5])
+        assert budget.rows_answered == 3
+        assert served.opens([6])
+        with pytest.raises(ProtocolError, match="used up"):
+            served.opens([7])
+    ready.server._budget = None
+
+
+def test_every_lookup_is_entered_in_the_audit_log(
+    ready: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_budget(ready, 16)
+    path = tmp_path / "audit.jsonl"
+    with serving(ready) as served:
+        served.service._audit = Audit(path)
+        assert served.opens([271])
+        assert served.opens([271, 12], "127.0.0.2")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["tokens"], line["lookups"], line["log2_distance"]) for line in lines] == [
+        (1, 1, -30.0),
+        (2, 1, -29.0),
+    ]
+    assert lines[1]["peer"].startswith("127.0.0.2:")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "271" not in path.read_text().replace(lines[0]["time"], "").replace(lines[1]["time"], "").replace(
+        lines[0]["peer"], ""
+    ).replace(lines[1]["peer"], "")
+    ready.server._budget = None
+
+
+def test_an_audit_log_that_is_no_file_of_ones_own_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+    for path in (tmp_path / "link", tmp_path, tmp_path / "none" / "audit"):
+        with pytest.raises(ValueError, match="audit is"):
+            Audit(path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk")
+@pytest.mark.skipif(os.geteuid() != 0, reason="opens a device of root's")
+def test_a_lookup_that_cannot_be_entered_ends_in_the_log(ready: Running, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    with serving(ready) as served:
+        served.service._audit = Audit(Path("/dev/full"))
+        with pytest.raises(ProtocolError):
+            served.look_up([1])
+    assert "OSError at audit.py" in caplog.text
+
+
+def test_health_is_served_as_prometheus_reads_it(ready: Running) -> None:
+    budget = with_budget(ready, 16)
+    with serving(ready) as served:
+        service: Service = served.service
+        with Health("127.0.0.1", 0, service.gauges()) as health:
+            assert served.opens([1])
+            with urllib.request.urlopen(f"http://127.0.0.1:{health.port}/metrics", timeout=10) as answered:
+                text = answered.read().decode()
+    values = {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if not line.startswith("#")}
+    assert values["fastquery_budget_rows_left"] == budget.rows_left
+    assert {"fastquery_sessions", "fastquery_queued_sessions", "fastquery_held_bytes"} <= values.keys()
+    ready.server._budget = None
