@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from plots.bandwidth import bandwidth
 from plots.bars import figure_1, figure_9, figure_10
+from plots.first_layer import first_layer
 from plots.measured import measured
 from plots.noise import noise
 from plots.pareto import pareto
@@ -39,7 +40,7 @@ FIGURES: Mapping[str, Draw] = {
     "noise": noise,
     "quantization": quantization,
     "perplexity": perplexity,
-    "first-layer": bandwidth,
+    "first-layer": first_layer,
     "measured": measured,
 }
 """Every figure by the name that the command line gives it."""
