@@ -14,6 +14,7 @@ from plots.series import look_of_position
 from plots.style import check, entitle, figure, grid, legend_below
 
 Floats = NDArray[np.float64]
+_FLOOR = 1e-3  # of what stands on a logarithmic axis: a perplexity no worse than the float table's
 
 
 def quantization(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
@@ -63,7 +64,7 @@ def quantization(frame: pd.DataFrame, title: str = "", source: str = "") -> Figu
 
 
 def perplexity(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure:
-    """Perplexity over the float table's, and 1 - cosine of a sentence encoder beside it, against bytes a query.
+    """Perplexity over the float table's less 1, and 1 - cosine of a sentence encoder beside it, against bytes a query.
 
     Parameters
     ----------
@@ -83,14 +84,14 @@ def perplexity(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure
     drawn = figure(9.3, 5.4)
     left, right = drawn.subplots(1, 2)
     groups = _groups(frame)
-    value = frame["perplexity"].to_numpy(dtype=float)
-    reach = np.abs(frame[["perplexity_low", "perplexity_high"]].to_numpy(dtype=float).T - value)
+    value, low, high = (np.maximum(frame[name].to_numpy(dtype=float) - 1, _FLOOR) for name in numbers[1:4])
+    reach = np.stack([value - low, high - value])
     at = frame["bytes"].to_numpy(dtype=float) * 1e-3
     left.errorbar(at, value, yerr=reach, fmt="none", ecolor="0.7", elinewidth=1, zorder=0)
     _panel(left, at, value, groups)
     _panel(right, frame["sentence_bytes"].to_numpy(dtype=float) * 1e-3, frame["sentence_loss"].to_numpy(), groups)
     for axes, label in (
-        (left, "perplexity over the float table's (ratio)"),
+        (left, "perplexity over the float table's, less 1 (ratio)"),
         (right, "1 - cosine of sentences (ratio)"),
     ):
         axes.set(xlabel="query and answer (kB, 10$^3$ bytes)", ylabel=label)

@@ -206,6 +206,21 @@ def tokens() -> pd.DataFrame:
     return pd.concat(origins, ignore_index=True)
 
 
+def perplexities() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "recipe": ["fine", "coarse", "as float"],
+            "channels_per_coefficient": [2, 3, 1],
+            "bytes": [3e5, 2e5, 4e5],
+            "perplexity": [1.02, 2.5, 0.999],
+            "perplexity_low": [1.01, 2.0, 0.99],
+            "perplexity_high": [1.04, 3.1, 1.01],
+            "sentence_bytes": [2e5, 1e5, 3e5],
+            "sentence_loss": [0.004, 0.03, 0.0002],
+        }
+    )
+
+
 FRAMES: dict[str, tuple[Callable[[], pd.DataFrame], str, list[str]]] = {
     "figure-1": (projections, "value", ["QKV projection", "embedding query", "alpha"]),
     "figure-7": (channels, "mean_magnitude", ["salient: the wider field"]),
@@ -222,6 +237,8 @@ FRAMES: dict[str, tuple[Callable[[], pd.DataFrame], str, list[str]]] = {
     "sensitivity": (tornado, "latency_high", ["parameter 10 % lower"]),
     "noise": (budget, "noise_bits", ["no flooding", "40 bits of flooding", "encryption"]),
     "quantization": (recipes, "weighted_error", ["3 channels a coefficient"]),
+    "perplexity": (perplexities, "sentence_loss", ["3 channels a coefficient"]),
+    "first-layer": (links, "latency_s", ["Iron", "Folded query"]),
     "measured": (runs, "server_s", ["Cheetah", "Folded query"]),
 }
 """Frame, a column that it cannot do without, and texts that the figure must show."""
