@@ -45,9 +45,10 @@ Symbols: TypeAlias = Mapping[str, Symbol]
 
 def log2(value: Value) -> Value:
     """log2, an integer where the value is a power of two."""
-    if isinstance(value, float) or value.denominator != 1 or value & (value - 1):  # type: ignore[operator]
+    if isinstance(value, float) or value.denominator != 1:
         return math.log2(value)
-    return int(value).bit_length() - 1
+    number = int(value)
+    return math.log2(number) if number & (number - 1) else number.bit_length() - 1
 
 
 _OPERATORS: Mapping[type[ast.operator], Callable[[Value, Value], Value]] = {

@@ -24,9 +24,13 @@ from costmodel.noise import plaintext_product_variance, secret_key_encryption_va
 from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.sizes import answer_symbol, query_symbol, size_format
 from costmodel.symbols import grid_symbols
-from costmodel.tiles import Tile, cheetah_tile, column_tile
+from costmodel.tiles import Tile, cheetah_tile, column_tile, spu_tile
 
-TILE_SOURCE = {"cheetah": "OpenCheetah getSplit", "column": "FastQuery, section 4.2: one column a polynomial"}
+TILE_SOURCE = {
+    "cheetah": "OpenCheetah getSplit",
+    "column": "FastQuery, section 2.3: ceil(m/N) inputs, n' outputs",
+    "spu": "OpenBumbleBee, matmat_prot.cc",
+}
 
 
 FRAME_WORDS = 12000
@@ -48,7 +52,7 @@ def product(grid: Grid) -> Product:
 
     The client reads d0 coefficients of each answer on average, ``n' / ceil(n'/d0)``.
     """
-    rule = {"cheetah": cheetah_tile, "column": column_tile}[grid.tile]
+    rule = {"cheetah": cheetah_tile, "column": column_tile, "spu": spu_tile}[grid.tile]
     tile = rule(grid.rows, grid.coefficients, grid.degree)
     return Product(tile, tile.outputs, tile.d0)
 
