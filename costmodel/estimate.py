@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from costmodel.alignment.ledger import alignment_symbols, alignment_terms
-from costmodel.formulas import Symbol, Symbols, Value, used
+from costmodel.formulas import Symbol, Symbols, used
 from costmodel.grid import Grid
 from costmodel.latency import latency_s
 from costmodel.ledger import Term, Transfer, Work, frame
@@ -287,9 +287,9 @@ def estimate(
     )
 
 
-def _number(value: ArrayLike) -> Value:
+def _number(value: ArrayLike) -> int | float:
     """The one value of a grid of one configuration."""
-    number: Value = np.asarray(value).item()
+    number: int | float = np.asarray(value).item()
     return number
 
 

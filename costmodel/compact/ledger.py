@@ -227,7 +227,7 @@ def symbols(grid: Grid) -> Symbols:
         "sent": Symbol(
             query_coefficients(grid),
             "coefficients of b that meet the table: m with one column a polynomial, else all",
-            "m + min(1, d0 - 1)*(N*ceil(m/d1) - m)",
+            "m" if grid.tile == "column" else "m + min(1, d0 - 1)*(N*ceil(m/d1) - m)",
         ),
         "query_bits": Symbol(grid.query_bits, "bits sent of a coefficient of the query's b"),
         "a_bits": Symbol(grid.answer_a_bits, "bits sent of a coefficient of the answer's a"),
@@ -242,9 +242,10 @@ def symbols(grid: Grid) -> Symbols:
     if grid.output != "packlwes":
         return found
     packed = trees(grid)
+    leaves, gap = _tree_names(grid)
     return {
         **found,
-        **tree_symbols(packed.leaves, "leaves", packed.gap, "gap"),
+        **tree_symbols(packed.leaves, leaves, packed.gap, gap),
         "interleaved": Symbol(
             _interleaves(grid).astype(np.int64), "1 where answers are interleaved, 0 where extracted"
         ),
@@ -258,8 +259,18 @@ def symbols(grid: Grid) -> Symbols:
     }
 
 
+def _tree_names(grid: Grid) -> tuple[str, str]:
+    """Symbols of leaves and gap; with one column a polynomial every result is a leaf."""
+    return ("n'", "N") if grid.tile == "column" else ("leaves", "gap")
+
+
+def _extracted_formula(grid: Grid) -> str:
+    extracts = grid.output == "packlwes" and grid.tile != "column"
+    return "tokens*(1 - interleaved)*(n' - ceil(n'/d0))" if extracts else "0"
+
+
 def _answers_formula(grid: Grid) -> str:
-    return "ceil(leaves/gap)" if grid.output == "packlwes" else "ceil(n'/d0)"
+    return "ceil({}/{})".format(*_tree_names(grid)) if grid.output == "packlwes" else "ceil(n'/d0)"
 
 
 def _query_formula(grid: Grid) -> str:
@@ -328,7 +339,7 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
             "extract",
             tokens * packed.extracted,
             size,
-            "tokens*(1 - interleaved)*(n' - ceil(n'/d0))" if grid.output == "packlwes" else "0",
+            _extracted_formula(grid),
             "[2]",
         ),
         Work(

@@ -31,7 +31,7 @@ from costmodel.sizes import query_symbol, size_format, switching_key_symbol
 from costmodel.symbols import grid_symbols, tree_symbols
 from costmodel.tiles import column_tile
 
-_SOURCE = "one column a polynomial"
+_SOURCE = "FastQuery, section 2.3: ceil(m/N) inputs, n' outputs"
 
 
 def terms(grid: Grid) -> tuple[Term, ...]:
