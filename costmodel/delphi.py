@@ -13,6 +13,7 @@ References
 from __future__ import annotations
 
 from costmodel.design import Design, Floats, Flooding, RingUse
+from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer, Work
 from costmodel.parameters import EXECUTING_ENGINES
@@ -39,6 +40,10 @@ class Delphi(Design):
         ledger = self.product.ledger(grid)
         return _executed(ledger, grid) if grid.engine in EXECUTING_ENGINES else _published(ledger, grid)
 
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        return self.product.symbols(grid)
+
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2."""
         return self.product.noise(grid)
@@ -62,9 +67,16 @@ def _published(ledger: tuple[Term, ...], grid: Grid) -> tuple[Term, ...]:
     return (
         *moved,
         Transfer(
-            "online", "client", "masked query", grid.tokens, vector, "tokens ceil(m log2 t / 8)", SOURCE, unit="vectors"
+            "online",
+            "client",
+            "masked query",
+            grid.tokens,
+            vector,
+            "tokens*ceil(m*share_bits/8)",
+            SOURCE,
+            unit="vectors",
         ),
-        Work("online", "server", "plain product", grid.tokens, grid.rows * grid.coefficients, "a pass over W", SOURCE),
+        Work("online", "server", "plain product", grid.tokens, grid.rows * grid.coefficients, "tokens", SOURCE),
     )
 
 
@@ -82,12 +94,12 @@ def _executed(ledger: tuple[Term, ...], grid: Grid) -> tuple[Term, ...]:
             "query",
             grid.tokens,
             vectors,
-            "header + ceil(tokens m log2 t / 8)",
+            f"{'' if grid.size == 'ideal' else 'header + '}ceil(tokens*m*share_bits/8)",
             SOURCE,
             unit="vectors",
         ),
         Work("online", "client", "mask query", grid.tokens, grid.rows, "tokens", SOURCE),
-        Work("online", "server", "plain product", grid.tokens, entries, "a pass over W a token", SOURCE),
+        Work("online", "server", "plain product", grid.tokens, entries, "tokens", SOURCE),
         *overhead_terms(grid, "online", {"client": vectors, "server": vectors}),
     )
 

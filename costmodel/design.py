@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
 from costmodel.noise import log2_failure
@@ -49,6 +50,10 @@ class Design(ABC):
     @abstractmethod
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
+
+    @abstractmethod
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas; no sweep asks for them."""
 
     @abstractmethod
     def noise(self, grid: Grid) -> Floats:

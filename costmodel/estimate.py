@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from costmodel.alignment.ledger import alignment_terms
+from costmodel.alignment.ledger import alignment_symbols, alignment_terms
+from costmodel.formulas import Symbol, Symbols, used
 from costmodel.grid import Grid
 from costmodel.latency import latency_s
 from costmodel.ledger import Term, Transfer, Work, frame
@@ -49,6 +51,11 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         If no such protocol is modelled.
     """
     return (*design_of(grid).ledger(grid), *alignment_terms(grid))
+
+
+def symbols(grid: Grid) -> Symbols:
+    """Symbols of the formulas of a grid's ledger."""
+    return {**design_of(grid).symbols(grid), **alignment_symbols(grid)}
 
 
 def seconds(work: Work, unit: UnitCost) -> Any:
@@ -138,7 +145,10 @@ def _latencies(grid: Grid, ledger: Sequence[Term], link: Links, machine: Machine
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of a ledger: a transfer with its count, unit, messages and bytes, or work with its count and seconds."""
+    """A row of a ledger: a transfer with its count, unit, messages and bytes, or work with its count and seconds.
+
+    ``formula`` gives the bytes of a transfer and the count of work (:mod:`costmodel.formulas`).
+    """
 
     kind: str
     phase: str
@@ -229,6 +239,12 @@ class Estimate:
         """The entries as a data frame."""
         return frame(asdict(entry) for entry in self.entries)
 
+    @cached_property
+    def symbols(self) -> dict[str, Symbol]:
+        """Value, meaning and formula of every symbol that the entries' formulas have, in the order they are read."""
+        found = used((entry.formula for entry in self.entries), symbols(Grid.of(self.configuration)))
+        return {name: one._replace(value=_number(one.value)) for name, one in found.items()}
+
     def document(self) -> dict[str, Any]:
         """Everything as plain values."""
         return {
@@ -237,6 +253,7 @@ class Estimate:
             "link": asdict(self.link),
             "machine": self.machine,
             "ledger": [asdict(entry) for entry in self.entries],
+            "symbols": {name: one._asdict() for name, one in self.symbols.items()},
         }
 
 
@@ -268,6 +285,12 @@ def estimate(
         tuple(_entry(term, profile, grid.engine) for term in ledger),
         **{name: float(value) for name, value in figures.items()},
     )
+
+
+def _number(value: ArrayLike) -> int | float:
+    """The one value of a grid of one configuration."""
+    number: int | float = np.asarray(value).item()
+    return number
 
 
 def _entry(term: Term, machine: Machine, engine: str) -> Entry:

@@ -39,7 +39,7 @@ class Transfer(NamedTuple):
     size_bytes
         Bytes of all of them, for all tokens.
     formula, source
-        How ``size_bytes`` comes about, and where the formula stands.
+        How ``size_bytes`` comes about in the ledger's symbols (:mod:`costmodel.formulas`), and where it stands.
     exchange
         Its place in the conversation of its phase, with ``party``: see :mod:`costmodel.latency`.
     pieces
@@ -78,7 +78,7 @@ class Work(NamedTuple):
     size
         Residues that one repetition handles; it costs ``call_s + element_s * size`` of its unit.
     formula, source
-        How ``count`` comes about, and where the formula stands.
+        How ``count`` comes about in the ledger's symbols, and where it stands.
     exchange
         Its place in the conversation of its phase, with ``party``: before the message that the party sends there.
     products, key_switches

@@ -17,14 +17,20 @@ from typing import NamedTuple
 import numpy as np
 
 from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Work
 from costmodel.noise import plaintext_product_variance, secret_key_encryption_variance
 from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
-from costmodel.sizes import size_format
-from costmodel.tiles import Tile, cheetah_tile, column_tile
+from costmodel.sizes import answer_symbol, query_symbol, size_format
+from costmodel.symbols import grid_symbols
+from costmodel.tiles import Tile, cheetah_tile, column_tile, spu_tile
 
-TILE_SOURCE = {"cheetah": "OpenCheetah getSplit", "column": "FastQuery, section 4.2: one column a polynomial"}
+TILE_SOURCE = {
+    "cheetah": "OpenCheetah getSplit",
+    "column": "FastQuery, section 2.3: ceil(m/N) inputs, n' outputs",
+    "spu": "OpenBumbleBee, matmat_prot.cc",
+}
 
 
 FRAME_WORDS = 12000
@@ -37,6 +43,8 @@ class Product(NamedTuple):
     tile: Tile
     answers: Number  # ciphertexts sent back
     used: Number  # coefficients that the client reads of each
+    answers_formula: str = "ceil(n'/d0)"
+    used_formula: str = "d0"
 
 
 def product(grid: Grid) -> Product:
@@ -44,7 +52,7 @@ def product(grid: Grid) -> Product:
 
     The client reads d0 coefficients of each answer on average, ``n' / ceil(n'/d0)``.
     """
-    rule = {"cheetah": cheetah_tile, "column": column_tile}[grid.tile]
+    rule = {"cheetah": cheetah_tile, "column": column_tile, "spu": spu_tile}[grid.tile]
     tile = rule(grid.rows, grid.coefficients, grid.degree)
     return Product(tile, tile.outputs, tile.d0)
 
@@ -61,34 +69,48 @@ def product_terms(grid: Grid, counts: Product) -> tuple[Term, ...]:
     constants, centred = (1, answers) if grid.engine == "openfhe" else (0, 0 * answers)
     products = tokens * tile.inputs * (tile.outputs + constants)
     encoded = tile.multiplications + constants
+    columns, middle = ("(ceil(n'/d0) + 1)", " + 1") if constants else ("ceil(n'/d0)", "")
+    asked, answered = "tokens*ceil(m/d1)", f"tokens*{counts.answers_formula}"
     handled = up + down + 8 * FRAME_WORDS * (inputs + answers)
     return (
         *setup_terms(grid),
-        Work("setup", "server", "encode table", encoded, size, "ceil(m/d1) ceil(n'/d0)", source),
-        ciphertexts_sent(grid, "client", "query", inputs, up, "tokens ceil(m/d1) fresh ciphertexts", source),
-        ciphertexts_sent(grid, "server", "answer", answers, down, "tokens ceil(n'/d0) answers", source),
-        Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/d1)", source),
-        Work("online", "client", "write ciphertext", inputs, size, "tokens ceil(m/d1)", source),
-        Work("online", "server", "read ciphertext", inputs, size, "tokens ceil(m/d1)", source),
+        Work("setup", "server", "encode table", encoded, size, f"ceil(m/d1)*ceil(n'/d0){middle}", source),
+        ciphertexts_sent(grid, "client", "query", inputs, up, f"{asked}*query", source),
+        ciphertexts_sent(grid, "server", "answer", answers, down, f"{answered}*answer", source),
+        Work("online", "client", "encrypt", inputs, size, asked, source),
+        Work("online", "client", "write ciphertext", inputs, size, asked, source),
+        Work("online", "server", "read ciphertext", inputs, size, asked, source),
         Work(
             "online",
             "server",
             "multiply-accumulate",
             products,
             size,
-            "tokens ceil(m/d1) ceil(n'/d0)",
+            f"{asked}*{columns}",
             source,
             products=tokens * tile.inputs * tile.outputs,
         ),
-        Work("online", "server", "draw mask", tokens * tile.outputs, grid.degree, "tokens ceil(n'/d0)", source),
-        Work("online", "server", "subtract mask", answers, size, "one an answer", source),
-        Work("online", "server", "write ciphertext", answers, size, "one an answer", source),
-        Work("online", "client", "read ciphertext", answers, size, "one an answer", source, 1),
-        Work("online", "client", "decrypt", answers, size, "one an answer", source, 1),
-        Work("online", "server", "centre", centred, size, "one an answer, on OpenFHE", "the table's middle value"),
+        Work("online", "server", "draw mask", tokens * tile.outputs, grid.degree, "tokens*ceil(n'/d0)", source),
+        Work("online", "server", "subtract mask", answers, size, answered, source),
+        Work("online", "server", "write ciphertext", answers, size, answered, source),
+        Work("online", "client", "read ciphertext", answers, size, answered, source, 1),
+        Work("online", "client", "decrypt", answers, size, answered, source, 1),
+        Work("online", "server", "centre", centred, size, answered if constants else "0", "the table's middle value"),
         *overhead_terms(grid, "setup", {"client": np.int64(0), "server": np.int64(0)}),
         *overhead_terms(grid, "online", {"client": handled, "server": handled}),
     )
+
+
+def product_symbols(grid: Grid, counts: Product) -> Symbols:
+    """Symbols of the ledger's formulas."""
+    return {
+        **grid_symbols(grid),
+        "d0": Symbol(counts.tile.d0, "columns of a tile"),
+        "d1": Symbol(counts.tile.d1, "rows of a tile"),
+        "used": Symbol(counts.used, "coefficients of an answer that the client reads", counts.used_formula),
+        "query": query_symbol(grid),
+        "answer": answer_symbol(grid, counts.used),
+    }
 
 
 def product_noise(grid: Grid, counts: Product) -> Number:
@@ -113,6 +135,10 @@ class ProductDesign(Design):
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         return product_terms(grid, product(grid))
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        return product_symbols(grid, product(grid))
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2."""

@@ -14,12 +14,12 @@ def setup_terms(grid: Grid) -> tuple[Term, ...]:
 
     The table's encoding is entered by the protocol, which knows its polynomials.
     """
-    sizes = size_format(grid)
-    one = np.int64(1)
+    sizes, one = size_format(grid), np.int64(1)
+    formulas = sizes.session
     return (
-        Transfer("setup", "client", "hello", one, sizes.hello(grid), "header + 16", "frame format"),
-        Transfer("setup", "server", "parameters", one, sizes.parameters(grid), "header + 2048 + 12 n", "frame format"),
-        Transfer("setup", "server", "ready", one, sizes.ready(grid), "header", "frame format"),
+        Transfer("setup", "client", "hello", one, sizes.hello(grid), formulas.hello, "frame format"),
+        Transfer("setup", "server", "parameters", one, sizes.parameters(grid), formulas.parameters, "frame format"),
+        Transfer("setup", "server", "ready", one, sizes.ready(grid), formulas.ready, "frame format"),
         Work("setup", "client", "generate keys", one, residues(grid), "1", "once a session"),
     )
 
@@ -36,7 +36,7 @@ def overhead_terms(grid: Grid, phase: Phase, bytes_each: dict[Party, Number]) ->
             "session overhead",
             np.int64(1),
             size // 8,
-            "words sent and received",
+            "1",
             "measured",
             1 if party == "client" else 0,
         )

@@ -10,11 +10,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from costmodel import seal
+from costmodel.formulas import Symbol
 from costmodel.grid import Grid
 from costmodel.openfhe import sizes as openfhe
 from costmodel.wire import CHANNEL_METADATA_BYTES, FRAME_HEADER_BYTES, HELLO_BYTES, METADATA_BYTES
@@ -25,8 +28,25 @@ SPECIAL_LIMB_BITS = 60
 Bytes = Any
 
 
+class SessionFormulas(NamedTuple):
+    """Formulas of the messages that open a session."""
+
+    hello: str = "0"
+    parameters: str = "0"
+    ready: str = "0"
+
+
+_FRAMED = SessionFormulas(
+    f"header + {HELLO_BYTES}", f"header + {METADATA_BYTES} + {CHANNEL_METADATA_BYTES}*n", "header"
+)
+
+
 class SizeFormat(Protocol):
     """What a ciphertext takes in one format; every method returns bytes of one object, framing included."""
+
+    @property
+    def session(self) -> SessionFormulas:
+        """Formulas of :meth:`hello`, :meth:`parameters` and :meth:`ready`."""
 
     def hello(self, grid: Grid) -> Bytes:
         """The client's first message."""
@@ -49,6 +69,8 @@ class SizeFormat(Protocol):
 
 class Ideal:
     """Bits of the formula: seeded fresh ciphertexts, answers whole or with the used coefficients of b alone."""
+
+    session = SessionFormulas()
 
     def hello(self, grid: Grid) -> Bytes:
         """Nothing: sessions are not part of the formula."""
@@ -82,6 +104,8 @@ class Ideal:
 class OpenFHE:
     """Frames of this project with one OpenFHE object each."""
 
+    session = _FRAMED
+
     def hello(self, grid: Grid) -> Bytes:
         """A session identifier in a frame."""
         return np.int64(FRAME_HEADER_BYTES + HELLO_BYTES)
@@ -110,6 +134,8 @@ class OpenFHE:
 
 class Seal:
     """SEAL with zstd as OpenCheetah sends it."""
+
+    session = SessionFormulas()
 
     def hello(self, grid: Grid) -> Bytes:
         """Not counted by the published figures."""
@@ -171,6 +197,11 @@ _FORMATS: dict[str, SizeFormat] = {
 }
 
 
+def format_name(grid: Grid) -> str:
+    """The format that a grid asks for by its name, the engine's where it asks for the native one."""
+    return grid.engine if grid.size == "native" else grid.size
+
+
 def size_format(grid: Grid) -> SizeFormat:
     """The format that a grid asks for; ``native`` is the one of its engine.
 
@@ -179,7 +210,41 @@ def size_format(grid: Grid) -> SizeFormat:
     ValueError
         If the format does not exist.
     """
-    name = grid.engine if grid.size == "native" else grid.size
+    name = format_name(grid)
     if name not in _FORMATS:
         raise ValueError(f"size is {name!r}; it must be one of {', '.join(_FORMATS)}")
     return _FORMATS[name]
+
+
+QUERY_FORMULA = "ceil(N*log2_q/8)"
+ANSWER_FORMULAS: Mapping[str, str] = {
+    "ciphertexts": "ceil(2*N*log2_q/8)",
+    "packlwes-one-polynomial": QUERY_FORMULA,
+}
+SWITCHING_KEY_FORMULA = f"ceil(limbs*N*(log2_q + {SPECIAL_LIMB_BITS})/8)"
+_LIBRARIES = {"openfhe": "as OpenFHE serialises it, framed", "seal": "by SEAL with zstd", "spu": "by SEAL with zstd"}
+
+
+def sent_symbol(grid: Grid, size_bytes: ArrayLike, meaning: str, ideal: str) -> Symbol:
+    """Bytes of an object that travels: a library's where the grid asks for its format, else by the ideal formula."""
+    name = format_name(grid)
+    if name == "ideal":
+        return Symbol(size_bytes, f"bytes of {meaning}", ideal)
+    return Symbol(size_bytes, f"bytes of {meaning}, {_LIBRARIES[name]}")
+
+
+def query_symbol(grid: Grid) -> Symbol:
+    """Bytes of a fresh ciphertext."""
+    return sent_symbol(grid, size_format(grid).query(grid), "a fresh ciphertext", QUERY_FORMULA)
+
+
+def answer_symbol(grid: Grid, used: ArrayLike) -> Symbol:
+    """Bytes of an answer of which the client reads the coefficients of the symbol ``used``."""
+    formula = ANSWER_FORMULAS.get(grid.output, "ceil((N + used)*log2_q/8)")
+    return sent_symbol(grid, size_format(grid).answer(grid, used), "an answer", formula)
+
+
+def switching_key_symbol(grid: Grid) -> Symbol:
+    """Bytes of an automorphism key."""
+    size = size_format(grid).switching_key(grid)
+    return sent_symbol(grid, size, "an automorphism key", SWITCHING_KEY_FORMULA)

@@ -68,7 +68,7 @@ def cheetah_tile(m: ArrayLike, n: ArrayLike, N: ArrayLike) -> Tile:
 def column_tile(m: ArrayLike, n: ArrayLike, N: ArrayLike) -> Tile:
     """One column a polynomial: d0 = 1, d1 = N, so inputs = ceil(m/N), outputs = n.
 
-    The tile of the one-hot product before output packing (FastQuery, section 4.2): the fewest inputs and
+    The tile of the one-hot product before output packing (FastQuery, section 2.3): the fewest inputs and
     the most outputs. Parameters as `cheetah_tile`.
     """
     rows, columns, degree = np.broadcast_arrays(*_shape(m, n, N))

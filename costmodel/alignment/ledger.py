@@ -25,8 +25,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from costmodel.alignment.formulas import SECURITY_PARAMETER, ferret_bytes, ferret_correlation_bytes, iknp_bytes
+from costmodel.alignment.formulas import (
+    SECURITY_PARAMETER,
+    ferret_bits_per_correlation,
+    ferret_bytes,
+    ferret_correlation_bytes,
+    iknp_bytes,
+)
 from costmodel.alignment.formulas import sirnn_bytes as sirnn_total_bytes
+from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
 from costmodel.wire import FRAME_HEADER_BYTES
@@ -82,9 +89,7 @@ def message_bytes(
     """
     count = np.asarray(coefficients, dtype=np.int64)
     bits = np.asarray(target_bits, dtype=np.int64)
-    last = np.asarray(last_modulus, dtype=np.int64)
-    twos = np.frexp((last & -last).astype(np.float64))[1].astype(np.int64) - 1
-    needed = np.maximum(bits - twos, 0)
+    needed = np.maximum(bits - _twos(last_modulus), 0)
     transfers = count * (fields - 1 + (needed > 0))
     columns = -(-SECURITY_PARAMETER // block_bits)
     return Messages(
@@ -123,10 +128,9 @@ def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...
     if not np.any(wanted):
         return ()
     messages = message_bytes(coefficients, grid.fields, last, bits, block_bits)
-    k = f"k = {block_bits}"
     return (
         _message(grid, wanted, "setup", "server", "base_ot_point", messages.base_ot_point, "32", 0),
-        _message(grid, wanted, "setup", "client", "base_ot_choices", messages.base_ot_choices, "128 * 32", 0),
+        _message(grid, wanted, "setup", "client", "base_ot_choices", messages.base_ot_choices, "128*32", 0),
         _message(
             grid,
             wanted,
@@ -134,11 +138,11 @@ def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...
             "server",
             "seed_tree_sums",
             messages.seed_tree_sums,
-            f"32 (128 - ceil(128/k)), {k}",
+            "32*(128 - ceil(128/k))",
             0,
         ),
         _message(
-            grid, wanted, "online", "server", "ot_extension", messages.ot_extension, f"ceil(128/k) ceil(n / 8), {k}", 1
+            grid, wanted, "online", "server", "ot_extension", messages.ot_extension, "ceil(128/k)*ceil(transfers/8)", 1
         ),
         _message(
             grid,
@@ -147,11 +151,42 @@ def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...
             "client",
             "carry_corrections",
             messages.carry_corrections,
-            "ceil((f-1) N' L / 8) + ceil(N' (L-v) / 8)",
+            "ceil(tokens*(fields - 1)*n'*aligned/8) + ceil(tokens*n'*carry_bits/8)",
             2,
         ),
         *_work(grid, np.where(wanted, coefficients * grid.fields, 0)),
     )
+
+
+def alignment_symbols(grid: Grid, block_bits: int = BLOCK_BITS) -> Symbols:
+    """Symbols of the formulas of :func:`alignment_terms` beside those of every ledger."""
+    if not np.any(grid.align_bits > 0):
+        return {}
+    found = {
+        "aligned": Symbol(grid.align_bits, "bits of an aligned share"),
+        "correlation_bits": Symbol(ferret_bits_per_correlation(), "bits of a transfer made by Ferret, amortised"),
+    }
+    if "sirnn-iknp" in grid.options or "sirnn-ferret" in grid.options:
+        return found
+    twos = _twos(_last_modulus(grid))
+    needed = np.maximum(grid.align_bits - twos, 0)
+    return {
+        **found,
+        "k": Symbol(block_bits, "bits of SoftSpokenOT's blocks"),
+        "twos": Symbol(twos, "how often 2 divides the modulus of the last field"),
+        "carry_bits": Symbol(needed, "bits of the last field's carry", "max(0, aligned - twos)"),
+        "transfers": Symbol(
+            grid.tokens * grid.coefficients * (grid.fields - 1 + (needed > 0)),
+            "correlated transfers, one a carry",
+            "tokens*n'*(fields - 1 + min(1, carry_bits))",
+        ),
+    }
+
+
+def _twos(modulus: Any) -> Any:
+    """How often 2 divides a modulus."""
+    last = np.asarray(modulus, dtype=np.int64)
+    return np.frexp((last & -last).astype(np.float64))[1].astype(np.int64) - 1
 
 
 def _work(grid: Grid, transfers: Number) -> tuple[Term, ...]:
@@ -162,9 +197,9 @@ def _work(grid: Grid, transfers: Number) -> tuple[Term, ...]:
     parties: tuple[Party, ...] = ("client", "server")
     return (
         *(Work("setup", party, "base transfers", once, np.int64(0), "1", SOURCE) for party in parties),
-        Work("online", "server", "extend transfers", once, transfers, "1, by fields", SOURCE, 1),
-        Work("online", "client", "correct carries", once, transfers, "1, by fields", SOURCE, 2),
-        Work("online", "server", "take corrections", once, transfers, "1, by fields", SOURCE, 2),
+        Work("online", "server", "extend transfers", once, transfers, "1", SOURCE, 1),
+        Work("online", "client", "correct carries", once, transfers, "1", SOURCE, 2),
+        Work("online", "server", "take corrections", once, transfers, "1", SOURCE, 2),
     )
 
 
@@ -177,7 +212,8 @@ def _message(
     sent = wanted & ((np.asarray(size) > 0) | (item != "seed_tree_sums"))
     total = np.where(sent, size + (FRAME_HEADER_BYTES if framed else 0), 0)
     count = np.where(sent, 1, 0)
-    return Transfer(phase, party, item.replace("_", " "), count, total, formula, SOURCE, exchange, messages=count)
+    named = f"header + {formula}" if framed else formula
+    return Transfer(phase, party, item.replace("_", " "), count, total, named, SOURCE, exchange, messages=count)
 
 
 def _sirnn_terms(grid: Grid) -> tuple[Term, ...]:
@@ -203,17 +239,17 @@ def _sirnn_terms(grid: Grid) -> tuple[Term, ...]:
         online = ferret_bytes(values, bits)
         made = ferret_correlation_bytes(values)
         return (
-            entry("offline", "server", "correlations", made, "0.44 bits a transfer, amortised, both ways", "[3]", 0),
-            entry("online", "server", "wrap choices", online.receiver, "1 bit a channel", "[1], [3]", 1),
-            entry("online", "client", "wrap corrections", online.sender, "L bits a channel", "[1], [3]", 2),
+            entry("offline", "server", "correlations", made, "ceil(tokens*n*correlation_bits/8)", "[3]", 0),
+            entry("online", "server", "wrap choices", online.receiver, "ceil(tokens*n/8)", "[1], [3]", 1),
+            entry("online", "client", "wrap corrections", online.sender, "ceil(tokens*n*aligned/8)", "[1], [3]", 2),
         )
     both = sirnn_total_bytes(values, bits)
     second = iknp_bytes(values, bits)
     return (
-        entry("online", "server", "wrap choices", both.receiver - second.receiver, "128 bits a channel", "[1]", 1),
-        entry("online", "client", "wrap corrections", both.sender - second.sender, "2 bits a channel", "[1]", 2),
-        entry("online", "server", "conversion choices", second.receiver, "128 bits a channel", "[1]", 2),
-        entry("online", "client", "conversion corrections", second.sender, "L bits a channel", "[1]", 3),
+        entry("online", "server", "wrap choices", both.receiver - second.receiver, "ceil(tokens*n*128/8)", "[1]", 1),
+        entry("online", "client", "wrap corrections", both.sender - second.sender, "ceil(tokens*n*2/8)", "[1]", 2),
+        entry("online", "server", "conversion choices", second.receiver, "ceil(tokens*n*128/8)", "[1]", 2),
+        entry("online", "client", "conversion corrections", second.sender, "ceil(tokens*n*aligned/8)", "[1]", 3),
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from costmodel.compact import ledger, noise
 from costmodel.design import Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
 from costmodel.noise import log2_flooding_distance
@@ -19,6 +20,10 @@ class CompactDesign(Design):
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         return ledger.terms(grid)
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        return ledger.symbols(grid)
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2."""

@@ -19,11 +19,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Phase, Term, Transfer, Work
 from costmodel.packing import packlwes_automorphism_keys, packlwes_merges, packlwes_outputs
 from costmodel.session import overhead_terms, residues, setup_terms
+from costmodel.symbols import grid_symbols, tree_symbols
 from costmodel.tiles import cheetah_tile, column_tile, spu_tile
 from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
 
@@ -64,13 +67,17 @@ def trees(grid: Grid) -> Trees:
     They are interleaved where d1 is below the number of results, or where there is only one answer; otherwise every
     result is extracted to a constant coefficient and packed (SPU's choice, which BumbleBee's artifact shares).
     """
-    shape = tile(grid)
-    interleaved = (shape.d1 < grid.coefficients) | (shape.outputs <= 1)
+    shape, interleaved = tile(grid), _interleaves(grid)
     return Trees(
         np.where(interleaved, shape.outputs, grid.coefficients)[()],
         np.where(interleaved, shape.d1, grid.degree)[()],
         np.where(interleaved, 0, grid.coefficients - shape.outputs)[()],
     )
+
+
+def _interleaves(grid: Grid) -> NDArray[np.bool_]:
+    shape = tile(grid)
+    return np.asarray((shape.d1 < grid.coefficients) | (shape.outputs <= 1))
 
 
 def key_digits(grid: Grid) -> Number:
@@ -141,7 +148,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     """Predicted ledger of this project's own lookup."""
     first: Phase = "offline" if grid.prepared else "online"
     up, down = query_bytes(grid), answer_b_bytes(grid)
-    header = 0 if grid.size == "ideal" else FRAME_HEADER_BYTES
+    header, head = (0, "") if grid.size == "ideal" else (FRAME_HEADER_BYTES, "header + ")
     announced = header + SEED_BYTES
     halves = header + answer_a_bytes(grid)
     query = header + up + (0 if grid.prepared else SEED_BYTES)
@@ -155,14 +162,14 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     offline: tuple[Term, ...] = ()
     if grid.prepared:
         offline = (
-            Transfer("offline", "client", "announcement", one, announced, "header + seed", _SOURCE),
+            Transfer("offline", "client", "announcement", one, announced, f"{head}seed", _SOURCE),
             Transfer(
                 "offline",
                 "server",
                 "first halves",
                 returned,
                 halves,
-                "header + tokens answers N a_bits/8",
+                f"{head}{_a_formula(grid)}",
                 _SOURCE,
                 unit="halves",
             ),
@@ -176,7 +183,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "keys",
             keys_sent(grid),
             sent * (header + keys),
-            "header + seed + (rows + public key) N log2 q/8",
+            f"min(1, key_rows)*({head}seed) + key_rows*N*log2_q/8",
             _SOURCE,
             unit="keys",
             messages=one * sent,
@@ -188,7 +195,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "query",
             inputs,
             query,
-            "header + seed + tokens sent query_bits/8",
+            head + ("" if grid.prepared else "seed + ") + _query_formula(grid),
             _SOURCE,
             unit="ciphertexts",
         ),
@@ -198,7 +205,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "answer",
             returned,
             answer,
-            "header + tokens (answers N a_bits + n' b_bits)/8",
+            head + ("" if grid.prepared else f"{_a_formula(grid)} + ") + _b_formula(grid),
             _SOURCE,
             unit="ciphertexts",
         ),
@@ -210,6 +217,77 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     )
 
 
+def symbols(grid: Grid) -> Symbols:
+    """Symbols of the ledger's formulas."""
+    shape = tile(grid)
+    found = {
+        **grid_symbols(grid),
+        "d0": Symbol(shape.d0, "columns of a tile"),
+        "d1": Symbol(shape.d1, "rows of a tile"),
+        "sent": Symbol(
+            query_coefficients(grid),
+            "coefficients of b that meet the table: m with one column a polynomial, else all",
+            "m" if grid.tile == "column" else "m + min(1, d0 - 1)*(N*ceil(m/d1) - m)",
+        ),
+        "query_bits": Symbol(grid.query_bits, "bits sent of a coefficient of the query's b"),
+        "a_bits": Symbol(grid.answer_a_bits, "bits sent of a coefficient of the answer's a"),
+        "b_bits": Symbol(grid.answer_b_bits, "bits sent of a coefficient of the answer's b"),
+        "scalar": Symbol(scalar_products(grid), "1 where inner products with b take the place of products, else 0"),
+        "key_rows": Symbol(
+            key_rows(grid) + (grid.flooding_bits > 0),
+            "rows of the switching keys, and the public key that flooding needs",
+            ("depth*digits + " if grid.output == "packlwes" else "") + "min(1, flooding_bits)",
+        ),
+    }
+    if grid.output != "packlwes":
+        return found
+    packed = trees(grid)
+    leaves, gap = _tree_names(grid)
+    return {
+        **found,
+        **tree_symbols(packed.leaves, leaves, packed.gap, gap),
+        "interleaved": Symbol(
+            _interleaves(grid).astype(np.int64), "1 where answers are interleaved, 0 where extracted"
+        ),
+        "leaves": Symbol(
+            packed.leaves,
+            "ciphertexts that the trees pack: answers interleaved, or results extracted",
+            "n' + interleaved*(ceil(n'/d0) - n')",
+        ),
+        "gap": Symbol(packed.gap, "distance of what is used of a leaf", "N + interleaved*(d1 - N)"),
+        "digits": Symbol(key_digits(grid), "digits of a coefficient over all limbs"),
+    }
+
+
+def _tree_names(grid: Grid) -> tuple[str, str]:
+    """Symbols of leaves and gap; with one column a polynomial every result is a leaf."""
+    return ("n'", "N") if grid.tile == "column" else ("leaves", "gap")
+
+
+def _extracted_formula(grid: Grid) -> str:
+    extracts = grid.output == "packlwes" and grid.tile != "column"
+    return "tokens*(1 - interleaved)*(n' - ceil(n'/d0))" if extracts else "0"
+
+
+def _answers_formula(grid: Grid) -> str:
+    return "ceil({}/{})".format(*_tree_names(grid)) if grid.output == "packlwes" else "ceil(n'/d0)"
+
+
+def _query_formula(grid: Grid) -> str:
+    if grid.limbs == 1:
+        return "ceil(tokens*sent*query_bits/8)"
+    return " + ".join(f"ceil(tokens*sent*q{k}/8)" for k in range(1, grid.limbs + 1))
+
+
+def _a_formula(grid: Grid) -> str:
+    return f"ceil(tokens*{_answers_formula(grid)}*N*a_bits/8)"
+
+
+def _b_formula(grid: Grid) -> str:
+    used = "ceil(n'/d0)*N" if grid.output == "ciphertexts" else "n'"
+    return f"ceil(tokens*{used}*b_bits/8)"
+
+
 def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
     shape, tokens, size = tile(grid), grid.tokens, residues(grid)
     inputs, products = tokens * shape.inputs, tokens * shape.multiplications
@@ -219,47 +297,64 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
     flooded = returned * (grid.flooding_bits > 0)
     coefficients = tokens * query_coefficients(grid) * grid.limbs
     columns_each = grid.coefficients * grid.limbs / answers(grid)  # residues of b that are used of an answer
+    answered = f"tokens*{_answers_formula(grid)}"
     opened = 0 if grid.prepared else size
     summed = size * (1 + SUM_PRODUCTS / shape.inputs)
     online: list[Term] = [
-        Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/d1)", "[1]"),
-        Work("online", "client", "pack bits", np.int64(1), coefficients, "tokens (m, or N ceil(m/d1))", _SOURCE),
-        Work("online", "server", "unpack bits", np.int64(1), coefficients, "tokens (m, or N ceil(m/d1))", _SOURCE),
-        Work("online", "client", "decrypt", returned, columns_each + opened, "one an answer", "[1]", 1),
+        Work("online", "client", "encrypt", inputs, size, "tokens*ceil(m/d1)", "[1]"),
+        Work("online", "client", "pack bits", np.int64(1), coefficients, "1", _SOURCE),
+        Work("online", "server", "unpack bits", np.int64(1), coefficients, "1", _SOURCE),
+        Work("online", "client", "decrypt", returned, columns_each + opened, answered, "[1]", 1),
     ]
     scalar = scalar_products(grid)
     columns = tokens * grid.coefficients * scalar
     online += [
-        Work("online", "server", "inner product", columns, grid.rows * grid.limbs, "tokens n'", "[1]"),
-        Work("online", "server", "transform query", inputs * (1 - scalar), size, "tokens ceil(m/d1)", "[1]"),
+        Work("online", "server", "inner product", columns, grid.rows * grid.limbs, "tokens*n'*scalar", "[1]"),
+        Work(
+            "online",
+            "server",
+            "transform query",
+            inputs * (1 - scalar),
+            size,
+            "tokens*ceil(m/d1)*(1 - scalar)",
+            "[1]",
+        ),
     ]
     return (
-        Work("setup", "server", "encode table", shape.multiplications, size, "ceil(m/d1) ceil(n'/d0)", "[1]"),
-        Work(first, "server", "expand seed", inputs, size, "tokens ceil(m/d1)", _SOURCE),
+        Work("setup", "server", "encode table", shape.multiplications, size, "ceil(m/d1)*ceil(n'/d0)", "[1]"),
+        Work(first, "server", "expand seed", inputs, size, "tokens*ceil(m/d1)", _SOURCE),
         Work(
             first,
             "server",
             "multiply-accumulate",
             products * (2 - scalar),
             summed,
-            "halves tokens products",
+            "tokens*ceil(m/d1)*ceil(n'/d0)*(2 - scalar)",
             "[1]",
             products=products,
         ),
-        Work(first, "server", "extract", tokens * packed.extracted, size, "tokens (n' - ceil(n'/d0))", "[2]"),
+        Work(
+            first,
+            "server",
+            "extract",
+            tokens * packed.extracted,
+            size,
+            _extracted_formula(grid),
+            "[2]",
+        ),
         Work(
             first,
             "server",
             "merge",
             merges,
             size * key_digits(grid),
-            "tokens (nodes of the trees)",
+            "tokens*nodes" if grid.output == "packlwes" else "0",
             "[2]",
             key_switches=merges,
         ),
-        Work(first, "server", "flood", flooded, size + columns_each, "one an answer", "[3]"),
-        Work(first, "server", "switch a", returned, size, "one an answer", "[3]"),
-        Work("online", "server", "switch b", returned, columns_each, "one an answer", "[3]"),
-        Work("online", "server", "draw mask", np.int64(1), tokens * grid.coefficients, "tokens n'", "[1]"),
+        Work(first, "server", "flood", flooded, size + columns_each, f"{answered}*min(1, flooding_bits)", "[3]"),
+        Work(first, "server", "switch a", returned, size, answered, "[3]"),
+        Work("online", "server", "switch b", returned, columns_each, answered, "[3]"),
+        Work("online", "server", "draw mask", np.int64(1), tokens * grid.coefficients, "1", "[1]"),
         *online,
     )

@@ -6,10 +6,12 @@ import numpy as np
 
 from costmodel.expanded.gadgets import node_counts
 from costmodel.expanded.noise import Floats
-from costmodel.expanded.parameters import Array, Columns, GadgetColumns
+from costmodel.expanded.parameters import COUNTER_BYTES, Array, Columns, GadgetColumns
+from costmodel.formulas import Symbol
 from costmodel.grid import Grid
 from costmodel.ledger import Entries, Number, Party, Term, Transfer
 from costmodel.session import overhead_terms, residues, setup_terms
+from costmodel.symbols import grid_symbols
 from costmodel.wire import FRAME_HEADER_BYTES
 
 # Sizes of operations count polynomials that are transformed, or work that takes as long. Measured by
@@ -56,6 +58,26 @@ def answer_size(columns: Columns) -> Array:
     return 1 + RING_SWITCH * columns.ring_switch.digits
 
 
+def expanded_symbols(grid: Grid, p: Columns) -> dict[str, Symbol]:
+    """Symbols of the formulas that all expanded queries share."""
+    leaves = np.int64(1) << p.split_levels
+    return {
+        **grid_symbols(grid),
+        "counter": Symbol(COUNTER_BYTES, "bytes of a query's counter"),
+        "key_rows": Symbol(p.key_groups[0][0], "rows of the keys modulo q"),
+        "ring_switch_rows": Symbol(p.ring_switch_rows, "rows of the ring switch's key modulo the first limb"),
+        "K": Symbol(p.query_coefficients, "coefficients of a query that hold anything"),
+        "leaves": Symbol(leaves, "leaves of the expansion, the power of two that K fills"),
+        "nodes": Symbol(
+            p.expansion_switches, "nodes of the expansion, one key switch each", "log2(N) - log2(leaves) + leaves - 1"
+        ),
+        "answers": Symbol(p.answers, "ciphertexts of an answer"),
+        "N'": Symbol(p.answer_degree, "ring degree of an answer"),
+        "a_bits": Symbol(p.answer_a_bits, "bits sent of a coefficient of the answer's a"),
+        "b_bits": Symbol(p.answer_b_bits, "bits sent of a coefficient of the answer's b"),
+    }
+
+
 class ExpandedLedger:
     """Entries that every expanded query has, in parts that a design puts its own between.
 
@@ -87,18 +109,19 @@ class ExpandedLedger:
             self.entries.transfer(
                 "online", "client", "query", tokens, sent, formula, tokens, unit="ciphertexts", messages=tokens
             ),
-            self.entries.work("online", "client", "encrypt selectors", tokens, handled, "one a token"),
+            self.entries.work("online", "client", "encrypt selectors", tokens, handled, "tokens"),
         )
 
     def answer(self) -> tuple[Term, ...]:
         """The answer and its decryption."""
         tokens, sent = self.grid.tokens, self.grid.tokens * self.columns.down_bytes
-        answers, formula = tokens * self.columns.answers, "tokens (header + N' a + n' b)"
+        answers = tokens * self.columns.answers
+        formula = "tokens*(header + ceil(answers*N'*a_bits/8) + ceil(n'*b_bits/8))"
         return (
             self.entries.transfer(
                 "online", "server", "answer", answers, sent, formula, unit="ciphertexts", messages=tokens
             ),
-            self.entries.work("online", "client", "decrypt row", tokens, self.size, "one a token", 1),
+            self.entries.work("online", "client", "decrypt row", tokens, self.size, "tokens", 1),
         )
 
     def overhead(self) -> tuple[Term, ...]:

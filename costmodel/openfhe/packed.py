@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.noise import (
@@ -26,10 +27,11 @@ from costmodel.noise import (
 from costmodel.openfhe.sizes import bv_digits
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
 from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
-from costmodel.sizes import size_format
+from costmodel.sizes import query_symbol, size_format, switching_key_symbol
+from costmodel.symbols import grid_symbols, tree_symbols
 from costmodel.tiles import column_tile
 
-_SOURCE = "one column a polynomial"
+_SOURCE = "FastQuery, section 2.3: ceil(m/N) inputs, n' outputs"
 
 
 def terms(grid: Grid) -> tuple[Term, ...]:
@@ -46,36 +48,44 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     products = tokens * tile.inputs * (tile.outputs + 1)
     return (
         *setup_terms(grid),
-        Transfer("setup", "client", "keys", keys, sent, "log2 of the leaves", "[2]", unit="keys", messages=keys),
-        Work("setup", "client", "generate switching key", keys, size * digits, "log2 of the leaves", "[2]"),
-        Work("setup", "server", "encode table", tile.multiplications + 1, size, "ceil(m/N) n' and the middle", _SOURCE),
-        ciphertexts_sent(grid, "client", "query", inputs, up, "tokens ceil(m/N) ciphertexts", _SOURCE),
-        ciphertexts_sent(grid, "server", "answer", answers, down, "tokens ceil(n'/N) ciphertexts", "[2]"),
-        Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/N)", _SOURCE),
-        Work("online", "client", "write ciphertext", inputs, size, "tokens ceil(m/N)", _SOURCE),
-        Work("online", "server", "read ciphertext", inputs, size, "tokens ceil(m/N)", _SOURCE),
+        Transfer("setup", "client", "keys", keys, sent, "depth*switching_key", "[2]", unit="keys", messages=keys),
+        Work("setup", "client", "generate switching key", keys, size * digits, "depth", "[2]"),
+        Work("setup", "server", "encode table", tile.multiplications + 1, size, "ceil(m/N)*n' + 1", _SOURCE),
+        ciphertexts_sent(grid, "client", "query", inputs, up, "tokens*ceil(m/N)*ciphertext", _SOURCE),
+        ciphertexts_sent(grid, "server", "answer", answers, down, "tokens*ceil(n'/N)*ciphertext", "[2]"),
+        Work("online", "client", "encrypt", inputs, size, "tokens*ceil(m/N)", _SOURCE),
+        Work("online", "client", "write ciphertext", inputs, size, "tokens*ceil(m/N)", _SOURCE),
+        Work("online", "server", "read ciphertext", inputs, size, "tokens*ceil(m/N)", _SOURCE),
         Work(
             "online",
             "server",
             "multiply-accumulate",
             products,
             size,
-            "tokens ceil(m/N) (n' + 1)",
+            "tokens*ceil(m/N)*(n' + 1)",
             _SOURCE,
             products=tokens * tile.multiplications,
         ),
-        Work("online", "server", "centre", leaves, size, "tokens n'", "the table's middle value"),
-        Work(
-            "online", "server", "merge", merges, size * digits, "tokens (nodes of the tree)", "[2]", key_switches=merges
-        ),
-        Work("online", "server", "draw mask", answers, grid.degree, "one an answer", _SOURCE),
-        Work("online", "server", "subtract mask", answers, size, "one an answer", _SOURCE),
-        Work("online", "server", "write ciphertext", answers, size, "one an answer", _SOURCE),
-        Work("online", "client", "read ciphertext", answers, size, "one an answer", _SOURCE, 1),
-        Work("online", "client", "decrypt", answers, size, "one an answer", _SOURCE, 1),
+        Work("online", "server", "centre", leaves, size, "tokens*n'", "the table's middle value"),
+        Work("online", "server", "merge", merges, size * digits, "tokens*nodes", "[2]", key_switches=merges),
+        Work("online", "server", "draw mask", answers, grid.degree, "tokens*ceil(n'/N)", _SOURCE),
+        Work("online", "server", "subtract mask", answers, size, "tokens*ceil(n'/N)", _SOURCE),
+        Work("online", "server", "write ciphertext", answers, size, "tokens*ceil(n'/N)", _SOURCE),
+        Work("online", "client", "read ciphertext", answers, size, "tokens*ceil(n'/N)", _SOURCE, 1),
+        Work("online", "client", "decrypt", answers, size, "tokens*ceil(n'/N)", _SOURCE, 1),
         *overhead_terms(grid, "setup", {"client": sent, "server": sent}),
         *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
     )
+
+
+def symbols(grid: Grid) -> Symbols:
+    """Symbols of the ledger's formulas."""
+    return {
+        **grid_symbols(grid),
+        **tree_symbols(grid.coefficients, "n'", grid.degree, "N"),
+        "ciphertext": query_symbol(grid),
+        "switching_key": switching_key_symbol(grid),
+    }
 
 
 def noise(grid: Grid) -> Number:
@@ -98,6 +108,10 @@ class PackedDesign(Design):
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         return terms(grid)
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        return symbols(grid)
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2."""

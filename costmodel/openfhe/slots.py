@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse
+from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
 from costmodel.noise import (
@@ -35,8 +36,9 @@ from costmodel.noise import (
 )
 from costmodel.openfhe.sizes import bv_digits
 from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
-from costmodel.sizes import size_format
+from costmodel.sizes import query_symbol, size_format, switching_key_symbol
 from costmodel.slots import log2_of_power, next_power_of_two, rotation_key_switches, rotation_keys
+from costmodel.symbols import grid_symbols
 
 _SOURCE = "SCI, fc-field.cpp"
 _WORST_OVER_UNIFORM = 3.0
@@ -75,6 +77,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     inputs, answers = tokens * plan.inputs, tokens * plan.outputs
     up, down = inputs * sizes.query(grid), answers * sizes.query(grid)
     encoded = plan.inputs * plan.outputs * plan.diagonals
+    outputs = "ceil(n'*M/(D*N))"
     rotations = inputs * rotation_key_switches(plan.diagonals, plan.period) + answers * plan.group
     return (
         *setup_terms(grid),
@@ -84,25 +87,27 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "keys",
             keys,
             sent,
-            "log2 M + log2 D - 1 keys",
+            "(log2(M) + max(log2(D) - 1, 0))*switching_key",
             "SEAL, evaluator.cpp",
             unit="keys",
             messages=keys,
         ),
-        Work("setup", "client", "generate switching key", keys, size * digits, "log2 M + log2 D - 1", _SOURCE),
-        Work("setup", "server", "encode table", encoded, size, "inputs answers D", _SOURCE),
-        ciphertexts_sent(grid, "client", "query", inputs, up, "tokens ceil(m/M) ciphertexts", _SOURCE),
-        ciphertexts_sent(grid, "server", "answer", answers, down, "tokens ceil(n' M / (D N)) ciphertexts", _SOURCE),
-        Work("online", "client", "encrypt", inputs, size, "tokens ceil(m/M)", _SOURCE),
-        Work("online", "client", "write ciphertext", inputs, size, "tokens ceil(m/M)", _SOURCE),
-        Work("online", "server", "read ciphertext", inputs, size, "tokens ceil(m/M)", _SOURCE),
+        Work(
+            "setup", "client", "generate switching key", keys, size * digits, "log2(M) + max(log2(D) - 1, 0)", _SOURCE
+        ),
+        Work("setup", "server", "encode table", encoded, size, f"ceil(m/M)*{outputs}*D", _SOURCE),
+        ciphertexts_sent(grid, "client", "query", inputs, up, "tokens*ceil(m/M)*ciphertext", _SOURCE),
+        ciphertexts_sent(grid, "server", "answer", answers, down, f"tokens*{outputs}*ciphertext", _SOURCE),
+        Work("online", "client", "encrypt", inputs, size, "tokens*ceil(m/M)", _SOURCE),
+        Work("online", "client", "write ciphertext", inputs, size, "tokens*ceil(m/M)", _SOURCE),
+        Work("online", "server", "read ciphertext", inputs, size, "tokens*ceil(m/M)", _SOURCE),
         Work(
             "online",
             "server",
             "rotate",
             rotations,
             size * digits,
-            "tokens (inputs digits of 0..D-1 in non-adjacent form + answers log2(M/D))",
+            f"tokens*(ceil(m/M)*rotations + {outputs}*log2(M/D))",
             "SCI, fc-field.cpp; SEAL, evaluator.cpp",
             key_switches=rotations,
         ),
@@ -112,18 +117,32 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "multiply-accumulate",
             tokens * encoded,
             size,
-            "tokens inputs answers D",
+            f"tokens*ceil(m/M)*{outputs}*D",
             _SOURCE,
             products=tokens * encoded,
         ),
-        Work("online", "server", "draw mask", answers, grid.degree, "one an answer", _SOURCE),
-        Work("online", "server", "subtract mask", answers, size, "one an answer", _SOURCE),
-        Work("online", "server", "write ciphertext", answers, size, "one an answer", _SOURCE),
-        Work("online", "client", "read ciphertext", answers, size, "one an answer", _SOURCE, 1),
-        Work("online", "client", "decrypt", answers, size, "one an answer", _SOURCE, 1),
+        Work("online", "server", "draw mask", answers, grid.degree, f"tokens*{outputs}", _SOURCE),
+        Work("online", "server", "subtract mask", answers, size, f"tokens*{outputs}", _SOURCE),
+        Work("online", "server", "write ciphertext", answers, size, f"tokens*{outputs}", _SOURCE),
+        Work("online", "client", "read ciphertext", answers, size, f"tokens*{outputs}", _SOURCE, 1),
+        Work("online", "client", "decrypt", answers, size, f"tokens*{outputs}", _SOURCE, 1),
         *overhead_terms(grid, "setup", {"client": sent, "server": sent}),
         *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
     )
+
+
+def symbols(grid: Grid) -> Symbols:
+    """Symbols of the ledger's formulas."""
+    plan = slots(grid.rows, grid.coefficients, grid.degree)
+    rotations = rotation_key_switches(plan.diagonals, plan.period)
+    return {
+        **grid_symbols(grid),
+        "M": Symbol(plan.period, "rows of a ciphertext, repeated in its slots"),
+        "D": Symbol(plan.diagonals, "diagonals of a group of columns"),
+        "rotations": Symbol(rotations, "key switches of rotations by 0 to D - 1: digits of their non-adjacent forms"),
+        "ciphertext": query_symbol(grid),
+        "switching_key": switching_key_symbol(grid),
+    }
 
 
 def noise(grid: Grid) -> Number:
@@ -175,6 +194,10 @@ class SlotsDesign(Design):
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         return terms(grid)
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        return symbols(grid)
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2."""

@@ -21,16 +21,17 @@ HIDDEN_TAIL = -64.0
 
 
 class Objects(NamedTuple):
-    """Objects of one kind that are sent, for all tokens."""
+    """Objects of one kind that are sent, for all tokens, and how their number and their bytes come about."""
 
     count: Number
     size_bytes: Number
     formula: str
+    bytes_formula: str
 
     @classmethod
-    def alike(cls, count: Number, each_bytes: Number, formula: str) -> Objects:
-        """Objects of one size."""
-        return cls(count, count * each_bytes, formula)
+    def alike(cls, count: Number, each_bytes: Number, formula: str, each: str) -> Objects:
+        """Objects of one size, whose symbol is ``each``."""
+        return cls(count, count * each_bytes, formula, each if formula == "1" else f"{formula}*{each}")
 
 
 class Counted(NamedTuple):
@@ -44,7 +45,7 @@ def key_terms(source: str, size: Number, keys: Objects, party: Party = "client")
     """Setup of one party: its keys made once and sent."""
     return (
         Work("setup", party, "generate keys", np.int64(1), size, "1", source),
-        Transfer("setup", party, "keys", keys.count, keys.size_bytes, keys.formula, source, unit="keys"),
+        Transfer("setup", party, "keys", keys.count, keys.size_bytes, keys.bytes_formula, source, unit="keys"),
     )
 
 
@@ -100,7 +101,7 @@ def exchange_terms(
 
 def ciphertexts(phase: Phase, party: Party, item: str, sent: Objects, source: str) -> Transfer:
     """Ciphertexts that one party sends together."""
-    return Transfer(phase, party, item, sent.count, sent.size_bytes, sent.formula, source, unit="ciphertexts")
+    return Transfer(phase, party, item, sent.count, sent.size_bytes, sent.bytes_formula, source, unit="ciphertexts")
 
 
 def other(party: Party) -> Party:

@@ -20,17 +20,26 @@ import numpy as np
 
 from costmodel import payloads
 from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.formulas import Symbols
 from costmodel.grid import Grid
-from costmodel.ledger import Term, Work
+from costmodel.ledger import Number, Term, Work
 from costmodel.noise import packlwes_variance, plaintext_product_variance, secret_key_encryption_variance
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
 from costmodel.parameters import Ring, Table
+from costmodel.sizes import sent_symbol
+from costmodel.symbols import grid_symbols, tree_symbols
 from costmodel.systems import looks
 from costmodel.systems.accounting import Counted, Objects, exchange_terms, key_terms
 from costmodel.systems.priced import PricedSystem
 from costmodel.tiles import column_tile
 
 SOURCE = "CHAM, sections II and III.A"
+
+
+def _object_bytes(grid: Grid) -> tuple[Number, Number, Number]:
+    """Bytes of a switching key of one digit a prime, of a query's ciphertext and of an answer's."""
+    query = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
+    return (grid.limbs - 1) * query, query, payloads.whole_bytes(grid, grid.degree, grid.limb_bits[:-1])
 
 
 class PublishedCham(Design):
@@ -41,24 +50,20 @@ class PublishedCham(Design):
         tile = column_tile(grid.rows, grid.coefficients, grid.degree)
         answers = packlwes_outputs(grid.coefficients, grid.degree)
         keys = packlwes_automorphism_keys(grid.coefficients, grid.degree)
-        limbs = grid.limb_bits[:-1]
-        digits = len(limbs)
-        key = digits * payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
-        query = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
-        answer = payloads.whole_bytes(grid, grid.degree, limbs)
-        size, answer_size = grid.degree * grid.limbs, grid.degree * digits
+        key, query, answer = _object_bytes(grid)
+        size, answer_size = grid.degree * grid.limbs, grid.degree * (grid.limbs - 1)
         tokens = grid.tokens
         merges = tokens * packlwes_merges(grid.coefficients, grid.degree)
         return (
-            *key_terms(SOURCE, size, Objects.alike(keys, key, "log2 of the leaves, one digit a prime")),
+            *key_terms(SOURCE, size, Objects.alike(keys, key, "depth", "switching_key")),
             *exchange_terms(
                 SOURCE,
                 size,
                 answer_size,
-                Objects.alike(tokens * tile.inputs, query, "tokens ceil(m/N) augmented ciphertexts"),
-                Objects.alike(tokens * answers, answer, "tokens ceil(n'/N)"),
-                Counted(tokens * tile.multiplications, "tokens ceil(m/N) n'"),
-                Counted(tile.multiplications, "ceil(m/N) n'"),
+                Objects.alike(tokens * tile.inputs, query, "tokens*ceil(m/N)", "query"),
+                Objects.alike(tokens * answers, answer, "tokens*ceil(n'/N)", "answer"),
+                Counted(tokens * tile.multiplications, "tokens*ceil(m/N)*n'"),
+                Counted(tile.multiplications, "ceil(m/N)*n'"),
             ),
             Work(
                 "online",
@@ -66,11 +71,27 @@ class PublishedCham(Design):
                 "merge",
                 merges,
                 answer_size,
-                "tokens (nodes of the tree)",
+                "tokens*nodes",
                 "CHAM, Algorithm 3",
                 key_switches=merges,
             ),
         )
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        key, query, answer = _object_bytes(grid)
+        special = f"q{grid.limbs}"
+        return {
+            **grid_symbols(grid),
+            **tree_symbols(grid.coefficients, "n'", grid.degree, "N"),
+            "switching_key": sent_symbol(
+                grid, key, "a switching key, one digit a prime", "(limbs - 1)*2*ceil(N*log2_q/8)"
+            ),
+            "query": sent_symbol(grid, query, "a ciphertext under all primes", "2*ceil(N*log2_q/8)"),
+            "answer": sent_symbol(
+                grid, answer, "a ciphertext without the special prime", f"2*ceil(N*(log2_q - {special})/8)"
+            ),
+        }
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2: product and rescale, then the tree's rescales."""

@@ -22,11 +22,14 @@ import numpy as np
 
 from costmodel import payloads
 from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer, Work
 from costmodel.noise import secret_key_encryption_variance
 from costmodel.packing import packlwes_outputs
 from costmodel.parameters import Ring, Table
+from costmodel.sizes import sent_symbol
+from costmodel.symbols import grid_symbols
 from costmodel.systems import looks
 from costmodel.systems.priced import PricedSystem
 
@@ -42,24 +45,39 @@ class PublishedCipherGPT(Design):
         table, returned = grid.rows * row, grid.tokens * row
         each = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
         size = grid.degree * grid.limbs
-        formula = "tokens ceil(n'/N)"
+        formula = "tokens*ceil(n'/N)"
         return (
             Work("setup", "server", "generate keys", np.int64(1), size, "1", SOURCE),
-            Work("setup", "server", "encrypt", table, size, "m ceil(n'/N)", SOURCE),
+            Work("setup", "server", "encrypt", table, size, "m*ceil(n'/N)", SOURCE),
             Transfer(
                 "setup",
                 "server",
                 "encrypted table",
                 table,
                 table * each,
-                "m ceil(n'/N) ciphertexts",
+                "m*ceil(n'/N)*ciphertext",
                 SOURCE,
                 unit="ciphertexts",
             ),
             Work("online", "client", "subtract mask", returned, size, formula, SOURCE),
-            Transfer("online", "client", "masked row", returned, returned * each, formula, SOURCE, unit="ciphertexts"),
+            Transfer(
+                "online",
+                "client",
+                "masked row",
+                returned,
+                returned * each,
+                f"{formula}*ciphertext",
+                SOURCE,
+                unit="ciphertexts",
+            ),
             Work("online", "server", "decrypt", returned, size, formula, SOURCE),
         )
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        each = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
+        ciphertext = sent_symbol(grid, each, "a ciphertext of two polynomials", "2*ceil(N*log2_q/8)")
+        return {**grid_symbols(grid), "ciphertext": ciphertext}
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of a returned coefficient's error over (q/t)^2: a fresh encryption's."""

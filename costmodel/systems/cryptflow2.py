@@ -20,18 +20,23 @@ References
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from costmodel import payloads
 from costmodel.design import Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
-from costmodel.ledger import Term, Work
+from costmodel.ledger import Number, Term, Work
 from costmodel.noise import flooding_variance, plaintext_product_variance, public_key_encryption_variance
 from costmodel.openfhe.rings import keyed_configuration, rings_of_degree, slot_ring
 from costmodel.openfhe.slots import SlotsDesign
 from costmodel.packing import check_packing
 from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.sizes import sent_symbol
 from costmodel.slots import Layout, layout, log2_of_power
+from costmodel.symbols import grid_symbols
 from costmodel.system import Wishes
 from costmodel.systems import looks
 from costmodel.systems.accounting import Counted, Objects, exchange_terms, hiding, key_terms
@@ -47,6 +52,34 @@ FLOODING_BITS = 100 - 37
 """SMUDGING_BITLEN of a share of 37 bits."""
 
 
+class _ObjectBytes(NamedTuple):
+    """Bytes of what is sent."""
+
+    public_key: Number
+    rotation_keys: Number
+    query: Number
+    answer: Number
+
+
+_KEYS = "2*log2(slots)"
+"""Keys: the public one, one of the rows' swap, and rotations by all powers of two, both ways."""
+
+
+def _rotation_keys(plan: Layout) -> Number:
+    """Rotations by all powers of two, both ways, and the swap of the slots' rows."""
+    return 2 * (log2_of_power(plan.slots) - 1) + 1
+
+
+def _object_bytes(grid: Grid, plan: Layout) -> _ObjectBytes:
+    keyed = (*grid.limb_bits, np.asarray(SPECIAL_LIMB_BITS))
+    return _ObjectBytes(
+        payloads.public_key_bytes(grid, plan.slots, keyed),
+        payloads.switching_keys_bytes(grid, plan.slots, keyed, _rotation_keys(plan)),
+        payloads.whole_bytes(grid, plan.slots, grid.limb_bits),
+        payloads.whole_bytes(grid, plan.slots, grid.limb_bits[:1]),
+    )
+
+
 class PublishedSlots(Design):
     """SCI's product by slots and rotations, token by token."""
 
@@ -54,23 +87,21 @@ class PublishedSlots(Design):
         """Predicted transfers and operations."""
         plan = layout(grid.rows, grid.coefficients)
         limbs, calls = grid.limb_bits, grid.tokens * plan.calls
-        keyed = (*limbs, np.asarray(SPECIAL_LIMB_BITS))
-        count = 2 * (log2_of_power(plan.slots) - 1) + 1
-        keys = payloads.public_key_bytes(grid, plan.slots, keyed)
-        keys = keys + payloads.switching_keys_bytes(grid, plan.slots, keyed, count)
-        query = payloads.whole_bytes(grid, plan.slots, limbs)
-        answer = payloads.whole_bytes(grid, plan.slots, limbs[:1])
+        sizes = _object_bytes(grid, plan)
+        keys = Objects(
+            1 + _rotation_keys(plan), sizes.public_key + sizes.rotation_keys, _KEYS, "public_key + rotation_keys"
+        )
         size = plan.slots * len(limbs)
         return (
-            *key_terms(SOURCE, size, Objects(1 + count, keys, "public key; rotations by all powers of two, both ways")),
+            *key_terms(SOURCE, size, keys),
             *exchange_terms(
                 SOURCE,
                 size,
                 plan.slots,
-                Objects.alike(calls, query, "tokens calls"),
-                Objects.alike(calls, answer, "tokens calls"),
-                Counted(calls * plan.diagonals, "tokens calls D"),
-                Counted(plan.calls * plan.diagonals, "calls D"),
+                Objects.alike(calls, sizes.query, "tokens*calls", "query"),
+                Objects.alike(calls, sizes.answer, "tokens*calls", "answer"),
+                Counted(calls * plan.diagonals, "tokens*calls*D"),
+                Counted(plan.calls * plan.diagonals, "calls*D"),
             ),
             Work(
                 "online",
@@ -78,11 +109,34 @@ class PublishedSlots(Design):
                 "rotate",
                 calls * (plan.key_switches + plan.sums),
                 size,
-                "tokens calls (digits of 0..D-1 in non-adjacent form + log2(pow2(m)/D))",
+                "tokens*calls*(rotations + sums)",
                 "SCI, fc-field.cpp; SEAL, evaluator.cpp",
                 key_switches=calls * (plan.key_switches + plan.sums),
             ),
         )
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        plan = layout(grid.rows, grid.coefficients)
+        sizes = _object_bytes(grid, plan)
+        key = f"ceil(slots*(log2_q + {SPECIAL_LIMB_BITS})/8)"
+        rotations = f"(2*log2(slots) - 1)*limbs*{key}"
+        return {
+            **grid_symbols(grid),
+            "calls": Symbol(plan.calls, "products that a larger one is cut into"),
+            "slots": Symbol(plan.slots, "slots of a ciphertext"),
+            "D": Symbol(plan.diagonals, "diagonals of the table"),
+            "rotations": Symbol(
+                plan.key_switches, "key switches of rotations by 0 to D - 1: digits of their non-adjacent forms"
+            ),
+            "sums": Symbol(plan.sums, "rotations that add partial sums, log2 of the padded rows over D"),
+            "public_key": sent_symbol(grid, sizes.public_key, "a public key with the special prime", key),
+            "rotation_keys": sent_symbol(
+                grid, sizes.rotation_keys, "the keys of rotations by all powers of two, both ways", rotations
+            ),
+            "query": sent_symbol(grid, sizes.query, "a ciphertext of two polynomials", "2*ceil(slots*log2_q/8)"),
+            "answer": sent_symbol(grid, sizes.answer, "a ciphertext under the first prime", "2*ceil(slots*q1/8)"),
+        }
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2: product, flooding, and the switch to one limb.

@@ -18,14 +18,16 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel.design import Design, Floats, RingUse
+from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer, Work
 from costmodel.noise import packlwes_variance
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
 from costmodel.parameters import Configuration, Packing, Ring, Table
-from costmodel.products import Product, PublishedProduct, product, product_noise, product_terms
+from costmodel.products import Product, PublishedProduct, product, product_noise, product_symbols, product_terms
 from costmodel.session import residues
-from costmodel.sizes import SPECIAL_LIMB_BITS, size_format
+from costmodel.sizes import SPECIAL_LIMB_BITS, size_format, switching_key_symbol
+from costmodel.symbols import tree_symbols
 from costmodel.system import Wishes
 from costmodel.systems import looks
 from costmodel.systems.cheetah import Cheetah, execution_of_baseline
@@ -56,18 +58,26 @@ class PublishedPacking(PublishedProduct):
         sent = keys * size_format(grid).switching_key(grid)
         return (
             *product_terms(grid, packed_answers(grid)),
-            Transfer("setup", "client", "keys", keys, sent, "log2 of the leaves", "[2]", unit="keys"),
+            Transfer("setup", "client", "keys", keys, sent, "depth*switching_key", "[2]", unit="keys"),
             Work(
                 "online",
                 "server",
                 "merge",
                 merges,
                 residues(grid),
-                "tokens (nodes of the tree)",
+                "tokens*nodes",
                 "[2]",
                 key_switches=merges,
             ),
         )
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        return {
+            **product_symbols(grid, packed_answers(grid)),
+            **tree_symbols(grid.coefficients, "n'", grid.degree, "N"),
+            "switching_key": switching_key_symbol(grid),
+        }
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2, the tree's key switches included.
@@ -95,7 +105,12 @@ class PublishedPacking(PublishedProduct):
 def packed_answers(grid: Grid) -> Product:
     """Counts of the product with its answers packed."""
     packed = packlwes_outputs(grid.coefficients, grid.degree)
-    return product(grid)._replace(answers=packed, used=-(-grid.coefficients // packed))
+    return product(grid)._replace(
+        answers=packed,
+        used=-(-grid.coefficients // packed),
+        answers_formula="ceil(n'/N)",
+        used_formula="ceil(n'/ceil(n'/N))",
+    )
 
 
 class FastQuery(OneHotSystem):

@@ -22,10 +22,13 @@ import numpy as np
 
 from costmodel import payloads
 from costmodel.design import Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
-from costmodel.ledger import Term
+from costmodel.ledger import Number, Term
 from costmodel.noise import flooding_variance, plaintext_product_variance, secret_key_encryption_variance
 from costmodel.parameters import Ring, Table
+from costmodel.sizes import sent_symbol
+from costmodel.symbols import grid_symbols
 from costmodel.systems import looks
 from costmodel.systems.accounting import Counted, Objects, exchange_terms, hiding, key_terms
 from costmodel.systems.priced import PricedSystem
@@ -41,30 +44,60 @@ def product(grid: Grid) -> MatrixTile:
     return iron_matrix_tile(grid.tokens, grid.rows, grid.coefficients, grid.degree)
 
 
+def _used(grid: Grid, tile: MatrixTile) -> Number:
+    """Coefficients of an answer that the client reads, on average."""
+    return -(-grid.tokens * grid.coefficients // tile.outputs)
+
+
+def _object_bytes(grid: Grid, tile: MatrixTile) -> tuple[Number, Number, Number]:
+    """Bytes of the public key, of a query's ciphertext and of an answer's."""
+    return (
+        payloads.public_key_bytes(grid, grid.degree, (*grid.limb_bits, grid.limb_bits[-1])),
+        payloads.whole_bytes(grid, grid.degree, grid.limb_bits),
+        payloads.extracted_bytes(grid, grid.degree, grid.limb_bits, _used(grid, tile)),
+    )
+
+
 class PublishedIron(Design):
     """Iron's product in the ring of BOLT's re-implementation."""
 
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         tile = product(grid)
-        used = -(-grid.tokens * grid.coefficients // tile.outputs)
         size = grid.degree * grid.limbs
         encoded = -(-grid.rows // tile.inner) * (-(-grid.coefficients // tile.columns))
-        public = payloads.public_key_bytes(grid, grid.degree, (*grid.limb_bits, grid.limb_bits[-1]))
-        query = payloads.whole_bytes(grid, grid.degree, grid.limb_bits)
-        answer = payloads.extracted_bytes(grid, grid.degree, grid.limb_bits, used)
+        public, query, answer = _object_bytes(grid, tile)
+        windows = "ceil(tokens/m_w)"
         return (
-            *key_terms(SOURCE, size, Objects.alike(np.int64(1), public, "public key")),
+            *key_terms(SOURCE, size, Objects.alike(np.int64(1), public, "1", "public_key")),
             *exchange_terms(
                 SOURCE,
                 size,
                 size,
-                Objects.alike(tile.inputs, query, "ceil(tokens/m_w) ceil(m/n_w)"),
-                Objects.alike(tile.outputs, answer, "ceil(tokens/m_w) ceil(n'/k_w)"),
-                Counted(tile.multiplications, "ceil(tokens/m_w) ceil(m/n_w) ceil(n'/k_w)"),
-                Counted(encoded, "ceil(m/n_w) ceil(n'/k_w)"),
+                Objects.alike(tile.inputs, query, f"{windows}*ceil(m/n_w)", "query"),
+                Objects.alike(tile.outputs, answer, f"{windows}*ceil(n'/k_w)", "answer"),
+                Counted(tile.multiplications, f"{windows}*ceil(m/n_w)*ceil(n'/k_w)"),
+                Counted(encoded, "ceil(m/n_w)*ceil(n'/k_w)"),
             ),
         )
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        tile = product(grid)
+        public, query, answer = _object_bytes(grid, tile)
+        used = "ceil(tokens*n'/(ceil(tokens/m_w)*ceil(n'/k_w)))"
+        return {
+            **grid_symbols(grid),
+            "m_w": Symbol(tile.rows, "tokens of a window"),
+            "n_w": Symbol(tile.inner, "rows of the table of a window"),
+            "k_w": Symbol(tile.columns, "columns of the table of a window"),
+            "used": Symbol(_used(grid, tile), "coefficients of an answer that the client reads", used),
+            "public_key": sent_symbol(
+                grid, public, "a public key under one prime more", f"ceil(N*(log2_q + q{grid.limbs})/8)"
+            ),
+            "query": sent_symbol(grid, query, "a ciphertext of two polynomials", "2*ceil(N*log2_q/8)"),
+            "answer": sent_symbol(grid, answer, "an answer", "ceil((N + used)*log2_q/8)"),
+        }
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2: product and flooding of both polynomials."""

@@ -27,8 +27,9 @@ import numpy as np
 
 from costmodel import payloads
 from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
-from costmodel.ledger import Party, Term, Work
+from costmodel.ledger import Number, Party, Term, Work
 from costmodel.noise import (
     packlwes_variance,
     plaintext_product_variance,
@@ -36,6 +37,8 @@ from costmodel.noise import (
     secret_key_encryption_variance,
 )
 from costmodel.parameters import SHARE_MODULUS, Ring, Table
+from costmodel.sizes import sent_symbol
+from costmodel.symbols import grid_symbols
 from costmodel.systems import looks
 from costmodel.systems.accounting import Counted, Objects, exchange_terms, key_terms, other
 from costmodel.systems.priced import PricedSystem
@@ -79,16 +82,44 @@ class SpuProductDesign(Design):
         Each party has entries as the one who encrypts; for one token it is the client, with shares both.
         """
         counted = self.products(grid)
-        left = [(np.where(product.left_encrypts, count, 0), product) for count, product in counted]
-        right = [(np.where(product.left_encrypts, 0, count), product) for count, product in counted]
-        if "shares" in grid.options:
-            left = right = counted
         return (
             *self._key_terms(grid, counted, "client"),
             *self._key_terms(grid, counted, "server"),
-            *self._exchange_terms(grid, left, "client"),
-            *self._exchange_terms(grid, right, "server"),
+            *self._exchange_terms(grid, self._encrypted(grid, counted, "client"), "client"),
+            *self._exchange_terms(grid, self._encrypted(grid, counted, "server"), "server"),
         )
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas, numbered by block where the product is split."""
+        counted = self.products(grid)
+        keys, public, automorphisms = self._keys(grid, counted)
+        key = f"ceil(N*(log2_q + {SPECIAL_LIMB_BITS})/8)" if self.packs else "ceil(N*log2_q/8)"
+        query = payloads.seeded_bytes(grid, grid.degree, grid.limb_bits)
+        found = {
+            **grid_symbols(grid),
+            "keys": Symbol(keys, "automorphism keys of a party, log2 N where answers are packed"),
+            "public_key": sent_symbol(grid, public, "a public key", key),
+            "automorphism_keys": sent_symbol(grid, automorphisms, "the automorphism keys", f"keys*limbs*{key}"),
+            "query": sent_symbol(grid, query, "a seeded ciphertext", "ceil(N*log2_q/8)"),
+        }
+        for block, (_, product) in zip(_blocks(counted), counted, strict=True):
+            answer = f"ceil((N + used{block})*(log2_q - q{grid.limbs})/8)"
+            found |= {
+                f"inputs{block}": Symbol(product.inputs, "ciphertexts of a product's operand, min(b0, b2) b1"),
+                f"answers{block}": Symbol(product.answers, "ciphertexts of a product's result"),
+                f"used{block}": Symbol(product.used, "coefficients of an answer's b that are sent"),
+                f"answer{block}": sent_symbol(grid, self._answer_bytes(grid, product), "an answer", answer),
+                f"products{block}": Symbol(product.products, "products of a ciphertext and a plaintext, b0 b1 b2"),
+                f"encoded{block}": Symbol(product.encoded, "plaintext polynomials, b1 max(b0, b2)"),
+                f"nodes{block}": Symbol(
+                    product.automorphisms, "key switches of a product: nodes of the trees, and the trace of PackLWEs"
+                ),
+            }
+        parties: tuple[Party, ...] = ("client", "server")
+        for party in parties:
+            for block, (count, _) in zip(_blocks(counted), self._encrypted(grid, counted, party), strict=True):
+                found[f"{party}{block}"] = Symbol(count, f"products whose operand the {party} encrypts")
+        return found
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2, the worst block where the product is split.
@@ -122,41 +153,66 @@ class SpuProductDesign(Design):
         used = RingUse("query and answer", grid.degree, grid.log2_q)
         return (used, RingUse("keys", grid.degree, grid.log2_q + SPECIAL_LIMB_BITS)) if self.packs else (used,)
 
+    def _encrypted(
+        self, grid: Grid, counted: list[tuple[Any, SpuProduct]], party: Party
+    ) -> list[tuple[Any, SpuProduct]]:
+        """Sub-products, each with how often a party encrypts its operand; with shares both parties do."""
+        if "shares" in grid.options:
+            return counted
+        left, right = (1, 0) if party == "client" else (0, 1)
+        return [(count * np.where(product.left_encrypts, left, right), product) for count, product in counted]
+
     def _key_terms(self, grid: Grid, counted: list[tuple[Any, SpuProduct]], party: Party) -> tuple[Term, ...]:
+        keys, public, automorphisms = self._keys(grid, counted)
+        sent = public + automorphisms
+        objects = Objects(1 + keys, sent, "1 + keys", "public_key + automorphism_keys")
+        return key_terms(self.source, grid.degree * self._key_limbs(grid), objects, party)
+
+    def _key_limbs(self, grid: Grid) -> int:
+        """Primes of a key, the special one among them where there is one."""
+        return grid.limbs + self.packs
+
+    def _keys(self, grid: Grid, counted: list[tuple[Any, SpuProduct]]) -> tuple[Number, Number, Number]:
+        """Automorphism keys of a party, 0 where no answers are packed, and bytes of the public key and of these."""
         limbs = (*grid.limb_bits, np.asarray(SPECIAL_LIMB_BITS)) if self.packs else grid.limb_bits
         needed = np.bool_(self.packs and "shares" in grid.options)
         for count, product in counted:
             needed = needed | (product.packed & (count > 0))
         keys = np.where(needed, np.round(np.log2(grid.degree)).astype(np.int64), 0)
-        sent = payloads.public_key_bytes(grid, grid.degree, limbs)
-        sent = sent + payloads.switching_keys_bytes(grid, grid.degree, limbs, keys)
-        formula = "a public key, and log2 N automorphism keys where answers are packed"
-        return key_terms(self.source, grid.degree * len(limbs), Objects(1 + keys, sent, formula), party)
+        public = payloads.public_key_bytes(grid, grid.degree, limbs)
+        return keys, public, payloads.switching_keys_bytes(grid, grid.degree, limbs, keys)
+
+    def _answer_bytes(self, grid: Grid, product: SpuProduct) -> Number:
+        """Bytes of an answer: a whole ciphertext where it is packed, else what is read of it."""
+        limbs = grid.limb_bits[:-1]
+        bare = payloads.extracted_bytes(grid, grid.degree, limbs, product.used)
+        return np.where(product.packed, payloads.whole_bytes(grid, grid.degree, limbs), bare)
 
     def _exchange_terms(self, grid: Grid, counted: list[tuple[Any, SpuProduct]], encryptor: Party) -> tuple[Term, ...]:
         """The products of which one party encrypts its operand."""
-        limbs = grid.limb_bits[:-1]
-        whole = payloads.whole_bytes(grid, grid.degree, limbs)
+        blocks = _blocks(counted)
         answer_bytes: Any = np.float64(0)
         for count, product in counted:
-            bare = payloads.extracted_bytes(grid, grid.degree, limbs, product.used)
-            answer_bytes = answer_bytes + count * product.answers * np.where(product.packed, whole, bare)
+            answer_bytes = answer_bytes + count * product.answers * self._answer_bytes(grid, product)
 
         def occurring(field: str) -> Any:
             return sum((count * getattr(product, field) for count, product in counted), np.int64(0))
 
-        size, answer_size = grid.degree * grid.limbs, grid.degree * len(limbs)
+        def summed(*factors: str) -> str:
+            return " + ".join("*".join(f"{name}{block}" for name in (encryptor, *factors)) for block in blocks)
+
+        size, answer_size = grid.degree * grid.limbs, grid.degree * (grid.limbs - 1)
         query = payloads.seeded_bytes(grid, grid.degree, grid.limb_bits)
-        answered = "b0 b2, ceil(b0 b2 / d1) interleaved, ceil(tokens n' / N) packed"
+        asked = summed("inputs")
         return (
             *exchange_terms(
                 self.source,
                 size,
                 answer_size,
-                Objects.alike(occurring("inputs"), query, "min(b0, b2) b1 seeded ciphertexts"),
-                Objects(occurring("answers"), answer_bytes, answered),
-                Counted(occurring("products"), "b0 b1 b2"),
-                Counted(occurring("encoded"), "b1 max(b0, b2)"),
+                Objects.alike(occurring("inputs"), query, asked if len(blocks) == 1 else f"({asked})", "query"),
+                Objects(occurring("answers"), answer_bytes, summed("answers"), summed("answers", "answer")),
+                Counted(occurring("products"), summed("products")),
+                Counted(occurring("encoded"), summed("encoded")),
                 encryptor=encryptor,
                 table_phase="online",
             ),
@@ -166,11 +222,16 @@ class SpuProductDesign(Design):
                 "merge",
                 occurring("automorphisms"),
                 answer_size,
-                "nodes of the trees, and the trace of PackLWEs",
+                summed("nodes"),
                 self.source,
                 key_switches=occurring("automorphisms"),
             ),
         )
+
+
+def _blocks(counted: list[tuple[Any, SpuProduct]]) -> list[str]:
+    """Numbers of the blocks as their symbols have them, none for a product that is whole."""
+    return [str(place) for place in range(1, len(counted) + 1)] if len(counted) > 1 else [""]
 
 
 class SpuFM32(PricedSystem):

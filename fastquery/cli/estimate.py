@@ -16,6 +16,7 @@ from fastquery.cli.show import (
     lookup_rows,
     pairs,
     seconds_text,
+    symbols_text,
 )
 
 EXAMPLE = """examples:
@@ -36,7 +37,11 @@ def add_parser(subparsers: Any) -> None:
     )
     add_configuration_options(parser, default_link="lan")
     parser.add_argument("--tokens", default="1", help="tokens looked up together (default 1), or their ids")
-    parser.add_argument("--explain", action="store_true", help="print every term of the ledger with its formula")
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="print every term of the ledger with its formula, and what its symbols stand for",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 
@@ -73,4 +78,4 @@ def text(result: Estimate, explain: bool) -> str:
     if not explain:
         return lines
     columns = ["phase", "party", "item", "count", "unit", "messages", "bytes", "seconds", "formula", "source"]
-    return lines + "\n\n" + ledger_text(result.ledger, columns)
+    return "\n\n".join([lines, ledger_text(result.ledger, columns), symbols_text(result.symbols)])

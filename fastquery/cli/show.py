@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from costmodel.formulas import Symbol
 from costmodel.parameters import Configuration, Packing
 
 if TYPE_CHECKING:
@@ -92,6 +93,16 @@ def ledger_text(ledger: pd.DataFrame, columns: list[str]) -> str:
             if column.startswith(kind):
                 shown[column] = [as_text(value) if pd.notna(value) else "" for value in shown[column]]
     return shown.fillna("").to_string(index=False)
+
+
+def symbols_text(symbols: Mapping[str, Symbol]) -> str:
+    """Every symbol of a ledger's formulas: its value, its own formula if it has one, and its meaning."""
+    return pairs(
+        {
+            name: f"{one.value:<10,.10g}  {one.meaning}" + (f" = {one.formula}" if one.formula else "")
+            for name, one in symbols.items()
+        }
+    )
 
 
 def json_text(document: Mapping[str, Any]) -> str:

@@ -13,12 +13,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from costmodel.design import Floats
-from costmodel.expanded.compressed.ledger import compressed_ledger
+from costmodel.expanded.compressed.ledger import compressed_ledger, compressed_symbols
 from costmodel.expanded.compressed.noise import compressed_noise, failure, flooding_distance
 from costmodel.expanded.compressed.parameters import CompressedColumns
 from costmodel.expanded.compressed.search import CompressedSearch, rings_of
 from costmodel.expanded.design import ExpandedDesign
 from costmodel.expanded.grids import searched
+from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
 
@@ -52,6 +53,10 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         return compressed_ledger(grid, self.columns(grid))
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        return compressed_symbols(grid, self.columns(grid))
 
     def answer_noise(self, columns: CompressedColumns, mean_square: Floats) -> Floats:
         """Variance over Q^2 of an answer coefficient's error for tables of a mean square."""

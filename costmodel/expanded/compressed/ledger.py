@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from costmodel.compact.ledger import SUM_PRODUCTS
 from costmodel.expanded.compressed.parameters import CompressedColumns
-from costmodel.expanded.ledger import ExpandedLedger, answer_size, mask_size, node_size, product_size, square_size
+from costmodel.expanded.ledger import (
+    ExpandedLedger,
+    answer_size,
+    expanded_symbols,
+    mask_size,
+    node_size,
+    product_size,
+    square_size,
+)
+from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Entries, Number, Term, Work
 
@@ -14,12 +23,12 @@ ENTRIES = Entries("costmodel.expanded.compressed.parameters")
 def compressed_ledger(grid: Grid, columns: CompressedColumns) -> tuple[Term, ...]:
     """Predicted ledger of compressed queries; sizes are those of an operation's polynomials."""
     shared = ExpandedLedger(grid, columns, ENTRIES)
-    keys = "rows of automorphism keys, the key from s^2, packing keys, ring switch and public key"
+    keys = "N*(key_rows*log2_q + table_rows*table_log2_q + ring_switch_rows*q1)/8"
     return shared.held(
         (
             *shared.keys(f"header + seed + {keys}"),
             *_setup(columns, shared.size),
-            *shared.query("tokens (header + counter + K sent_bits/8)"),
+            *shared.query("tokens*(header + counter + ceil(K*sent_bits/8))"),
             *_online(grid, columns, shared.size),
             *shared.answer(),
             *shared.overhead(),
@@ -27,12 +36,29 @@ def compressed_ledger(grid: Grid, columns: CompressedColumns) -> tuple[Term, ...
     )
 
 
+def compressed_symbols(grid: Grid, p: CompressedColumns) -> Symbols:
+    """Symbols of the ledger's formulas."""
+    bits = "(place_bits + ceil(log2(ceil(m/G))))"
+    return {
+        **expanded_symbols(grid, p),
+        "K": Symbol(p.query_coefficients, "coefficients of a query that hold anything", f"{bits}*digits"),
+        "digits": Symbol(p.bit.digits, "digits of an encrypted bit"),
+        "s": Symbol(p.segments, "columns of a table polynomial"),
+        "G": Symbol(p.gap, "rows of a block", "N/s"),
+        "place_bits": Symbol(p.position_levels, "bits of a row's place in its block", "max(1, ceil(log2(min(m, G))))"),
+        "table_rows": Symbol(p.public_rows, "rows of the packing keys, and of the public key that flooding needs"),
+        "table_log2_q": Symbol(p.table_log2_q, "bits of the modulus of table and packing"),
+        "merges": Symbol(p.merges, "nodes of the packing trees, one key switch each"),
+        "sent_bits": Symbol(p.sent_bits, "bits sent of a coefficient of a query"),
+    }
+
+
 def _setup(p: CompressedColumns, size: Number) -> tuple[Work, ...]:
     rows, table = p.key_rows + p.public_rows, p.degree * p.table_limbs
     return (
-        ENTRIES.work("setup", "client", "generate expansion keys", rows, size, "rows of the keys"),
-        ENTRIES.work("setup", "server", "read keys", p.key_rows, size, "rows modulo Q"),
-        ENTRIES.work("setup", "server", "encode table", p.products * p.blocks, table, "ceil(n'/s) B"),
+        ENTRIES.work("setup", "client", "generate expansion keys", rows, size, "key_rows + table_rows"),
+        ENTRIES.work("setup", "server", "read keys", p.key_rows, size, "key_rows"),
+        ENTRIES.work("setup", "server", "encode table", p.products * p.blocks, table, "ceil(n'/s)*ceil(m/G)"),
     )
 
 
@@ -46,17 +72,17 @@ def _online(grid: Grid, p: CompressedColumns, size: Number) -> tuple[Work, ...]:
             operation,
             grid.tokens * count,
             each,
-            f"tokens {formula}",
+            f"tokens*{formula}",
             products=grid.tokens * p.products * p.blocks if operation == "multiply-accumulate" else 0,
             key_switches=grid.tokens * count if operation in ("expand", "square", "merge") else 0,
         )
         for operation, count, each, formula in (
-            ("expand", p.expansion_switches, size * node_size(p), "(nodes of the expansion)"),
+            ("expand", p.expansion_switches, size * node_size(p), "nodes"),
             ("square", p.query_coefficients, size * square_size(p), "K"),
-            ("fold", p.external_products, size * product_size(p.bit), "(log2 G + B - 1)"),
-            ("multiply-accumulate", 2 * p.products * p.blocks, summed, "2 ceil(n'/s) B"),
-            ("merge", p.merges, in_table * p.packing_digits, "(nodes of the packing trees)"),
-            ("mask", p.packed, in_table * mask_size(p), "packed"),
+            ("fold", p.external_products, size * product_size(p.bit), "(place_bits + ceil(m/G) - 1)"),
+            ("multiply-accumulate", 2 * p.products * p.blocks, summed, "2*ceil(n'/s)*ceil(m/G)"),
+            ("merge", p.merges, in_table * p.packing_digits, "merges"),
+            ("mask", p.packed, in_table * mask_size(p), "ceil(ceil(n'/s)/G)"),
             ("compress", p.answers, p.degree * answer_size(p), "answers"),
         )
     )

@@ -15,11 +15,12 @@ from dataclasses import replace
 
 from costmodel.design import Floats
 from costmodel.expanded.design import ExpandedDesign
-from costmodel.expanded.folded.ledger import folded_ledger
+from costmodel.expanded.folded.ledger import folded_ledger, folded_symbols
 from costmodel.expanded.folded.noise import failure, flooding_distance, folded_noise
 from costmodel.expanded.folded.parameters import FoldedColumns
 from costmodel.expanded.folded.search import FoldedSearch, rings_of
 from costmodel.expanded.grids import searched
+from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
 
@@ -50,6 +51,10 @@ class FoldedDesign(ExpandedDesign[FoldedColumns]):
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         return folded_ledger(grid, self.columns(grid))
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        return folded_symbols(grid, self.columns(grid))
 
     def answer_noise(self, columns: FoldedColumns, mean_square: Floats) -> Floats:
         """Variance over Q^2 of an answer coefficient's error for tables of a mean square."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel.expanded.folded.parameters import FoldedColumns
-from costmodel.expanded.ledger import ExpandedLedger, answer_size, mask_size, node_size, product_size, square_size
+from costmodel.expanded.ledger import (
+    ExpandedLedger,
+    answer_size,
+    expanded_symbols,
+    mask_size,
+    node_size,
+    product_size,
+    square_size,
+)
+from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Entries, Number, Phase, Term, Work
 from costmodel.wire import FRAME_HEADER_BYTES
@@ -23,9 +32,9 @@ def folded_ledger(grid: Grid, columns: FoldedColumns) -> tuple[Term, ...]:
     shared = ExpandedLedger(grid, columns, ENTRIES)
     return shared.held(
         (
-            *shared.keys("header + seed + rows of automorphism keys, the key from s^2, ring switch and public key"),
+            *shared.keys("header + seed + N*(key_rows*log2_q + ring_switch_rows*q1)/8"),
             *_setup(grid, columns, shared.size),
-            *shared.query("tokens (header + counter + d1 and l h coefficients)"),
+            *shared.query("tokens*(header + counter + ceil(d1*selector_bits/8) + ceil(l*h*fold_bits/8))"),
             *_before_the_token(grid, columns, shared.size),
             *_after_the_token(grid, columns, shared.size),
             *shared.answer(),
@@ -34,15 +43,31 @@ def folded_ledger(grid: Grid, columns: FoldedColumns) -> tuple[Term, ...]:
     )
 
 
+def folded_symbols(grid: Grid, p: FoldedColumns) -> Symbols:
+    """Symbols of the ledger's formulas."""
+    return {
+        **expanded_symbols(grid, p),
+        "K": Symbol(p.query_coefficients, "coefficients of a query that hold anything", "d1 + l*h"),
+        "d1": Symbol(p.selectors, "polynomials of a column"),
+        "slots": Symbol(p.slots, "rows of a polynomial"),
+        "blocks": Symbol(p.blocks, "polynomials that a row takes", "ceil(n'/N)"),
+        "C": Symbol(p.columns, "columns of a block", "ceil(ceil(m/slots)/d1)"),
+        "l": Symbol(p.fold.digits, "digits of a fold's encrypted bits"),
+        "h": Symbol(p.fold_levels, "encrypted bits of a query", "ceil(log2(C)) + log2(slots)"),
+        "selector_bits": Symbol(p.selector_bits, "bits sent of a selector's coefficient"),
+        "fold_bits": Symbol(p.fold_bits, "bits sent of a fold's coefficient"),
+    }
+
+
 def _setup(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Term, ...]:
-    rows, formula, one = p.key_rows, "rows of the keys modulo Q", np.int64(1)
+    rows, formula, one = p.key_rows, "key_rows", np.int64(1)
     # Nothing is announced, since the keys carry the seed; the server says that it is done.
     done = ENTRIES.transfer("offline", "server", "first halves", one, one * FRAME_HEADER_BYTES, "header")
     return (
         *((done,) if grid.prepared else ()),
         ENTRIES.work("setup", "client", "generate expansion keys", rows, size, formula),
         ENTRIES.work("setup", "server", "read keys", rows, size, formula),
-        ENTRIES.work("setup", "server", "encode table", p.table_products, size, "blocks C d1"),
+        ENTRIES.work("setup", "server", "encode table", p.table_products, size, "blocks*C*d1"),
     )
 
 
@@ -62,9 +87,9 @@ def _before_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work,
             key_switches=grid.tokens * count if operation in ("expand", "square") else 0,
         )
         for operation, count, each, formula in (
-            ("expand", p.expansion_switches, node_size(p), "tokens (nodes of the expansion)"),
-            ("table pass", p.table_products, passing, "tokens blocks C d1"),
-            ("square", p.fold_coefficients, square_size(p), "tokens l h"),
+            ("expand", p.expansion_switches, node_size(p), "tokens*nodes"),
+            ("table pass", p.table_products, passing, "tokens*blocks*C*d1"),
+            ("square", p.fold_coefficients, square_size(p), "tokens*l*h"),
         )
     )
 
@@ -78,10 +103,15 @@ def _after_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, 
     return tuple(
         ENTRIES.work("online", "server", operation, grid.tokens * count, size * each, formula)
         for operation, count, each, formula in (
-            ("scalar product", scalars, 1 + COLUMN_SCALARS / p.selectors, "tokens blocks C d1, if prepared"),
-            ("add query", added, adding, "tokens (l h, and d1 if not prepared)"),
-            ("fold", p.folds, folding, "tokens blocks (C - 1 + log2 slots)"),
-            ("mask", p.blocks, mask_size(p), "tokens blocks"),
-            ("compress", p.answers, answer_size(p) / p.limbs, "tokens ceil(n'/N') or blocks"),
+            (
+                "scalar product",
+                scalars,
+                1 + COLUMN_SCALARS / p.selectors,
+                "tokens*blocks*C*d1" if grid.prepared else "0",
+            ),
+            ("add query", added, adding, "tokens*l*h" if grid.prepared else "tokens*(l*h + d1)"),
+            ("fold", p.folds, folding, "tokens*blocks*(C - 1 + log2(slots))"),
+            ("mask", p.blocks, mask_size(p), "tokens*blocks"),
+            ("compress", p.answers, answer_size(p) / p.limbs, "tokens*answers"),
         )
     )
