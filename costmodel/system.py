@@ -84,8 +84,19 @@ class Wishes:
             if option not in OPTIONS:
                 raise ValueError(f"options has {option!r}; it must be one of {', '.join(OPTIONS)}")
 
-    def packing(self, default: Packing) -> Packing:
-        """The default packing with the widths or levels that are named, or as many channels as a named p holds."""
+    def packing(self, default: Packing, channels: int) -> Packing:
+        """The default packing with the widths or levels that are named, or as many channels as a named p holds.
+
+        No more fields than the table has channels.
+
+        Raises
+        ------
+        ValueError
+            If a packing is named with more fields than that.
+        """
+        named = len(self.levels or self.widths or ())
+        if named > channels:
+            raise ValueError(f"packing has {named} channels a coefficient; the table has {channels} in all")
         if self.levels:
             return default.with_levels(self.levels)
         widths, modulus = self.widths or default.widths, self.ring.get("plaintext_modulus", 0)
@@ -93,7 +104,7 @@ class Wishes:
             if modulus < SMALLEST_PLAINTEXT:
                 raise ValueError("ring.p is 1; it must have 2 bits or more, one of them for the shares")
             widths = fitting_widths(default.widths, modulus.bit_length() - 1)
-        return replace(default, widths=widths, levels=())
+        return replace(default, widths=widths[:channels], levels=())
 
     def ring_from(self, default: Ring) -> Ring:
         """The default ring with the fields that are named."""
@@ -255,7 +266,7 @@ class System(ABC):
             advice = f"name an engine to add it: {' or '.join(self.engines)}" if self.engines else "leave it out"
             raise ValueError(f"protocol {self.name} as published has no {named}; {advice}")
         base = self.published(table, wishes.ablation)
-        ring, packing = wishes.ring_from(base.ring), wishes.packing(base.packing)
+        ring, packing = wishes.ring_from(base.ring), wishes.packing(base.packing, table.channels)
         check_packing(packing.widths, ring.plaintext_modulus, packing.levels)
         return base.updated(ring=ring, packing=packing)
 

@@ -196,7 +196,7 @@ class CrypTFlow2(PricedSystem):
     def executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
         """The smallest ring with slots that holds the failure target."""
         check_openfhe_wishes(wishes)
-        packing = wishes.packing(Packing((16,), "system", "ciphertexts"))
+        packing = wishes.packing(Packing((16,), "system", "ciphertexts"), table.channels)
         columns = -(-table.channels // len(packing.widths))
         given = slot_ring(wishes.ring, table, columns, PLAINTEXT_BITS)
         check_packing(packing.widths, given["plaintext_modulus"], packing.levels)

@@ -57,7 +57,7 @@ class ExpandedSystem(System):
 
     def executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
         """The query on the ring with the least cost that holds; a named ring narrows the choice."""
-        packing = wishes.packing(Packing(self.widths, "system", "system"))
+        packing = wishes.packing(Packing(self.widths, "system", "system"), table.channels)
         if packing.levels:
             raise ValueError(f"levels are {wishes.levels}; the {self.name} query packs channels of 2^w levels alone")
         given = wishes.ring

@@ -51,7 +51,7 @@ class OneHotSystem(System):
         OpenFHE engine, which sends OpenFHE's own serialisation, the smallest ring that holds the product.
         """
         default, bits = self.execution(wishes, engine)
-        packing = wishes.packing(default)
+        packing = wishes.packing(default, table.channels)
         smallest = 2**bits if bits else required_plaintext_modulus(packing.field_moduli)
         modulus = wishes.ring.get("plaintext_modulus", smallest)
         check_packing(packing.widths, modulus, packing.levels)
