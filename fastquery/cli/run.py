@@ -10,7 +10,16 @@ from typing import Any
 from tqdm import tqdm
 
 from fastquery.cli.options import add_configuration_options, question_of
-from fastquery.cli.show import bytes_text, failure_text, json_text, ledger_text, lookup_rows, pairs, seconds_text
+from fastquery.cli.show import (
+    bytes_text,
+    failure_text,
+    flooding_text,
+    json_text,
+    ledger_text,
+    lookup_rows,
+    pairs,
+    seconds_text,
+)
 from fastquery.runs import Run, again, run
 
 EXAMPLE = """examples:
@@ -102,8 +111,8 @@ def text(result: Run) -> str:
     rows["memory"] = bytes_text(document["peak_memory_bytes"]) + " at most, both processes"
     rows["security"] = f"{document['security_bits']:.0f} bits"
     rows["failure"] = failure_text(document["log2_failure"]) + " for all answers"
-    if not document["table_protected_from_client"]:
-        rows["flooding"] = "0 bits: the table is NOT protected from the client"
+    left = document["log2_statistical_distance"]
+    rows["flooding"] = flooding_text(result.configuration, document["flooding_bits"], left)
     columns = [
         "phase", "party", "item", "count_measured", "count_predicted", "bytes_measured", "bytes_predicted",
         "seconds_measured", "seconds_predicted",
