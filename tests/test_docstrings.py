@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import pkgutil
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
@@ -21,6 +22,8 @@ def modules() -> list[str]:
 
 @pytest.mark.parametrize("name", modules())
 def test_examples_run(name: str) -> None:
+    if find_spec("openfhe") is None and name.startswith(("protocol", "validate", "fastquery.api")):
+        pytest.skip("OpenFHE is not installed")
     module = import_module(name)
     finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     for one in finder.find(module):
