@@ -50,7 +50,7 @@ endif
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo 'Options: PYTHON=/path/to/python3.10 (the interpreter of $(VENV)), SPU_PYTHON=/path/to/python3.11 (that of'
-	@echo '$(SPU_VENV)), ARGS="-k noise" (more for pytest), ARGS="--repeats 3" (more for the README'"'"'s benchmark).'
+	@echo '$(SPU_VENV)), ARGS="-k noise" (more for pytest), ARGS="--repeats 3" (more for a benchmark).'
 
 setup: $(STAMP)  ## build .venv with everything in it (the other targets do so by themselves)
 	@echo '$(VENV) is ready.'
@@ -109,7 +109,7 @@ bench: $(STAMP)  ## run this project's own benchmarks
 bench-peers: $(STAMP) $(SPU_STAMP)  ## SPU beside this project's designs, written to docs/benchmarks.md (minutes, 10 GB)
 	$(PY) -m benchmarks.peers $(ARGS)
 
-headline: $(STAMP)  ## SPU and this project's designs at full size, for the README's table (minutes, 10 GB)
+headline: $(STAMP)  ## SPU and this project's designs at full size, for docs/benchmarks.md (minutes, 10 GB)
 	@$(MAKE) --no-print-directory $(SPU_STAMP) || echo 'Without its environment SPU is left to the model.' >&2
 	$(PY) -m benchmarks.headline $(ARGS)
 

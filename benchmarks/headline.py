@@ -1,9 +1,9 @@
-"""The README's table: published systems, SPU and this project's designs, executed.
+"""The headline table: published systems, SPU and this project's designs, executed.
 
 `python -m benchmarks.headline [--repeats K] [--table MxN]` looks a random row up with every design, checks it, and
-writes one Markdown table between the README's markers. Every cell is measured in this run or read from the published
-claims, and its row says which; where SPU's environment is missing (`make headline` builds it), its rows are the model's
-for the built-in machine and say so.
+writes one Markdown table between the markers of `docs/benchmarks.md`. Every cell is measured in this run or read from
+the published claims, and its row says which; where SPU's environment is missing (`make headline` builds it), its rows
+are the model's for the built-in machine and say so.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from fastquery.runs import Run, run
 from fastquery.tables import table_of
 from validate.published import UNITS, load_claims
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 TABLE = "32000x4096"
 LINKS = tuple(parse_link(text) for text in ("lan", "44Mbit/s,40ms", "9Mbit/s,40ms"))
 ALIGNMENT = ("ot extension", "carry corrections")
@@ -206,11 +206,10 @@ def markdown(rows: Iterable[Row], repeats: int, table: str) -> str:
     return f"""One token, a random {table} table; sizes in bytes. *Measured*: executed by two processes on one thread
 each of an {about["processor"]}{best}, every channel right and, of this project's, every byte as predicted; latency is
 the measured seconds of both parties with the measured bytes over TCP by the model of the link. SPU encodes the table in
-every query, this project before it: [docs/benchmarks.md](docs/benchmarks.md) counts both ways. *Model*: predicted for
-this machine. *Published*: the paper's total, and its latency as the server's seconds. Up and down leave out what aligns
-the shares to {ALIGN_BITS} bits, which has its own column where shares are aligned; *online* is the server's time where
-the rest was prepared. Security in bits by the stricter table. Without flooding the table is **not** protected from the
-client.
+every query, this project before it: the section below counts both ways. *Model*: predicted for this machine.
+*Published*: the paper's total, and its latency as the server's seconds. Up and down exclude alignment traffic (shares
+of {ALIGN_BITS} bits), shown separately; *online* is the server's time where the rest was prepared. Security in bits by
+the stricter table. Without flooding the table is **not** protected from the client.
 
 {text}
 """
@@ -233,7 +232,7 @@ def _cells(row: Row) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=1, help="runs of a design, of which the quickest counts")
-    parser.add_argument("--table", default=TABLE, help=f"MxN (default {TABLE}); another leaves the README as it is")
+    parser.add_argument("--table", default=TABLE, help=f"MxN (default {TABLE}); another leaves the page as it is")
     parser.add_argument("--spu", type=Path, default=SPU_PYTHON, help="interpreter of SPU's environment, if any")
     options = parser.parse_args(arguments)
     rows = published_rows() if options.table == TABLE else []
@@ -245,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(rows[-1], file=sys.stderr, flush=True)
     text = markdown(rows, options.repeats, options.table)
     if options.table == TABLE:
-        README.write_text(replaced(README.read_text("utf-8"), "headline", text), "utf-8")
+        PAGE.write_text(replaced(PAGE.read_text("utf-8"), "headline", text), "utf-8")
     print(text)
 
 

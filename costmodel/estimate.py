@@ -273,6 +273,16 @@ def estimate(
     ------
     ValueError
         If the protocol is unknown or the machine lacks a unit cost.
+
+    Examples
+    --------
+    >>> from costmodel.parameters import Table
+    >>> from costmodel.systems import published
+    >>> found = estimate(published("cheetah", Table(32000, 4096)))
+    >>> found.up_ciphertexts
+    180.0
+    >>> len(found.ledger) == len(found.entries)
+    True
     """
     profile = machine or default_machine()
     grid = Grid.of(configuration)

@@ -49,6 +49,12 @@ class Link:
     ------
     ValueError
         If the rate is not positive or the round-trip time negative or infinite.
+
+    Examples
+    --------
+    >>> link = Link(44e6, 40e-3, "wan")
+    >>> float(exchange_s(1e6, 1e4, link.rate_bit_per_s, link.round_trip_s).round(3))
+    0.35
     """
 
     rate_bit_per_s: float
@@ -109,6 +115,11 @@ def parse_link(text: str) -> Link:
     ------
     ValueError
         If the text is neither, or a unit is missing.
+
+    Examples
+    --------
+    >>> parse_link("44MB/s,40ms").rate_bit_per_s
+    352000000.0
     """
     text = text.strip()
     if text in PRESETS:

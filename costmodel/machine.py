@@ -58,7 +58,23 @@ class UnitCost:
 
 @dataclass(frozen=True)
 class Machine:
-    """Unit costs by engine and operation."""
+    """Unit costs by engine and operation.
+
+    Attributes
+    ----------
+    name
+        As results state it.
+    units
+        Costs by engine and operation.
+    provenance
+        When, where and how the units were measured.
+
+    Examples
+    --------
+    >>> half = UnitCost(call_s=0.5, element_s=0.0)
+    >>> Machine("mine", {("seal", "rotate"): half}, {}).unit("seal", "rotate").seconds(4, 8192)
+    2.0
+    """
 
     name: str
     units: Mapping[tuple[str, str], UnitCost]

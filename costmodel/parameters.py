@@ -48,7 +48,13 @@ def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class Table:
-    """The embedding table and how many rows of it are looked up together."""
+    """The embedding table and how many rows of it are looked up together.
+
+    Examples
+    --------
+    >>> Table(32000, 4096).tokens
+    1
+    """
 
     rows: int  # m, vocabulary size
     channels: int  # n, embedding dimension
@@ -64,7 +70,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Ring:
-    """The RLWE ring Z_q[X]/(X^N + 1), its plaintext modulus and its distributions."""
+    """The RLWE ring Z_q[X]/(X^N + 1), its plaintext modulus and its distributions.
+
+    Examples
+    --------
+    >>> Ring(4096, (60, 49), 2**37).log2_q
+    109
+    """
 
     degree: int  # N
     limb_bits: tuple[int, ...]  # sizes of the primes whose product is q
@@ -98,7 +110,13 @@ class Ring:
 
 @dataclass(frozen=True)
 class Packing:
-    """Which channel lies in which bits of which coefficient, and what becomes of the answers."""
+    """Which channel lies in which bits of which coefficient, and what becomes of the answers.
+
+    Examples
+    --------
+    >>> Packing((4, 3, 3)).field_moduli  # a carry bit a channel
+    (32, 16, 16)
+    """
 
     widths: tuple[int, ...] = (4, 3, 3)  # bits of the channels that share a coefficient
     tile: str = "column"  # how the table is cut into polynomials
@@ -146,6 +164,12 @@ class Configuration:
     ------
     ValueError
         If a field is out of its bounds or two of them do not fit; the message names field, value and bound.
+
+    Examples
+    --------
+    >>> one = Configuration("cheetah", Table(32000, 4096), Ring(4096, (60, 49), 2**37), engine="seal")
+    >>> one == Configuration.from_toml(one.to_toml())
+    True
     """
 
     protocol: str

@@ -51,7 +51,11 @@ def frame(
     Examples
     --------
     >>> import fastquery as fq
-    >>> fq.plot.ring_map(fq.plot.frame("ring_map", table="gpt2")).savefig("rings.png")  # doctest: +SKIP
+    >>> frame = fq.plot.frame("round_trip", table="gpt2", protocol=["cheetah", "iron"])
+    >>> sorted(set(frame["protocol"]))
+    ['cheetah', 'iron']
+    >>> fq.plot.round_trip(frame).axes[0].get_xscale()
+    'log'
     """
     from fastquery.words import parse_ring
 

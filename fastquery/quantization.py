@@ -203,6 +203,13 @@ def quantize(
     ------
     ValueError
         If the recipe is unknown or no query could decode its result, or the table does not fit it.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> packed = fq.quantize("500x24", "fastquery")
+    >>> packed.coefficients.shape  # three channels in a coefficient
+    (500, 8)
     """
     return pack_for_query(recipe, Job(table, layer, qkv, frequencies, threshold, seed).workbench(progress))
 
@@ -251,6 +258,13 @@ def recipes(
     ------
     ValueError
         If a recipe that is named does not fit the table, or no recipe goes with the protocol.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> found = fq.recipes("500x24", ["fastquery"])
+    >>> found[["name", "query_decodable"]].values.tolist()
+    [['fastquery', True]]
     """
     on = parse_link(link) if isinstance(link, str) else link
     job = Job(table, layer, qkv, frequencies, threshold, seed, text, windows)

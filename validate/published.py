@@ -163,6 +163,12 @@ def check_claims(claims: Iterable[Claim] | None = None) -> pd.DataFrame:
     DataFrame
         ``id``, ``source``, ``quote``, ``published``, ``unit``, ``computed`` (of a trend the quotient of both losses),
         ``relative_error``, ``verdict``, ``expected``, ``holds``, ``why``; no number where the model derives none.
+
+    Examples
+    --------
+    >>> one = [claim for claim in load_claims() if claim.id == "table-6/baseline/communication"]
+    >>> check_claims(one)[["published", "unit", "verdict"]].values.tolist()
+    [[15.933, 'MiB', 'reproduced']]
     """
     every = load_claims()
     by_id = {one.id: one for one in every}

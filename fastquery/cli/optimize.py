@@ -11,6 +11,7 @@ import pandas as pd
 
 from costmodel.limits import FLOODING_BITS, LOG2_FAILURE
 from costmodel.parameters import EXECUTING_ENGINES
+from costmodel.systems import NAMES
 from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text
 from fastquery.cli.sweep import machine_named
 from fastquery.goals import OBJECTIVES
@@ -41,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--table", default="llama-7b", help="preset, MxN, or FILE.safetensors:KEY (default llama-7b)")
-    parser.add_argument("--protocol", action="append", help="a system (repeatable), or all (default)")
+    parser.add_argument("--protocol", action="append", help=f"{', '.join(NAMES)}, or all (default)")
     parser.add_argument("--tokens", type=int, default=1, help="rows looked up together (default 1)")
     parser.add_argument("--packing", action="append", metavar="WIDTHS", help="channel widths of a coefficient, 4,3,3")
     parser.add_argument("--link", default="lan", help="a preset or RATE,DELAY such as 44Mbit/s,40ms (default lan)")

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from costmodel.link import parse_link
 from costmodel.machine import load_machine
 from costmodel.system import RingFields
+from costmodel.systems import NAMES
 from fastquery.cli.show import json_text
 from fastquery.figures import FIGURES, Appearance, Chosen, Inputs, draw, draw_all
 from fastquery.words import checked, parse_ring, parse_widths
@@ -46,7 +47,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--measurements", type=Path, help="a campaign's folder, or runs as Parquet, CSV or JSON", metavar="FILE"
     )
-    parser.add_argument("--protocol", action="append", default=[], help="a system to draw (repeatable; default: all)")
+    parser.add_argument(
+        "--protocol", action="append", default=[], help=f"{', '.join(NAMES)} (repeatable; default: all)"
+    )
     parser.add_argument("--ring", action="append", default=[], help="N=4096,q=60+49 (repeatable)")
     parser.add_argument("--packing", action="append", default=[], metavar="WIDTHS", help="channel widths, 4,3,3")
     parser.add_argument("--title", default="", help="heading in the place of the figure's own")

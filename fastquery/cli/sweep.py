@@ -12,6 +12,7 @@ from tqdm import tqdm
 from costmodel.link import PRESETS
 from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import ENGINES, SIZES
+from costmodel.systems import NAMES
 from costmodel.systems.fastquery import ABLATIONS
 from fastquery.cli.show import json_text, seconds_text
 from fastquery.sweep_files import SweepFile, write_sweep
@@ -33,7 +34,7 @@ was interrupted goes on where it stopped.
 def add_axis_options(parser: argparse.ArgumentParser) -> None:
     """Options that may be repeated and take ranges."""
     parser.add_argument("--table", action="append", help="preset, MxN or FILE.safetensors:KEY; M and N take ranges")
-    parser.add_argument("--protocol", action="append", help="a system, or all (default fastquery)")
+    parser.add_argument("--protocol", action="append", help=f"{', '.join(NAMES)}, or all (default fastquery)")
     parser.add_argument("--ablation", action="append", choices=ABLATIONS, help="a row of the paper's Table 6")
     parser.add_argument("--packing", action="append", metavar="WIDTHS", help="channel widths of a coefficient, 4,3,3")
     parser.add_argument("--tokens", action="append", help="rows looked up together (default 1)")

@@ -1,4 +1,4 @@
-"""The README's table: what its cells come from, and where it is written."""
+"""The headline table: what its cells come from, and where it is written."""
 
 from __future__ import annotations
 
