@@ -17,9 +17,8 @@ from costmodel.wire import FRAME_HEADER_BYTES
 SWITCH_ENDS = 4  # reading the input of a key switch and adding its result, in digits
 PRODUCT_ENDS = 12  # the ends of an external product, in digits
 BIT_ROW = 10  # preparing a row of an encrypted bit before it is multiplied by, in digits
-MASK_ELEMENT = 17  # drawing and subtracting an element of the mask, in residues
-ENCRYPTION_OF_ZERO = 18  # the encryption of zero of a flooded answer, in polynomials
-RING_SWITCH = 12  # a digit of the ring switch, in polynomials of one limb
+FLOODING = 18  # the encryption of zero and the flooding of an answer, in polynomials
+SWITCHED_ROW = 1  # a polynomial of a row of the ring switch, in residues of the answer
 LONG_INTEGER = 100  # rounding a used coefficient of a query as a long integer, in residues
 QUERY_WORDS = (
     60000  # a client's time for a query outside of its operations, in words of a message; a server's is double
@@ -44,16 +43,15 @@ def product_size(gadget: GadgetColumns, bits_each: Array | float = 1.0) -> Float
     return found
 
 
-def mask_size(columns: Columns) -> Floats:
-    """Polynomials of masking an answer: a copy, an element a coefficient of the row, and the encryption of zero."""
-    drawn = MASK_ELEMENT * columns.row_coefficients / (columns.degree * columns.answers)
-    found: Floats = 1 + drawn + ENCRYPTION_OF_ZERO * (columns.flooding_bits > 0)
+def answer_size(columns: Columns) -> Floats:
+    """Residues that take as long as an answer: its ciphertexts modulo q', and the products with the ring switch's key.
+
+    Of one of its polynomials a.
+    """
+    rounded = (1 + columns.limbs) * columns.degree * columns.answer_together
+    rows = columns.ring_switch_rows * (1 + columns.answer_outputs) * columns.answer_degree
+    found: Floats = rounded + SWITCHED_ROW * rows
     return found
-
-
-def answer_size(columns: Columns) -> Array:
-    """Polynomials of one limb of rounding an answer, and of switching rings before."""
-    return 1 + RING_SWITCH * columns.ring_switch.digits
 
 
 class ExpandedLedger:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from costmodel.expanded.compressed.design import CompressedDesign
-from costmodel.expanded.compressed.search import RINGS, choose_parameters, ring_choices
+from costmodel.expanded.compressed.search import RINGS, choose_parameters
 from costmodel.parameters import Configuration, Table
 from costmodel.system import Wishes
 from costmodel.systems import looks
-from costmodel.systems.expanded import ExpandedSystem, ParameterSearch
+from costmodel.systems.expanded import ExpandedSystem
 from costmodel.systems.fastquery import PAPER_WIDTHS
 
 
@@ -21,7 +21,7 @@ class Compressed(ExpandedSystem):
     widths = PAPER_WIDTHS
     expanded_design = CompressedDesign()
     rings = RINGS
-    search = ParameterSearch(choose_parameters, ring_choices)
+    search = staticmethod(choose_parameters)
 
     def executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
         """The compressed query; nothing of it can be prepared."""

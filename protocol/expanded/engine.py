@@ -36,6 +36,7 @@ from protocol.expanded.parameters import parameters_of
 from protocol.expanded.server import ExpandedServer, ExpandedSession
 from protocol.meter import Meter
 from protocol.residue.sampling import check_noise
+from protocol.residue.shared_switch import kept_bytes
 from protocol.seeds import SeedRecord
 from quantize.packing import UnsignedArray
 
@@ -69,7 +70,7 @@ class Family(Generic[Parameters]):
     def shapes(self, parameters: Parameters, tokens: int, prepared: bool) -> Shapes:
         """Return the lengths of every message."""
         p = parameters
-        halves = 2 * 8 * p.degree * sum(rows * limbs for rows, limbs in p.key_groups)
+        halves = 2 * 8 * p.degree * sum(rows * limbs for rows, limbs in p.key_groups) + kept_bytes(p.shared_answer)
         return Shapes(
             keys=Shape(1, p.key_bytes),
             announcement=NOTHING,

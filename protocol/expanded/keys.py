@@ -14,6 +14,7 @@ from protocol.meter import Tally
 from protocol.residue.ciphertext import SecretKey, expand_many, sample_noise
 from protocol.residue.keyswitch import apply_automorphism
 from protocol.residue.ring import Ring
+from protocol.residue.shared_switch import SharedSwitch
 
 
 class Labels(NamedTuple):
@@ -57,23 +58,12 @@ def public_row(secret: SecretKey, seed: bytes, labels: Labels, tally: Tally) -> 
     return ring.subtract(ring.forward(sample_noise(ring, (1,))), secret.multiply(a))
 
 
-def ring_switch_rows(
-    parameters: Expanded, secret: SecretKey, answer_secret: SecretKey, seed: bytes, labels: Labels
-) -> NDArray[np.uint64]:
-    """Return the b of the key to the ring of degree N', (rows, 1, N): no rows without a ring switch."""
-    p = parameters
-    if not p.switches_ring:
-        return np.empty((0, 1, p.degree), dtype=np.uint64)
-    a = expand_many(answer_secret.ring, seed, labels.ring_switch, p.ring_switch.digits)
-    return generate_key(answer_secret, secret.residues[:1], p.ring_switch, a)
-
-
 class QueryKeys(NamedTuple):
-    """A client's keys as its server uses them: by level, from s^2, and to the ring of degree N' if answers go there."""
+    """A client's keys as its server uses them: by level, from s^2, and to the answers' secrets if there are any."""
 
     expansion: list[GadgetKey]
     square: GadgetKey
-    ring_switch: GadgetKey | None
+    ring_switch: SharedSwitch | None
 
     @classmethod
     def of(
@@ -86,7 +76,7 @@ class QueryKeys(NamedTuple):
         ring_switch: NDArray[np.uint64],
         tally: Tally,
     ) -> QueryKeys:
-        """Return the keys of what :func:`query_rows`, perhaps with more rows, and :func:`ring_switch_rows` return.
+        """Return the keys of what :func:`query_rows`, perhaps with more rows, returns, and of the ring switch's b.
 
         The tally is told of every row modulo Q.
         """
@@ -99,9 +89,8 @@ class QueryKeys(NamedTuple):
             index += gadget.digits
         if not p.switches_ring:
             return cls(keys[:-1], keys[-1], None)
-        limb = ring.limb(0)
-        a = expand_many(limb, seed, labels.ring_switch, p.ring_switch.digits)
-        return cls(keys[:-1], keys[-1], GadgetKey.of(limb, p.ring_switch, ring_switch, a))
+        switch = SharedSwitch(p.shared_answer, ring_switch, seed, labels.ring_switch)
+        return cls(keys[:-1], keys[-1], switch)
 
 
 def public_key(ring: Ring, row: NDArray[np.uint64], seed: bytes, labels: Labels) -> NDArray[np.uint64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from costmodel.expanded.parameters import Expanded
 from protocol.engine import Frame
 from protocol.errors import ProtocolError
-from protocol.expanded.answers import Masked, compress, mask
+from protocol.expanded.answers import Answered, compress, flood
 from protocol.expanded.context import query_ring
 from protocol.expanded.keys import Labels, QueryKeys
 from protocol.expanded.layout import ExpandedLayout, Parameters
@@ -114,9 +114,9 @@ class ExpandedSession(ABC):
         self._seed = halves.seed
         self._public_key: NDArray[np.uint64] | None = None
         with meter.counting("read keys") as read:
-            rows, *others, ring_switch = halves.groups
+            rows, *others = halves.groups
             p: Expanded = server.parameters
-            self._keys = QueryKeys.of(p, self._ring, self._seed, self.labels, rows, ring_switch, read)
+            self._keys = QueryKeys.of(p, self._ring, self._seed, self.labels, rows, halves.ring_switch, read)
             self._read_keys(rows, others, read)
 
     def prepare_many(self, counters: Sequence[int]) -> None:
@@ -143,9 +143,9 @@ class ExpandedSession(ABC):
         """
         return map(self._finish, self._products(self._read(bodies)))
 
-    def masked(self, body: bytes) -> Masked:
-        """Return the un-switched answer to a query, which any holder of the secret decrypts."""
-        return self._mask(next(self._products(self._read([body]))))
+    def result(self, body: bytes) -> NDArray[np.uint64]:
+        """Return the un-switched answer to a query, (count, 2, limbs, N), which any holder of the secret decrypts."""
+        return self._flood(next(self._products(self._read([body]))))
 
     @abstractmethod
     def _read_keys(self, rows: NDArray[np.uint64], others: list[NDArray[np.uint64]], tally: Tally) -> None:
@@ -164,19 +164,23 @@ class ExpandedSession(ABC):
         self._use([query.counter for query in queries])
         return queries
 
-    def _mask(self, ciphertexts: NDArray[np.uint64]) -> Masked:
-        with self.meter.counting("mask") as masked:
-            made = mask(self._layout, self._result_ring, ciphertexts, self._middle, self._public_key)
-            masked.add(len(made.ciphertexts))
-            return made
+    def _flood(self, ciphertexts: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        if self._public_key is None:
+            return ciphertexts
+        with self.meter.counting("flood") as flooded:
+            flooded.add(len(ciphertexts))
+            return flood(self._layout, self._result_ring, ciphertexts, self._public_key)
 
     def _finish(self, ciphertexts: NDArray[np.uint64]) -> ServerAnswer:
-        masked = self._mask(ciphertexts)
+        result = self._flood(ciphertexts)
         with self.meter.counting("compress") as compressed:
-            answer = compress(self._layout, self._result_ring, masked.ciphertexts, self._keys.ring_switch)
+            answer, share = self._compress(result)
             compressed.add(len(answer.a))
             body = Frame.of(encode_answer(self._layout.parameters, answer), "ciphertexts", len(answer.a))
-            return ServerAnswer(body, masked.share)
+            return ServerAnswer(body, share)
+
+    def _compress(self, result: NDArray[np.uint64]) -> Answered:
+        return compress(self._layout, self._result_ring, result, self._middle, self._keys.ring_switch)
 
 
 def check_table(parameters: Expanded, coefficients: NDArray[np.integer], middle: int) -> None:

@@ -166,6 +166,11 @@ def products_with_secrets(a: NDArray[np.uint64], secrets: NDArray[np.int64], mod
     return np.mod(signed, np.int64(modulus)).astype(np.uint64)
 
 
+def kept_bytes(shape: SharedAnswer) -> int:
+    """Return the memory of a key that is ready to be applied: its rows, and Shoup's quotients of them."""
+    return 2 * 8 * shape.rows * (1 + shape.outputs) * _switch_ring(shape).limbs * shape.degree if shape.rows else 0
+
+
 def check_ternary(name: str, secret: NDArray[np.int64], shape: tuple[int, ...]) -> None:
     """Refuse a secret of another shape or with a coefficient other than -1, 0 and 1.
 

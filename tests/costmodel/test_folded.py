@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from costmodel.answers import ANSWER_RINGS
 from costmodel.estimate import estimate
 from costmodel.expanded.folded.design import FoldedDesign
 from costmodel.expanded.folded.noise import (
     failure,
-    flooding_distance,
     folded_noise,
     product_variance,
     worst_product_variance,
 )
 from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
-from costmodel.expanded.folded.search import RINGS, FoldedSearch, choose_parameters, ring_choices
+from costmodel.expanded.folded.search import RINGS, FoldedSearch, choose_parameters
 from costmodel.expanded.noise import LeafNoise, fold_variance, gadget_switch_variance, leaf_noise
 from costmodel.expanded.parameters import Gadget
 from costmodel.expanded.search import RingChoice, Rings, Task, element_bound, least_security_bits
@@ -52,15 +52,14 @@ def configuration(rows: int = 32000, channels: int = 4096, flooding_bits: int = 
 def test_the_rings_are_secure() -> None:
     for ring in RINGS:
         assert security_bits(ring.degree, sum(ring.limb_bits)) >= 128
-        assert security_bits(ring.answer_degree, ring.limb_bits[0]) >= 128
-    assert [r.answer_degree for r in ring_choices(4096, (53, 53))] == [4096, 2048]
-    assert [r.answer_degree for r in ring_choices(2048, (53,))] == [2048]
+    for degree, bits in ANSWER_RINGS:
+        assert security_bits(degree, bits) >= 128
 
 
 @pytest.mark.parametrize("flooding_bits", [0, 40])
 def test_the_aims_in_bytes(flooding_bits: int) -> None:
     p = choose_parameters(*LLAMA, flooding_bits)
-    assert p.up_bytes + p.down_bytes < (10_000 if flooding_bits else 8_500)
+    assert p.up_bytes + p.down_bytes < (5_000 if flooding_bits else 3_450)
     assert failure(p) <= -40
     assert least_security_bits(p) >= 128
 
@@ -82,7 +81,7 @@ def test_chosen_parameters_hold(rows: int, channels: int, widths: tuple[int, ...
     assert p.query_coefficients * p.stride <= p.degree
     assert p.element_bound == element_bound(widths)
     if flooding_bits:
-        assert flooding_distance(p) <= np.log2(p.row_coefficients) - flooding_bits - 1
+        assert DESIGN.answers_distance(FoldedColumns.of(p), 1) <= np.log2(p.row_coefficients) - flooding_bits - 1
 
 
 def test_an_impossible_request_is_refused() -> None:
@@ -105,10 +104,17 @@ def test_a_wide_plaintext_is_found() -> None:
         ("degree", 3000),
         ("selector_bits", 0),
         ("fold", Gadget(30, 30)),
-        ("answer_degree", 512),
-        ("answer_a_bits", 60),
+        ("answer_degree", 300),
+        ("answer_half_bits", 60),
+        ("answer_low_bits", 0),
+        ("answer_modulus_bits", 54),
+        ("answer_together", 5),
+        ("ring_switch", Gadget(0, 3)),
+        ("flooding_log2_width", 53),
+        ("log2_distance", -61.0),
+        ("queries", 0),
         ("expansion", ()),
-        ("limb_bits", (53, 53, 53)),
+        ("limb_bits", (53, 53, 53, 53)),
         ("element_bound", 1 << 20),
     ],
 )
@@ -181,8 +187,7 @@ def test_more_of_anything_is_no_less_noise() -> None:
     for changed in (
         replace(p, selector_bits=p.selector_bits - 1),
         replace(p, fold_bits=p.fold_bits - 1),
-        replace(p, answer_a_bits=p.answer_a_bits - 1),
-        replace(p, answer_b_bits=p.answer_b_bits - 1),
+        replace(p, answer_half_bits=p.answer_half_bits - 1),
         replace(p, fold=Gadget(p.fold.digits, p.fold.bits + 1)),
     ):
         assert folded_noise(changed, 1000.0).total > base
@@ -200,7 +205,7 @@ def test_the_search_finds_the_cheapest_of_all_choices(
     rows: int, channels: int, flooding_bits: int, target: float
 ) -> None:
     """The search that visits few shapes against every choice of every shape, in a wider range of widths."""
-    search, ring = FoldedSearch(), Rings.of([RingChoice(4096, (53, 53), 2048)])
+    search, ring = FoldedSearch(), Rings.of([RingChoice(4096, (53, 53))])
     task = Task.of(rows, channels, (4, 3), flooding_bits, target, None, 3.19, 2e-5)
     columns, found = search.run(task, ring)
     assert found.tolist() == [0]

@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from costmodel.design import Floats
 from costmodel.expanded.compressed.ledger import compressed_ledger
-from costmodel.expanded.compressed.noise import compressed_noise, failure, flooding_distance
+from costmodel.expanded.compressed.noise import compressed_noise, failure, gaussian_terms
 from costmodel.expanded.compressed.parameters import CompressedColumns
-from costmodel.expanded.compressed.search import CompressedSearch, rings_of
-from costmodel.expanded.design import ExpandedDesign
+from costmodel.expanded.compressed.search import CompressedSearch
+from costmodel.expanded.design import ExpandedDesign, Hidden
 from costmodel.expanded.grids import searched
 from costmodel.grid import Grid
 from costmodel.ledger import Term
@@ -38,7 +38,7 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
             of one; a larger grid has NaN figures there.
         """
         _check(grid)
-        return replace(grid, expanded=searched(CompressedSearch(), rings_of, grid, log2_failure))
+        return replace(grid, expanded=searched(CompressedSearch(), grid, log2_failure))
 
     def columns(self, grid: Grid) -> CompressedColumns:
         """The parameters that the grid holds."""
@@ -60,9 +60,9 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
         """log2 of the probability that an answer decrypts wrongly."""
         return failure(columns)
 
-    def answer_distance(self, columns: CompressedColumns) -> Floats:
-        """log2 of the statistical distance that the flooding leaves in an answer."""
-        return flooding_distance(columns)
+    def hidden(self, columns: CompressedColumns) -> Hidden:
+        """What the flooding hides."""
+        return Hidden(compressed_noise(columns, 0.0).hidden, gaussian_terms(columns))
 
 
 def _check(grid: Grid) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from costmodel.compact.ledger import SUM_PRODUCTS
 from costmodel.expanded.compressed.parameters import CompressedColumns
-from costmodel.expanded.ledger import ExpandedLedger, answer_size, mask_size, node_size, product_size, square_size
+from costmodel.expanded.ledger import FLOODING, ExpandedLedger, answer_size, node_size, product_size, square_size
 from costmodel.grid import Grid
 from costmodel.ledger import Entries, Number, Term, Work
 
@@ -56,7 +56,7 @@ def _online(grid: Grid, p: CompressedColumns, size: Number) -> tuple[Work, ...]:
             ("fold", p.external_products, size * product_size(p.bit), "(log2 G + B - 1)"),
             ("multiply-accumulate", 2 * p.products * p.blocks, summed, "2 ceil(n'/s) B"),
             ("merge", p.merges, in_table * p.packing_digits, "(nodes of the packing trees)"),
-            ("mask", p.packed, in_table * mask_size(p), "packed"),
-            ("compress", p.answers, p.degree * answer_size(p), "answers"),
+            ("flood", p.flooded * p.packed, in_table * FLOODING, "packed, if flooded"),
+            ("compress", p.answers, answer_size(p), "ceil(packed/T)"),
         )
     )

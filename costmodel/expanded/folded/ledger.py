@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel.expanded.folded.parameters import FoldedColumns
-from costmodel.expanded.ledger import ExpandedLedger, answer_size, mask_size, node_size, product_size, square_size
+from costmodel.expanded.ledger import FLOODING, ExpandedLedger, answer_size, node_size, product_size, square_size
 from costmodel.grid import Grid
 from costmodel.ledger import Entries, Number, Phase, Term, Work
 from costmodel.wire import FRAME_HEADER_BYTES
@@ -81,7 +81,7 @@ def _after_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, 
             ("scalar product", scalars, 1 + COLUMN_SCALARS / p.selectors, "tokens blocks C d1, if prepared"),
             ("add query", added, adding, "tokens (l h, and d1 if not prepared)"),
             ("fold", p.folds, folding, "tokens blocks (C - 1 + log2 slots)"),
-            ("mask", p.blocks, mask_size(p), "tokens blocks"),
-            ("compress", p.answers, answer_size(p) / p.limbs, "tokens ceil(n'/N') or blocks"),
+            ("flood", p.flooded * p.blocks, FLOODING, "tokens blocks, if flooded"),
+            ("compress", p.answers, answer_size(p) / size, "tokens ceil(blocks/T)"),
         )
     )
