@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from costmodel.design import Design, Floats, Flooding, RingUse
 from costmodel.expanded.flooding import distance, reached_bits
-from costmodel.expanded.parameters import Columns
+from costmodel.expanded.parameters import Columns, Expanded
 from costmodel.grid import Grid
 
 K = TypeVar("K", bound=Columns)
@@ -38,6 +38,16 @@ class ExpandedDesign(Design, Generic[K]):
         ------
         ValueError
             If it holds none, or those of another design.
+        """
+
+    @abstractmethod
+    def columns_of(self, parameters: Expanded) -> K:
+        """Columns of one configuration's parameters.
+
+        Raises
+        ------
+        ValueError
+            If they are those of another design.
         """
 
     @abstractmethod
@@ -73,6 +83,11 @@ class ExpandedDesign(Design, Generic[K]):
             p.held(self.answers_distance(p, answers)) for answers in (grid.tokens, np.maximum(p.queries, grid.tokens))
         )
         return Flooding(p.held(reached_bits(p, self.hidden(p).variance)), of_run, planned)
+
+    def bits_of(self, parameters: Expanded) -> int:
+        """Whole bits that the flooding of one configuration has over the noise that it hides."""
+        columns = self.columns_of(parameters)
+        return int(reached_bits(columns, self.hidden(columns).variance))
 
     def answers_distance(self, columns: K, answers: ArrayLike) -> Floats:
         """log2 of the statistical distance that the flooding leaves in so many answers, whatever the table."""

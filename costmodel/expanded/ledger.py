@@ -72,7 +72,7 @@ class ExpandedLedger:
     def keys(self, formula: str) -> tuple[Term, ...]:
         """The session's setup and the client's keys."""
         size = FRAME_HEADER_BYTES + self.columns.key_bytes
-        rows = sum(group for group, _ in self.columns.key_groups)
+        rows = sum(group for group, _ in self.columns.key_groups) + self.columns.ring_switch_rows
         sent = self.entries.transfer("setup", "client", "keys", rows, size, formula, unit="key rows")
         return (*setup_terms(self.grid), sent)
 

@@ -8,7 +8,6 @@ from costmodel.parameters import Configuration, Table
 from costmodel.system import Wishes
 from costmodel.systems import looks
 from costmodel.systems.expanded import ExpandedSystem
-from costmodel.systems.fastquery import PAPER_WIDTHS
 
 
 class Compressed(ExpandedSystem):
@@ -18,7 +17,7 @@ class Compressed(ExpandedSystem):
     legend = "Compressed query"
     source = "this project"
     look = looks.COMPRESSED
-    widths = PAPER_WIDTHS
+    widths = (4, 3)  # with t = 2^9 answers come back under secrets of degree 1024, with three channels of 2048
     expanded_design = CompressedDesign()
     rings = RINGS
     search = staticmethod(choose_parameters)

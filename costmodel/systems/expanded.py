@@ -69,6 +69,8 @@ class ExpandedSystem(System):
             log2_distance=wishes.distance,
             queries=max(wishes.queries, table.tokens),
         )
+        if wishes.distance:
+            bits = self.expanded_design.bits_of(chosen)
         ring = Ring(chosen.degree, chosen.limb_bits, modulus)
         return Configuration(
             self.name, table, ring, packing, engine=engine, flooding_bits=bits, log2_distance=wishes.distance,

@@ -15,10 +15,11 @@ from dataclasses import replace
 from costmodel.design import Floats
 from costmodel.expanded.compressed.ledger import compressed_ledger
 from costmodel.expanded.compressed.noise import compressed_noise, failure, gaussian_terms
-from costmodel.expanded.compressed.parameters import CompressedColumns
+from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
 from costmodel.expanded.compressed.search import CompressedSearch
 from costmodel.expanded.design import ExpandedDesign, Hidden
 from costmodel.expanded.grids import searched
+from costmodel.expanded.parameters import Expanded
 from costmodel.grid import Grid
 from costmodel.ledger import Term
 
@@ -46,6 +47,12 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
         if not isinstance(grid.expanded, CompressedColumns):
             raise ValueError("grid has no parameters of a compressed query; fill them in by with_parameters")
         return grid.expanded
+
+    def columns_of(self, parameters: Expanded) -> CompressedColumns:
+        """Columns of one configuration's parameters."""
+        if not isinstance(parameters, CompressedParameters):
+            raise ValueError(f"parameters are {type(parameters).__name__}; the design is of CompressedParameters")
+        return CompressedColumns.of(parameters)
 
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""

@@ -17,9 +17,10 @@ from costmodel.design import Floats
 from costmodel.expanded.design import ExpandedDesign, Hidden
 from costmodel.expanded.folded.ledger import folded_ledger
 from costmodel.expanded.folded.noise import failure, folded_noise, gaussian_terms
-from costmodel.expanded.folded.parameters import FoldedColumns
+from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
 from costmodel.expanded.folded.search import FoldedSearch
 from costmodel.expanded.grids import searched
+from costmodel.expanded.parameters import Expanded
 from costmodel.grid import Grid
 from costmodel.ledger import Term
 
@@ -44,6 +45,12 @@ class FoldedDesign(ExpandedDesign[FoldedColumns]):
         if not isinstance(grid.expanded, FoldedColumns):
             raise ValueError("grid has no parameters of a folded query; fill them in by with_parameters")
         return grid.expanded
+
+    def columns_of(self, parameters: Expanded) -> FoldedColumns:
+        """Columns of one configuration's parameters."""
+        if not isinstance(parameters, FoldedParameters):
+            raise ValueError(f"parameters are {type(parameters).__name__}; the design is of FoldedParameters")
+        return FoldedColumns.of(parameters)
 
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""

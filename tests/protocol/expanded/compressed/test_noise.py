@@ -18,8 +18,7 @@ from costmodel.expanded.compressed.noise import (
 )
 from costmodel.expanded.compressed.parameters import CompressedColumns
 from costmodel.expanded.compressed.search import choose_parameters
-from costmodel.expanded.folded.noise import gadget_switch_variance, square_secret_variance
-from costmodel.expanded.noise import answer_noise
+from costmodel.expanded.noise import answer_noise, gadget_switch_variance, square_secret_variance
 from costmodel.expanded.parameters import Gadget
 from protocol.expanded.answers import compress
 from protocol.expanded.compressed.server import CompressedServer
