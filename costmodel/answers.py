@@ -375,7 +375,8 @@ class AnswerTable:
     _ROW = 4096.0
 
     def __init__(self, kinds: AnswerKinds) -> None:
-        t, N, stride, count, most, sigma, share = (array[:, None, None, None, None] for array in kinds)
+        t, N, stride, count, most = (array[:, None, None, None, None] for array in kinds[:5])
+        sigma, share = (array[:, None, None, None, None] for array in kinds[5:])
         wanted, bits, together, digits, extra = (
             array.reshape(shape)
             for array, shape in (
@@ -474,8 +475,11 @@ def _best_width(
     """Bits of a digit with which a switch adds least, 0 where digits of one bit are too many, and what it adds."""
     widths = np.arange(1, MOST_MODULUS_BITS + 1)
     fits = digits[..., None] * widths <= modulus_bits[..., None]
-    wide = [array[..., None] for array in np.broadcast_arrays(degree, modulus_bits, parts, together, digits, sigma)]
-    variance = np.where(fits, shared_switch_variance(*wide[:5], np.where(fits, widths, 0), wide[5]), np.inf)
+    ring, bits, pieces, count, number, noise = (
+        array[..., None] for array in np.broadcast_arrays(degree, modulus_bits, parts, together, digits, sigma)
+    )
+    switched = shared_switch_variance(ring, bits, pieces, count, number, np.where(fits, widths, 0), noise)
+    variance = np.where(fits, switched, np.inf)
     best = np.argmin(variance, axis=-1)
     least = np.take_along_axis(variance, best[..., None], axis=-1)[..., 0]
     return np.where(np.isfinite(least), widths[best], 0), least

@@ -33,7 +33,8 @@ def log2_mean_square(columns: Columns, hidden: Floats, terms: Floats) -> Floats:
     p = columns
     total = (hidden + encryption_of_zero_variance(p)) * np.exp2(2.0 * p.result_log2_q)
     rounding = (np.square(p.element_bound.astype(float)) + 1.0) / 4.0
-    return np.log2(total * np.exp2(tail_bits(terms, log2_tail(p.rows, p.queries))) + rounding)
+    found: Floats = np.log2(total * np.exp2(tail_bits(terms, log2_tail(p.rows, p.queries))) + rounding)
+    return found
 
 
 def bits_over_deviation(columns: Columns, log2_failure: ArrayLike, terms: Floats) -> Floats:

@@ -100,6 +100,19 @@ def node_counts(columns: Columns) -> Array:
     return found
 
 
+def switch_counts(columns: Columns) -> Array:
+    """Key switches of every level of the expansion, (levels, ...)."""
+    found: Array = node_counts(columns) * columns.level_repetitions()
+    return found
+
+
+def own_digits(columns: Columns, digits: Floats) -> Floats:
+    """Digits of all keys of the expansion, those of a key that levels share once."""
+    own = columns.level_numbers() >= columns.repeated_level
+    found: Floats = np.sum(np.where(own, digits, 0.0), axis=0)
+    return found
+
+
 def expansion_digits(
     columns: Columns, table: SwitchTable, rows: Array, target: Floats, per_fold: Floats, per_column: Floats
 ) -> Digits:
@@ -107,6 +120,7 @@ def expansion_digits(
 
     A level is allowed the share of the target that its nodes have among all; its noise reaches the result through the
     folds and through the table by its energy, but through the worst table, which flooding has to hide, coherently.
+    Levels that share a key have the digits that the first of them needs, and the variance of all applications.
     """
     levels = len(columns.expansion.digits)
     nodes = node_counts(columns)
@@ -116,8 +130,12 @@ def expansion_digits(
     with np.errstate(divide="ignore"):
         weight = np.maximum(np.log2(per_fold) + after, np.log2(per_column) + in_table) + np.log2(columns.degree)
         allowed = np.log2(target) + (np.log2(nodes / columns.expansion_switches) - weight)
-    found = table.fewest(allowed, rows)
-    return Digits(*(np.where(nodes > 0, array, 0.0) for array in found))
+    times, number = columns.level_repetitions(), columns.level_numbers()
+    shared = (number >= 0) & (number <= columns.repeated_level)
+    least = np.min(np.where(shared, allowed - np.log2(times), np.inf), axis=0)
+    found = table.fewest(np.where(shared, least, allowed), rows)
+    digits, bits, variance = (np.where(nodes > 0, array, 0.0) for array in found)
+    return Digits(digits, bits, variance * times)
 
 
 def smallest_limb(columns: Columns) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from costmodel.expanded.gadgets import node_counts
+from costmodel.expanded.gadgets import switch_counts
 from costmodel.expanded.noise import Floats
 from costmodel.expanded.parameters import Array, Columns, GadgetColumns
 from costmodel.grid import Grid
@@ -27,8 +27,9 @@ QUERY_WORDS = (
 
 def node_size(columns: Columns) -> Floats:
     """Polynomials of a key switch of the expansion, on average."""
-    nodes = node_counts(columns)
-    found: Floats = np.sum(nodes * (SWITCH_ENDS + columns.expansion.digits), axis=0) / columns.expansion_switches
+    found: Floats = (
+        np.sum(switch_counts(columns) * (SWITCH_ENDS + columns.expansion.digits), axis=0) / columns.expansion_switches
+    )
     return found
 
 

@@ -136,7 +136,7 @@ def expansion_variances(columns: Columns) -> Floats:
     """V_i of every level of the expansion, (levels, ...); 0 at levels that a ring does not have."""
     gadget = columns.expansion
     noise = gadget_switch_variance(columns.degree, columns.log2_q, gadget.digits, gadget.bits, columns.sigma)
-    found: Floats = np.where(gadget.digits > 0, noise, 0.0)
+    found: Floats = np.where(gadget.digits > 0, noise * columns.level_repetitions(), 0.0)
     return found
 
 

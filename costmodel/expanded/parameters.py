@@ -23,6 +23,11 @@ COUNTER_BYTES = 8
 MOST_LIMBS = 3
 MOST_KEPT_BITS = 130
 """Bits that the digits of a residue hold at most: its fraction of Q is known to 132 bits with limbs of 60 bits."""
+REPEATED_LEVEL = 2
+"""Last level of the expansion whose key serves those before it, see :mod:`costmodel.repetition`.
+
+Its rows take a third of a percent of a lookup's bytes; the four key switches more take a percent of an expansion's.
+"""
 LEAST_LOG2_DISTANCE = -60.0
 MOST_QUERIES = 1 << 40
 
@@ -115,7 +120,7 @@ class ExpandedFormulas(Generic[Count]):
     answer_half_bits: Count  # h, bits of two rounded coefficients of an answer's a
     answer_low_bits: Count  # r, bits that are sent of a coefficient of b
     flooding_bits: Count  # least width asked for over the noise; 0 asks for none
-    log2_distance: Count  # distance asked for after so many queries, as log2; 0 asks for none
+    log2_distance: float | Array  # distance asked for after so many queries, as log2; 0 asks for none
     queries: Count  # planned number of answers to those who may pool them
     flooding_log2_width: Count  # log2 w; the flooding is the sum of three integers uniform in [-w, w)
 
@@ -181,8 +186,16 @@ class ExpandedFormulas(Generic[Count]):
 
     @cached_property
     def expansion_switches(self) -> Count:
-        """Key switches of the expansion: one a level before the first split, then 1, 2, 4, ..."""
-        return self.expansion_levels - self.split_levels + (1 << self.split_levels) - 1
+        """Key switches of the expansion: one a level before the first split, then 1, 2, 4, ..., and repeated ones."""
+        once = self.expansion_levels - self.split_levels + (1 << self.split_levels) - 1
+        level = self.repeated_level
+        two_nodes = 1 * (self.split_levels == self.expansion_levels)
+        return once + (2 << level) - 2 - level + two_nodes * (level - 1)
+
+    @cached_property
+    def repeated_level(self) -> Count:
+        """Last level of the expansion whose key serves all before it."""
+        return at_most((bit_length(self.degree) - 2) // 2, REPEATED_LEVEL)
 
     @cached_property
     def flooded(self) -> Count:
@@ -260,10 +273,10 @@ C = TypeVar("C", bound="Expanded")
 class Expanded(ExpandedFormulas[int]):
     """Parameters of one configuration, plain values that are checked, hashed and sent."""
 
-    expansion: tuple[Gadget, ...]  # of the automorphism keys, one a level from X -> X^(N+1) on
+    expansion: tuple[Gadget, ...]  # of the automorphism keys by level from X -> X^(N+1) on; the first ones share a key
     square: Gadget
     ring_switch: Gadget
-    log2_distance: float
+    log2_distance: float  # asked for after all queries
     log2_failure: float  # target of a whole answer
     sigma: float  # noise of encryptions and keys
 
@@ -288,8 +301,8 @@ class Expanded(ExpandedFormulas[int]):
 
     @cached_property
     def switching_rows(self) -> int:
-        """Digits of the automorphism keys of all levels."""
-        return sum(gadget.digits for gadget in self.expansion)
+        """Digits of the automorphism keys of all levels that have one of their own."""
+        return sum(gadget.digits for gadget in self.expansion[self.repeated_level :])
 
     @property
     def expansion_nodes(self) -> tuple[int, ...]:
@@ -343,6 +356,8 @@ class Expanded(ExpandedFormulas[int]):
             raise ValueError(
                 f"expansion has {len(self.expansion)} levels; it must have log2 N = {self.expansion_levels}"
             )
+        if len(set(self.expansion[: self.repeated_level + 1])) > 1:
+            raise ValueError(f"expansion is {self.expansion}; the first {self.repeated_level + 1} levels share a key")
         for name, gadget in (("square", self.square), *(("expansion", one) for one in self.expansion)):
             require_gadget(name, gadget, self.log2_q, min(self.limb_bits) - 2)
         if not 0.5 <= self.sigma <= 1000:
@@ -455,8 +470,19 @@ class Columns(ExpandedFormulas[Array]):
 
     @cached_property
     def switching_rows(self) -> Array:
-        """Digits of the automorphism keys of all levels."""
-        return np.sum(self.expansion.digits, axis=0)
+        """Digits of the automorphism keys of all levels that have one of their own."""
+        own = self.level_numbers() >= self.repeated_level
+        return np.sum(np.where(own, self.expansion.digits, 0), axis=0)
+
+    def level_numbers(self) -> Array:
+        """Number of every level of the expansion, (levels, ...), negative at levels that a ring does not have."""
+        levels = len(self.expansion.digits)
+        after = np.arange(levels - 1, -1, -1).reshape(-1, *(1,) * np.ndim(self.degree))
+        return self.expansion_levels - 1 - after
+
+    def level_repetitions(self) -> Array:
+        """How often the key of every level is applied to a node, (levels, ...)."""
+        return 1 << np.maximum(self.repeated_level - np.maximum(self.level_numbers(), 0), 0)
 
     def mapped(self: K, change: Callable[[Array], Array]) -> K:
         """The same with every array changed in its last axes; those of levels have a first axis more."""

@@ -34,15 +34,18 @@ class Labels(NamedTuple):
 def query_rows(
     parameters: Expanded, secret: SecretKey, seed: bytes, labels: Labels, tally: Tally
 ) -> NDArray[np.uint64]:
-    """Return the b of the automorphism keys by level, then of the key from s^2, (rows, limbs, N).
+    """Return the b of the automorphism keys by level, one for those that share it, then of the key from s^2.
+
+    All are (rows, limbs, N).
 
     The tally is told of every row.
     """
     p, ring = parameters, secret.ring
-    sources = [apply_automorphism(secret.residues, g) for g in expansion_exponents(p.degree)]
+    first = p.repeated_level
+    sources = [apply_automorphism(secret.residues, g) for g in expansion_exponents(p.degree)[first:]]
     sources.append(secret.multiply(secret.residues))
     rows, index = [], 0
-    for source, gadget in zip(sources, (*p.expansion, p.square), strict=True):
+    for source, gadget in zip(sources, (*p.expansion[first:], p.square), strict=True):
         a = expand_many(ring, seed, labels.keys, gadget.digits, index)
         rows.append(generate_key(secret, source, gadget, a))
         tally.add(len(rows[-1]))
@@ -82,15 +85,16 @@ class QueryKeys(NamedTuple):
         """
         p = parameters
         keys, index = [], 0
-        for gadget in (*p.expansion, p.square):
+        for gadget in (*p.expansion[p.repeated_level :], p.square):
             a = expand_many(ring, seed, labels.keys, gadget.digits, index)
             keys.append(GadgetKey.of(ring, gadget, rows[index : index + gadget.digits], a))
             tally.add(len(a))
             index += gadget.digits
+        expansion = [*keys[:1] * p.repeated_level, *keys[:-1]]
         if not p.switches_ring:
-            return cls(keys[:-1], keys[-1], None)
+            return cls(expansion, keys[-1], None)
         switch = SharedSwitch(p.shared_answer, ring_switch, seed, labels.ring_switch)
-        return cls(keys[:-1], keys[-1], switch)
+        return cls(expansion, keys[-1], switch)
 
 
 def public_key(ring: Ring, row: NDArray[np.uint64], seed: bytes, labels: Labels) -> NDArray[np.uint64]:

@@ -16,8 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded.folded.parameters import COUNTER_BYTES
-from costmodel.expanded.parameters import Expanded
+from costmodel.expanded.parameters import COUNTER_BYTES, Expanded
 from costmodel.wire import SEED_BYTES
 from protocol.errors import ProtocolError
 from protocol.expanded.layout import QueryPart

@@ -56,7 +56,7 @@ def test_the_security_of_secrets_that_are_not_drawn_is_not_stated(protocol: str)
     asked = configuration(300, 9)
     gaussian = replace(asked, protocol=protocol, ring=replace(asked.ring, secret="gaussian"))
     with pytest.raises(ValueError, match=r"ring.secret is 'gaussian'"):
-        estimate(gaussian)
+        completed(gaussian)
 
 
 @pytest.mark.parametrize("flooding_bits", [0, 40])
@@ -268,7 +268,7 @@ def test_the_built_in_machine_prices_every_operation(flooding_bits: int) -> None
 
 def test_security_is_that_of_the_weakest_ring() -> None:
     """Queries of N = 8192 and 159 bits come back under a key of N = 2048 and 52 bits."""
-    found = estimate(configuration(flooding_bits=40))
+    found = estimate(completed(configuration(flooding_bits=40)))
     assert found.security_bits == security_bits(2048, 52) >= 128
     assert security_bits(8192, 159) > 128
 

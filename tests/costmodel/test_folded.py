@@ -28,6 +28,7 @@ from costmodel.expanded.search import RingChoice, Rings, Task, element_bound, le
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.repetition import repeated_switches
 from costmodel.security import security_bits
 from costmodel.systems import completed, executed
 
@@ -138,7 +139,7 @@ def test_parameters_travel_as_json() -> None:
 
 
 def test_counts_of_the_expansion() -> None:
-    """255 key switches for 256 leaves besides the levels before, but 511 for 271."""
+    """255 key switches for 256 leaves besides the levels before and four repeated ones, but 511 for 271."""
     p = choose_parameters(300, 40, (4, 3))
 
     def switches(leaves: int) -> int:
@@ -146,7 +147,9 @@ def test_counts_of_the_expansion() -> None:
         assert q.columns == 2
         q = replace(q, selectors=leaves - q.fold_coefficients)
         assert q.query_coefficients == leaves
-        return q.expansion_switches - (q.expansion_levels - q.split_levels)
+        levels = repeated_switches(q.degree, q.repeated_level, q.expansion_nodes)
+        assert q.expansion_switches == levels == int(FoldedColumns.of(q).expansion_switches)
+        return q.expansion_switches - (q.expansion_levels - q.split_levels) - 4
 
     assert switches(256) == 255
     assert switches(271) == 511
@@ -312,4 +315,4 @@ def test_any_target_holds_for_all_tokens_together(target: float) -> None:
     chosen = design.columns(grid).taken(2).one()
     asked = replace(configuration(300, 40, tokens=16), expanded=chosen, log2_failure=target)
     assert Configuration.from_toml(asked.to_toml()) == asked
-    assert float(design.failure(filled(asked))) <= target
+    assert float(design.failure(Grid.of(asked))) <= target

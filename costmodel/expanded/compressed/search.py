@@ -24,7 +24,7 @@ from costmodel.expanded.compressed.noise import (
     worst_entries_met,
 )
 from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
-from costmodel.expanded.gadgets import Digits, bits_within, expansion_digits, node_counts, smallest_limb
+from costmodel.expanded.gadgets import Digits, bits_within, expansion_digits, own_digits, smallest_limb, switch_counts
 from costmodel.expanded.noise import Floats, fold_variance, leaf_noise, query_rounding_variance
 from costmodel.expanded.parameters import MOST_KEPT_BITS, Array, GadgetColumns
 from costmodel.expanded.search import (
@@ -186,9 +186,8 @@ class _Model:
         expansion = expansion_digits(p, self.tables.expansion, self.rows, target, per_energy, none)
         square = self.tables.square.fewest(np.log2(target / (16.0 * per_energy)), self.rows)
         sent_bits = bits_within(self.budget * choice.rounded / per_energy, self.log2_q)
-        nodes = node_counts(p)
-        expanding = np.sum(nodes * (1.5 + 1.33 * expansion.digits), axis=0)
-        kept = (np.sum(expansion.digits, axis=0) + square.digits) * p.degree * self.log2_q
+        expanding = np.sum(switch_counts(p) * (1.5 + 1.33 * expansion.digits), axis=0)
+        kept = (own_digits(p, expansion.digits) + square.digits) * p.degree * self.log2_q
         kept = kept + p.packing_rows * p.degree * p.table_log2_q
         cost = self.server_s(expanding, square.digits) + KEY_BYTE_S * kept / 8
         return _Query(expansion, square, sent_bits, cost + self.byte_s * p.query_coefficients * sent_bits / 8)

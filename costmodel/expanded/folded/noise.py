@@ -121,7 +121,8 @@ def gaussian_terms(parameters: FoldedParameters | FoldedColumns) -> Floats:
     A row's selector has at most one of d1 parts of the columns' sums, a digit of a bit one of l h parts of the folds.
     """
     p = columns_of(parameters)
-    return np.minimum(p.selectors, np.where(p.fold_levels > 0, p.fold_coefficients, p.selectors)).astype(float)
+    found: Floats = np.minimum(p.selectors, np.where(p.fold_levels > 0, p.fold_coefficients, p.selectors)).astype(float)
+    return found
 
 
 def folded_noise(parameters: FoldedParameters | FoldedColumns, mean_square: ArrayLike) -> FoldedNoise:

@@ -22,7 +22,7 @@ from costmodel.expanded.folded.noise import (
     worst_product_variance,
 )
 from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
-from costmodel.expanded.gadgets import Digits, bits_within, expansion_digits, node_counts
+from costmodel.expanded.gadgets import Digits, bits_within, expansion_digits, own_digits, switch_counts
 from costmodel.expanded.noise import (
     Floats,
     fold_variance,
@@ -179,9 +179,8 @@ class _Model:
         square = self.tables.square.fewest(np.log2(target / (16.0 * per_fold)), self.rows)
         selector_bits = bits_within(self.budget * choice.rounded_selectors / self.per_selector, self.log2_q)
         fold_bits = bits_within(self.budget * choice.rounded_bits / per_fold, self.log2_q)
-        nodes = node_counts(p)
-        expanding = np.sum(nodes * (3.0 + 1.1 * expansion.digits), axis=0)
-        kept = (np.sum(expansion.digits, axis=0) + square.digits) * p.degree * self.log2_q
+        expanding = np.sum(switch_counts(p) * (3.0 + 1.1 * expansion.digits), axis=0)
+        kept = (own_digits(p, expansion.digits) + square.digits) * p.degree * self.log2_q
         sent = p.selectors * selector_bits + p.fold_coefficients * fold_bits
         cost = self.server_s(expanding, square.digits) + self.byte_s * sent / 8 + KEY_BYTE_S * kept / 8
         return _Query(expansion, square, selector_bits, fold_bits, cost)

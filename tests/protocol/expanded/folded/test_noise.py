@@ -18,6 +18,7 @@ from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
 from costmodel.expanded.folded.search import choose_parameters
 from costmodel.expanded.noise import answer_noise, gadget_switch_variance, leaf_noise, square_secret_variance
 from costmodel.expanded.parameters import Gadget
+from costmodel.repetition import repeated_variances
 from protocol.expanded.answers import compress
 from protocol.expanded.context import query_ring
 from protocol.expanded.expansion import expand, expansion_exponents, leaf_positions
@@ -92,7 +93,9 @@ def test_leaves_of_the_expansion(make_side: Callable[[str], Any], name: str) -> 
     side = make_side(name)
     p, ring, secret = side.parameters, side.server.ring, side.client.secret
     seed, keys = new_seed(), []
-    for level, (exponent, gadget) in enumerate(zip(expansion_exponents(p.degree), p.expansion, strict=True)):
+    exponents = list(expansion_exponents(p.degree))
+    exponents[: p.repeated_level] = [exponents[p.repeated_level]] * p.repeated_level
+    for level, (exponent, gadget) in enumerate(zip(exponents, p.expansion, strict=True)):
         a = expand_many(ring, seed, f"key {level}", gadget.digits)
         source = apply_automorphism(secret.residues, exponent)
         keys.append(GadgetKey.of(ring, gadget, generate_key(secret, source, gadget, a), a))
@@ -105,6 +108,7 @@ def test_leaves_of_the_expansion(make_side: Callable[[str], Any], name: str) -> 
         phases[:, limb, 0] = np.where(phases[:, limb, 0] >= wanted, 0, np.uint64(q)) + phases[:, limb, 0] - wanted
     errors = ring.to_integers(phases).astype(np.float64)
     switches = np.array([gadget_switch_variance(p.degree, p.log2_q, *gadget, p.sigma) for gadget in p.expansion])
+    switches = repeated_variances(p.degree, p.repeated_level, switches)
     predicted = leaf_noise(p.degree, 0.0, 0.0, switches)
     assert abs(log2_ratio(errors[:, 0], predicted.constant)) < 0.5
     assert abs(log2_ratio(errors[:, 1:], predicted.others / (p.degree - 1))) < 0.5
