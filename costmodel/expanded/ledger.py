@@ -17,8 +17,10 @@ from costmodel.wire import FRAME_HEADER_BYTES
 SWITCH_ENDS = 4  # reading the input of a key switch and adding its result, in digits
 PRODUCT_ENDS = 12  # the ends of an external product, in digits
 BIT_ROW = 10  # preparing a row of an encrypted bit before it is multiplied by, in digits
-FLOODING = 18  # the encryption of zero and the flooding of an answer, in polynomials
-SWITCHED_ROW = 1  # a polynomial of a row of the ring switch, in residues of the answer
+FLOODING = 7  # the encryption of zero and the flooding of an answer, in polynomials of flooding
+SWITCHED_MODULUS = 1.3  # a residue of a result, in residues of an answer
+ROUNDED_ANSWER = 11  # shares, low bits and bytes, a coefficient of an answer's a, in residues of an answer
+SWITCHED_ROW = 0.1  # a coefficient of a row of the ring switch, in residues of an answer
 LONG_INTEGER = 100  # rounding a used coefficient of a query as a long integer, in residues
 QUERY_WORDS = (
     60000  # a client's time for a query outside of its operations, in words of a message; a server's is double
@@ -49,9 +51,10 @@ def answer_size(columns: Columns) -> Floats:
 
     Of one of its polynomials a.
     """
-    rounded = (1 + columns.limbs) * columns.degree * columns.answer_together
+    switched = SWITCHED_MODULUS * columns.limbs * columns.degree * columns.answer_together
+    rounded = ROUNDED_ANSWER * columns.answer_degree
     rows = columns.ring_switch_rows * (1 + columns.answer_outputs) * columns.answer_degree
-    found: Floats = rounded + SWITCHED_ROW * rows
+    found: Floats = switched + rounded + SWITCHED_ROW * rows
     return found
 
 

@@ -187,10 +187,10 @@ class ExpandedFormulas(Generic[Count]):
     @cached_property
     def expansion_switches(self) -> Count:
         """Key switches of the expansion: one a level before the first split, then 1, 2, 4, ..., and repeated ones."""
-        once = self.expansion_levels - self.split_levels + (1 << self.split_levels) - 1
-        level = self.repeated_level
-        two_nodes = 1 * (self.split_levels == self.expansion_levels)
-        return once + (2 << level) - 2 - level + two_nodes * (level - 1)
+        single, level = self.expansion_levels - self.split_levels, self.repeated_level
+        once = single + (1 << self.split_levels) - 1
+        second = at_least(1 - single, 0) * (level - 1)  # nodes of the second level besides one
+        return once + (2 << level) - 2 - level + second
 
     @cached_property
     def repeated_level(self) -> Count:
