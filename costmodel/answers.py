@@ -312,6 +312,8 @@ class AnswerKinds(NamedTuple):
         Every so many coefficients of a ciphertext one may hold a result.
     ciphertexts
         C, of a row.
+    tokens
+        Rows that are looked up together; those of one ciphertext may share an a.
     most_modulus_bits
         Largest modulus that an answer may have, in bits.
     sigma
@@ -324,6 +326,7 @@ class AnswerKinds(NamedTuple):
     degree: NDArray[np.int64]
     stride: NDArray[np.int64]
     ciphertexts: NDArray[np.int64]
+    tokens: NDArray[np.int64]
     most_modulus_bits: NDArray[np.int64]
     sigma: Floats
     key_byte_share: Floats
@@ -334,8 +337,8 @@ class AnswerKinds(NamedTuple):
         wide = np.broadcast_arrays(*(np.asarray(array, dtype=np.float64) for array in arrays))
         stacked = np.stack([array.reshape(-1) for array in wide], axis=-1)
         values, rows = np.unique(stacked, axis=0, return_inverse=True)
-        whole = (column.astype(np.int64) for column in values.T[:5])
-        return cls(*whole, *values.T[5:]), rows.reshape(wide[0].shape)
+        whole = (column.astype(np.int64) for column in values.T[:6])
+        return cls(*whole, *values.T[6:]), rows.reshape(wide[0].shape)
 
 
 class Answers(NamedTuple):
@@ -344,7 +347,7 @@ class Answers(NamedTuple):
     Attributes
     ----------
     size
-        Bytes of the answers to a row, and of their key at the share that is counted.
+        Bytes of the answer to a row, and of the key at the share that is counted.
     degree, modulus_bits, ciphertexts, digits, digit_bits, a_half_bits, low_bits
         As of :class:`SharedAnswer`; no digits without a switch.
     """
@@ -375,8 +378,8 @@ class AnswerTable:
     _ROW = 4096.0
 
     def __init__(self, kinds: AnswerKinds) -> None:
-        t, N, stride, count, most = (array[:, None, None, None, None] for array in kinds[:5])
-        sigma, share = (array[:, None, None, None, None] for array in kinds[5:])
+        t, N, stride, count, tokens, most = (array[:, None, None, None, None] for array in kinds[:6])
+        sigma, share = (array[:, None, None, None, None] for array in kinds[6:])
         wanted, bits, together, digits, extra = (
             array.reshape(shape)
             for array, shape in (
@@ -395,11 +398,12 @@ class AnswerTable:
         outputs = together * np.maximum(parts // stride, 1)
         units = modulus_rounding_variance(N) + np.where(switches, switched, 0.0)
         added = cells_squared(units, t, modulus_bits) + a_rounding_variance(degree, t, half_bits)
-        fits = (wanted <= np.maximum(N, ANSWER_RINGS[0][0])) & (together <= np.maximum(count, 1))
+        fits = (wanted <= np.maximum(N, ANSWER_RINGS[0][0])) & (together <= np.where(count > 1, count, tokens))
         fits = fits & (half_bits <= 2 * modulus_bits) & (t * 2.0**MOST_SEARCHED_LOW_BITS <= np.exp2(modulus_bits))
         fits = fits & np.where(switches, width > 0, digits == 1)
         key = np.where(switches, together * parts * digits * outputs * degree * modulus_bits / 8.0, 0.0)
-        size = -(-count // together) * degree * half_bits / 16.0 + share * key
+        polynomials = np.where(count > 1, -(-count // together), -(-tokens // together) / tokens)
+        size = polynomials * degree * half_bits / 16.0 + share * key
         zero = np.zeros_like(digits)
         columns = (degree, modulus_bits, together, np.where(switches, digits, zero), np.where(switches, width, 1))
         shape = np.broadcast_shapes(added.shape, size.shape)
@@ -493,6 +497,7 @@ def choose_shared_answer(
     variance: float,
     *,
     ciphertexts: int = 1,
+    tokens: int = 1,
     most_modulus_bits: int = MOST_MODULUS_BITS,
     flooding: float = 0.0,
     log2_target: float = -40.0,
@@ -511,6 +516,8 @@ def choose_shared_answer(
         Of the error before the answer, in cells squared.
     ciphertexts
         C, of a row; as many as are worth it share one a.
+    tokens
+        Rows that are looked up together; as many of one ciphertext as are worth it share one a.
     most_modulus_bits
         Largest modulus that an answer may have, in bits.
     flooding
@@ -532,7 +539,7 @@ def choose_shared_answer(
     (7, 3, 34, 1, 2432)
     """
     kinds, row = AnswerKinds.distinct(
-        plaintext_modulus, degree, stride, ciphertexts, most_modulus_bits, sigma, key_byte_share
+        plaintext_modulus, degree, stride, ciphertexts, tokens, most_modulus_bits, sigma, key_byte_share
     )
     ratio = required_ratio(log2_target, coefficients)
     found = AnswerTable(kinds).smallest(row, np.asarray(variance), flooding, ratio, coefficients)
@@ -545,7 +552,9 @@ def choose_shared_answer(
     parts, together = degree // int(found.degree), int(found.ciphertexts)
     return SharedAnswer(
         plaintext_modulus=plaintext_modulus,
-        coefficients=min(coefficients, together * max(parts // stride, 1) * int(found.degree)),
+        coefficients=min(
+            coefficients * (together if ciphertexts == 1 else 1), together * max(parts // stride, 1) * int(found.degree)
+        ),
         parts=parts,
         stride=min(stride, parts),
         ciphertexts=together,

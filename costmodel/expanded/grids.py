@@ -44,13 +44,17 @@ def searched(
     target = log2_failure - np.ceil(np.log2(grid.tokens))
     queries = np.maximum(grid.queries, grid.tokens)
     flooding = (grid.flooding_bits, grid.log2_distance, queries)
-    asked = (grid.rows, grid.channels, grid.plaintext_modulus, *flooding, target, grid.sigma, grid.degree)
+    asked = (grid.rows, grid.channels, grid.tokens, grid.plaintext_modulus, *flooding, target, grid.sigma, grid.degree)
     arrays = np.broadcast_arrays(*asked, *grid.limb_bits)
     shape = arrays[0].shape
     table = np.stack([array.reshape(-1).astype(np.float64) for array in arrays], axis=-1)
     distinct, place = np.unique(table, axis=0, return_inverse=True)
-    rows, channels, modulus, flooding_bits, log2_distance, answers, failure, sigma, degree, *limb_bits = distinct.T
-    task = Task.of(rows, channels, grid.widths, flooding_bits, failure, modulus, sigma, BYTE_S, log2_distance, answers)
+    rows, channels, tokens, modulus, flooding_bits, log2_distance, answers, failure, sigma, degree, *limb_bits = (
+        distinct.T
+    )
+    task = Task.of(
+        rows, channels, grid.widths, flooding_bits, failure, modulus, sigma, BYTE_S, log2_distance, answers, tokens
+    )
     rings = Rings.each(degree.astype(np.int64), [bits.astype(np.int64) for bits in limb_bits])
     found: list[Any] = []
     held = np.zeros(len(distinct), dtype=bool)

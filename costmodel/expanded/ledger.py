@@ -8,7 +8,7 @@ from costmodel.expanded.gadgets import switch_counts
 from costmodel.expanded.noise import Floats
 from costmodel.expanded.parameters import Array, Columns, GadgetColumns
 from costmodel.grid import Grid
-from costmodel.ledger import Entries, Number, Party, Term, Transfer
+from costmodel.ledger import Entries, Number, Party, Term, Transfer, Work
 from costmodel.session import overhead_terms, residues, setup_terms
 from costmodel.wire import FRAME_HEADER_BYTES
 
@@ -72,6 +72,7 @@ class ExpandedLedger:
     def __init__(self, grid: Grid, columns: Columns, entries: Entries) -> None:
         self.grid, self.columns, self.entries = grid, columns, entries
         self.size: Number = residues(grid)
+        self.messages: Number = -(-grid.tokens // columns.answer_tokens)
 
     def keys(self, formula: str) -> tuple[Term, ...]:
         """The session's setup and the client's keys."""
@@ -94,19 +95,27 @@ class ExpandedLedger:
 
     def answer(self) -> tuple[Term, ...]:
         """The answer and its decryption."""
-        tokens, sent = self.grid.tokens, self.grid.tokens * self.columns.down_bytes
-        answers, formula = tokens * self.columns.answers, "tokens (header + N' a + n' b)"
+        messages = self.messages
+        sent, formula = messages * self.columns.down_bytes, "ceil(tokens/T) (header + N' a + T n' r)"
+        answers = messages * self.columns.answers
         return (
             self.entries.transfer(
-                "online", "server", "answer", answers, sent, formula, unit="ciphertexts", messages=tokens
+                "online", "server", "answer", answers, sent, formula, unit="ciphertexts", messages=messages
             ),
-            self.entries.work("online", "client", "decrypt row", tokens, self.size, "one a token", 1),
+            self.entries.work("online", "client", "decrypt row", messages, self.size, "ceil(tokens/T)", 1),
+        )
+
+    def compress(self) -> Work:
+        """Making the answers of what queries become."""
+        p = self.columns
+        return self.entries.work(
+            "online", "server", "compress", self.messages * p.answers, answer_size(p), "ceil(tokens/T) answers"
         )
 
     def overhead(self) -> tuple[Term, ...]:
         """Each party's seconds outside of its operations."""
         grid, p = self.grid, self.columns
-        both = grid.tokens * (p.up_bytes + p.down_bytes)
+        both = grid.tokens * p.up_bytes + self.messages * p.down_bytes
         client, server = QUERY_WORDS * grid.tokens, 2 * QUERY_WORDS * grid.tokens
         online: dict[Party, Number] = {"client": both + 8 * client, "server": both + 8 * server}
         offline: dict[Party, Number] = {"client": np.int64(0), "server": 8 * client}

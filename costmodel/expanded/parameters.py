@@ -28,6 +28,8 @@ REPEATED_LEVEL = 2
 
 Its rows take a third of a percent of a lookup's bytes; the four key switches more take a percent of an expansion's.
 """
+MOST_TOGETHER = 16
+"""Rows whose answers share one a."""
 LEAST_LOG2_DISTANCE = -60.0
 MOST_QUERIES = 1 << 40
 
@@ -115,7 +117,7 @@ class ExpandedFormulas(Generic[Count]):
     square: GadgetOf[Count]  # of the key from s^2
     answer_degree: Count  # N', of the secrets that answers come back under
     answer_modulus_bits: Count  # log2 q' of the answers
-    answer_together: Count  # T, ciphertexts whose answers share one a
+    answer_together: Count  # T, results whose answers share one a, of one row or of several
     ring_switch: GadgetOf[Count]  # of the key to the secrets of degree N'; no digits without a switch
     answer_half_bits: Count  # h, bits of two rounded coefficients of an answer's a
     answer_low_bits: Count  # r, bits that are sent of a coefficient of b
@@ -213,9 +215,14 @@ class ExpandedFormulas(Generic[Count]):
         return at_least(self.answer_parts // self.spacing, 1)
 
     @cached_property
+    def answer_tokens(self) -> Count:
+        """Rows that an answer is of: as many as have one a together, if each is one result."""
+        return 1 + (self.answer_together - 1) * (1 * (self.results == 1))
+
+    @cached_property
     def answers(self) -> Count:
         """Polynomials a of degree N' of an answer, each of up to ``answer_together`` results."""
-        return -(-self.results // self.answer_together)
+        return -(-self.results * self.answer_tokens // self.answer_together)
 
     @cached_property
     def answer_outputs(self) -> Count:
@@ -232,7 +239,7 @@ class ExpandedFormulas(Generic[Count]):
         """Body of an answer: every a in pairs of coefficients, and the low bits of the used coefficients of b."""
         pairs = self.answer_degree // 2
         return self.answers * packed_bytes(pairs, self.answer_half_bits) + packed_bytes(
-            self.row_coefficients, self.answer_low_bits
+            self.answer_tokens * self.row_coefficients, self.answer_low_bits
         )
 
     @cached_property
@@ -286,7 +293,7 @@ class Expanded(ExpandedFormulas[int]):
         parts = self.answer_parts
         return SharedAnswer(
             plaintext_modulus=self.plaintext_modulus,
-            coefficients=min(self.row_coefficients, self.answer_outputs * self.answer_degree),
+            coefficients=min(self.answer_tokens * self.row_coefficients, self.answer_outputs * self.answer_degree),
             parts=parts,
             stride=parts // self.used_parts,
             ciphertexts=self.answer_together,
@@ -370,7 +377,7 @@ class Expanded(ExpandedFormulas[int]):
         if self.answer_degree & (self.answer_degree - 1):
             raise ValueError(f"answer_degree is {self.answer_degree}; it must be a power of two")
         self.require("answer_modulus_bits", 4, min(*self.limb_bits, MOST_MODULUS_BITS + 1) - 1)
-        self.require("answer_together", 1, max(self.results, 1))
+        self.require("answer_together", 1, self.results if self.results > 1 else MOST_TOGETHER)
         self.require("answer_half_bits", 2 * self.plaintext_modulus.bit_length(), 2 * self.answer_modulus_bits)
         self.require("answer_low_bits", 1, MOST_LOW_BITS)
         if self.switches_ring and self.ring_switch.digits < 1:

@@ -112,7 +112,9 @@ class Rings:
             holds=np.ones(len(row), dtype=bool),
             **choices,
         )
-        return Shapes(columns, row, task.log2_failure[row], task.byte_s[row], tables, kinds[row, ring])
+        return Shapes(
+            columns, row, task.log2_failure[row], task.byte_s[row], task.tokens[row], tables, kinds[row, ring]
+        )
 
 
 def check_limbs(limb_bits: Sequence[ArrayLike]) -> None:
@@ -148,6 +150,7 @@ class Task:
     log2_failure: Array
     sigma: Array
     byte_s: Array
+    tokens: Array
 
     @classmethod
     def of(
@@ -162,6 +165,7 @@ class Task:
         byte_s: ArrayLike,
         log2_distance: ArrayLike = 0.0,
         queries: ArrayLike = 1,
+        tokens: ArrayLike = 1,
     ) -> Task:
         """The tasks of tables, with the smallest plaintext modulus that holds the packing if none is named.
 
@@ -174,10 +178,18 @@ class Task:
         modulus = np.asarray(required if plaintext_modulus is None else plaintext_modulus, dtype=np.int64)
         if np.any(modulus < required):
             raise ValueError(f"plaintext_modulus is {modulus.min()}; packing {widths} needs at least {required}")
-        whole = (rows, packed_coefficients(channels, widths), element_bound(widths), modulus, flooding_bits, queries)
+        whole = (
+            rows,
+            packed_coefficients(channels, widths),
+            element_bound(widths),
+            modulus,
+            flooding_bits,
+            queries,
+            tokens,
+        )
         real = (log2_distance, log2_failure, sigma, byte_s)
         arrays = [*(np.asarray(one, dtype=np.int64) for one in whole), *(np.asarray(one, dtype=float) for one in real)]
-        names = (*TABLE_FIELDS[:5], "queries", "log2_distance", "log2_failure", "sigma", "byte_s")
+        names = (*TABLE_FIELDS[:5], "queries", "tokens", "log2_distance", "log2_failure", "sigma", "byte_s")
         flat = (array.reshape(-1) for array in np.broadcast_arrays(*arrays))
         return cls(**dict(zip(names, flat, strict=True)))
 
@@ -227,6 +239,8 @@ class Shapes(Generic[K]):
         Target that the choices are made for: the task's, or a stricter one.
     byte_s
         Cost of a byte of query and answer.
+    tokens
+        Rows that are looked up together.
     tables
         Key switches of all rings.
     ring
@@ -237,6 +251,7 @@ class Shapes(Generic[K]):
     task: Array
     log2_failure: Floats
     byte_s: Floats
+    tokens: Array
     tables: SwitchTables
     ring: Array
 
@@ -247,6 +262,7 @@ class Shapes(Generic[K]):
             self.task[index],
             self.log2_failure[index],
             self.byte_s[index],
+            self.tokens[index],
             self.tables,
             self.ring[index],
         )
@@ -298,7 +314,9 @@ class Answering(NamedTuple):
         p = shapes.columns
         share = KEY_BYTE_S / shapes.byte_s
         most = np.minimum(smallest_limb(p) - 1, 53)
-        kinds, kind = AnswerKinds.distinct(p.plaintext_modulus, p.degree, p.spacing, p.results, most, p.sigma, share)
+        kinds, kind = AnswerKinds.distinct(
+            p.plaintext_modulus, p.degree, p.spacing, p.results, shapes.tokens, most, p.sigma, share
+        )
         return cls(p, shapes.log2_failure, shapes.ratio, np.broadcast_to(terms, kind.shape), _table(kinds), kind)
 
     def at(self, row: Array) -> Answering:

@@ -68,6 +68,7 @@ class ExpandedSystem(System):
             rings=self._rings(wishes),
             log2_distance=wishes.distance,
             queries=max(wishes.queries, table.tokens),
+            tokens=table.tokens,
         )
         if wishes.distance:
             bits = self.expanded_design.bits_of(chosen)

@@ -19,7 +19,7 @@ from protocol.residue.switch import switch_modulus
 
 
 class Answered(NamedTuple):
-    """What is sent of a row, and the server's share of it modulo t, (n',)."""
+    """What is sent of some rows, and the server's shares of them modulo t, (rows, n')."""
 
     answer: Answer
     share: NDArray[np.uint64]
@@ -47,7 +47,7 @@ def flood(
 def compress(
     layout: ExpandedLayout[Any], ring: Ring, ciphertexts: NDArray[np.uint64], middle: int, switch: SharedSwitch | None
 ) -> Answered:
-    """Return the answer of ciphertexts (count, 2, limbs, N) of coefficients, and the server's share.
+    """Return the answer of ciphertexts (rows, count, 2, limbs, N) of coefficients, and the server's shares.
 
     The modulus is switched at once from that of the ciphertexts to a power of two, so that the low bits say nothing of
     the row; see section 2 of ``docs/flooding.md``.
@@ -55,29 +55,29 @@ def compress(
     Parameters
     ----------
     ring : of the result's limbs
-    ciphertexts : of the row, flooded or not
+    ciphertexts : of up to as many rows as an answer is of, flooded or not
     middle : what the table is short of in every entry, added to the server's share
     switch : to the answer's secrets; none where answers stay under the client's own
     """
-    shape = layout.parameters.shared_answer
-    a, b = (switched(ciphertexts[:, element], ring, shape.modulus_bits) for element in (1, 0))
-    missing = -len(a) % shape.ciphertexts
+    shape, p = layout.parameters.shared_answer, layout.parameters
+    rows = len(ciphertexts)
+    results = ciphertexts.reshape(-1, *ciphertexts.shape[2:])
+    fill = ((0, p.answers * shape.ciphertexts - len(results)), (0, 0))
+    a, b = (np.pad(switched(results[:, element], ring, shape.modulus_bits), fill) for element in (1, 0))
     rounded, shares, low = [], [], []
     for first in range(0, len(a), shape.ciphertexts):
-        last = first + shape.ciphertexts
-        fill = ((0, missing if last > len(a) else 0), (0, 0))
-        if switch is None:
-            one_a, bs = a[first], split_parts(b[first:last], 1)[:, 0]
-        else:
-            one_a, bs = switch.switch(np.pad(a[first:last], fill), np.pad(b[first:last], fill))
+        part = slice(first, first + shape.ciphertexts)
+        one_a, bs = (a[first], split_parts(b[part], 1)[:, 0]) if switch is None else switch.switch(a[part], b[part])
         rounded.append(round_a(shape, one_a))
         share, bits = server_shares(shape, bs)
         shares.append(share)
         low.append(bits)
     where = layout.answer_positions()
-    t = np.uint64(layout.parameters.plaintext_modulus)
+    t = np.uint64(p.plaintext_modulus)
     share = (np.concatenate(shares)[where] + np.uint64(middle % int(t))) % t
-    return Answered(Answer(np.stack(rounded), np.concatenate(low)[where]), share)
+    sent = np.concatenate(low)[where]
+    sent[rows:] = 0
+    return Answered(Answer(np.stack(rounded), sent), share[:rows])
 
 
 def switched(coefficients: NDArray[np.uint64], ring: Ring, bits: int) -> NDArray[np.uint64]:

@@ -90,7 +90,11 @@ class ExpandedClient(ABC, Generic[Parameters]):
             return Frame.of(encode_query(parts, Query(counter, tuple(values))), "ciphertexts", 1)
 
     def decrypt(self, answer: bytes) -> NDArray[np.uint64]:
-        """Return the client's share modulo t of the coefficients of the row, (n',).
+        """Return the client's share modulo t of the coefficients of the answer's first row, (n',)."""
+        return self.decrypt_rows(answer)[0]
+
+    def decrypt_rows(self, answer: bytes) -> NDArray[np.uint64]:
+        """Return the client's shares modulo t of the coefficients of as many rows as an answer is of, (rows, n').
 
         Raises
         ------
@@ -107,16 +111,16 @@ class ExpandedClient(ABC, Generic[Parameters]):
             return np.concatenate(shares)[self.layout.answer_positions()]
 
     def relative_errors(self, answer: bytes) -> NDArray[np.float64]:
-        """Return the error of every coefficient of the row as a fraction of the decoding interval Q/t.
+        """Return the error of every coefficient of the answer's first row as a fraction of the decoding interval Q/t.
 
         Of what is sent, its low bits of b included: right where it is below one half in magnitude.
         """
         p, received = self.parameters, decode_answer(self.parameters, answer)
         radix = p.shared_answer.a_values
         products = [products_with_secrets(a, self.answer_secrets, radix) for a in received.a]
-        phases = np.concatenate(products)[self.layout.answer_positions()].astype(object)
+        phases = np.concatenate(products)[self.layout.answer_positions()][0].astype(object)
         fractions = (phases * p.plaintext_modulus % radix).astype(np.float64) / radix
-        errors = fractions + (received.low + 0.5) / (1 << p.answer_low_bits)
+        errors = fractions + (received.low[0] + 0.5) / (1 << p.answer_low_bits)
         return np.asarray(errors - np.round(errors), dtype=np.float64)
 
     @abstractmethod

@@ -16,7 +16,7 @@ Parameters = TypeVar("Parameters", bound=Expanded)
 
 
 class Positions(NamedTuple):
-    """Polynomial and coefficient of every packed coefficient of a row, each (n',)."""
+    """Polynomial and coefficient of every packed coefficient of a row, each (n',), or of several rows, (rows, n')."""
 
     polynomial: IntArray
     coefficient: IntArray
@@ -76,9 +76,10 @@ class ExpandedLayout(ABC, Generic[Parameters]):
             raise ValueError(f"token is outside the vocabulary; it must lie between 0 and {self.parameters.rows - 1}")
 
     def answer_positions(self) -> Positions:
-        """Return secret and coefficient, in the ring of degree N', of every packed coefficient of a row."""
+        """Return where the rows of an answer stand, secret and coefficient in the ring of degree N', (rows, n')."""
         p = self.parameters
         polynomial, coefficient = self.row_positions()
         stride = p.answer_parts // p.used_parts
-        output = polynomial * p.used_parts + coefficient % p.answer_parts // stride
-        return Positions(output, coefficient // p.answer_parts)
+        first = np.arange(p.answer_tokens, dtype=np.int64)[:, None] * p.results
+        output = (first + polynomial) * p.used_parts + coefficient % p.answer_parts // stride
+        return Positions(output, np.broadcast_to(coefficient // p.answer_parts, output.shape))

@@ -48,7 +48,7 @@ class Query(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer's rounded a, (answers, N'), and the low bits of the used coefficients of its b, (n',)."""
+    """An answer's rounded a, (answers, N'), and the low bits of the used coefficients of its b, (rows, n')."""
 
     a: NDArray[np.uint64]
     low: NDArray[np.uint64]
@@ -136,8 +136,8 @@ def decode_answer(parameters: Expanded, body: bytes) -> Answer:
             halves.append(unpack_a(body[k * each : (k + 1) * each], p.answer_degree, p.answer_half_bits))
         except ValueError as error:
             raise ProtocolError(f"answer: {error}") from None
-    low = _unpack("answer", body[p.answers * each :], p.row_coefficients, p.answer_low_bits)
-    return Answer(np.stack(halves), low)
+    low = _unpack("answer", body[p.answers * each :], p.answer_tokens * p.row_coefficients, p.answer_low_bits)
+    return Answer(np.stack(halves), low.reshape(p.answer_tokens, p.row_coefficients))
 
 
 def _unpack(what: str, data: bytes, count: int, bits: int) -> NDArray[np.uint64]:

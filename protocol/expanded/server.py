@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from costmodel.expanded.parameters import Expanded
 from protocol.engine import Frame
 from protocol.errors import ProtocolError
-from protocol.expanded.answers import Answered, compress, flood
+from protocol.expanded.answers import compress, flood
 from protocol.expanded.context import query_ring
 from protocol.expanded.keys import Labels, QueryKeys
 from protocol.expanded.layout import ExpandedLayout, Parameters
@@ -24,10 +25,15 @@ Session = TypeVar("Session", bound="ExpandedSession", covariant=True)
 
 
 class ServerAnswer(NamedTuple):
-    """The body of an answer with its ciphertexts, and the server's share modulo t of the row, (n',)."""
+    """The body of an answer with its polynomials a, and the server's shares modulo t of its rows, (rows, n')."""
 
     body: Frame
-    share: NDArray[np.uint64]
+    shares: NDArray[np.uint64]
+
+    @property
+    def share(self) -> NDArray[np.uint64]:
+        """Of the first row, (n',)."""
+        return self.shares[0]
 
 
 class ExpandedServer(ABC, Generic[Parameters, Session]):
@@ -134,14 +140,14 @@ class ExpandedSession(ABC):
         return next(self.answer_many([body]))
 
     def answer_many(self, bodies: Sequence[bytes]) -> Iterator[ServerAnswer]:
-        """Answer several queries, up to 16 of them in one pass over the table.
+        """Answer several queries, up to 16 of them in one pass over the table, as many in an answer as share one a.
 
         Raises
         ------
         ProtocolError
             If a query is not of these parameters, or its counter is not to be used.
         """
-        return map(self._finish, self._products(self._read(bodies)))
+        return self._answers(self._products(self._read(bodies)))
 
     def result(self, body: bytes) -> NDArray[np.uint64]:
         """Return the un-switched answer to a query, (count, 2, limbs, N), which any holder of the secret decrypts."""
@@ -171,16 +177,17 @@ class ExpandedSession(ABC):
             flooded.add(len(ciphertexts))
             return flood(self._layout, self._result_ring, ciphertexts, self._public_key)
 
-    def _finish(self, ciphertexts: NDArray[np.uint64]) -> ServerAnswer:
-        result = self._flood(ciphertexts)
+    def _answers(self, products: Iterator[NDArray[np.uint64]]) -> Iterator[ServerAnswer]:
+        results = map(self._flood, products)
+        while together := list(islice(results, self._layout.parameters.answer_tokens)):
+            yield self._finish(np.stack(together))
+
+    def _finish(self, results: NDArray[np.uint64]) -> ServerAnswer:
         with self.meter.counting("compress") as compressed:
-            answer, share = self._compress(result)
+            answer, shares = compress(self._layout, self._result_ring, results, self._middle, self._keys.ring_switch)
             compressed.add(len(answer.a))
             body = Frame.of(encode_answer(self._layout.parameters, answer), "ciphertexts", len(answer.a))
-            return ServerAnswer(body, share)
-
-    def _compress(self, result: NDArray[np.uint64]) -> Answered:
-        return compress(self._layout, self._result_ring, result, self._middle, self._keys.ring_switch)
+            return ServerAnswer(body, shares)
 
 
 def check_table(parameters: Expanded, coefficients: NDArray[np.integer], middle: int) -> None:

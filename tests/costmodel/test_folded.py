@@ -109,7 +109,7 @@ def test_a_wide_plaintext_is_found() -> None:
         ("answer_half_bits", 60),
         ("answer_low_bits", 0),
         ("answer_modulus_bits", 54),
-        ("answer_together", 5),
+        ("answer_together", 17),
         ("ring_switch", Gadget(0, 3)),
         ("flooding_log2_width", 53),
         ("log2_distance", -61.0),
@@ -254,7 +254,7 @@ def test_ledger_of_one(flooding_bits: int, prepared: bool) -> None:
     ledger = DESIGN.ledger(grid)
     done = 16 if prepared else 0  # an empty frame says so
     assert total_bytes(ledger, "client", ("offline", "online")) == 3 * p.up_bytes
-    assert total_bytes(ledger, "server", ("offline", "online")) == 3 * p.down_bytes + done
+    assert total_bytes(ledger, "server", ("offline", "online")) == -(-3 // p.answer_tokens) * p.down_bytes + done
     keys = next(term for term in ledger if isinstance(term, Transfer) and term.item == "keys")
     assert keys.size_bytes == 16 + p.key_bytes
     work = {(term.phase, term.operation): term.count for term in ledger if isinstance(term, Work)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from costmodel.compact.ledger import SUM_PRODUCTS
 from costmodel.expanded.compressed.parameters import CompressedColumns
-from costmodel.expanded.ledger import FLOODING, ExpandedLedger, answer_size, node_size, product_size, square_size
+from costmodel.expanded.ledger import FLOODING, ExpandedLedger, node_size, product_size, square_size
 from costmodel.grid import Grid
 from costmodel.ledger import Entries, Number, Term, Work
 
@@ -21,6 +21,7 @@ def compressed_ledger(grid: Grid, columns: CompressedColumns) -> tuple[Term, ...
             *_setup(columns, shared.size),
             *shared.query("tokens (header + counter + K sent_bits/8)"),
             *_online(grid, columns, shared.size),
+            shared.compress(),
             *shared.answer(),
             *shared.overhead(),
         )
@@ -57,6 +58,5 @@ def _online(grid: Grid, p: CompressedColumns, size: Number) -> tuple[Work, ...]:
             ("multiply-accumulate", 2 * p.products * p.blocks, summed, "2 ceil(n'/s) B"),
             ("merge", p.merges, in_table * p.packing_digits, "(nodes of the packing trees)"),
             ("flood", p.flooded * p.packed, in_table * FLOODING, "packed, if flooded"),
-            ("compress", p.answers, answer_size(p), "ceil(packed/T)"),
         )
     )

@@ -79,6 +79,7 @@ def choose_parameters(
     byte_s: float = BYTE_S,
     log2_distance: float = 0.0,
     queries: int = 1,
+    tokens: int = 1,
 ) -> CompressedParameters:
     """Return the cheapest parameters of a compressed query that hold the target for every table.
 
@@ -94,6 +95,7 @@ def choose_parameters(
     byte_s : what a byte of query and answer costs beside the server's seconds: 8 over the bits a second of a link
     log2_distance : that the flooding may leave after all queries, whatever the table; 0 asks for none
     queries : planned number of answers
+    tokens : rows that are looked up together, which may share one a
 
     Raises
     ------
@@ -107,7 +109,17 @@ def choose_parameters(
     (4096, 1)
     """
     task = Task.of(
-        rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma, byte_s, log2_distance, queries
+        rows,
+        channels,
+        widths,
+        flooding_bits,
+        log2_failure,
+        plaintext_modulus,
+        sigma,
+        byte_s,
+        log2_distance,
+        queries,
+        tokens,
     )
     columns, found = CompressedSearch().run(task, Rings.of(rings))
     if not found.size:

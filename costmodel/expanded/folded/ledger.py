@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel.expanded.folded.parameters import FoldedColumns
-from costmodel.expanded.ledger import FLOODING, ExpandedLedger, answer_size, node_size, product_size, square_size
+from costmodel.expanded.ledger import FLOODING, ExpandedLedger, node_size, product_size, square_size
 from costmodel.grid import Grid
 from costmodel.ledger import Entries, Number, Phase, Term, Work
 from costmodel.wire import FRAME_HEADER_BYTES
@@ -28,6 +28,7 @@ def folded_ledger(grid: Grid, columns: FoldedColumns) -> tuple[Term, ...]:
             *shared.query("tokens (header + counter + d1 and l h coefficients)"),
             *_before_the_token(grid, columns, shared.size),
             *_after_the_token(grid, columns, shared.size),
+            shared.compress(),
             *shared.answer(),
             *shared.overhead(),
         )
@@ -82,6 +83,5 @@ def _after_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, 
             ("add query", added, adding, "tokens (l h, and d1 if not prepared)"),
             ("fold", p.folds, folding, "tokens blocks (C - 1 + log2 slots)"),
             ("flood", p.flooded * p.blocks, FLOODING, "tokens blocks, if flooded"),
-            ("compress", p.answers, answer_size(p) / size, "tokens ceil(blocks/T)"),
         )
     )

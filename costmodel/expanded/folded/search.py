@@ -77,6 +77,7 @@ def choose_parameters(
     byte_s: float = BYTE_S,
     log2_distance: float = 0.0,
     queries: int = 1,
+    tokens: int = 1,
 ) -> FoldedParameters:
     """Return the cheapest parameters of a folded query that hold the target for every table.
 
@@ -92,6 +93,7 @@ def choose_parameters(
     byte_s : what a byte of query and answer costs beside the server's seconds: 8 over the bits a second of a link
     log2_distance : that the flooding may leave after all queries, whatever the table; 0 asks for none
     queries : planned number of answers
+    tokens : rows that are looked up together, which may share one a
 
     Raises
     ------
@@ -105,7 +107,17 @@ def choose_parameters(
     (2048, (53,))
     """
     task = Task.of(
-        rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma, byte_s, log2_distance, queries
+        rows,
+        channels,
+        widths,
+        flooding_bits,
+        log2_failure,
+        plaintext_modulus,
+        sigma,
+        byte_s,
+        log2_distance,
+        queries,
+        tokens,
     )
     columns, found = FoldedSearch().run(task, Rings.of(rings))
     if not found.size:

@@ -134,10 +134,13 @@ def test_noise_of_answers_before_their_low_bits(name: str, monkeypatch: pytest.M
         query = side.client.query(row)
         halves.clear()
         (before,) = side.session._products(side.session._read([query]))
-        answer = compress(side.server.layout, side.server.result_ring, before, MIDDLE, side.session._keys.ring_switch)
+        compressed = before[None]
+        answer = compress(
+            side.server.layout, side.server.result_ring, compressed, MIDDLE, side.session._keys.ring_switch
+        )
         products = [products_with_secrets(a, side.client.answer_secrets, shape.a_values) for a in answer.answer.a]
-        phases = np.concatenate(products)[where].astype(float) / shape.a_values
-        phases += np.concatenate(halves)[where].astype(float) / 2.0**p.answer_modulus_bits
+        phases = np.concatenate(products)[where][0].astype(float) / shape.a_values
+        phases += np.concatenate(halves)[where][0].astype(float) / 2.0**p.answer_modulus_bits
         message = (side.table[row].astype(float) - MIDDLE) / p.plaintext_modulus
         error = phases - message
         errors.append(error - np.round(error))
