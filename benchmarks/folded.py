@@ -21,8 +21,9 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded.folded.noise import failure, flooding_distance, folded_noise
-from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.folded.design import FoldedDesign
+from costmodel.expanded.folded.noise import failure, folded_noise
+from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
 from costmodel.expanded.folded.search import choose_parameters
 from costmodel.expanded.search import least_security_bits
 from protocol.expanded.folded.client import FoldedClient
@@ -122,7 +123,7 @@ def run(
         "predicted_noise_bits": round(float(0.5 * np.log2(variance) + np.log2(p.plaintext_modulus)), 3),
         "log2_failure": round(failure(p), 1),
         "flooding_bits": flooding_bits,
-        "log2_statistical_distance": round(flooding_distance(p), 1),
+        "log2_statistical_distance": round(float(FoldedDesign().answers_distance(FoldedColumns.of(p), 1)), 1),
         "security_bits": least_security_bits(p),
     }
 

@@ -45,6 +45,15 @@ MODULUS_BITS = 26
 """The largest modulus with which ternary secrets of degree 1024 have 128 bits of security by both tables."""
 MOST_MODULUS_BITS = 53
 MOST_LOW_BITS = 8
+ANSWER_RINGS = ((DEGREE, MODULUS_BITS), (2048, MOST_MODULUS_BITS), (4096, MOST_MODULUS_BITS))
+"""Degrees and largest moduli that are tried for answers; 53 bits are the most that (2048, 128 bits of security) has."""
+TOGETHER = (1, 2, 4)
+"""Ciphertexts under one a that are tried."""
+MOST_DIGITS = 26
+MOST_EXTRA_HALF_BITS = 32
+"""Of two coefficients of a over twice the bits of t."""
+MOST_SEARCHED_LOW_BITS = 5
+"""A sixth bit of b would leave 2 % more room for the error."""
 
 
 @dataclass(frozen=True)
@@ -290,121 +299,233 @@ def share_limit(low_bits: ArrayLike) -> Floats:
     return np.asarray(0.5 - np.exp2(-np.asarray(low_bits, dtype=np.float64) - 1.0))
 
 
-class AnswerOptions(NamedTuple):
-    """Answers of which none is smaller and leaves more room for the error before; arrays, the smallest first.
+class AnswerKinds(NamedTuple):
+    """Kinds of answers, arrays of one axis; of one kind every ring, key and rounding is tried.
 
     Attributes
     ----------
-    variance
-        Largest variance of the error before the answer with which it holds its target, in cells squared, growing.
-    size
-        Bytes of the answer, and of its key at the share that is counted.
-    digits, digit_bits, a_half_bits, low_bits
-        As of :class:`SharedAnswer`.
+    plaintext_modulus
+        t.
+    degree
+        N, of the ciphertexts.
+    stride
+        Every so many coefficients of a ciphertext one may hold a result.
+    ciphertexts
+        C, of a row.
+    tokens
+        Rows that are looked up together; those of one ciphertext may share an a.
+    most_modulus_bits
+        Largest modulus that an answer may have, in bits.
+    sigma
+        Noise of the key.
+    key_byte_share
+        Part of a byte of the key that is counted with an answer.
     """
 
-    variance: Floats
+    plaintext_modulus: NDArray[np.int64]
+    degree: NDArray[np.int64]
+    stride: NDArray[np.int64]
+    ciphertexts: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    most_modulus_bits: NDArray[np.int64]
+    sigma: Floats
+    key_byte_share: Floats
+
+    @classmethod
+    def distinct(cls, *arrays: ArrayLike) -> tuple[AnswerKinds, NDArray[np.int64]]:
+        """The kinds among arrays that broadcast with each other, and the row of each in them."""
+        wide = np.broadcast_arrays(*(np.asarray(array, dtype=np.float64) for array in arrays))
+        stacked = np.stack([array.reshape(-1) for array in wide], axis=-1)
+        values, rows = np.unique(stacked, axis=0, return_inverse=True)
+        whole = (column.astype(np.int64) for column in values.T[:6])
+        return cls(*whole, *values.T[6:]), rows.reshape(wide[0].shape)
+
+
+class Answers(NamedTuple):
+    """Chosen answers, arrays; the bytes are infinite where none leaves room for the error before.
+
+    Attributes
+    ----------
+    size
+        Bytes of the answer to a row, and of the key at the share that is counted.
+    degree, modulus_bits, ciphertexts, digits, digit_bits, a_half_bits, low_bits
+        As of :class:`SharedAnswer`; no digits without a switch.
+    """
+
     size: Floats
+    degree: NDArray[np.int64]
+    modulus_bits: NDArray[np.int64]
+    ciphertexts: NDArray[np.int64]
     digits: NDArray[np.int64]
     digit_bits: NDArray[np.int64]
     a_half_bits: NDArray[np.int64]
     low_bits: NDArray[np.int64]
 
 
-def answer_options(
-    plaintext_modulus: int,
-    coefficients: int,
-    parts: int,
-    stride: int,
-    *,
-    ciphertexts: int = 1,
-    flooding: float = 0.0,
-    log2_target: float = -40.0,
-    key_byte_share: float = 2.5e-4,
-    degree: int = DEGREE,
-    modulus_bits: int = MODULUS_BITS,
-    sigma: float = 3.19,
-) -> AnswerOptions:
-    """Return the answers that a search has to choose from, by the room that they leave.
+class AnswerTable:
+    """Every sensible ring, key and rounding of a by the variance that they add; a row for every kind of answer.
 
-    Every number and width of digits, every width of a and of the low bits of b is tried, as one array; a single
-    ciphertext of the answer's degree is not switched. The first
-    option whose ``variance`` is at least that of the error before the answer is the best for it:
-    ``np.searchsorted(options.variance, variance)``.
+    Of one ring, number of ciphertexts under one a and number of digits, the width of the digits is the one that adds
+    least. What is left of the limit after the error before decides among them and the widths of a by one search of a
+    sorted list, for every number of low bits.
 
     Parameters
     ----------
-    plaintext_modulus, coefficients, parts, stride, ciphertexts, degree, modulus_bits, sigma
-        As of :class:`SharedAnswer`.
-    flooding
-        Bound of the flooding in cells, which comes off the limit.
-    log2_target
-        log2 of the probability that any share of the answer is wrong.
-    key_byte_share
-        Part of a byte of the key that is counted with an answer.
-
-    Examples
-    --------
-    >>> options = answer_options(512, 2048, 2, 1)
-    >>> round(float(options.size[0])), round(float(np.sqrt(options.variance[-1])), 2)
-    (2455, 0.06)
+    kinds
+        Kinds of answers.
     """
-    switches = parts * ciphertexts > 1
-    digits, digit_bits, half_bits, low_bits = np.meshgrid(
-        np.arange(1, modulus_bits + 1) if switches else np.zeros(1, dtype=np.int64),
-        np.arange(1, modulus_bits + 1) if switches else np.ones(1, dtype=np.int64),
-        np.arange(2 * plaintext_modulus.bit_length(), 2 * modulus_bits + 1),
-        np.arange(1, min(MOST_LOW_BITS, modulus_bits - (plaintext_modulus - 1).bit_length()) + 1),
-        indexing="ij",
-        sparse=True,
-    )
-    allowed = digits * digit_bits <= modulus_bits
-    width = np.where(allowed, digit_bits, 0)
-    switched = shared_switch_variance(degree, modulus_bits, parts, ciphertexts, digits, width, sigma) * switches
-    units = switched + modulus_rounding_variance(degree * parts)
-    added = cells_squared(units, plaintext_modulus, modulus_bits)
-    added = added + a_rounding_variance(degree, plaintext_modulus, half_bits)
-    deviation = np.maximum(share_limit(low_bits) - flooding, 0.0) / required_ratio(log2_target, coefficients)
-    variance = np.where(allowed, np.square(deviation) - added, -1.0)
-    outputs = ciphertexts * (parts // stride)
-    key = ciphertexts * parts * digits * outputs * degree * modulus_bits / 8.0
-    size = degree * half_bits / 16.0 + coefficients * low_bits / 8.0 + key_byte_share * key
-    size = np.broadcast_to(size, variance.shape)
 
-    order = np.flatnonzero(variance > 0)
-    order = order[np.lexsort((-variance.flat[order], size.flat[order]))]
-    room = variance.flat[order]
-    order = order[room > np.concatenate([[0.0], np.maximum.accumulate(room)[:-1]])]
-    chosen = (
-        np.broadcast_to(values, variance.shape).flat[order] for values in (digits, digit_bits, half_bits, low_bits)
+    _ROW = 4096.0
+
+    def __init__(self, kinds: AnswerKinds) -> None:
+        t, N, stride, count, tokens, most = (array[:, None, None, None, None] for array in kinds[:6])
+        sigma, share = (array[:, None, None, None, None] for array in kinds[6:])
+        wanted, bits, together, digits, extra = (
+            array.reshape(shape)
+            for array, shape in (
+                (np.array([one for one, _ in ANSWER_RINGS]), (-1, 1, 1, 1)),
+                (np.array([one for _, one in ANSWER_RINGS]), (-1, 1, 1, 1)),
+                (np.array(TOGETHER), (1, -1, 1, 1)),
+                (np.arange(1, MOST_DIGITS + 1), (1, 1, -1, 1)),
+                (np.arange(MOST_EXTRA_HALF_BITS + 1), (1, 1, 1, -1)),
+            )
+        )
+        degree, modulus_bits = np.minimum(wanted, N), np.minimum(bits, most)
+        parts = N // degree
+        switches = parts * together > 1
+        half_bits = 2 * (np.frexp(t.astype(np.float64))[1]) + extra
+        width, switched = _best_width(degree, modulus_bits, parts, together, digits, sigma)
+        outputs = together * np.maximum(parts // stride, 1)
+        units = modulus_rounding_variance(N) + np.where(switches, switched, 0.0)
+        added = cells_squared(units, t, modulus_bits) + a_rounding_variance(degree, t, half_bits)
+        fits = (wanted <= np.maximum(N, ANSWER_RINGS[0][0])) & (together <= np.where(count > 1, count, tokens))
+        fits = fits & (half_bits <= 2 * modulus_bits) & (t * 2.0**MOST_SEARCHED_LOW_BITS <= np.exp2(modulus_bits))
+        fits = fits & np.where(switches, width > 0, digits == 1)
+        key = np.where(switches, together * parts * digits * outputs * degree * modulus_bits / 8.0, 0.0)
+        polynomials = np.where(count > 1, -(-count // together), -(-tokens // together) / tokens)
+        size = polynomials * degree * half_bits / 16.0 + share * key
+        zero = np.zeros_like(digits)
+        columns = (degree, modulus_bits, together, np.where(switches, digits, zero), np.where(switches, width, 1))
+        shape = np.broadcast_shapes(added.shape, size.shape)
+        flat = [
+            np.broadcast_to(array, shape).reshape(len(kinds.sigma), math.prod(shape[1:]))
+            for array in (*columns, half_bits)
+        ]
+        size = np.where(np.broadcast_to(fits, shape), size, np.inf).reshape(len(kinds.sigma), math.prod(shape[1:]))
+        room = np.log2(np.broadcast_to(added, shape).reshape(size.shape))
+        room = np.where(np.isfinite(size), room, self._ROW / 4)
+        order = np.lexsort((room, size), axis=-1)
+        self._width = order.shape[1] + 1
+        # A last place that nothing fits stands for a refusal.
+        self._size = np.pad(np.take_along_axis(size, order, axis=1), ((0, 0), (0, 1)), constant_values=np.inf).reshape(
+            -1
+        )
+        self._columns = [np.pad(np.take_along_axis(one, order, axis=1), ((0, 0), (0, 1))).reshape(-1) for one in flat]
+        least = np.minimum.accumulate(np.take_along_axis(room, order, axis=1), axis=1)
+        first = np.arange(len(least))[:, None] * self._ROW
+        self._sorted = np.pad(first - least, ((0, 0), (0, 1)), constant_values=0.0)
+        self._sorted[:, -1] = first[:, 0] + self._ROW / 2
+        self._sorted = self._sorted.reshape(-1)
+        self._kinds = kinds
+
+    def smallest(
+        self, rows: NDArray[np.int64], variance: Floats, flooding: ArrayLike, ratio: ArrayLike, coefficients: ArrayLike
+    ) -> Answers:
+        """The answers of the fewest bytes, those of the key counted at a share, within a deviation of the limit.
+
+        Parameters
+        ----------
+        rows
+            Kinds.
+        variance
+            Of the error before the answer, in cells squared.
+        flooding
+            Bound of the flooding in cells, which comes off the limit.
+        ratio
+            Standard deviations that the limit must be away.
+        coefficients
+            Coefficients of b that hold results.
+        """
+        count = np.asarray(coefficients, dtype=np.float64)
+        arrays = np.broadcast_arrays(rows, variance, flooding, ratio, count)
+        rows, variance, flooding, ratio, count = arrays
+        best, place, low = np.full(variance.shape, np.inf), np.zeros(variance.shape, dtype=np.int64), 1
+        bits = np.ones(variance.shape, dtype=np.int64)
+        for low in range(1, MOST_SEARCHED_LOW_BITS + 1):
+            deviation = np.maximum(share_limit(low) - flooding, 0.0) / ratio
+            left = np.square(deviation) - variance
+            with np.errstate(divide="ignore"):
+                room = np.clip(np.log2(np.maximum(left, 0.0)), -self._ROW / 4 + 1, self._ROW / 4 - 1)
+            found = np.searchsorted(self._sorted, rows * self._ROW - room)
+            size = np.where(left > 0, self._size[found] + count * (low / 8.0), np.inf)
+            better = size < best
+            best, place, bits = (
+                np.where(better, size, best),
+                np.where(better, found, place),
+                np.where(better, low, bits),
+            )
+        degree, modulus_bits, together, digits, width, half_bits = (column[place] for column in self._columns)
+        return Answers(best, degree, modulus_bits, together, digits, width, half_bits, bits)
+
+
+def _best_width(
+    degree: NDArray[np.int64],
+    modulus_bits: NDArray[np.int64],
+    parts: NDArray[np.int64],
+    together: NDArray[np.int64],
+    digits: NDArray[np.int64],
+    sigma: Floats,
+) -> tuple[NDArray[np.int64], Floats]:
+    """Bits of a digit with which a switch adds least, 0 where digits of one bit are too many, and what it adds."""
+    widths = np.arange(1, MOST_MODULUS_BITS + 1)
+    fits = digits[..., None] * widths <= modulus_bits[..., None]
+    ring, bits, pieces, count, number, noise = (
+        array[..., None] for array in np.broadcast_arrays(degree, modulus_bits, parts, together, digits, sigma)
     )
-    return AnswerOptions(variance.flat[order], size.flat[order], *chosen)
+    switched = shared_switch_variance(ring, bits, pieces, count, number, np.where(fits, widths, 0), noise)
+    variance = np.where(fits, switched, np.inf)
+    best = np.argmin(variance, axis=-1)
+    least = np.take_along_axis(variance, best[..., None], axis=-1)[..., 0]
+    return np.where(np.isfinite(least), widths[best], 0), least
 
 
 def choose_shared_answer(
     plaintext_modulus: int,
     coefficients: int,
-    parts: int,
+    degree: int,
     stride: int,
     variance: float,
     *,
     ciphertexts: int = 1,
+    tokens: int = 1,
+    most_modulus_bits: int = MOST_MODULUS_BITS,
     flooding: float = 0.0,
     log2_target: float = -40.0,
     key_byte_share: float = 2.5e-4,
-    degree: int = DEGREE,
-    modulus_bits: int = MODULUS_BITS,
     sigma: float = 3.19,
 ) -> SharedAnswer:
     """Return the answer of the fewest bytes, those of its key counted at a share, that holds a failure probability.
 
     Parameters
     ----------
+    plaintext_modulus, coefficients, stride, sigma
+        As of :class:`SharedAnswer`.
+    degree
+        N, of the ciphertexts.
     variance
         Of the error before the answer, in cells squared.
-    plaintext_modulus, coefficients, parts, stride, ciphertexts, flooding, log2_target, key_byte_share, degree, \
-    modulus_bits, sigma
-        As of :func:`answer_options`.
+    ciphertexts
+        C, of a row; as many as are worth it share one a.
+    tokens
+        Rows that are looked up together; as many of one ciphertext as are worth it share one a.
+    most_modulus_bits
+        Largest modulus that an answer may have, in bits.
+    flooding
+        Bound of the flooding in cells, which comes off the limit.
+    log2_target
+        log2 of the probability that any share of the answer is wrong.
+    key_byte_share
+        Part of a byte of the key that is counted with an answer.
 
     Raises
     ------
@@ -413,41 +534,35 @@ def choose_shared_answer(
 
     Examples
     --------
-    >>> chosen = choose_shared_answer(512, 2048, 2, 1, 1e-6)
+    >>> chosen = choose_shared_answer(512, 2048, 2048, 1, 1e-6)
     >>> chosen.digits, chosen.digit_bits, chosen.a_half_bits, chosen.low_bits, chosen.answer_bytes
     (7, 3, 34, 1, 2432)
     """
-    options = answer_options(
-        plaintext_modulus,
-        coefficients,
-        parts,
-        stride,
-        ciphertexts=ciphertexts,
-        flooding=flooding,
-        log2_target=log2_target,
-        key_byte_share=key_byte_share,
-        degree=degree,
-        modulus_bits=modulus_bits,
-        sigma=sigma,
+    kinds, row = AnswerKinds.distinct(
+        plaintext_modulus, degree, stride, ciphertexts, tokens, most_modulus_bits, sigma, key_byte_share
     )
-    place = int(np.searchsorted(options.variance, variance))
-    if place == len(options.variance):
+    ratio = required_ratio(log2_target, coefficients)
+    found = AnswerTable(kinds).smallest(row, np.asarray(variance), flooding, ratio, coefficients)
+    if not np.isfinite(found.size):
         raise ValueError(
-            f"plaintext_modulus is {plaintext_modulus}; no answer of degree {degree} modulo 2^{modulus_bits} holds it "
-            f"at 2^{log2_target} with a deviation of {math.sqrt(variance):.2g} cells before and flooding of {flooding} "
+            f"plaintext_modulus is {plaintext_modulus}; no answer of up to {most_modulus_bits} bits holds it at "
+            f"2^{log2_target} with a deviation of {math.sqrt(variance):.2g} cells before and flooding of {flooding} "
             "cells: lower either, or take a larger ring"
         )
+    parts, together = degree // int(found.degree), int(found.ciphertexts)
     return SharedAnswer(
         plaintext_modulus=plaintext_modulus,
-        coefficients=coefficients,
+        coefficients=min(
+            coefficients * (together if ciphertexts == 1 else 1), together * max(parts // stride, 1) * int(found.degree)
+        ),
         parts=parts,
-        stride=stride,
-        ciphertexts=ciphertexts,
-        digits=int(options.digits[place]),
-        digit_bits=int(options.digit_bits[place]),
-        a_half_bits=int(options.a_half_bits[place]),
-        low_bits=int(options.low_bits[place]),
-        degree=degree,
-        modulus_bits=modulus_bits,
+        stride=min(stride, parts),
+        ciphertexts=together,
+        digits=int(found.digits),
+        digit_bits=int(found.digit_bits),
+        a_half_bits=int(found.a_half_bits),
+        low_bits=int(found.low_bits),
+        degree=int(found.degree),
+        modulus_bits=int(found.modulus_bits),
         sigma=sigma,
     )

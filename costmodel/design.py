@@ -11,12 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
-from costmodel.noise import log2_failure
+from costmodel.noise import log2_failure, log2_flooding_distance
 from costmodel.security import RingUse
 
 Floats = NDArray[np.float64]
 
-__all__ = ["NO_FLOODING", "Design", "Floats", "Flooding", "RingUse", "failure_of_answers"]
+__all__ = [
+    "NO_FLOODING",
+    "Design",
+    "Floats",
+    "Flooding",
+    "RingUse",
+    "failure_of_answers",
+    "flooding_by_coefficients",
+]
 
 
 class Flooding(NamedTuple):
@@ -28,10 +36,13 @@ class Flooding(NamedTuple):
         Width of the flooding over the noise that it hides, in bits; 0 without flooding.
     log2_distance
         log2 of the statistical distance that the flooding leaves in the answers to all tokens; 0 promises nothing.
+    log2_planned_distance
+        The same after the planned number of queries.
     """
 
     bits: ArrayLike
     log2_distance: ArrayLike
+    log2_planned_distance: ArrayLike
 
 
 class Design(ABC):
@@ -72,8 +83,24 @@ class Design(ABC):
         """Every ring that anything is encrypted in, with its largest modulus."""
 
 
-NO_FLOODING = Flooding(np.int64(0), np.float64(0))
+NO_FLOODING = Flooding(np.int64(0), np.float64(0), np.float64(0))
 """Of a design that sends its answers as they are."""
+
+
+def flooding_by_coefficients(bits: ArrayLike, over_noise: ArrayLike, grid: Grid) -> Flooding:
+    """Uniform flooding, whose distances add up over the coefficients of all answers.
+
+    Parameters
+    ----------
+    bits
+        Width as it is said.
+    over_noise
+        Width over the bound of what it hides, in bits.
+    grid
+        Its tokens, and the planned queries where these are more.
+    """
+    answers = (grid.tokens, np.maximum(grid.tokens, grid.queries))
+    return Flooding(bits, *(log2_flooding_distance(over_noise, each * grid.coefficients) for each in answers))
 
 
 def failure_of_answers(variance: ArrayLike, grid: Grid) -> Floats:

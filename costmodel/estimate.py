@@ -124,6 +124,7 @@ def summarise(
     figures["log2_failure"] = design.failure(grid)
     figures["flooding_bits"] = flooding.bits
     figures["log2_statistical_distance"] = flooding.log2_distance
+    figures["log2_planned_distance"] = flooding.log2_planned_distance
     figures["security_bits"] = np.minimum(figures["security_bits_2018"], figures["security_bits_2024"])
     return {name: np.asarray(values, dtype=np.float64) for name, values in figures.items()}
 
@@ -199,6 +200,8 @@ class Estimate:
         log2 of the probability that any coefficient decrypts wrongly.
     flooding_bits, log2_statistical_distance
         Width of the flooding, and the distance that it leaves in the answers to all tokens.
+    log2_planned_distance
+        The same after the planned number of queries.
     """
 
     configuration: Configuration
@@ -228,6 +231,7 @@ class Estimate:
     log2_failure: float
     flooding_bits: float
     log2_statistical_distance: float
+    log2_planned_distance: float
 
     @property
     def figures(self) -> dict[str, float]:

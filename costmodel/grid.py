@@ -48,6 +48,8 @@ class Grid:
     sigma: NDArray[np.float64]
     spread: NDArray[np.float64]
     flooding_bits: IntArray
+    log2_distance: NDArray[np.float64]
+    queries: IntArray
     align_bits: IntArray
     query_bits: IntArray
     answer_a_bits: IntArray
@@ -70,8 +72,8 @@ class Grid:
             Gives every field that ``columns`` leaves out.
         columns
             Arrays by field name: ``rows``, ``channels``, ``tokens``, ``degree``, ``plaintext_modulus``, ``sigma``,
-            ``spread``, ``flooding_bits``, ``align_bits`` and those of ``WIRE_COLUMNS``; ``limb_bits`` is a tuple of
-            arrays, one a limb.
+            ``spread``, ``flooding_bits``, ``log2_distance``, ``queries``, ``align_bits`` and those of
+            ``WIRE_COLUMNS``; ``limb_bits`` is a tuple of arrays, one a limb.
         """
         table, ring, packing = configuration.table, configuration.ring, configuration.packing
         numbers: dict[str, Any] = {
@@ -81,15 +83,18 @@ class Grid:
             "degree": ring.degree,
             "plaintext_modulus": min(ring.plaintext_modulus, 2**62),  # int64; SPU prices its 2^64 itself
             "flooding_bits": configuration.flooding_bits,
+            "queries": configuration.queries,
             "align_bits": configuration.align_bits,
             **(asdict(configuration.wire) if configuration.wire else dict.fromkeys(WIRE_COLUMNS, 0)),
         }
         limb_bits = columns.pop("limb_bits", ring.limb_bits)
         sigma, spread = columns.pop("sigma", ring.sigma), columns.pop("spread", table.spread)
+        log2_distance = columns.pop("log2_distance", configuration.log2_distance)
         unknown = sorted(set(columns) - set(numbers))
         if unknown:
             raise ValueError(
-                f"grid has no column {unknown[0]!r}; its columns are {', '.join(numbers)}, limb_bits, sigma, spread"
+                f"grid has no column {unknown[0]!r}; its columns are {', '.join(numbers)}, limb_bits, sigma, "
+                "spread, log2_distance"
             )
         numbers.update(columns)
         return cls(
@@ -107,6 +112,7 @@ class Grid:
             limb_bits=tuple(np.asarray(bits, dtype=np.int64) for bits in limb_bits),
             sigma=np.asarray(sigma, dtype=np.float64),
             spread=np.asarray(spread, dtype=np.float64),
+            log2_distance=np.asarray(log2_distance, dtype=np.float64),
             **{name: np.asarray(value, dtype=np.int64) for name, value in numbers.items()},
         )
 
@@ -121,6 +127,8 @@ class Grid:
             "sigma": self.sigma,
             "spread": self.spread,
             "flooding_bits": self.flooding_bits,
+            "log2_distance": self.log2_distance,
+            "queries": self.queries,
             "align_bits": self.align_bits,
             **{name: getattr(self, name) for name in WIRE_COLUMNS},
         }

@@ -13,6 +13,7 @@ from typing import Any
 
 from costmodel.expanded.compressed.parameters import CompressedParameters
 from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.parameters import LEAST_LOG2_DISTANCE, MOST_QUERIES
 from costmodel.limits import LOG2_FAILURE, SIGMA
 from costmodel.packing import check_packing, field_moduli, widths_of_levels
 from costmodel.security import Secret
@@ -180,6 +181,8 @@ class Configuration:
     engine: str = "openfhe"
     size: str = "native"
     flooding_bits: int = 0
+    log2_distance: float = 0.0  # that the flooding leaves after all planned queries; 0 where it is asked for in bits
+    queries: int = 1  # planned number of rows that are looked up in all by those who may pool them
     align_bits: int = 0
     prepared: bool = False
     options: tuple[str, ...] = ()  # of OPTIONS
@@ -190,6 +193,8 @@ class Configuration:
         _require_one_of("engine", self.engine, ENGINES)
         _require_one_of("size", self.size, SIZES)
         _require_range("flooding_bits", self.flooding_bits, 0, 128)
+        _require_range("log2_distance", self.log2_distance, LEAST_LOG2_DISTANCE, 0.0)
+        _require_range("queries", self.queries, 1, MOST_QUERIES)
         _require_range("align_bits", self.align_bits, 0, 64)
         _require_range("log2_failure", self.log2_failure, -1000.0, -1e-9)
         for option in self.options:

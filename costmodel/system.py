@@ -49,6 +49,10 @@ class Wishes:
         The format that bytes are counted in: ``native``, ``ideal``, ``wire`` or ``openfhe``.
     flooding_bits
         Width of the flooding of the answers.
+    distance
+        log2 of the statistical distance that the flooding may leave after all planned queries; 0 asks for none.
+    queries
+        Planned number of rows that are looked up in all by those who may pool them.
     prepared
         Do the work that depends on no token before the token is known.
     align_bits
@@ -68,6 +72,8 @@ class Wishes:
     engine: str | None = None
     size: str = "native"
     flooding_bits: int | None = None
+    distance: float = 0.0
+    queries: int = 1
     prepared: bool = False
     align_bits: int = 0
     log2_failure: float = LOG2_FAILURE
@@ -224,7 +230,9 @@ class System(ABC):
             base = self._executed(table, wishes, engine)
         else:
             base = self._priced(table, wishes)
-        found = base.updated(size=wishes.size, align_bits=wishes.align_bits, options=wishes.options)
+        found = base.updated(
+            size=wishes.size, align_bits=wishes.align_bits, options=wishes.options, queries=wishes.queries
+        )
         if engine in self.engines or not self._is_published_ring(found, wishes):
             grid = Grid.of(found)
             require_security(self.design(grid).rings(grid), found.ring.secret, wishes.allow_insecure)
@@ -253,7 +261,7 @@ class System(ABC):
         try:
             found = self.executed(table, wishes, engine)
         except ValueError:
-            if wishes.flooding_bits is not None or "limb_bits" not in wishes.ring:
+            if wishes.flooding_bits is not None or wishes.distance or "limb_bits" not in wishes.ring:
                 raise
             found = self.executed(table, replace(wishes, flooding_bits=0), engine)
         check_made(found.ring)
@@ -261,6 +269,8 @@ class System(ABC):
         return found.updated(prepared=wishes.prepared, log2_failure=wishes.log2_failure)
 
     def _priced(self, table: Table, wishes: Wishes) -> Configuration:
+        if wishes.distance:
+            raise ValueError(f"distance is {wishes.distance:g}; protocol {self.name} as published floods for none")
         if wishes.flooding_bits or wishes.prepared:
             named = f"flooding_bits {wishes.flooding_bits}" if wishes.flooding_bits else "prepared"
             advice = f"name an engine to add it: {' or '.join(self.engines)}" if self.engines else "leave it out"

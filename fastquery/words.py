@@ -303,6 +303,10 @@ WORDS: tuple[Word, ...] = (
          _named("align_bits", whole)),
     Word("flooding_bits", f"width of the flooding (default {FLOODING_BITS}, or 0 where a named q has no room; 0: none)",
          "F", _named("flooding_bits", whole)),
+    Word("distance", "log2 of the statistical distance that the flooding may leave after all planned queries, such as "
+         "-26; in the place of --flooding-bits", "LOG2", _named("distance", real)),
+    Word("queries", "planned number of rows that are looked up in all by those who may pool them (default 1)", "COUNT",
+         _named("queries", whole)),
     Word("failure", f"log2 of the failure probability of a lookup (default {LOG2_FAILURE:g})", "LOG2",
          _named("failure", real), wish="log2_failure"),
     Word("allow_insecure", "accept a ring below 128 bits of security"),

@@ -3,8 +3,8 @@
 One channel a coefficient with a plaintext as wide as asked for needs none: its shares are aligned as they are.
 
 By default this project's own protocol: every carry out of a field of a coefficient is one correlated oblivious
-transfer, made by SoftSpokenOT with blocks of k bits (k = 1 is IKNP). The server's message depends on its mask alone and
-travels with the answer; the client's answers it after its own share is there. Options ``sirnn-iknp`` and
+transfer, made by SoftSpokenOT with blocks of k bits (k = 1 is IKNP). The server's message depends on its share alone
+and travels with the answer; the client's answers it after its own share is there. Options ``sirnn-iknp`` and
 ``sirnn-ferret`` price SiRNN's extension channel by channel instead, as the published systems would run it: with IKNP
 as its code does in two exchanges, or with correlations that Ferret made offline in one.
 

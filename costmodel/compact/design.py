@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel.compact import ledger, noise
-from costmodel.design import Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.design import Design, Floats, Flooding, RingUse, failure_of_answers, flooding_by_coefficients
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
-from costmodel.noise import log2_flooding_distance
 
 
 class CompactDesign(Design):
@@ -35,8 +34,7 @@ class CompactDesign(Design):
 
     def flooding(self, grid: Grid) -> Flooding:
         """Flooding of every answer coefficient; the distances of all tokens add up."""
-        distance = log2_flooding_distance(grid.flooding_bits, grid.tokens * grid.coefficients)
-        return Flooding(grid.flooding_bits, distance)
+        return flooding_by_coefficients(grid.flooding_bits, grid.flooding_bits, grid)
 
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
         """Query, keys and answer lie in one ring."""

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from costmodel.design import Design, Floats, Flooding, RingUse
-from costmodel.expanded.parameters import Columns
+from costmodel.expanded.flooding import distance, reached_bits
+from costmodel.expanded.parameters import Columns, Expanded
 from costmodel.grid import Grid
 
 K = TypeVar("K", bound=Columns)
+
+
+class Hidden(NamedTuple):
+    """What flooding hides: variance over Q^2 for the worst table, and one over the largest share of one term."""
+
+    variance: Floats
+    terms: Floats
 
 
 class ExpandedDesign(Design, Generic[K]):
@@ -32,6 +41,16 @@ class ExpandedDesign(Design, Generic[K]):
         """
 
     @abstractmethod
+    def columns_of(self, parameters: Expanded) -> K:
+        """Columns of one configuration's parameters.
+
+        Raises
+        ------
+        ValueError
+            If they are those of another design.
+        """
+
+    @abstractmethod
     def answer_noise(self, columns: K, mean_square: Floats) -> Floats:
         """Variance over Q^2 of an answer coefficient's error for tables of a mean square."""
 
@@ -40,8 +59,8 @@ class ExpandedDesign(Design, Generic[K]):
         """log2 of the probability that an answer decrypts wrongly."""
 
     @abstractmethod
-    def answer_distance(self, columns: K) -> Floats:
-        """log2 of the statistical distance that the flooding leaves in an answer."""
+    def hidden(self, columns: K) -> Hidden:
+        """What the flooding hides."""
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2, flooding and rounding included."""
@@ -58,21 +77,33 @@ class ExpandedDesign(Design, Generic[K]):
         return p.held(np.minimum(self.answer_failure(p) + np.log2(grid.tokens), 0.0))
 
     def flooding(self, grid: Grid) -> Flooding:
-        """Flooding over the worst table's noise, and the distance that it leaves in the answers to all tokens."""
+        """Flooding over the worst table's noise, and the distance that it leaves in the answers."""
         p = self.columns(grid)
-        distance = self.answer_distance(p)
-        of_all = np.where(distance < 0, np.minimum(distance + np.log2(grid.tokens), 0.0), 0.0)
-        return Flooding(p.held(p.flooding_bits), p.held(of_all))
+        of_run, planned = (
+            p.held(self.answers_distance(p, answers)) for answers in (grid.tokens, np.maximum(p.queries, grid.tokens))
+        )
+        return Flooding(p.held(reached_bits(p, self.hidden(p).variance)), of_run, planned)
+
+    def bits_of(self, parameters: Expanded) -> int:
+        """Whole bits that the flooding of one configuration has over the noise that it hides."""
+        columns = self.columns_of(parameters)
+        return int(reached_bits(columns, self.hidden(columns).variance))
+
+    def answers_distance(self, columns: K, answers: ArrayLike) -> Floats:
+        """log2 of the statistical distance that the flooding leaves in so many answers, whatever the table."""
+        hidden = self.hidden(columns)
+        return distance(columns, hidden.variance, hidden.terms, answers)
 
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
-        """Rings of queries and keys, and of the ring switch's key, which answers come back under."""
+        """Rings of queries and keys, and of the secrets that answers come back under."""
         p = self.columns(grid)
         degree, bits = np.where(p.holds, p.degree, grid.degree), np.where(p.holds, p.log2_q, grid.log2_q)
+        switched = p.holds & (p.switches_ring > 0)
         return (
             RingUse("queries and keys", degree, bits),
             RingUse(
                 "answers and the ring switch's key",
-                np.where(p.holds, p.answer_degree, degree),
-                np.where(p.holds, p.answer_log2_q, bits),
+                np.where(switched, p.answer_degree, degree),
+                np.where(switched, p.answer_modulus_bits, bits),
             ),
         )

@@ -7,12 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from costmodel.expanded.noise import (
-    Floats,
-    dropped_limb_variance,
-    gadget_switch_variance,
-    square_secret_variance,
-)
+from costmodel.expanded.noise import Floats, gadget_switch_variance, square_secret_variance
 from costmodel.expanded.parameters import MOST_KEPT_BITS, Array, Columns, GadgetColumns
 from costmodel.noise import TERNARY_VARIANCE
 
@@ -76,11 +71,10 @@ class SwitchTable:
 
 
 class SwitchTables(NamedTuple):
-    """Key switches of every kind of ring: of the expansion, from s^2, and to the answer's ring by the first limb."""
+    """Key switches of every kind of ring: of the expansion, and from s^2."""
 
     expansion: SwitchTable
     square: SwitchTable
-    ring: SwitchTable
 
     @classmethod
     def of(cls, degree: Array, limb_bits: tuple[Array, ...], sigma: Array) -> tuple[SwitchTables, Array]:
@@ -93,7 +87,6 @@ class SwitchTables(NamedTuple):
         tables = cls(
             SwitchTable(ring, log2_q, widest, noise),
             SwitchTable(ring, log2_q, widest, noise, square_secret_variance(ring)),
-            SwitchTable(ring, first, first - 2, noise),
         )
         return tables, rows.reshape(degree.shape)
 
@@ -107,6 +100,19 @@ def node_counts(columns: Columns) -> Array:
     return found
 
 
+def switch_counts(columns: Columns) -> Array:
+    """Key switches of every level of the expansion, (levels, ...)."""
+    found: Array = node_counts(columns) * columns.level_repetitions()
+    return found
+
+
+def own_digits(columns: Columns, digits: Floats) -> Floats:
+    """Digits of all keys of the expansion, those of a key that levels share once."""
+    own = columns.level_numbers() >= columns.repeated_level
+    found: Floats = np.sum(np.where(own, digits, 0.0), axis=0)
+    return found
+
+
 def expansion_digits(
     columns: Columns, table: SwitchTable, rows: Array, target: Floats, per_fold: Floats, per_column: Floats
 ) -> Digits:
@@ -114,84 +120,22 @@ def expansion_digits(
 
     A level is allowed the share of the target that its nodes have among all; its noise reaches the result through the
     folds and through the table by its energy, but through the worst table, which flooding has to hide, coherently.
+    Levels that share a key have the digits that the first of them needs, and the variance of all applications.
     """
     levels = len(columns.expansion.digits)
     nodes = node_counts(columns)
     after = np.arange(levels - 1, -1, -1.0).reshape(-1, *(1,) * np.ndim(columns.split_levels))
     coherent = np.where(after < columns.split_levels, 1.0, 0.0) + 2.0 * after
-    in_table = np.where(columns.flooding_bits > 0, coherent, after)
+    in_table = np.where(columns.flooded > 0, coherent, after)
     with np.errstate(divide="ignore"):
         weight = np.maximum(np.log2(per_fold) + after, np.log2(per_column) + in_table) + np.log2(columns.degree)
         allowed = np.log2(target) + (np.log2(nodes / columns.expansion_switches) - weight)
-    found = table.fewest(allowed, rows)
-    return Digits(*(np.where(nodes > 0, array, 0.0) for array in found))
-
-
-def ring_switch_digits(columns: Columns, table: SwitchTable, rows: Array, limbs: Array, allowed: Floats) -> Digits:
-    """Fewest digits of the ring switch within a variance over Q^2; the variance returned is that with dropped limbs."""
-    limb = columns.limb_bits[0]
-    dropped = dropped_limb_variance(columns.degree, limbs)
-    with np.errstate(divide="ignore"):
-        room = np.log2(np.maximum(allowed * np.exp2(2.0 * limb) - dropped, 0.0))
-    found = table.fewest(room, rows)
-    variance = (found.variance + dropped) * np.exp2(-2.0 * limb)
-    switches = columns.switches_ring > 0
-    return Digits(*(np.where(switches, array, 0.0) for array in (found.digits, found.bits, variance)))
-
-
-class AnswerBits(NamedTuple):
-    """Bits of a and of b of a coefficient of an answer, and bits of the whole answer; infinite if none hold."""
-
-    a: Floats
-    b: Floats
-    answer: Floats
-
-
-class AnswerSizes(NamedTuple):
-    """Sizes of an answer that its bits are chosen by.
-
-    Attributes
-    ----------
-    degree
-        N'.
-    coefficients
-        Of all answers' a, ``answers`` N'.
-    row
-        n', coefficients of b that are sent.
-    most
-        Bits of either coefficient at most.
-    """
-
-    degree: Array
-    coefficients: Array
-    row: Array
-    most: Array
-
-    @classmethod
-    def of(cls, columns: Columns) -> AnswerSizes:
-        """Sizes of the answers of columns."""
-        coefficients = columns.answers * columns.answer_degree
-        return cls(columns.answer_degree, coefficients, columns.row_coefficients, smallest_limb(columns) - 1)
-
-    def at(self, index: Array) -> AnswerSizes:
-        """Sizes of the configurations at an index."""
-        return AnswerSizes(*(array[index] for array in self))
-
-
-def answer_bits(sizes: AnswerSizes, room: Floats) -> AnswerBits:
-    """Bits of a and of b that make the shortest answer within a variance over Q^2."""
-    per_a = sizes.degree * (TERNARY_VARIANCE / 12.0)
-    safe = np.where(room > 0, room, 1.0)
-    fewest = np.floor(0.5 * np.log2(per_a / safe)) + 1.0
-    best = AnswerBits(np.zeros(safe.shape), np.zeros(safe.shape), np.full(safe.shape, np.inf))
-    for more in range(6):
-        a = np.clip(fewest + more, 1.0, sizes.most)
-        left = safe - per_a * np.exp2(-2.0 * a)
-        b = np.clip(np.ceil(-0.5 * np.log2(12.0 * np.where(left > 0, left, 1.0))), 1.0, sizes.most)
-        size = sizes.coefficients * a + sizes.row * b
-        better = (left > 0) & (size < best.answer)
-        best = AnswerBits(*(np.where(better, new, old) for new, old in zip((a, b, size), best, strict=True)))
-    return best
+    times, number = columns.level_repetitions(), columns.level_numbers()
+    shared = (number >= 0) & (number <= columns.repeated_level)
+    least = np.min(np.where(shared, allowed - np.log2(times), np.inf), axis=0)
+    found = table.fewest(np.where(shared, least, allowed), rows)
+    digits, bits, variance = (np.where(nodes > 0, array, 0.0) for array in found)
+    return Digits(digits, bits, variance * times)
 
 
 def smallest_limb(columns: Columns) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
-from costmodel.expanded.parameters import Array, Columns
+from costmodel.expanded.parameters import Columns
 from costmodel.expanded.search import BYTE_S, RingChoice, Rings, Search, Task, refused
 from costmodel.grid import Grid
 
@@ -22,7 +21,6 @@ K = TypeVar("K", bound=Columns)
 
 def searched(
     search: Search[K],
-    rings_of: Callable[[Array, list[Array]], Rings],
     grid: Grid,
     log2_failure: float,
 ) -> K:
@@ -32,8 +30,6 @@ def searched(
     ----------
     search
         The design's search.
-    rings_of
-        Rings of a degree and limbs, with every degree that answers may come back in.
     log2_failure
         Target of the answers to all tokens together.
 
@@ -46,14 +42,20 @@ def searched(
     if grid.secret != "ternary":
         raise ValueError(f"ring.secret is {grid.secret!r}; keys are made for ternary ones")
     target = log2_failure - np.ceil(np.log2(grid.tokens))
-    asked = (grid.rows, grid.channels, grid.plaintext_modulus, grid.flooding_bits, target, grid.sigma, grid.degree)
+    queries = np.maximum(grid.queries, grid.tokens)
+    flooding = (grid.flooding_bits, grid.log2_distance, queries)
+    asked = (grid.rows, grid.channels, grid.tokens, grid.plaintext_modulus, *flooding, target, grid.sigma, grid.degree)
     arrays = np.broadcast_arrays(*asked, *grid.limb_bits)
     shape = arrays[0].shape
     table = np.stack([array.reshape(-1).astype(np.float64) for array in arrays], axis=-1)
     distinct, place = np.unique(table, axis=0, return_inverse=True)
-    rows, channels, modulus, flooding_bits, failure, sigma, degree, *limb_bits = distinct.T
-    task = Task.of(rows, channels, grid.widths, flooding_bits, failure, modulus, sigma, BYTE_S)
-    rings = rings_of(degree.astype(np.int64), [bits.astype(np.int64) for bits in limb_bits])
+    rows, channels, tokens, modulus, flooding_bits, log2_distance, answers, failure, sigma, degree, *limb_bits = (
+        distinct.T
+    )
+    task = Task.of(
+        rows, channels, grid.widths, flooding_bits, failure, modulus, sigma, BYTE_S, log2_distance, answers, tokens
+    )
+    rings = Rings.each(degree.astype(np.int64), [bits.astype(np.int64) for bits in limb_bits])
     found: list[Any] = []
     held = np.zeros(len(distinct), dtype=bool)
     for start in range(0, len(distinct), MOST_TASKS):
@@ -63,11 +65,7 @@ def searched(
         if holding.size:
             found.append(columns)
     if not found:
-        named = [
-            RingChoice(int(n), tuple(int(bits[0]) for bits in limb_bits), int(answer))
-            for n, answer in zip(rings.degree[0], rings.answer_degree[0], strict=True)
-        ]
-        raise refused(task, [ring for ring, allowed in zip(named, rings.allowed[0], strict=True) if allowed])
+        raise refused(task, [RingChoice(int(degree[0]), tuple(int(bits[0]) for bits in limb_bits))])
     every = found[0]
     for more in found[1:]:
         every = every.joined(more)

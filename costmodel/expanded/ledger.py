@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from costmodel.expanded.gadgets import node_counts
+from costmodel.expanded.gadgets import switch_counts
 from costmodel.expanded.noise import Floats
 from costmodel.expanded.parameters import COUNTER_BYTES, Array, Columns, GadgetColumns
 from costmodel.formulas import Symbol
 from costmodel.grid import Grid
-from costmodel.ledger import Entries, Number, Party, Term, Transfer
+from costmodel.ledger import Entries, Number, Party, Term, Transfer, Work
 from costmodel.session import overhead_terms, residues, setup_terms
 from costmodel.symbols import grid_symbols
 from costmodel.wire import FRAME_HEADER_BYTES
@@ -19,9 +19,10 @@ from costmodel.wire import FRAME_HEADER_BYTES
 SWITCH_ENDS = 4  # reading the input of a key switch and adding its result, in digits
 PRODUCT_ENDS = 12  # the ends of an external product, in digits
 BIT_ROW = 10  # preparing a row of an encrypted bit before it is multiplied by, in digits
-MASK_ELEMENT = 17  # drawing and subtracting an element of the mask, in residues
-ENCRYPTION_OF_ZERO = 18  # the encryption of zero of a flooded answer, in polynomials
-RING_SWITCH = 12  # a digit of the ring switch, in polynomials of one limb
+FLOODING = 7  # the encryption of zero and the flooding of an answer, in polynomials of flooding
+SWITCHED_MODULUS = 1.3  # a residue of a result, in residues of an answer
+ROUNDED_ANSWER = 11  # shares, low bits and bytes, a coefficient of an answer's a, in residues of an answer
+SWITCHED_ROW = 0.1  # a coefficient of a row of the ring switch, in residues of an answer
 LONG_INTEGER = 100  # rounding a used coefficient of a query as a long integer, in residues
 QUERY_WORDS = (
     60000  # a client's time for a query outside of its operations, in words of a message; a server's is double
@@ -30,8 +31,9 @@ QUERY_WORDS = (
 
 def node_size(columns: Columns) -> Floats:
     """Polynomials of a key switch of the expansion, on average."""
-    nodes = node_counts(columns)
-    found: Floats = np.sum(nodes * (SWITCH_ENDS + columns.expansion.digits), axis=0) / columns.expansion_switches
+    found: Floats = (
+        np.sum(switch_counts(columns) * (SWITCH_ENDS + columns.expansion.digits), axis=0) / columns.expansion_switches
+    )
     return found
 
 
@@ -46,35 +48,35 @@ def product_size(gadget: GadgetColumns, bits_each: Array | float = 1.0) -> Float
     return found
 
 
-def mask_size(columns: Columns) -> Floats:
-    """Polynomials of masking an answer: a copy, an element a coefficient of the row, and the encryption of zero."""
-    drawn = MASK_ELEMENT * columns.row_coefficients / (columns.degree * columns.answers)
-    found: Floats = 1 + drawn + ENCRYPTION_OF_ZERO * (columns.flooding_bits > 0)
+def answer_size(columns: Columns) -> Floats:
+    """Residues that take as long as an answer: its ciphertexts modulo q', and the products with the ring switch's key.
+
+    Of one of its polynomials a.
+    """
+    switched = SWITCHED_MODULUS * columns.limbs * columns.degree * columns.answer_together
+    rounded = ROUNDED_ANSWER * columns.answer_degree
+    rows = columns.ring_switch_rows * (1 + columns.answer_outputs) * columns.answer_degree
+    found: Floats = switched + rounded + SWITCHED_ROW * rows
     return found
-
-
-def answer_size(columns: Columns) -> Array:
-    """Polynomials of one limb of rounding an answer, and of switching rings before."""
-    return 1 + RING_SWITCH * columns.ring_switch.digits
 
 
 def expanded_symbols(grid: Grid, p: Columns) -> dict[str, Symbol]:
     """Symbols of the formulas that all expanded queries share."""
-    leaves = np.int64(1) << p.split_levels
     return {
         **grid_symbols(grid),
         "counter": Symbol(COUNTER_BYTES, "bytes of a query's counter"),
         "key_rows": Symbol(p.key_groups[0][0], "rows of the keys modulo q"),
-        "ring_switch_rows": Symbol(p.ring_switch_rows, "rows of the ring switch's key modulo the first limb"),
+        "ring_switch_rows": Symbol(p.ring_switch_rows, "rows of the key to the answers' secrets"),
+        "outputs": Symbol(p.answer_outputs, "secrets of the answers under one a"),
+        "answer_q": Symbol(p.answer_modulus_bits, "bits of the answers' modulus"),
         "K": Symbol(p.query_coefficients, "coefficients of a query that hold anything"),
-        "leaves": Symbol(leaves, "leaves of the expansion, the power of two that K fills"),
-        "nodes": Symbol(
-            p.expansion_switches, "nodes of the expansion, one key switch each", "log2(N) - log2(leaves) + leaves - 1"
-        ),
-        "answers": Symbol(p.answers, "ciphertexts of an answer"),
+        "nodes": Symbol(p.expansion_switches, "key switches of the expansion, repeated ones included"),
+        "T": Symbol(p.answer_tokens, "rows of an answer"),
+        "answers": Symbol(p.answers, "polynomials a of an answer"),
         "N'": Symbol(p.answer_degree, "ring degree of an answer"),
-        "a_bits": Symbol(p.answer_a_bits, "bits sent of a coefficient of the answer's a"),
-        "b_bits": Symbol(p.answer_b_bits, "bits sent of a coefficient of the answer's b"),
+        "a_pair_bits": Symbol(p.answer_half_bits, "bits of two rounded coefficients of an answer's a"),
+        "low_bits": Symbol(p.answer_low_bits, "bits sent of a coefficient of b"),
+        "flooded": Symbol(p.flooded, "1 where answers are flooded, else 0"),
     }
 
 
@@ -92,11 +94,12 @@ class ExpandedLedger:
     def __init__(self, grid: Grid, columns: Columns, entries: Entries) -> None:
         self.grid, self.columns, self.entries = grid, columns, entries
         self.size: Number = residues(grid)
+        self.messages: Number = -(-grid.tokens // columns.answer_tokens)
 
     def keys(self, formula: str) -> tuple[Term, ...]:
         """The session's setup and the client's keys."""
         size = FRAME_HEADER_BYTES + self.columns.key_bytes
-        rows = sum(group for group, _ in self.columns.key_groups)
+        rows = sum(group for group, _ in self.columns.key_groups) + self.columns.ring_switch_rows
         sent = self.entries.transfer("setup", "client", "keys", rows, size, formula, unit="key rows")
         return (*setup_terms(self.grid), sent)
 
@@ -114,20 +117,27 @@ class ExpandedLedger:
 
     def answer(self) -> tuple[Term, ...]:
         """The answer and its decryption."""
-        tokens, sent = self.grid.tokens, self.grid.tokens * self.columns.down_bytes
-        answers = tokens * self.columns.answers
-        formula = "tokens*(header + ceil(answers*N'*a_bits/8) + ceil(n'*b_bits/8))"
+        messages = self.messages
+        sent, answers = messages * self.columns.down_bytes, messages * self.columns.answers
+        formula = "ceil(tokens/T)*(header + answers*ceil(N'/2*a_pair_bits/8) + ceil(T*n'*low_bits/8))"
         return (
             self.entries.transfer(
-                "online", "server", "answer", answers, sent, formula, unit="ciphertexts", messages=tokens
+                "online", "server", "answer", answers, sent, formula, unit="ciphertexts", messages=messages
             ),
-            self.entries.work("online", "client", "decrypt row", tokens, self.size, "tokens", 1),
+            self.entries.work("online", "client", "decrypt row", messages, self.size, "ceil(tokens/T)", 1),
+        )
+
+    def compress(self) -> Work:
+        """Making the answers of what queries become."""
+        p = self.columns
+        return self.entries.work(
+            "online", "server", "compress", self.messages * p.answers, answer_size(p), "ceil(tokens/T)*answers"
         )
 
     def overhead(self) -> tuple[Term, ...]:
         """Each party's seconds outside of its operations."""
         grid, p = self.grid, self.columns
-        both = grid.tokens * (p.up_bytes + p.down_bytes)
+        both = grid.tokens * p.up_bytes + self.messages * p.down_bytes
         client, server = QUERY_WORDS * grid.tokens, 2 * QUERY_WORDS * grid.tokens
         online: dict[Party, Number] = {"client": both + 8 * client, "server": both + 8 * server}
         offline: dict[Party, Number] = {"client": np.int64(0), "server": 8 * client}

@@ -1,4 +1,4 @@
-"""Noise that all expanded queries have: of the expansion, of encrypted bits and of the ring switch; formulas broadcast.
+"""Noise that all expanded queries have: of the expansion, of encrypted bits and of answers; formulas broadcast.
 
 Written for ternary secrets of variance 2/3 a coefficient, as variances of the phase error. A polynomial's *energy* is
 the sum of the variances of its N coefficients; a product of two polynomials has, at every coefficient, the energy of
@@ -14,7 +14,6 @@ References
 .. [1] S. Angel, H. Chen, K. Laine, S. Setty, "PIR with compressed queries and amortized query processing",
    IEEE S&P 2018, section 3.3 (expansion).
 .. [2] I. Chillotti, N. Gama, M. Georgieva, M. Izabachene, "TFHE", ePrint 2018/421 (gadget and external products).
-.. [3] C. Gentry, S. Halevi, C. Peikert, N. Smart, "Field switching in BGV-style homomorphic encryption", 2012.
 """
 
 from __future__ import annotations
@@ -24,8 +23,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from costmodel.answers import (
+    a_rounding_variance,
+    cells_squared,
+    modulus_rounding_variance,
+    share_limit,
+    shared_switch_variance,
+)
 from costmodel.expanded.parameters import Columns
-from costmodel.noise import TERNARY_VARIANCE
+from costmodel.flooding import log2_bound, mean_square
+from costmodel.noise import TERNARY_VARIANCE, public_key_encryption_variance
 
 Floats = NDArray[np.float64]
 
@@ -129,7 +136,7 @@ def expansion_variances(columns: Columns) -> Floats:
     """V_i of every level of the expansion, (levels, ...); 0 at levels that a ring does not have."""
     gadget = columns.expansion
     noise = gadget_switch_variance(columns.degree, columns.log2_q, gadget.digits, gadget.bits, columns.sigma)
-    found: Floats = np.where(gadget.digits > 0, noise, 0.0)
+    found: Floats = np.where(gadget.digits > 0, noise * columns.level_repetitions(), 0.0)
     return found
 
 
@@ -148,13 +155,53 @@ def square_switch_variance(columns: Columns) -> Floats:
     return found
 
 
-def ring_switch_variance(columns: Columns, limbs: ArrayLike) -> Floats:
-    """Variance over Q^2 of dropping from so many limbs to the first and switching rings; 0 without a switch."""
-    limb, gadget = columns.limb_bits[0], columns.ring_switch
-    switch = gadget_switch_variance(columns.degree, limb, gadget.digits, gadget.bits, columns.sigma)
-    variance = (dropped_limb_variance(columns.degree, limbs) + switch) * np.exp2(-2.0 * limb)
-    found: Floats = np.where(columns.switches_ring > 0, variance, 0.0)
+class AnswerNoise(NamedTuple):
+    """Variances over Q^2 that an answer adds to what it is made of.
+
+    Attributes
+    ----------
+    switch : rounding to the answer's modulus, and the key switch to secrets of degree N'
+    rounding : of a
+    low_bits : of b, in what can be measured of an answer; correctness has it in the limit
+    """
+
+    switch: Floats
+    rounding: Floats
+    low_bits: Floats
+
+
+def answer_noise(columns: Columns) -> AnswerNoise:
+    """Noise of the answers of columns; see :mod:`costmodel.answers`."""
+    p = columns
+    gadget = p.ring_switch
+    switch = shared_switch_variance(
+        p.answer_degree, p.answer_modulus_bits, p.answer_parts, p.answer_together, gadget.digits, gadget.bits, p.sigma
+    )
+    units = modulus_rounding_variance(p.degree) + np.where(p.switches_ring > 0, switch, 0.0)
+    rounding = a_rounding_variance(p.answer_degree, 1, p.answer_half_bits)
+    low_bits = np.exp2(-2.0 * p.answer_low_bits) / (12.0 * np.square(_float(p.plaintext_modulus)))
+    return AnswerNoise(cells_squared(units, 1, p.answer_modulus_bits), rounding, low_bits)
+
+
+def answer_limit(columns: Columns) -> Floats:
+    """Error over Q below which shares are right: that of the low bits, less the bound of the flooding."""
+    flooding = np.exp2(log2_bound(columns.flooding_log2_width) - columns.result_log2_q)
+    limit = share_limit(columns.answer_low_bits) / columns.plaintext_modulus
+    found: Floats = limit - np.where(columns.flooded > 0, flooding, 0.0)
     return found
+
+
+def encryption_of_zero_variance(columns: Columns) -> Floats:
+    """Variance over Q^2 of the fresh public-key encryption of zero that flooded answers take on."""
+    zero = public_key_encryption_variance(columns.sigma, columns.degree) * np.exp2(-2.0 * columns.result_log2_q)
+    found: Floats = np.where(columns.flooded > 0, zero, 0.0)
+    return found
+
+
+def flooding_variance(columns: Columns) -> Floats:
+    """Variance over Q^2 of the flooding."""
+    unit = np.exp2(-2.0 * columns.result_log2_q)
+    return np.where(columns.flooded > 0, mean_square(columns.flooding_log2_width) * unit, 0.0)
 
 
 def _float(value: ArrayLike) -> Any:

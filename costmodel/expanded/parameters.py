@@ -16,12 +16,22 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.answers import MOST_LOW_BITS, MOST_MODULUS_BITS, SharedAnswer
 from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
 
 COUNTER_BYTES = 8
 MOST_LIMBS = 3
 MOST_KEPT_BITS = 130
 """Bits that the digits of a residue hold at most: its fraction of Q is known to 132 bits with limbs of 60 bits."""
+REPEATED_LEVEL = 2
+"""Last level of the expansion whose key serves those before it, see :mod:`costmodel.repetition`.
+
+Its rows take a third of a percent of a lookup's bytes; the four key switches more take a percent of an expansion's.
+"""
+MOST_TOGETHER = 16
+"""Rows whose answers share one a."""
+LEAST_LOG2_DISTANCE = -60.0
+MOST_QUERIES = 1 << 40
 
 Array = NDArray[Any]
 Count = TypeVar("Count", int, NDArray[Any])
@@ -105,12 +115,16 @@ class ExpandedFormulas(Generic[Count]):
     degree: Count  # N
     limb_bits: tuple[Count, ...]  # of Q, one to three primes; columns of fewer limbs have zeros
     square: GadgetOf[Count]  # of the key from s^2
-    answer_degree: Count  # N', N or, after the ring switch, half or a quarter of it
-    ring_switch: GadgetOf[Count]  # of the key to the ring of degree N'; (0, 0) without a switch
-    answer_a_bits: Count  # kept of a coefficient of the answer's a
-    answer_b_bits: Count  # and of its b
-    flooding_bits: Count  # asked for; 0 leaves the table unprotected from the client
-    flooding_log2_bound: Count  # the flooding is uniform in [-2^this, 2^this)
+    answer_degree: Count  # N', of the secrets that answers come back under
+    answer_modulus_bits: Count  # log2 q' of the answers
+    answer_together: Count  # T, results whose answers share one a, of one row or of several
+    ring_switch: GadgetOf[Count]  # of the key to the secrets of degree N'; no digits without a switch
+    answer_half_bits: Count  # h, bits of two rounded coefficients of an answer's a
+    answer_low_bits: Count  # r, bits that are sent of a coefficient of b
+    flooding_bits: Count  # least width asked for over the noise; 0 asks for none
+    log2_distance: float | Array  # distance asked for after so many queries, as log2; 0 asks for none
+    queries: Count  # planned number of answers to those who may pool them
+    flooding_log2_width: Count  # log2 w; the flooding is the sum of three integers uniform in [-w, w)
 
     @cached_property
     def query_coefficients(self) -> Count:
@@ -128,8 +142,18 @@ class ExpandedFormulas(Generic[Count]):
         raise NotImplementedError
 
     @cached_property
-    def answers(self) -> Count:
-        """Answer ciphertexts of degree N'."""
+    def results(self) -> Count:
+        """Ciphertexts of degree N that a row comes in before the switch."""
+        raise NotImplementedError
+
+    @cached_property
+    def spacing(self) -> Count:
+        """Distance of the coefficients of a result that may hold an element."""
+        raise NotImplementedError
+
+    @cached_property
+    def result_log2_q(self) -> Count:
+        """Bits of the modulus that results come modulo, and are flooded under."""
         raise NotImplementedError
 
     @cached_property
@@ -164,40 +188,81 @@ class ExpandedFormulas(Generic[Count]):
 
     @cached_property
     def expansion_switches(self) -> Count:
-        """Key switches of the expansion: one a level before the first split, then 1, 2, 4, ..."""
-        return self.expansion_levels - self.split_levels + (1 << self.split_levels) - 1
+        """Key switches of the expansion: one a level before the first split, then 1, 2, 4, ..., and repeated ones."""
+        single, level = self.expansion_levels - self.split_levels, self.repeated_level
+        once = single + (1 << self.split_levels) - 1
+        second = at_least(1 - single, 0) * (level - 1)  # nodes of the second level besides one
+        return once + (2 << level) - 2 - level + second
+
+    @cached_property
+    def repeated_level(self) -> Count:
+        """Last level of the expansion whose key serves all before it."""
+        return at_most((bit_length(self.degree) - 2) // 2, REPEATED_LEVEL)
+
+    @cached_property
+    def flooded(self) -> Count:
+        """1 where the table is hidden from the client, else 0."""
+        either: Any = (self.flooding_bits > 0) | (self.log2_distance < 0)
+        return 1 * either
+
+    @cached_property
+    def answer_parts(self) -> Count:
+        """P = N/N', parts of a result."""
+        return self.degree // self.answer_degree
+
+    @cached_property
+    def used_parts(self) -> Count:
+        """Parts of a result that may hold elements."""
+        return at_least(self.answer_parts // self.spacing, 1)
+
+    @cached_property
+    def answer_tokens(self) -> Count:
+        """Rows that an answer is of: as many as have one a together, if each is one result."""
+        return 1 + (self.answer_together - 1) * (1 * (self.results == 1))
+
+    @cached_property
+    def answers(self) -> Count:
+        """Polynomials a of degree N' of an answer, each of up to ``answer_together`` results."""
+        return -(-self.results * self.answer_tokens // self.answer_together)
+
+    @cached_property
+    def answer_outputs(self) -> Count:
+        """Secrets of degree N', one for every used part of the results under one a."""
+        return self.answer_together * self.used_parts
 
     @cached_property
     def switches_ring(self) -> Count:
-        """1 where answers come back in a ring of smaller degree, else 0."""
-        return 1 * (self.answer_degree < self.degree)
+        """1 where answers come back under secrets of their own, else 0."""
+        return 1 * (self.answer_parts * self.answer_together > 1)
 
     @cached_property
     def answer_bytes(self) -> Count:
-        """Body of an answer: all of a, the used coefficients of b."""
-        return packed_bytes(self.answers * self.answer_degree, self.answer_a_bits) + packed_bytes(
-            self.row_coefficients, self.answer_b_bits
+        """Body of an answer: every a in pairs of coefficients, and the low bits of the used coefficients of b."""
+        pairs = self.answer_degree // 2
+        return self.answers * packed_bytes(pairs, self.answer_half_bits) + packed_bytes(
+            self.answer_tokens * self.row_coefficients, self.answer_low_bits
         )
 
     @cached_property
     def ring_switch_rows(self) -> Count:
-        """Rows modulo the first limb of the key to the ring of degree N'."""
-        return self.ring_switch.digits * self.switches_ring
+        """Rows of the key to the secrets of degree N', each of a polynomial a secret."""
+        return self.answer_together * self.answer_parts * self.ring_switch.digits * self.switches_ring
 
     @cached_property
-    def answer_log2_q(self) -> Count:
-        """Bits of the modulus that answers are encrypted under before they are rounded: one limb after a switch."""
-        return self.limb_bits[0] + (self.log2_q - self.limb_bits[0]) * (1 - self.switches_ring)
+    def ring_switch_bytes(self) -> Count:
+        """Bytes of these rows."""
+        count = self.ring_switch_rows * self.answer_outputs * self.answer_degree
+        return packed_bytes(count, self.answer_modulus_bits)
 
     @cached_property
     def key_bytes(self) -> Count:
-        """Body of the keys: a seed, then the residues of every limb in exact bits."""
+        """Body of the keys: a seed, the residues of every limb in exact bits, and the rows of the ring switch."""
         parts = [
             packed_bytes(rows * self.degree, bits) * (limbs > limb)
             for rows, limbs in self.key_groups
             for limb, bits in enumerate(self.limb_bits)
         ]
-        return sum(parts[1:], start=parts[0]) + SEED_BYTES
+        return sum(parts[1:], start=parts[0]) + SEED_BYTES + self.ring_switch_bytes
 
     @cached_property
     def up_bytes(self) -> Count:
@@ -216,16 +281,36 @@ C = TypeVar("C", bound="Expanded")
 class Expanded(ExpandedFormulas[int]):
     """Parameters of one configuration, plain values that are checked, hashed and sent."""
 
-    expansion: tuple[Gadget, ...]  # of the automorphism keys, one a level from X -> X^(N+1) on
+    expansion: tuple[Gadget, ...]  # of the automorphism keys by level from X -> X^(N+1) on; the first ones share a key
     square: Gadget
     ring_switch: Gadget
+    log2_distance: float  # asked for after all queries
     log2_failure: float  # target of a whole answer
     sigma: float  # noise of encryptions and keys
 
     @cached_property
+    def shared_answer(self) -> SharedAnswer:
+        """Shape of the answers to the results that share one a."""
+        parts = self.answer_parts
+        return SharedAnswer(
+            plaintext_modulus=self.plaintext_modulus,
+            coefficients=min(self.answer_tokens * self.row_coefficients, self.answer_outputs * self.answer_degree),
+            parts=parts,
+            stride=parts // self.used_parts,
+            ciphertexts=self.answer_together,
+            digits=self.ring_switch.digits * self.switches_ring,
+            digit_bits=self.ring_switch.bits,
+            a_half_bits=self.answer_half_bits,
+            low_bits=self.answer_low_bits,
+            degree=self.answer_degree,
+            modulus_bits=self.answer_modulus_bits,
+            sigma=self.sigma,
+        )
+
+    @cached_property
     def switching_rows(self) -> int:
-        """Digits of the automorphism keys of all levels."""
-        return sum(gadget.digits for gadget in self.expansion)
+        """Digits of the automorphism keys of all levels that have one of their own."""
+        return sum(gadget.digits for gadget in self.expansion[self.repeated_level :])
 
     @property
     def expansion_nodes(self) -> tuple[int, ...]:
@@ -258,6 +343,8 @@ class Expanded(ExpandedFormulas[int]):
         self.require("element_bound", 1, (1 << 15) - 1)
         self.require("plaintext_modulus", 2, 1 << 50)
         self.require("flooding_bits", 0, 128)
+        self.require("log2_distance", LEAST_LOG2_DISTANCE, 0)
+        self.require("queries", 1, MOST_QUERIES)
         self.require("log2_failure", -1000, 0)
 
     def check_ring(self) -> None:
@@ -277,16 +364,31 @@ class Expanded(ExpandedFormulas[int]):
             raise ValueError(
                 f"expansion has {len(self.expansion)} levels; it must have log2 N = {self.expansion_levels}"
             )
+        if len(set(self.expansion[: self.repeated_level + 1])) > 1:
+            raise ValueError(f"expansion is {self.expansion}; the first {self.repeated_level + 1} levels share a key")
         for name, gadget in (("square", self.square), *(("expansion", one) for one in self.expansion)):
             require_gadget(name, gadget, self.log2_q, min(self.limb_bits) - 2)
-        if self.answer_degree not in (self.degree, self.degree // 2, self.degree // 4):
-            raise ValueError(f"answer_degree is {self.answer_degree}; it must be N={self.degree}, a half or a quarter")
-        if self.switches_ring:
-            require_gadget("ring_switch", self.ring_switch, self.limb_bits[0], self.limb_bits[0] - 2)
-        for name in ("answer_a_bits", "answer_b_bits"):
-            self.require(name, 1, min(self.limb_bits) - 1)
         if not 0.5 <= self.sigma <= 1000:
             raise ValueError(f"sigma is {self.sigma}; it must lie between 0.5 and 1000")
+        self.require("flooding_log2_width", 0, self.result_log2_q - 4)
+        self._check_answer()
+
+    def _check_answer(self) -> None:
+        self.require("answer_degree", 16, self.degree)
+        if self.answer_degree & (self.answer_degree - 1):
+            raise ValueError(f"answer_degree is {self.answer_degree}; it must be a power of two")
+        self.require("answer_modulus_bits", 4, min(*self.limb_bits, MOST_MODULUS_BITS + 1) - 1)
+        self.require("answer_together", 1, self.results if self.results > 1 else MOST_TOGETHER)
+        self.require("answer_half_bits", 2 * self.plaintext_modulus.bit_length(), 2 * self.answer_modulus_bits)
+        self.require("answer_low_bits", 1, MOST_LOW_BITS)
+        if self.switches_ring and self.ring_switch.digits < 1:
+            raise ValueError(f"ring_switch is {self.ring_switch}; it must have at least one digit")
+        try:
+            _ = self.shared_answer
+        except ValueError as error:
+            raise ValueError(
+                f"answer_degree is {self.answer_degree}, ring_switch {self.ring_switch}: {error}"
+            ) from None
 
     def to_json(self) -> str:
         """Return the parameters as a JSON object that :meth:`from_json` reads back to equal ones."""
@@ -322,7 +424,7 @@ class Expanded(ExpandedFormulas[int]):
         return cls(**{name: _parsed(name, values[name]) for name in known})
 
 
-REALS = ("log2_failure", "sigma")
+REALS = ("log2_distance", "log2_failure", "sigma")
 GADGETS = ("square", "fold", "bit", "ring_switch")
 
 
@@ -376,8 +478,19 @@ class Columns(ExpandedFormulas[Array]):
 
     @cached_property
     def switching_rows(self) -> Array:
-        """Digits of the automorphism keys of all levels."""
-        return np.sum(self.expansion.digits, axis=0)
+        """Digits of the automorphism keys of all levels that have one of their own."""
+        own = self.level_numbers() >= self.repeated_level
+        return np.sum(np.where(own, self.expansion.digits, 0), axis=0)
+
+    def level_numbers(self) -> Array:
+        """Number of every level of the expansion, (levels, ...), negative at levels that a ring does not have."""
+        levels = len(self.expansion.digits)
+        after = np.arange(levels - 1, -1, -1).reshape(-1, *(1,) * np.ndim(self.degree))
+        return self.expansion_levels - 1 - after
+
+    def level_repetitions(self) -> Array:
+        """How often the key of every level is applied to a node, (levels, ...)."""
+        return 1 << np.maximum(self.repeated_level - np.maximum(self.level_numbers(), 0), 0)
 
     def mapped(self: K, change: Callable[[Array], Array]) -> K:
         """The same with every array changed in its last axes; those of levels have a first axis more."""

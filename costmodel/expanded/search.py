@@ -8,6 +8,7 @@ cheapest choice that a task has, and holds the cheapest choices alone to the exa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -15,14 +16,15 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from costmodel.expanded.gadgets import SwitchTables
-from costmodel.expanded.noise import Floats
+from costmodel.answers import AnswerKinds, Answers, AnswerTable
+from costmodel.expanded.flooding import bits_over_deviation, chosen_log2_width
+from costmodel.expanded.gadgets import SwitchTables, smallest_limb
+from costmodel.expanded.noise import Floats, encryption_of_zero_variance
 from costmodel.expanded.parameters import MOST_LIMBS, Array, Columns, ExpandedFormulas, GadgetColumns
 from costmodel.noise import required_ratio
 from costmodel.packing import field_moduli, field_weights, packed_coefficients, required_plaintext_modulus
 from costmodel.security import security_bits
 
-SECURITY_FLOOR_BITS = 128
 # What a choice costs is counted in constants and not at a machine's speed, so that the same task has the same
 # parameters everywhere. The ledger prices the chosen parameters at a machine's measured units.
 TRANSFORM_S = 2.9e-9  # of a transform, a residue (`python -m benchmarks.folded`)
@@ -47,11 +49,10 @@ K = TypeVar("K", bound=Columns)
 
 
 class RingChoice(NamedTuple):
-    """Ring of the query and degree of the answer's ring."""
+    """Ring of the query."""
 
     degree: int
     limb_bits: tuple[int, ...]
-    answer_degree: int
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,6 @@ class Rings:
 
     degree: Array
     limb_bits: tuple[Array, ...]
-    answer_degree: Array
-    allowed: Array
 
     @classmethod
     def of(cls, rings: Sequence[RingChoice]) -> Rings:
@@ -72,32 +71,19 @@ class Rings:
         return cls(
             np.array([[ring.degree for ring in rings]]),
             tuple(np.array([[bits[limb] for bits in limbs]]) for limb in range(MOST_LIMBS)),
-            np.array([[ring.answer_degree for ring in rings]]),
-            np.ones((1, len(rings)), dtype=bool),
         )
 
     @classmethod
-    def switched(cls, degree: Array, limb_bits: Sequence[Array], halvings: Sequence[int]) -> Rings:
-        """One ring a task, its answers in the same ring or, where the first limb is secure there, in smaller ones.
-
-        Parameters
-        ----------
-        degree, limb_bits
-            (tasks,), one array a limb.
-        halvings
-            log2 of N/N' of every choice; the ring itself, 0, is always secure.
-        """
+    def each(cls, degree: Array, limb_bits: Sequence[Array]) -> Rings:
+        """One ring a task, of arrays (tasks,), one a limb."""
         check_limbs(limb_bits)
-        answers = degree[:, None] >> np.array(halvings)
-        secure = security_bits(answers, limb_bits[0][:, None]) >= SECURITY_FLOOR_BITS
         padded = [*limb_bits, *(np.zeros_like(degree),) * (MOST_LIMBS - len(limb_bits))]
-        wide = [np.broadcast_to(array[:, None], answers.shape) for array in (degree, *padded)]
-        return cls(wide[0], tuple(wide[1:]), answers, secure | (np.array(halvings) == 0))
+        return cls(degree[:, None], tuple(bits[:, None] for bits in padded))
 
     def taken(self, index: Array) -> Rings:
         """The rings of some tasks."""
         limbs = tuple(bits[index] for bits in self.limb_bits)
-        return Rings(self.degree[index], limbs, self.answer_degree[index], self.allowed[index])
+        return Rings(self.degree[index], limbs)
 
     def kinds(self, task: Task) -> tuple[Array, tuple[Array, ...], Array]:
         """Degree, limbs and noise of every choice of every task, (tasks, choices)."""
@@ -114,17 +100,21 @@ class Rings:
             **{name: getattr(task, name)[row] for name in TABLE_FIELDS},
             degree=self.degree[line, ring],
             limb_bits=tuple(bits[line, ring] for bits in self.limb_bits),
-            answer_degree=self.answer_degree[line, ring],
+            answer_degree=self.degree[line, ring],
+            answer_modulus_bits=zero,
+            answer_together=zero + 1,
             expansion=GadgetColumns(levels, levels),
             square=GadgetColumns(zero, zero),
             ring_switch=GadgetColumns(zero, zero),
-            answer_a_bits=zero,
-            answer_b_bits=zero,
-            flooding_log2_bound=zero,
+            answer_half_bits=zero,
+            answer_low_bits=zero,
+            flooding_log2_width=zero,
             holds=np.ones(len(row), dtype=bool),
             **choices,
         )
-        return Shapes(columns, row, task.log2_failure[row], task.byte_s[row], tables, kinds[row, ring])
+        return Shapes(
+            columns, row, task.log2_failure[row], task.byte_s[row], task.tokens[row], tables, kinds[row, ring]
+        )
 
 
 def check_limbs(limb_bits: Sequence[ArrayLike]) -> None:
@@ -140,7 +130,8 @@ def check_limbs(limb_bits: Sequence[ArrayLike]) -> None:
 
 
 TABLE_FIELDS = (
-    "rows", "row_coefficients", "element_bound", "plaintext_modulus", "flooding_bits", "log2_failure", "sigma",
+    "rows", "row_coefficients", "element_bound", "plaintext_modulus", "flooding_bits", "log2_distance", "queries",
+    "log2_failure", "sigma",
 )  # fmt: skip
 """Fields that a task and its parameters share."""
 
@@ -154,9 +145,12 @@ class Task:
     element_bound: Array
     plaintext_modulus: Array
     flooding_bits: Array
+    log2_distance: Array
+    queries: Array
     log2_failure: Array
     sigma: Array
     byte_s: Array
+    tokens: Array
 
     @classmethod
     def of(
@@ -169,6 +163,9 @@ class Task:
         plaintext_modulus: ArrayLike | None,
         sigma: ArrayLike,
         byte_s: ArrayLike,
+        log2_distance: ArrayLike = 0.0,
+        queries: ArrayLike = 1,
+        tokens: ArrayLike = 1,
     ) -> Task:
         """The tasks of tables, with the smallest plaintext modulus that holds the packing if none is named.
 
@@ -181,10 +178,20 @@ class Task:
         modulus = np.asarray(required if plaintext_modulus is None else plaintext_modulus, dtype=np.int64)
         if np.any(modulus < required):
             raise ValueError(f"plaintext_modulus is {modulus.min()}; packing {widths} needs at least {required}")
-        whole = (rows, packed_coefficients(channels, widths), element_bound(widths), modulus, flooding_bits)
-        real = (log2_failure, sigma, byte_s)
+        whole = (
+            rows,
+            packed_coefficients(channels, widths),
+            element_bound(widths),
+            modulus,
+            flooding_bits,
+            queries,
+            tokens,
+        )
+        real = (log2_distance, log2_failure, sigma, byte_s)
         arrays = [*(np.asarray(one, dtype=np.int64) for one in whole), *(np.asarray(one, dtype=float) for one in real)]
-        return cls(*(array.reshape(-1) for array in np.broadcast_arrays(*arrays)))
+        names = (*TABLE_FIELDS[:5], "queries", "tokens", "log2_distance", "log2_failure", "sigma", "byte_s")
+        flat = (array.reshape(-1) for array in np.broadcast_arrays(*arrays))
+        return cls(**dict(zip(names, flat, strict=True)))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -196,10 +203,12 @@ class Task:
 
 def refused(task: Task, rings: Sequence[RingChoice]) -> ValueError:
     """Return the error that says that none of the rings holds a single task."""
+    asked = f"flooding_bits {task.flooding_bits[0]}"
+    if task.log2_distance[0] < 0:
+        asked = f"a distance of 2^{task.log2_distance[0]:g} after {task.queries[0]} queries"
     return ValueError(
         f"no ring of {', '.join(f'N={r.degree}, q={r.limb_bits}' for r in rings)} holds plaintext_modulus "
-        f"{task.plaintext_modulus[0]} with flooding_bits {task.flooding_bits[0]} at a failure probability of "
-        f"2^{task.log2_failure[0]:g}"
+        f"{task.plaintext_modulus[0]} with {asked} at a failure probability of 2^{task.log2_failure[0]:g}"
     )
 
 
@@ -213,7 +222,7 @@ def least_security_bits(parameters: ExpandedFormulas[int]) -> int:
     """Return the level of the weakest ring of a query: of queries and keys, or of the ring switch's key."""
     p = parameters
     bits = int(security_bits(p.degree, p.log2_q))
-    return min(bits, int(security_bits(p.answer_degree, p.limb_bits[0]))) if p.switches_ring else bits
+    return min(bits, int(security_bits(p.answer_degree, p.answer_modulus_bits))) if p.switches_ring else bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +239,8 @@ class Shapes(Generic[K]):
         Target that the choices are made for: the task's, or a stricter one.
     byte_s
         Cost of a byte of query and answer.
+    tokens
+        Rows that are looked up together.
     tables
         Key switches of all rings.
     ring
@@ -240,6 +251,7 @@ class Shapes(Generic[K]):
     task: Array
     log2_failure: Floats
     byte_s: Floats
+    tokens: Array
     tables: SwitchTables
     ring: Array
 
@@ -250,6 +262,7 @@ class Shapes(Generic[K]):
             self.task[index],
             self.log2_failure[index],
             self.byte_s[index],
+            self.tokens[index],
             self.tables,
             self.ring[index],
         )
@@ -271,49 +284,95 @@ class Shapes(Generic[K]):
         return found
 
 
-class Room(NamedTuple):
-    """Sizes of shapes that say how much noise is left for rounding an answer.
+class Answering(NamedTuple):
+    """Sizes of shapes that answers are chosen by, all of one axis.
 
     Attributes
     ----------
-    flooding_bits
-        Width of the flooding over the noise that it hides.
-    log2_q
-        Bits of the modulus that answers are flooded under.
-    limit
-        Error over Q at which decryption fails.
+    columns
+        The shapes' parameters.
+    log2_failure
+        Target of a whole answer.
     ratio
         Standard deviations that the limit must be away.
-    tail
-        Standard deviations up to which the flooding hides noise.
-    zero
-        Variance over Q^2 of the encryption of zero that flooded answers take on.
-    switched
-        Variance over Q^2 of the ring switch.
+    terms
+        One over the largest share that one Gaussian term may have in what the flooding hides.
+    table, kind
+        Answers of all kinds, and the row of the shape's kind in them.
     """
 
-    flooding_bits: Array
-    log2_q: Array
-    limit: Floats
+    columns: Columns
+    log2_failure: Floats
     ratio: Floats
-    tail: Floats
-    zero: Floats
-    switched: Floats
+    terms: Floats
+    table: AnswerTable
+    kind: Array
 
-    def at(self, row: Array) -> Room:
+    @classmethod
+    def of(cls, shapes: Shapes[Any], terms: Floats) -> Answering:
+        """Sizes of shapes, whose results and spacing are settled."""
+        p = shapes.columns
+        share = KEY_BYTE_S / shapes.byte_s
+        most = np.minimum(smallest_limb(p) - 1, 53)
+        kinds, kind = AnswerKinds.distinct(
+            p.plaintext_modulus, p.degree, p.spacing, p.results, shapes.tokens, most, p.sigma, share
+        )
+        return cls(p, shapes.log2_failure, shapes.ratio, np.broadcast_to(terms, kind.shape), _table(kinds), kind)
+
+    def at(self, row: Array) -> Answering:
         """Sizes of the shapes at an index."""
-        return Room(*(array[row] for array in self))
+        parts = (self.log2_failure[row], self.ratio[row], self.terms[row], self.table, self.kind[row])
+        return Answering(self.columns.taken(row), *parts)
 
-    def left(self, hidden: Floats) -> tuple[Floats, Floats]:
-        """log2 of the flooding that hides a variance, and the variance that is left for rounding the answer."""
-        flooded = self.flooding_bits > 0
-        flooding, limit = np.zeros(np.shape(hidden)), self.limit
-        if flooded.any():
-            hide = np.log2(np.sqrt(hidden + self.zero) * self.tail) + self.log2_q
-            bound = np.clip(np.ceil(self.flooding_bits + hide), 0.0, self.log2_q - 2.0)
-            flooding = np.where(flooded, bound, 0.0)
-            limit = limit - np.where(flooded, np.exp2(flooding - self.log2_q), 0.0)
-        return flooding, np.where(limit > 0, np.square(limit / self.ratio) - hidden - self.switched, -1.0)
+    def choose(self, hidden: Floats) -> tuple[Floats, Answers]:
+        """log2 of the width of the flooding that hides a variance over Q^2, and the smallest answers with it."""
+        p, t = self.columns, self.columns.plaintext_modulus.astype(float)
+        width, flooding = np.zeros(np.shape(hidden)), np.zeros(np.shape(hidden))
+        before = hidden
+        if np.any(p.flooded):
+            flooded = p.flooded > 0
+            width = np.where(flooded, chosen_log2_width(p, self.log2_failure, hidden, self.terms), 0.0)
+            flooding = np.where(flooded, 3.0 * np.exp2(width - p.result_log2_q) * t, 0.0)
+            before = hidden + encryption_of_zero_variance(p)
+        found = self.table.smallest(self.kind, before * np.square(t), flooding, self.ratio, p.row_coefficients)
+        return width, found
+
+    def settled(self, columns: K, hidden: Floats) -> K:
+        """Columns with the flooding and the answer for a variance over Q^2 before them."""
+        width, answer = self.choose(hidden)
+        return replace(  # type: ignore[type-var]
+            columns,
+            answer_degree=answer.degree,
+            answer_modulus_bits=answer.modulus_bits,
+            answer_together=answer.ciphertexts,
+            ring_switch=GadgetColumns(answer.digits, answer.digit_bits),
+            answer_half_bits=answer.a_half_bits,
+            answer_low_bits=answer.low_bits,
+            flooding_log2_width=width.astype(np.int64),
+        )
+
+
+_TABLES: OrderedDict[bytes, AnswerTable] = OrderedDict()
+_MOST_TABLES = 32
+
+
+def _table(kinds: AnswerKinds) -> AnswerTable:
+    """The table of kinds, kept for the next time that they are asked for."""
+    key = b"".join(np.asarray(array, dtype=np.float64).tobytes() for array in kinds)
+    if key not in _TABLES:
+        _TABLES[key] = AnswerTable(kinds)
+        while len(_TABLES) > _MOST_TABLES:
+            _TABLES.popitem(last=False)
+    return _TABLES[key]
+
+
+def log2_over_limit(shapes: Shapes[Any], terms: Floats) -> Floats:
+    """Bits that the deviation of what is hidden must lie below the limit over the ratio; 0 without flooding."""
+    p = shapes.columns
+    if not np.any(p.flooded):
+        return np.zeros(len(shapes.task))
+    over = bits_over_deviation(p, shapes.log2_failure, terms) - np.log2(shapes.ratio)
+    return np.where(p.flooded > 0, over, 0.0)
 
 
 class Choices(NamedTuple):

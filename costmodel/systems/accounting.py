@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from costmodel.design import Flooding
+from costmodel.design import Flooding, flooding_by_coefficients
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
-from costmodel.noise import log2_flooding_distance, noise_bound
+from costmodel.noise import noise_bound
 
 HIDDEN_TAIL = -64.0
 """log2 of the probability that an error exceeds the bound that flooding hides."""
@@ -117,4 +117,4 @@ def hiding(flooding_bits: int, hidden_variance: ArrayLike, grid: Grid) -> Floodi
     """
     bound = noise_bound(np.sqrt(hidden_variance), HIDDEN_TAIL)
     width = np.maximum(flooding_bits - 1 - np.log2(bound), 0.0)
-    return Flooding(np.int64(flooding_bits), log2_flooding_distance(width, grid.tokens * grid.coefficients))
+    return flooding_by_coefficients(np.int64(flooding_bits), width, grid)

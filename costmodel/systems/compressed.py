@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from costmodel.expanded.compressed.design import CompressedDesign
-from costmodel.expanded.compressed.search import RINGS, choose_parameters, ring_choices
+from costmodel.expanded.compressed.search import RINGS, choose_parameters
 from costmodel.parameters import Configuration, Table
 from costmodel.system import Wishes
 from costmodel.systems import looks
-from costmodel.systems.expanded import ExpandedSystem, ParameterSearch
-from costmodel.systems.fastquery import PAPER_WIDTHS
+from costmodel.systems.expanded import ExpandedSystem
 
 
 class Compressed(ExpandedSystem):
@@ -18,10 +17,10 @@ class Compressed(ExpandedSystem):
     legend = "Compressed query"
     source = "this project"
     look = looks.COMPRESSED
-    widths = PAPER_WIDTHS
+    widths = (4, 3)  # with t = 2^9 answers come back under secrets of degree 1024, with three channels of 2048
     expanded_design = CompressedDesign()
     rings = RINGS
-    search = ParameterSearch(choose_parameters, ring_choices)
+    search = staticmethod(choose_parameters)
 
     def executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
         """The compressed query; nothing of it can be prepared."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from costmodel.design import Design
 from costmodel.expanded.compressed.parameters import CompressedParameters
@@ -15,13 +15,6 @@ from costmodel.limits import FLOODING_BITS
 from costmodel.packing import check_packing, required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.system import System, Wishes
-
-
-class ParameterSearch(NamedTuple):
-    """A search for one table over some rings, and the rings of a degree and limbs with every degree of answers."""
-
-    choose: Callable[..., FoldedParameters | CompressedParameters]
-    ring_choices: Callable[[int, tuple[int, ...]], tuple[RingChoice, ...]]
 
 
 class ExpandedSystem(System):
@@ -36,14 +29,14 @@ class ExpandedSystem(System):
     rings
         Rings that are tried where none is named.
     search
-        The search for one table over some rings, and the rings of a degree and limbs.
+        The search for one table over some rings.
     """
 
     engines = ("residue",)
     widths: ClassVar[tuple[int, ...]]
     expanded_design: ClassVar[ExpandedDesign[Any]]
     rings: ClassVar[tuple[RingChoice, ...]]
-    search: ClassVar[ParameterSearch]
+    search: ClassVar[Callable[..., FoldedParameters | CompressedParameters]]
 
     def published(self, table: Table, ablation: str | None = None) -> Configuration:
         """None.
@@ -61,10 +54,11 @@ class ExpandedSystem(System):
         if packing.levels:
             raise ValueError(f"levels are {wishes.levels}; the {self.name} query packs channels of 2^w levels alone")
         given = wishes.ring
-        bits = FLOODING_BITS if wishes.flooding_bits is None else wishes.flooding_bits
+        unasked = 0 if wishes.distance else FLOODING_BITS
+        bits = unasked if wishes.flooding_bits is None else wishes.flooding_bits
         modulus = given.get("plaintext_modulus", required_plaintext_modulus(packing.field_moduli))
         check_packing(packing.widths, modulus)
-        chosen = self.search.choose(
+        chosen = self.search(
             table.rows,
             table.channels,
             packing.widths,
@@ -72,23 +66,28 @@ class ExpandedSystem(System):
             wishes.log2_failure - (table.tokens - 1).bit_length(),
             plaintext_modulus=modulus,
             rings=self._rings(wishes),
+            log2_distance=wishes.distance,
+            queries=max(wishes.queries, table.tokens),
+            tokens=table.tokens,
         )
+        if wishes.distance:
+            bits = self.expanded_design.bits_of(chosen)
         ring = Ring(chosen.degree, chosen.limb_bits, modulus)
         return Configuration(
-            self.name, table, ring, packing, engine=engine, flooding_bits=bits, log2_failure=wishes.log2_failure,
-            expanded=chosen,
+            self.name, table, ring, packing, engine=engine, flooding_bits=bits, log2_distance=wishes.distance,
+            queries=wishes.queries, log2_failure=wishes.log2_failure, expanded=chosen,
         )  # fmt: skip
 
     def _rings(self, wishes: Wishes) -> tuple[RingChoice, ...]:
         """The rings that a named degree and named limbs leave."""
         degree, limb_bits = wishes.ring.get("degree"), wishes.ring.get("limb_bits")
         if degree and limb_bits:
-            return self.search.ring_choices(degree, limb_bits)
+            return (RingChoice(degree, limb_bits),)
         fitting = tuple(
             choice for choice in self.rings if degree in (None, choice.degree) and limb_bits in (None, choice.limb_bits)
         )
         if limb_bits and not fitting:
-            return self.search.ring_choices(degree or 4096, limb_bits)
+            return (RingChoice(degree or 4096, limb_bits),)
         return fitting or self._of_degree(degree or 0)
 
     def _of_degree(self, degree: int) -> tuple[RingChoice, ...]:

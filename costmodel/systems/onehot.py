@@ -62,6 +62,10 @@ class OneHotSystem(System):
         return self._on_residues(base, wishes) if engine == "residue" else self._on_openfhe(base, wishes)
 
     def _on_residues(self, base: Configuration, wishes: Wishes) -> Configuration:
+        if wishes.distance:
+            raise ValueError(
+                f"distance is {wishes.distance:g}; protocol {self.name} floods by a width: name flooding_bits"
+            )
         flooding_bits = FLOODING_BITS if wishes.flooding_bits is None else wishes.flooding_bits
         modulus, packing = base.ring.plaintext_modulus, base.packing
         whole_columns = packing.tile == "column" and packing.output == "packlwes"
@@ -98,6 +102,6 @@ def check_openfhe_wishes(wishes: Wishes) -> None:
     ValueError
         For flooding and preparation; the message names the engine that does both.
     """
-    if wishes.flooding_bits or wishes.prepared:
+    if wishes.flooding_bits or wishes.distance or wishes.prepared:
         named = "prepared" if wishes.prepared else f"flooding_bits {wishes.flooding_bits}"
         raise ValueError(f"engine is openfhe, which does not do {named}; take engine residue")

@@ -1,4 +1,4 @@
-"""From the ciphertexts of a row to an answer: mask, re-randomisation, flooding, ring switch, fewer bits."""
+"""From the ciphertexts of a row to an answer: flooding, the switch to secrets under one a, low bits of b."""
 
 from __future__ import annotations
 
@@ -7,72 +7,83 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.expanded.gadget import GadgetKey
 from protocol.expanded.layout import ExpandedLayout
 from protocol.expanded.messages import Answer
-from protocol.randomness import sample_uniform
+from protocol.expanded.rounding import round_off
 from protocol.residue.ciphertext import encrypt_zero
-from protocol.residue.flooding import flooding
+from protocol.residue.low_bits import round_a, server_shares
 from protocol.residue.ring import Ring
-from protocol.residue.rounding import drop_limbs, scale_up
+from protocol.residue.shared_switch import SharedSwitch, split_parts
+from protocol.residue.smooth_flooding import smooth_flooding
 from protocol.residue.switch import switch_modulus
 
 
-class Masked(NamedTuple):
-    """Ciphertexts (count, 2, limbs, N) of coefficients, and the server's share of the row, (n',)."""
+class Answered(NamedTuple):
+    """What is sent of some rows, and the server's shares of them modulo t, (rows, n')."""
 
-    ciphertexts: NDArray[np.uint64]
+    answer: Answer
     share: NDArray[np.uint64]
 
 
-def mask(
-    layout: ExpandedLayout[Any],
-    ring: Ring,
-    ciphertexts: NDArray[np.uint64],
-    middle: int,
-    public_key: NDArray[np.uint64] | None,
-) -> Masked:
-    """Subtract a uniform mask, and with flooding add fresh encryptions of zero and the flooding.
+def flood(
+    layout: ExpandedLayout[Any], ring: Ring, ciphertexts: NDArray[np.uint64], public_key: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
+    """Return ciphertexts with fresh encryptions of zero, and the flooding where a row stands.
 
     Parameters
     ----------
     ring : of the result's limbs
     ciphertexts : of the row, (count, 2, limbs, N) of coefficients
-    middle : what the table is short of, added to the server's share
-    public_key : the client's, (2, limbs, N) in evaluation form; needed if answers are flooded
+    public_key : the client's, (2, limbs, N) in evaluation form
     """
-    p, t = layout.parameters, layout.parameters.plaintext_modulus
-    drawn = sample_uniform(t, p.row_coefficients)
-    out = ciphertexts.copy()
-    if p.flooding_bits:
-        if public_key is None:
-            raise ValueError("flooded answers need the client's public key")
-        out = ring.add(out, ring.inverse(np.stack([encrypt_zero(ring, public_key) for _ in out])))
+    p = layout.parameters
+    out = ring.add(ciphertexts, ring.inverse(np.stack([encrypt_zero(ring, public_key) for _ in ciphertexts])))
     b, where = np.moveaxis(out[:, 0], 1, 2), layout.row_positions()  # a view, (count, N, limbs)
-    used = ring.subtract(b[where].T, scale_up(drawn, ring, t))
-    if p.flooding_bits:
-        used = ring.add(used, flooding(ring, p.flooding_log2_bound + 1, drawn.shape))
-    b[where] = used.T
-    return Masked(out, (drawn + np.uint64(middle % t)) % np.uint64(t))
+    noise = smooth_flooding(ring, p.flooding_log2_width, (p.row_coefficients,))
+    b[where] = ring.add(b[where].T, noise).T
+    return out
 
 
 def compress(
-    layout: ExpandedLayout[Any], ring: Ring, ciphertexts: NDArray[np.uint64], ring_switch: GadgetKey | None
-) -> Answer:
-    """Return what is sent of masked ciphertexts (count, 2, limbs, N) of coefficients."""
-    p = layout.parameters
-    ring, switched = switch_ring(ring, ciphertexts, ring_switch)
-    answers = layout.split(switched)
-    b = np.moveaxis(answers[:, 0], 1, 2)[layout.answer_positions()].T
-    return Answer(switch_modulus(answers[:, 1], ring, p.answer_a_bits), switch_modulus(b, ring, p.answer_b_bits))
+    layout: ExpandedLayout[Any], ring: Ring, ciphertexts: NDArray[np.uint64], middle: int, switch: SharedSwitch | None
+) -> Answered:
+    """Return the answer of ciphertexts (rows, count, 2, limbs, N) of coefficients, and the server's shares.
+
+    The modulus is switched at once from that of the ciphertexts to a power of two, so that the low bits say nothing of
+    the row; see section 2 of ``docs/flooding.md``.
+
+    Parameters
+    ----------
+    ring : of the result's limbs
+    ciphertexts : of up to as many rows as an answer is of, flooded or not
+    middle : what the table is short of in every entry, added to the server's share
+    switch : to the answer's secrets; none where answers stay under the client's own
+    """
+    shape, p = layout.parameters.shared_answer, layout.parameters
+    rows = len(ciphertexts)
+    results = ciphertexts.reshape(-1, *ciphertexts.shape[2:])
+    fill = ((0, p.answers * shape.ciphertexts - len(results)), (0, 0))
+    a, b = (np.pad(switched(results[:, element], ring, shape.modulus_bits), fill) for element in (1, 0))
+    rounded, shares, low = [], [], []
+    for first in range(0, len(a), shape.ciphertexts):
+        part = slice(first, first + shape.ciphertexts)
+        one_a, bs = (a[first], split_parts(b[part], 1)[:, 0]) if switch is None else switch.switch(a[part], b[part])
+        rounded.append(round_a(shape, one_a))
+        share, bits = server_shares(shape, bs)
+        shares.append(share)
+        low.append(bits)
+    where = layout.answer_positions()
+    t = np.uint64(p.plaintext_modulus)
+    share = (np.concatenate(shares)[where] + np.uint64(middle % int(t))) % t
+    sent = np.concatenate(low)[where]
+    sent[rows:] = 0
+    return Answered(Answer(np.stack(rounded), sent), share[:rows])
 
 
-def switch_ring(ring: Ring, ciphertext: NDArray[np.uint64], key: GadgetKey | None) -> tuple[Ring, NDArray[np.uint64]]:
-    """Return a ciphertext (count, 2, limbs, N) of coefficients under the answers' secret, and its ring."""
-    if key is None:
-        return ring, ciphertext
-    limb = ring.limb(0)
-    dropped = drop_limbs(ciphertext, ring, 1)
-    switched = limb.inverse(key.switch(dropped[:, 1]))
-    switched[:, 0] = limb.add(switched[:, 0], dropped[:, 0])
-    return limb, switched
+def switched(coefficients: NDArray[np.uint64], ring: Ring, bits: int) -> NDArray[np.uint64]:
+    """Return round(2^bits/Q * x) mod 2^bits of residues (..., limbs, N), for any number of limbs."""
+    if ring.limbs <= 2:
+        return switch_modulus(coefficients, ring, bits)
+    integers = ring.to_integers(coefficients)
+    values = round_off(integers.reshape(-1).tolist(), ring.modulus, bits)
+    return np.array(values, dtype=np.uint64).reshape(integers.shape)

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.engine import Frame
-from protocol.expanded.context import answer_secret, generate_secret, interleaved
+from protocol.expanded.context import generate_secret, signed_coefficients
 from protocol.expanded.expansion import leaf_positions
-from protocol.expanded.keys import Labels, ring_switch_rows
+from protocol.expanded.keys import Labels
 from protocol.expanded.layout import ExpandedLayout, Parameters
-from protocol.expanded.messages import KeyHalves, Query, decode_answer, encode_keys, encode_query
+from protocol.expanded.messages import Answer, KeyHalves, Query, decode_answer, encode_keys, encode_query
 from protocol.expanded.rounding import round_off
 from protocol.meter import Meter, Tally
 from protocol.residue.ciphertext import SecretKey, sample_noise
-from protocol.residue.rounding import scale_down, scale_up
+from protocol.residue.low_bits import client_shares
 from protocol.residue.sampling import expand, new_seed
-from protocol.residue.switch import lift_modulus
+from protocol.residue.shared_switch import generate_rows, new_secrets, products_with_secrets
 from protocol.seeds import SeedRecord
 
 
@@ -37,6 +37,7 @@ class ExpandedClient(ABC, Generic[Parameters]):
     ----------
     secret : of queries and keys
     result_secret : the same modulo the limbs that rows come back modulo
+    answer_secrets : that answers come back under, (secrets, N')
 
     Raises
     ------
@@ -54,7 +55,8 @@ class ExpandedClient(ABC, Generic[Parameters]):
             self.secret = generate_secret(p, self._accepts)
             self.ring, limbs = self.secret.ring, layout.result_limbs
             self.result_secret = SecretKey(self.ring.first(limbs), self.secret.residues[:limbs])
-            self.answer_secret = answer_secret(p, self.ring) if p.switches_ring else self.result_secret
+            source = signed_coefficients(self.secret)
+            self.answer_secrets = new_secrets(p.shared_answer) if p.switches_ring else source[None]
         self._seed = new_seed()
         (seeds or SeedRecord()).claim(self._seed)
         self._counter = 0
@@ -65,10 +67,9 @@ class ExpandedClient(ABC, Generic[Parameters]):
         if self._keys is None:
             with self.meter.counting("generate expansion keys") as generated:
                 rows = self._key_rows(self._seed, generated)
-                switch = ring_switch_rows(self.parameters, self.secret, self.answer_secret, self._seed, self.labels)
-                groups = (*rows, switch)
-                body = encode_keys(self.ring, KeyHalves(self._seed, groups))
-                self._keys = Frame.of(body, "key rows", sum(map(len, groups)))
+                switch = self._ring_switch_rows()
+                body = encode_keys(self.parameters, self.ring, KeyHalves(self._seed, rows, switch))
+                self._keys = Frame.of(body, "key rows", sum(map(len, (*rows, switch))))
         return self._keys
 
     def query(self, token: int) -> Frame:
@@ -89,25 +90,39 @@ class ExpandedClient(ABC, Generic[Parameters]):
             return Frame.of(encode_query(parts, Query(counter, tuple(values))), "ciphertexts", 1)
 
     def decrypt(self, answer: bytes) -> NDArray[np.uint64]:
-        """Return the client's share modulo t of the coefficients of the row, (n',).
+        """Return the client's share modulo t of the coefficients of the answer's first row, (n',)."""
+        first: NDArray[np.uint64] = self.decrypt_rows(answer)[0]
+        return first
+
+    def decrypt_rows(self, answer: bytes) -> NDArray[np.uint64]:
+        """Return the client's shares modulo t of the coefficients of as many rows as an answer is of, (rows, n').
 
         Raises
         ------
         ProtocolError
             If the answer is not of these parameters.
         """
+        p = self.parameters
         with self.meter.work("decrypt row"):
-            return scale_down(self._phase(answer), self.answer_secret.ring, self.parameters.plaintext_modulus)
+            received = decode_answer(p, answer)
+            shares = [
+                client_shares(p.shared_answer, a, low, self.answer_secrets)
+                for a, low in zip(received.a, self._low_bits(received), strict=True)
+            ]
+            return np.concatenate(shares)[self.layout.answer_positions()]
 
     def relative_errors(self, answer: bytes) -> NDArray[np.float64]:
-        """Return the error of every coefficient of the row as a fraction of the decoding interval Q/t.
+        """Return the error of every coefficient of the answer's first row as a fraction of the decoding interval Q/t.
 
-        Right where it is below one half in magnitude, beyond which an answer decrypts wrongly.
+        Of what is sent, its low bits of b included: right where it is below one half in magnitude.
         """
-        ring, t = self.answer_secret.ring, self.parameters.plaintext_modulus
-        scaled = ring.to_integers(self._phase(answer)) * t % ring.modulus
-        centred = np.where(2 * scaled > ring.modulus, scaled - ring.modulus, scaled)
-        return np.asarray(centred / ring.modulus, dtype=np.float64)
+        p, received = self.parameters, decode_answer(self.parameters, answer)
+        radix = p.shared_answer.a_values
+        products = [products_with_secrets(a, self.answer_secrets, radix) for a in received.a]
+        phases = np.concatenate(products)[self.layout.answer_positions()][0].astype(object)
+        fractions = (phases * p.plaintext_modulus % radix).astype(np.float64) / radix
+        errors = fractions + (received.low[0] + 0.5) / (1 << p.answer_low_bits)
+        return np.asarray(errors - np.round(errors), dtype=np.float64)
 
     @abstractmethod
     def _accepts(self, secret: SecretKey) -> bool:
@@ -129,14 +144,17 @@ class ExpandedClient(ABC, Generic[Parameters]):
         b = ring.to_integers(masked[:, leaf_positions(p)])
         return counter, [int(m) + p.degree * int(x) for m, x in zip(message, b, strict=True)]
 
-    def _phase(self, body: bytes) -> NDArray[np.uint64]:
-        """Return the phase at the coefficients of the row, (limbs, n')."""
+    def _ring_switch_rows(self) -> NDArray[np.uint64]:
+        """Return the b of the key to the answers' secrets, (rows, secrets, N'): no rows without a ring switch."""
         p = self.parameters
-        ring = self.answer_secret.ring
-        answer = decode_answer(p, body)
-        a = interleaved(answer.a, p.degree)
-        products = ring.inverse(self.answer_secret.multiply(ring.forward(lift_modulus(a, ring, p.answer_a_bits))))
-        which, coefficient = self.layout.answer_positions()
-        step = p.degree // p.answer_degree
-        used = np.moveaxis(products, 1, 2)[which, coefficient * step].T
-        return ring.add(used, scale_up(answer.b, ring, 1 << p.answer_b_bits))
+        if not p.switches_ring:
+            return np.empty((0, p.answer_outputs, p.answer_degree), dtype=np.uint64)
+        source = signed_coefficients(self.secret)
+        return generate_rows(p.shared_answer, self.answer_secrets, source, self._seed, self.labels.ring_switch)
+
+    def _low_bits(self, answer: Answer) -> NDArray[np.uint64]:
+        """Return the low bits of b in their places, (answers, secrets, N'), zero where nothing is sent."""
+        p = self.parameters
+        out = np.zeros((p.answers * p.answer_outputs, p.answer_degree), dtype=np.uint64)
+        out[self.layout.answer_positions()] = answer.low
+        return out.reshape(p.answers, p.answer_outputs, p.answer_degree)

@@ -1,10 +1,9 @@
-"""The ring of an expanded query, and the secret that its answers come back under."""
+"""The ring of an expanded query, and its secret."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,6 @@ from protocol.openfhe.context import residue_context
 from protocol.residue.ciphertext import SecretKey
 from protocol.residue.context import read_ring
 from protocol.residue.ring import Ring
-from protocol.residue.sampling import sample_ternary
-
-Word = TypeVar("Word", np.int64, np.uint64)
 
 
 @lru_cache(maxsize=8)
@@ -52,19 +48,8 @@ def generate_secret(parameters: Expanded, accepts: Callable[[SecretKey], bool]) 
     raise RuntimeError(f"{MOST_SECRETS} secrets in a row exceed at a root what the flooding is sized for")
 
 
-def answer_secret(parameters: Expanded, ring: Ring) -> SecretKey:
-    """Return a fresh secret s'(X^(N/N')) of the first limb's ring, s' a ternary secret of the answer's ring.
-
-    OpenFHE refuses that ring if it is not secure with a modulus of the limb's size.
-    """
-    p = parameters
-    residue_context(RingParameters(p.answer_degree, p.limb_bits[:1], 2))
-    limb = ring.limb(0)
-    return SecretKey(limb, limb.forward(limb.from_signed(interleaved(sample_ternary(p.answer_degree), p.degree))))
-
-
-def interleaved(coefficients: NDArray[Word], degree: int) -> NDArray[Word]:
-    """Return f(X^k) in a ring of k times the degree, of coefficients of f."""
-    out: NDArray[Word] = np.zeros((*coefficients.shape[:-1], degree), dtype=coefficients.dtype)
-    out[..., :: degree // coefficients.shape[-1]] = coefficients
-    return out
+def signed_coefficients(secret: SecretKey) -> NDArray[np.int64]:
+    """Return the coefficients -1, 0 and 1 of a secret, (N,)."""
+    limb = secret.ring.limb(0)
+    signed: NDArray[np.int64] = limb.to_integers(limb.inverse(secret.residues[:1])).astype(np.int64)
+    return signed

@@ -36,6 +36,7 @@ from protocol.expanded.parameters import parameters_of
 from protocol.expanded.server import ExpandedServer, ExpandedSession
 from protocol.meter import Meter
 from protocol.residue.sampling import check_noise
+from protocol.residue.shared_switch import kept_bytes
 from protocol.seeds import SeedRecord
 from quantize.packing import UnsignedArray
 
@@ -69,13 +70,13 @@ class Family(Generic[Parameters]):
     def shapes(self, parameters: Parameters, tokens: int, prepared: bool) -> Shapes:
         """Return the lengths of every message."""
         p = parameters
-        halves = 2 * 8 * p.degree * sum(rows * limbs for rows, limbs in p.key_groups)
+        halves = 2 * 8 * p.degree * sum(rows * limbs for rows, limbs in p.key_groups) + kept_bytes(p.shared_answer)
         return Shapes(
             keys=Shape(1, p.key_bytes),
             announcement=NOTHING,
             first_halves=Shape(1, 0) if prepared else NOTHING,
             query=Shape(tokens, p.query_bytes),
-            answer=Shape(tokens, p.answer_bytes),
+            answer=Shape(-(-tokens // p.answer_tokens), p.answer_bytes),
             kept_bytes=halves + self.kept_bytes(p) + (tokens * self.prepared_bytes(p) if prepared else 0),
         )
 
@@ -105,15 +106,15 @@ class ExpandedClientEngine:
         return (self._client.query(token) for token in tokens)
 
     def decrypt(self, frames: Iterable[bytes]) -> Shares:
-        """The client's shares, an answer a token."""
+        """The client's shares; the last answer may be of fewer tokens than it has room for."""
         arriving = iter(frames)
         rows = []
         for _ in range(self.shapes.answer.frames):
             answer = next(arriving)
-            rows.append(self._client.decrypt(answer).astype(np.int64))
+            rows.append(self._client.decrypt_rows(answer).astype(np.int64))
             if len(self._sample) < NOISE_SAMPLE_ANSWERS:
                 self._sample.append(answer)
-        return np.stack(rows)
+        return np.concatenate(rows)[: self.shapes.query.frames]
 
     def noise_bits(self) -> float:
         """log2 of the root mean square error over the coefficients of some rows, as a fraction of q/t."""
@@ -159,10 +160,12 @@ class ExpandedSessionEngine:
             yield b""
 
     def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
-        """An answer a token."""
-        for answer, row in zip(self._opened().answer_many(frames), shares, strict=True):
-            row[:] = answer.share
-            yield answer.body
+        """An answer to as many tokens as share one a."""
+        done = 0
+        for body, found in self._opened().answer_many(frames):
+            shares[done : done + len(found)] = found
+            done += len(found)
+            yield body
 
     def _opened(self) -> ExpandedSession:
         if self._session is None:

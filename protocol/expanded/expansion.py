@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.expanded.parameters import Expanded
+from costmodel.repetition import repetitions
 from protocol.expanded.gadget import (
     Decomposition,
     FractionTables,
@@ -36,6 +37,7 @@ from protocol.meter import Tally
 from protocol.residue.automorphism import evaluation_permutation
 from protocol.residue.compiled import kernel
 from protocol.residue.modular import multiply_shoup, shoup_quotients
+from protocol.residue.repetition import rotate_repeatedly
 from protocol.residue.ring import Ring, Tables, invert_polynomial
 
 
@@ -68,7 +70,7 @@ def expand(
     Parameters
     ----------
     a : (limbs, N)
-    keys : one a level, from s(X^(N/2^i + 1)) to s
+    keys : one a level, from s(X^(N/2^i + 1)) to s; the first levels have the key of the last of them
     leaves : room for them, new if left out
     tally : told of every key switch
     """
@@ -78,6 +80,11 @@ def expand(
     leaves[0, 1] = a
     single = p.expansion_levels - p.split_levels
     for level, (nodes, key) in enumerate(zip(p.expansion_nodes, keys, strict=True)):
+        if level < p.repeated_level:
+            distance = nodes if level >= single else p.query_coefficients
+            for node in range(nodes):
+                _split_repeatedly(leaves, node, node + distance, level, p.repeated_level, key, ring, tally)
+            continue
         switches = _expand_level(
             leaves,
             nodes,
@@ -91,6 +98,27 @@ def expand(
         )
         (tally or Tally()).add(switches)
     return leaves
+
+
+def _split_repeatedly(
+    leaves: NDArray[np.uint64],
+    node: int,
+    other: int,
+    level: int,
+    last: int,
+    key: GadgetKey,
+    ring: Ring,
+    tally: Tally | None,
+) -> None:
+    """Split a node of a level whose automorphism is a power of that of the last level which shares the key."""
+    exponent = expansion_exponents(ring.ring_degree)[last]
+    times = repetitions(ring.ring_degree, last)[level]
+    x = leaves[node : node + 1]
+    image = rotate_repeatedly(ring, x, exponent, times, lambda a: key.switch(ring.inverse(a), tally))
+    if other < len(leaves):
+        lowered = np.broadcast_to(_level_tables(ring, level).lowered, x.shape)
+        leaves[other : other + 1] = ring.multiply(ring.subtract(x, image), lowered)
+    leaves[node : node + 1] = ring.add(x, image)
 
 
 class LevelTables(NamedTuple):

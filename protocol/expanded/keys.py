@@ -14,6 +14,7 @@ from protocol.meter import Tally
 from protocol.residue.ciphertext import SecretKey, expand_many, sample_noise
 from protocol.residue.keyswitch import apply_automorphism
 from protocol.residue.ring import Ring
+from protocol.residue.shared_switch import SharedSwitch
 
 
 class Labels(NamedTuple):
@@ -33,15 +34,18 @@ class Labels(NamedTuple):
 def query_rows(
     parameters: Expanded, secret: SecretKey, seed: bytes, labels: Labels, tally: Tally
 ) -> NDArray[np.uint64]:
-    """Return the b of the automorphism keys by level, then of the key from s^2, (rows, limbs, N).
+    """Return the b of the automorphism keys by level, one for those that share it, then of the key from s^2.
+
+    All are (rows, limbs, N).
 
     The tally is told of every row.
     """
     p, ring = parameters, secret.ring
-    sources = [apply_automorphism(secret.residues, g) for g in expansion_exponents(p.degree)]
+    first = p.repeated_level
+    sources = [apply_automorphism(secret.residues, g) for g in expansion_exponents(p.degree)[first:]]
     sources.append(secret.multiply(secret.residues))
     rows, index = [], 0
-    for source, gadget in zip(sources, (*p.expansion, p.square), strict=True):
+    for source, gadget in zip(sources, (*p.expansion[first:], p.square), strict=True):
         a = expand_many(ring, seed, labels.keys, gadget.digits, index)
         rows.append(generate_key(secret, source, gadget, a))
         tally.add(len(rows[-1]))
@@ -57,23 +61,12 @@ def public_row(secret: SecretKey, seed: bytes, labels: Labels, tally: Tally) -> 
     return ring.subtract(ring.forward(sample_noise(ring, (1,))), secret.multiply(a))
 
 
-def ring_switch_rows(
-    parameters: Expanded, secret: SecretKey, answer_secret: SecretKey, seed: bytes, labels: Labels
-) -> NDArray[np.uint64]:
-    """Return the b of the key to the ring of degree N', (rows, 1, N): no rows without a ring switch."""
-    p = parameters
-    if not p.switches_ring:
-        return np.empty((0, 1, p.degree), dtype=np.uint64)
-    a = expand_many(answer_secret.ring, seed, labels.ring_switch, p.ring_switch.digits)
-    return generate_key(answer_secret, secret.residues[:1], p.ring_switch, a)
-
-
 class QueryKeys(NamedTuple):
-    """A client's keys as its server uses them: by level, from s^2, and to the ring of degree N' if answers go there."""
+    """A client's keys as its server uses them: by level, from s^2, and to the answers' secrets if there are any."""
 
     expansion: list[GadgetKey]
     square: GadgetKey
-    ring_switch: GadgetKey | None
+    ring_switch: SharedSwitch | None
 
     @classmethod
     def of(
@@ -86,22 +79,22 @@ class QueryKeys(NamedTuple):
         ring_switch: NDArray[np.uint64],
         tally: Tally,
     ) -> QueryKeys:
-        """Return the keys of what :func:`query_rows`, perhaps with more rows, and :func:`ring_switch_rows` return.
+        """Return the keys of what :func:`query_rows`, perhaps with more rows, returns, and of the ring switch's b.
 
         The tally is told of every row modulo Q.
         """
         p = parameters
         keys, index = [], 0
-        for gadget in (*p.expansion, p.square):
+        for gadget in (*p.expansion[p.repeated_level :], p.square):
             a = expand_many(ring, seed, labels.keys, gadget.digits, index)
             keys.append(GadgetKey.of(ring, gadget, rows[index : index + gadget.digits], a))
             tally.add(len(a))
             index += gadget.digits
+        expansion = [*keys[:1] * p.repeated_level, *keys[:-1]]
         if not p.switches_ring:
-            return cls(keys[:-1], keys[-1], None)
-        limb = ring.limb(0)
-        a = expand_many(limb, seed, labels.ring_switch, p.ring_switch.digits)
-        return cls(keys[:-1], keys[-1], GadgetKey.of(limb, p.ring_switch, ring_switch, a))
+            return cls(expansion, keys[-1], None)
+        switch = SharedSwitch(p.shared_answer, ring_switch, seed, labels.ring_switch)
+        return cls(expansion, keys[-1], switch)
 
 
 def public_key(ring: Ring, row: NDArray[np.uint64], seed: bytes, labels: Labels) -> NDArray[np.uint64]:

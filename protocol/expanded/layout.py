@@ -16,7 +16,7 @@ Parameters = TypeVar("Parameters", bound=Expanded)
 
 
 class Positions(NamedTuple):
-    """Polynomial and coefficient of every packed coefficient of a row, each (n',)."""
+    """Polynomial and coefficient of every packed coefficient of a row, each (n',), or of several rows, (rows, n')."""
 
     polynomial: IntArray
     coefficient: IntArray
@@ -50,16 +50,6 @@ class ExpandedLayout(ABC, Generic[Parameters]):
     def result_limbs(self) -> int:
         """Limbs of Q that a row comes back modulo."""
 
-    @property
-    @abstractmethod
-    def parts(self) -> int:
-        """Answers of degree N' that a polynomial of a row comes back as."""
-
-    @property
-    @abstractmethod
-    def spacing(self) -> int:
-        """Distance of the used coefficients of a polynomial of a row."""
-
     @abstractmethod
     def message(self, token: int, modulus: int) -> list[int]:
         """Return what a query encrypts modulo Q at its used coefficients.
@@ -86,13 +76,10 @@ class ExpandedLayout(ABC, Generic[Parameters]):
             raise ValueError(f"token is outside the vocabulary; it must lie between 0 and {self.parameters.rows - 1}")
 
     def answer_positions(self) -> Positions:
-        """Return where a row stands in the answers, in the ring of degree N'."""
+        """Return where the rows of an answer stand, secret and coefficient in the ring of degree N', (rows, n')."""
+        p = self.parameters
         polynomial, coefficient = self.row_positions()
-        step = self.parameters.degree // self.parameters.answer_degree
-        return Positions(polynomial * self.parts + coefficient % step // self.spacing, coefficient // step)
-
-    def split(self, polynomials: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Return the answers' coefficients (answers, ..., N') of the polynomials (count, ..., N) of a row."""
-        step = self.parameters.degree // self.parameters.answer_degree
-        parts = [polynomials[..., part * self.spacing :: step] for part in range(self.parts)]
-        return np.stack(parts, axis=1).reshape(-1, *polynomials.shape[1:-1], self.parameters.answer_degree)
+        stride = p.answer_parts // p.used_parts
+        first = np.arange(p.answer_tokens, dtype=np.int64)[:, None] * p.results
+        output = (first + polynomial) * p.used_parts + coefficient % p.answer_parts // stride
+        return Positions(output, np.broadcast_to(coefficient // p.answer_parts, output.shape))

@@ -1,12 +1,15 @@
 """The bytes of keys, query and answer: exact bits, nothing that a seed gives, one encoding for every content.
 
-keys    seed, then of every group of rows, limb by limb, the residues of all; evaluation form
+keys    seed, then of every group of rows, limb by limb, the residues of all, in evaluation form; then coefficients of
+        the rows of the ring switch
 query   counter, then round(2^k N b / Q) at the used coefficients, every part with its own k
-answer  round(2^k a / Q) of every coefficient of the answers' a, then round(2^k b / Q) at the row's coefficients
+answer  round(R a / q') of every coefficient of the answers' a, two at a time; then the low bits of b at the row's
+        coefficients
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,6 +21,7 @@ from costmodel.wire import SEED_BYTES
 from protocol.errors import ProtocolError
 from protocol.expanded.layout import QueryPart
 from protocol.residue.bits import pack_bits, pack_integers, packed_bytes, unpack_bits, unpack_integers
+from protocol.residue.low_bits import pack_a, unpack_a
 from protocol.residue.ring import Ring
 
 
@@ -28,10 +32,12 @@ class KeyHalves(NamedTuple):
     ----------
     seed : of all a, of keys and of queries
     groups : b of the rows, (rows, limbs, N) each, as the parameters' ``key_groups`` has them
+    ring_switch : b of the rows of the ring switch, (rows, secrets, N')
     """
 
     seed: bytes
     groups: tuple[NDArray[np.uint64], ...]
+    ring_switch: NDArray[np.uint64]
 
 
 class Query(NamedTuple):
@@ -42,18 +48,18 @@ class Query(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer's a, (answers, N'), and the used coefficients of its b, (n',), in units of Q/2^bits."""
+    """An answer's rounded a, (answers, N'), and the low bits of the used coefficients of its b, (rows, n')."""
 
     a: NDArray[np.uint64]
-    b: NDArray[np.uint64]
+    low: NDArray[np.uint64]
 
 
-def encode_keys(ring: Ring, keys: KeyHalves) -> bytes:
+def encode_keys(parameters: Expanded, ring: Ring, keys: KeyHalves) -> bytes:
     """Return the body of the keys' message."""
     parts = [keys.seed]
     for group in keys.groups:
         parts += [pack_bits(group[:, i], ring.moduli[i].bit_length()) for i in range(group.shape[1])]
-    return b"".join(parts)
+    return b"".join([*parts, pack_bits(keys.ring_switch, parameters.answer_modulus_bits)])
 
 
 def decode_keys(parameters: Expanded, ring: Ring, body: bytes) -> KeyHalves:
@@ -77,7 +83,9 @@ def decode_keys(parameters: Expanded, ring: Ring, body: bytes) -> KeyHalves:
             group[:, limb] = residues.reshape(rows, p.degree)
             position += length
         groups.append(group)
-    return KeyHalves(body[:SEED_BYTES], tuple(groups))
+    shape = (p.ring_switch_rows, p.answer_outputs, p.answer_degree)
+    switch = _unpack("keys", body[position:], math.prod(shape), p.answer_modulus_bits).reshape(shape)
+    return KeyHalves(body[:SEED_BYTES], tuple(groups), switch)
 
 
 def encode_query(parts: Sequence[QueryPart], query: Query) -> bytes:
@@ -108,7 +116,8 @@ def decode_query(parts: Sequence[QueryPart], body: bytes) -> Query:
 
 def encode_answer(parameters: Expanded, answer: Answer) -> bytes:
     """Return the body of an answer."""
-    return pack_bits(answer.a, parameters.answer_a_bits) + pack_bits(answer.b, parameters.answer_b_bits)
+    halves = (pack_a(a, parameters.answer_half_bits) for a in answer.a)
+    return b"".join([*halves, pack_bits(answer.low, parameters.answer_low_bits)])
 
 
 def decode_answer(parameters: Expanded, body: bytes) -> Answer:
@@ -117,16 +126,18 @@ def decode_answer(parameters: Expanded, body: bytes) -> Answer:
     Raises
     ------
     ProtocolError
-        If the length is another or a padding bit is set; every other content is valid.
+        If the length is another, a padding bit is set or a pair of coefficients of a is none of two.
     """
     p = parameters
     _check_length("answer", body, p.answer_bytes)
-    count = p.answers * p.answer_degree
-    split = packed_bytes(count, p.answer_a_bits)
-    a = _unpack("answer", body[:split], count, p.answer_a_bits)
-    return Answer(
-        a.reshape(p.answers, p.answer_degree), _unpack("answer", body[split:], p.row_coefficients, p.answer_b_bits)
-    )
+    each, halves = p.shared_answer.a_bytes, []
+    for k in range(p.answers):
+        try:
+            halves.append(unpack_a(body[k * each : (k + 1) * each], p.answer_degree, p.answer_half_bits))
+        except ValueError as error:
+            raise ProtocolError(f"answer: {error}") from None
+    low = _unpack("answer", body[p.answers * each :], p.answer_tokens * p.row_coefficients, p.answer_low_bits)
+    return Answer(np.stack(halves), low.reshape(p.answer_tokens, p.row_coefficients))
 
 
 def _unpack(what: str, data: bytes, count: int, bits: int) -> NDArray[np.uint64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from costmodel.expanded.parameters import Expanded
 from protocol.engine import Frame
 from protocol.errors import ProtocolError
-from protocol.expanded.answers import Masked, compress, mask
+from protocol.expanded.answers import compress, flood
 from protocol.expanded.context import query_ring
 from protocol.expanded.keys import Labels, QueryKeys
 from protocol.expanded.layout import ExpandedLayout, Parameters
@@ -24,10 +25,16 @@ Session = TypeVar("Session", bound="ExpandedSession", covariant=True)
 
 
 class ServerAnswer(NamedTuple):
-    """The body of an answer with its ciphertexts, and the server's share modulo t of the row, (n',)."""
+    """The body of an answer with its polynomials a, and the server's shares modulo t of its rows, (rows, n')."""
 
     body: Frame
-    share: NDArray[np.uint64]
+    shares: NDArray[np.uint64]
+
+    @property
+    def share(self) -> NDArray[np.uint64]:
+        """Of the first row, (n',)."""
+        first: NDArray[np.uint64] = self.shares[0]
+        return first
 
 
 class ExpandedServer(ABC, Generic[Parameters, Session]):
@@ -114,9 +121,9 @@ class ExpandedSession(ABC):
         self._seed = halves.seed
         self._public_key: NDArray[np.uint64] | None = None
         with meter.counting("read keys") as read:
-            rows, *others, ring_switch = halves.groups
+            rows, *others = halves.groups
             p: Expanded = server.parameters
-            self._keys = QueryKeys.of(p, self._ring, self._seed, self.labels, rows, ring_switch, read)
+            self._keys = QueryKeys.of(p, self._ring, self._seed, self.labels, rows, halves.ring_switch, read)
             self._read_keys(rows, others, read)
 
     def prepare_many(self, counters: Sequence[int]) -> None:
@@ -134,18 +141,18 @@ class ExpandedSession(ABC):
         return next(self.answer_many([body]))
 
     def answer_many(self, bodies: Sequence[bytes]) -> Iterator[ServerAnswer]:
-        """Answer several queries, up to 16 of them in one pass over the table.
+        """Answer several queries, up to 16 of them in one pass over the table, as many in an answer as share one a.
 
         Raises
         ------
         ProtocolError
             If a query is not of these parameters, or its counter is not to be used.
         """
-        return map(self._finish, self._products(self._read(bodies)))
+        return self._answers(self._products(self._read(bodies)))
 
-    def masked(self, body: bytes) -> Masked:
-        """Return the un-switched answer to a query, which any holder of the secret decrypts."""
-        return self._mask(next(self._products(self._read([body]))))
+    def result(self, body: bytes) -> NDArray[np.uint64]:
+        """Return the un-switched answer to a query, (count, 2, limbs, N), which any holder of the secret decrypts."""
+        return self._flood(next(self._products(self._read([body]))))
 
     @abstractmethod
     def _read_keys(self, rows: NDArray[np.uint64], others: list[NDArray[np.uint64]], tally: Tally) -> None:
@@ -164,19 +171,24 @@ class ExpandedSession(ABC):
         self._use([query.counter for query in queries])
         return queries
 
-    def _mask(self, ciphertexts: NDArray[np.uint64]) -> Masked:
-        with self.meter.counting("mask") as masked:
-            made = mask(self._layout, self._result_ring, ciphertexts, self._middle, self._public_key)
-            masked.add(len(made.ciphertexts))
-            return made
+    def _flood(self, ciphertexts: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        if self._public_key is None:
+            return ciphertexts
+        with self.meter.counting("flood") as flooded:
+            flooded.add(len(ciphertexts))
+            return flood(self._layout, self._result_ring, ciphertexts, self._public_key)
 
-    def _finish(self, ciphertexts: NDArray[np.uint64]) -> ServerAnswer:
-        masked = self._mask(ciphertexts)
+    def _answers(self, products: Iterator[NDArray[np.uint64]]) -> Iterator[ServerAnswer]:
+        results = map(self._flood, products)
+        while together := list(islice(results, self._layout.parameters.answer_tokens)):
+            yield self._finish(np.stack(together))
+
+    def _finish(self, results: NDArray[np.uint64]) -> ServerAnswer:
         with self.meter.counting("compress") as compressed:
-            answer = compress(self._layout, self._result_ring, masked.ciphertexts, self._keys.ring_switch)
+            answer, shares = compress(self._layout, self._result_ring, results, self._middle, self._keys.ring_switch)
             compressed.add(len(answer.a))
             body = Frame.of(encode_answer(self._layout.parameters, answer), "ciphertexts", len(answer.a))
-            return ServerAnswer(body, masked.share)
+            return ServerAnswer(body, shares)
 
 
 def check_table(parameters: Expanded, coefficients: NDArray[np.integer], middle: int) -> None:

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.answers import SharedAnswer, a_values
-from protocol.residue.bits import pack_integers, unpack_integers
+from protocol.residue.bits import pack_bits, pack_integers, unpack_bits, unpack_integers
 from protocol.residue.compiled import kernel
 from protocol.residue.modular import product_high
 from protocol.residue.shared_switch import products_with_secrets
 
 _ONE = np.uint64(1)
+_WORD_BITS = 64
 
 
 def server_shares(shape: SharedAnswer, b: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -90,6 +91,8 @@ def pack_a(values: NDArray[np.uint64], half_bits: int) -> bytes:
         raise ValueError(f"values has {values.size} integers; they are packed two at a time")
     if int(values.max(initial=0)) >= radix:
         raise ValueError(f"values has {int(values.max())}; it must be below {radix}")
+    if half_bits <= _WORD_BITS:
+        return pack_bits(values[::2] + np.uint64(radix) * values[1::2], half_bits)
     numbers = values.tolist()
     return pack_integers([x + radix * y for x, y in zip(numbers[::2], numbers[1::2], strict=True)], half_bits)
 
@@ -103,11 +106,18 @@ def unpack_a(data: bytes, count: int, half_bits: int) -> NDArray[np.uint64]:
         If the length is not exactly that of ``count`` integers, a padding bit is set or a pair is not below R^2.
     """
     radix = a_values(half_bits)
+    if half_bits <= _WORD_BITS:
+        packed = unpack_bits(data, count // 2, half_bits)
+        _check_pair(int(packed.max(initial=0)), radix)
+        return np.stack(np.divmod(packed, np.uint64(radix))[::-1], axis=-1).reshape(-1)
     pairs = unpack_integers(data, count // 2, half_bits)
-    largest = max(pairs, default=0)
+    _check_pair(max(pairs, default=0), radix)
+    return np.array([value for pair in pairs for value in (pair % radix, pair // radix)], dtype=np.uint64)
+
+
+def _check_pair(largest: int, radix: int) -> None:
     if largest >= radix * radix:
         raise ValueError(f"data has the pair {largest}; it must be below {radix}^2")
-    return np.array([value for pair in pairs for value in (pair % radix, pair // radix)], dtype=np.uint64)
 
 
 @kernel

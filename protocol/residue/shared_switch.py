@@ -166,6 +166,15 @@ def products_with_secrets(a: NDArray[np.uint64], secrets: NDArray[np.int64], mod
     return np.mod(signed, np.int64(modulus)).astype(np.uint64)
 
 
+def kept_bytes(shape: SharedAnswer) -> int:
+    """Return the memory of a key that is ready to be applied: its rows, Shoup's quotients of them, and its ring."""
+    if not shape.rows:
+        return 0
+    ring = _switch_ring(shape)
+    rows = 2 * 8 * shape.rows * (1 + shape.outputs) * ring.limbs * shape.degree
+    return rows + sum(table.nbytes for table in ring.tables)
+
+
 def check_ternary(name: str, secret: NDArray[np.int64], shape: tuple[int, ...]) -> None:
     """Refuse a secret of another shape or with a coefficient other than -1, 0 and 1.
 

@@ -11,23 +11,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from costmodel.answers import ANSWER_RINGS
 from costmodel.estimate import estimate
 from costmodel.expanded.folded.design import FoldedDesign
 from costmodel.expanded.folded.noise import (
     failure,
-    flooding_distance,
     folded_noise,
     product_variance,
     worst_product_variance,
 )
 from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
-from costmodel.expanded.folded.search import RINGS, FoldedSearch, choose_parameters, ring_choices
+from costmodel.expanded.folded.search import RINGS, FoldedSearch, choose_parameters
 from costmodel.expanded.noise import LeafNoise, fold_variance, gadget_switch_variance, leaf_noise
 from costmodel.expanded.parameters import Gadget
 from costmodel.expanded.search import RingChoice, Rings, Task, element_bound, least_security_bits
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.repetition import repeated_switches
 from costmodel.security import security_bits
 from costmodel.systems import completed, executed
 
@@ -52,15 +53,14 @@ def configuration(rows: int = 32000, channels: int = 4096, flooding_bits: int = 
 def test_the_rings_are_secure() -> None:
     for ring in RINGS:
         assert security_bits(ring.degree, sum(ring.limb_bits)) >= 128
-        assert security_bits(ring.answer_degree, ring.limb_bits[0]) >= 128
-    assert [r.answer_degree for r in ring_choices(4096, (53, 53))] == [4096, 2048]
-    assert [r.answer_degree for r in ring_choices(2048, (53,))] == [2048]
+    for degree, bits in ANSWER_RINGS:
+        assert security_bits(degree, bits) >= 128
 
 
 @pytest.mark.parametrize("flooding_bits", [0, 40])
 def test_the_aims_in_bytes(flooding_bits: int) -> None:
     p = choose_parameters(*LLAMA, flooding_bits)
-    assert p.up_bytes + p.down_bytes < (10_000 if flooding_bits else 8_500)
+    assert p.up_bytes + p.down_bytes < (5_000 if flooding_bits else 3_450)
     assert failure(p) <= -40
     assert least_security_bits(p) >= 128
 
@@ -82,7 +82,7 @@ def test_chosen_parameters_hold(rows: int, channels: int, widths: tuple[int, ...
     assert p.query_coefficients * p.stride <= p.degree
     assert p.element_bound == element_bound(widths)
     if flooding_bits:
-        assert flooding_distance(p) <= np.log2(p.row_coefficients) - flooding_bits - 1
+        assert DESIGN.answers_distance(FoldedColumns.of(p), 1) <= np.log2(p.row_coefficients) - flooding_bits - 1
 
 
 def test_an_impossible_request_is_refused() -> None:
@@ -105,10 +105,17 @@ def test_a_wide_plaintext_is_found() -> None:
         ("degree", 3000),
         ("selector_bits", 0),
         ("fold", Gadget(30, 30)),
-        ("answer_degree", 512),
-        ("answer_a_bits", 60),
+        ("answer_degree", 300),
+        ("answer_half_bits", 60),
+        ("answer_low_bits", 0),
+        ("answer_modulus_bits", 54),
+        ("answer_together", 17),
+        ("ring_switch", Gadget(0, 3)),
+        ("flooding_log2_width", 53),
+        ("log2_distance", -61.0),
+        ("queries", 0),
         ("expansion", ()),
-        ("limb_bits", (53, 53, 53)),
+        ("limb_bits", (53, 53, 53, 53)),
         ("element_bound", 1 << 20),
     ],
 )
@@ -132,7 +139,7 @@ def test_parameters_travel_as_json() -> None:
 
 
 def test_counts_of_the_expansion() -> None:
-    """255 key switches for 256 leaves besides the levels before, but 511 for 271."""
+    """255 key switches for 256 leaves besides the levels before and four repeated ones, but 511 for 271."""
     p = choose_parameters(300, 40, (4, 3))
 
     def switches(leaves: int) -> int:
@@ -140,7 +147,9 @@ def test_counts_of_the_expansion() -> None:
         assert q.columns == 2
         q = replace(q, selectors=leaves - q.fold_coefficients)
         assert q.query_coefficients == leaves
-        return q.expansion_switches - (q.expansion_levels - q.split_levels)
+        levels = repeated_switches(q.degree, q.repeated_level, q.expansion_nodes)
+        assert q.expansion_switches == levels == int(FoldedColumns.of(q).expansion_switches)
+        return q.expansion_switches - (q.expansion_levels - q.split_levels) - 4
 
     assert switches(256) == 255
     assert switches(271) == 511
@@ -181,8 +190,7 @@ def test_more_of_anything_is_no_less_noise() -> None:
     for changed in (
         replace(p, selector_bits=p.selector_bits - 1),
         replace(p, fold_bits=p.fold_bits - 1),
-        replace(p, answer_a_bits=p.answer_a_bits - 1),
-        replace(p, answer_b_bits=p.answer_b_bits - 1),
+        replace(p, answer_half_bits=p.answer_half_bits - 1),
         replace(p, fold=Gadget(p.fold.digits, p.fold.bits + 1)),
     ):
         assert folded_noise(changed, 1000.0).total > base
@@ -200,7 +208,7 @@ def test_the_search_finds_the_cheapest_of_all_choices(
     rows: int, channels: int, flooding_bits: int, target: float
 ) -> None:
     """The search that visits few shapes against every choice of every shape, in a wider range of widths."""
-    search, ring = FoldedSearch(), Rings.of([RingChoice(4096, (53, 53), 2048)])
+    search, ring = FoldedSearch(), Rings.of([RingChoice(4096, (53, 53))])
     task = Task.of(rows, channels, (4, 3), flooding_bits, target, None, 3.19, 2e-5)
     columns, found = search.run(task, ring)
     assert found.tolist() == [0]
@@ -246,7 +254,7 @@ def test_ledger_of_one(flooding_bits: int, prepared: bool) -> None:
     ledger = DESIGN.ledger(grid)
     done = 16 if prepared else 0  # an empty frame says so
     assert total_bytes(ledger, "client", ("offline", "online")) == 3 * p.up_bytes
-    assert total_bytes(ledger, "server", ("offline", "online")) == 3 * p.down_bytes + done
+    assert total_bytes(ledger, "server", ("offline", "online")) == -(-3 // p.answer_tokens) * p.down_bytes + done
     keys = next(term for term in ledger if isinstance(term, Transfer) and term.item == "keys")
     assert keys.size_bytes == 16 + p.key_bytes
     work = {(term.phase, term.operation): term.count for term in ledger if isinstance(term, Work)}

@@ -14,11 +14,12 @@ from dataclasses import replace
 
 from costmodel.design import Floats
 from costmodel.expanded.compressed.ledger import compressed_ledger, compressed_symbols
-from costmodel.expanded.compressed.noise import compressed_noise, failure, flooding_distance
-from costmodel.expanded.compressed.parameters import CompressedColumns
-from costmodel.expanded.compressed.search import CompressedSearch, rings_of
-from costmodel.expanded.design import ExpandedDesign
+from costmodel.expanded.compressed.noise import compressed_noise, failure, gaussian_terms
+from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
+from costmodel.expanded.compressed.search import CompressedSearch
+from costmodel.expanded.design import ExpandedDesign, Hidden
 from costmodel.expanded.grids import searched
+from costmodel.expanded.parameters import Expanded
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
@@ -39,7 +40,7 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
             of one; a larger grid has NaN figures there.
         """
         _check(grid)
-        return replace(grid, expanded=searched(CompressedSearch(), rings_of, grid, log2_failure))
+        return replace(grid, expanded=searched(CompressedSearch(), grid, log2_failure))
 
     def columns(self, grid: Grid) -> CompressedColumns:
         """The parameters that the grid holds."""
@@ -49,6 +50,12 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
                 "expanded is not chosen; complete the compressed query's parameters by costmodel.systems.completed"
             )
         return grid.expanded
+
+    def columns_of(self, parameters: Expanded) -> CompressedColumns:
+        """Columns of one configuration's parameters."""
+        if not isinstance(parameters, CompressedParameters):
+            raise ValueError(f"parameters are {type(parameters).__name__}; the design is of CompressedParameters")
+        return CompressedColumns.of(parameters)
 
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
@@ -67,9 +74,9 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
         """log2 of the probability that an answer decrypts wrongly."""
         return failure(columns)
 
-    def answer_distance(self, columns: CompressedColumns) -> Floats:
-        """log2 of the statistical distance that the flooding leaves in an answer."""
-        return flooding_distance(columns)
+    def hidden(self, columns: CompressedColumns) -> Hidden:
+        """What the flooding hides."""
+        return Hidden(compressed_noise(columns, 0.0).hidden, gaussian_terms(columns))
 
 
 def _check(grid: Grid) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from costmodel.compact.ledger import SUM_PRODUCTS
 from costmodel.expanded.compressed.parameters import CompressedColumns
 from costmodel.expanded.ledger import (
+    FLOODING,
     ExpandedLedger,
-    answer_size,
     expanded_symbols,
-    mask_size,
     node_size,
     product_size,
     square_size,
@@ -23,13 +22,14 @@ ENTRIES = Entries("costmodel.expanded.compressed.parameters")
 def compressed_ledger(grid: Grid, columns: CompressedColumns) -> tuple[Term, ...]:
     """Predicted ledger of compressed queries; sizes are those of an operation's polynomials."""
     shared = ExpandedLedger(grid, columns, ENTRIES)
-    keys = "N*(key_rows*log2_q + table_rows*table_log2_q + ring_switch_rows*q1)/8"
+    keys = "N*(key_rows*log2_q + table_rows*table_log2_q)/8 + ceil(ring_switch_rows*outputs*N'*answer_q/8)"
     return shared.held(
         (
             *shared.keys(f"header + seed + {keys}"),
             *_setup(columns, shared.size),
             *shared.query("tokens*(header + counter + ceil(K*sent_bits/8))"),
             *_online(grid, columns, shared.size),
+            shared.compress(),
             *shared.answer(),
             *shared.overhead(),
         )
@@ -82,7 +82,6 @@ def _online(grid: Grid, p: CompressedColumns, size: Number) -> tuple[Work, ...]:
             ("fold", p.external_products, size * product_size(p.bit), "(place_bits + ceil(m/G) - 1)"),
             ("multiply-accumulate", 2 * p.products * p.blocks, summed, "2*ceil(n'/s)*ceil(m/G)"),
             ("merge", p.merges, in_table * p.packing_digits, "merges"),
-            ("mask", p.packed, in_table * mask_size(p), "ceil(ceil(n'/s)/G)"),
-            ("compress", p.answers, p.degree * answer_size(p), "answers"),
+            ("flood", p.flooded * p.packed, in_table * FLOODING, "ceil(ceil(n'/s)/G)*flooded"),
         )
     )

@@ -30,26 +30,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from costmodel.compact.noise import FLOODING_TAIL_BITS
 from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
 from costmodel.expanded.noise import (
     Floats,
+    answer_limit,
+    answer_noise,
     bit_noise,
     dropped_limb_variance,
+    encryption_of_zero_variance,
+    flooding_variance,
     fold_variance,
-    ring_switch_variance,
     square_switch_variance,
 )
-from costmodel.noise import (
-    TERNARY_VARIANCE,
-    key_switch_variance,
-    log2_failure_of_products,
-    log2_flooding_distance,
-    modulus_switch_variance,
-    noise_bound,
-    packlwes_variance,
-    public_key_encryption_variance,
-)
+from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, log2_failure_of_products, packlwes_variance
 
 SECRET_PEAK_MARGIN = 1.5
 """Over ln(N/2), where the largest value of a random secret at the roots lies, squared, over the mean."""
@@ -62,9 +55,10 @@ class CompressedNoise(NamedTuple):
     ----------
     product : external products and the drop to the table's limbs, through a table of the mean square
     packing : PackLWEs
-    flooding : uniform flooding and the encryption of zero
-    ring_switch : rounding to one limb and the key switch to the smaller ring
-    rounding : of the answer's bits
+    flooding : sum of three uniforms and the encryption of zero
+    ring_switch : rounding to the answer's modulus and the key switch to its secrets
+    rounding : of the answer's a
+    low_bits : of the answer's b
     worst_product : as ``product``, through the worst table
     """
 
@@ -73,12 +67,18 @@ class CompressedNoise(NamedTuple):
     flooding: Any
     ring_switch: Any
     rounding: Any
+    low_bits: Any
     worst_product: Any
 
     @property
     def total(self) -> Any:
         """Variance that a measurement of many coefficients finds."""
-        return self.product + self.packing + self.flooding + self.ring_switch + self.rounding
+        return self.product + self.packing + self.flooding + self.ring_switch + self.rounding + self.low_bits
+
+    @property
+    def hidden(self) -> Any:
+        """Variance that the flooding hides, of the worst table."""
+        return self.worst_product + self.packing
 
 
 def columns_of(parameters: CompressedParameters | CompressedColumns) -> CompressedColumns:
@@ -154,10 +154,10 @@ def packing_variance(columns: CompressedColumns) -> Floats:
     return found
 
 
-def encryption_of_zero_variance(parameters: CompressedParameters | CompressedColumns) -> Floats:
-    """Variance over Q^2 of the fresh public-key encryption of zero that flooded answers take on."""
+def gaussian_terms(parameters: CompressedParameters | CompressedColumns) -> Floats:
+    """One over the largest share that one Gaussian term may have in the error of an answer to the worst table."""
     p = columns_of(parameters)
-    found: Floats = public_key_encryption_variance(p.sigma, p.degree) * np.exp2(-2.0 * p.table_log2_q)
+    found: Floats = p.bit.digits * entries_met(p) / _heaviest_bit(p)
     return found
 
 
@@ -174,33 +174,16 @@ def compressed_noise(
     square = np.asarray(mean_square, dtype=np.float64)
     external, dropped = external_product_variance(p, ones), dropped_variance(p)
     worst = worst_entries_met(p) * external_product_variance(p) + secret_peak(p.degree) * dropped
-    flooding = np.exp2(2.0 * (p.flooding_log2_bound - p.table_log2_q)) / 3.0 + encryption_of_zero_variance(p)
+    answer = answer_noise(p)
     return CompressedNoise(
         product=square * (entries_met(p) * external + dropped),
         packing=packing_variance(p),
-        flooding=np.where(p.flooding_bits > 0, flooding, 0.0),
-        ring_switch=ring_switch_variance(p, p.table_limbs),
-        rounding=modulus_switch_variance(0.0, p.answer_degree, p.answer_a_bits, p.answer_b_bits),
+        flooding=flooding_variance(p) + encryption_of_zero_variance(p),
+        ring_switch=answer.switch,
+        rounding=answer.rounding,
+        low_bits=answer.low_bits,
         worst_product=np.square(_float(p.element_bound)) * worst,
     )
-
-
-def noise_to_hide_log2(worst_variance: ArrayLike, flooding_bits: ArrayLike) -> Any:
-    """log2 of what a coefficient's noise exceeds with a probability 24 bits below 2^-flooding_bits alone."""
-    return np.log2(noise_bound(np.sqrt(worst_variance), -(_float(flooding_bits) + FLOODING_TAIL_BITS)))[()]
-
-
-def flooding_distance(parameters: CompressedParameters | CompressedColumns) -> Floats:
-    """log2 of the statistical distance that the flooding leaves in one answer, whatever the table; 0 without flooding.
-
-    From the width that the parameters have over the worst noise, which is at least the width that was asked for.
-    """
-    p = columns_of(parameters)
-    noise = compressed_noise(p, 0.0)
-    worst = noise.worst_product + noise.packing + encryption_of_zero_variance(p)
-    hidden = noise_to_hide_log2(worst, p.flooding_bits) + p.table_log2_q
-    distance = log2_flooding_distance(p.flooding_log2_bound - hidden, p.row_coefficients)
-    return np.where(p.flooding_bits > 0, distance, 0.0)[()]
 
 
 def failure(parameters: CompressedParameters | CompressedColumns) -> Floats:
@@ -209,22 +192,20 @@ def failure(parameters: CompressedParameters | CompressedColumns) -> Floats:
     The statement holds for a table whose every element is at its bound and a row whose number has no bit but ones, with
     signs that do not conspire with the secret's values at the roots: products are taken in the mean. Flooded answers
     are sized for the worst table, whose noise is ``worst_product``; without flooding the bound of the worst table would
-    allow a larger failure. The flooding is bounded and comes off the limit, 1/(2t) - flooding/Q; the tail is that of
-    :func:`costmodel.noise.log2_failure_of_products`.
+    allow a larger failure. The limit is that of shares of low bits, less the flooding, which is bounded; the tail is
+    that of :func:`costmodel.noise.log2_failure_of_products`.
     """
     p = columns_of(parameters)
-    bound, flooded = np.square(_float(p.element_bound)), p.flooding_bits > 0
+    bound = np.square(_float(p.element_bound))
     noise = compressed_noise(p, bound, 1.0)
-    limit = 0.5 / p.plaintext_modulus - np.where(flooded, np.exp2(_float(p.flooding_log2_bound) - p.table_log2_q), 0.0)
-    zero = np.where(flooded, encryption_of_zero_variance(p), 0.0)
     leaf = bit_noise(p, p.sent_bits)
     products = bound * entries_met(p) * external_product_variance(p, 0.0)
     return log2_failure_of_products(
-        noise.product - products + noise.packing + noise.ring_switch + noise.rounding + zero,
+        noise.product - products + noise.packing + noise.ring_switch + noise.rounding + encryption_of_zero_variance(p),
         products,
         leaf.constant / (leaf.constant + leaf.others),
-        p.bit.digits * entries_met(p) / _heaviest_bit(p),
-        limit,
+        gaussian_terms(p),
+        answer_limit(p),
         p.row_coefficients,
     )
 

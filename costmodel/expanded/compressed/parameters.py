@@ -112,14 +112,14 @@ class CompressedFormulas(ExpandedFormulas[Count]):
         return self.gap >> self.packing_depth
 
     @cached_property
-    def parts(self) -> Count:
-        """Ciphertexts of degree N' that a packed polynomial comes back as: the residues of used exponents mod N/N'."""
-        return at_least(self.degree // self.answer_degree // self.spacing, 1)
+    def results(self) -> Count:
+        """Ciphertexts that a row comes in."""
+        return self.packed
 
     @cached_property
-    def answers(self) -> Count:
-        """Answer ciphertexts of degree N'."""
-        return self.packed * self.parts
+    def result_log2_q(self) -> Count:
+        """The table's modulus."""
+        return self.table_log2_q
 
     @cached_property
     def packing_digits(self) -> Count:
@@ -144,13 +144,12 @@ class CompressedFormulas(ExpandedFormulas[Count]):
     @cached_property
     def public_rows(self) -> Count:
         """Polynomials modulo the table's modulus that they have besides: packing keys, and a public key to flood."""
-        return self.packing_rows + 1 * (self.flooding_bits > 0)
+        return self.packing_rows + self.flooded
 
     @cached_property
     def key_groups(self) -> tuple[tuple[Count, Count], ...]:
-        """Rows modulo Q, modulo the table's modulus, and those of the ring switch modulo the first limb."""
-        first = self.limbs // self.limbs
-        return (self.key_rows, self.limbs), (self.public_rows, self.table_limbs), (self.ring_switch_rows, first)
+        """Rows modulo Q, and modulo the table's modulus."""
+        return (self.key_rows, self.limbs), (self.public_rows, self.table_limbs)
 
     @cached_property
     def query_bytes(self) -> Count:
@@ -188,21 +187,25 @@ class CompressedParameters(CompressedFormulas[int], Expanded):
     packing_digit_bits: int
     packing_dropped_bits: int
     answer_degree: int
+    answer_modulus_bits: int
+    answer_together: int
     ring_switch: Gadget
-    answer_a_bits: int
-    answer_b_bits: int
+    answer_half_bits: int
+    answer_low_bits: int
     flooding_bits: int = 0
-    flooding_log2_bound: int = 0
+    log2_distance: float = 0.0
+    queries: int = 1
+    flooding_log2_width: int = 0
     log2_failure: float = -40
     sigma: float = 3.19
 
     def __post_init__(self) -> None:
         self.check_table()
-        self.check_ring()
         self.require("segments", 1, self.degree // 2)
         if self.segments & (self.segments - 1):
             raise ValueError(f"segments is {self.segments}; it must be a power of two")
         self.require("table_limbs", 1, min(self.limbs, 2))
+        self.check_ring()
         require_gadget("bit", self.bit, self.log2_q, min(self.limb_bits) - 2)
         if self.query_coefficients > self.degree:
             raise ValueError(
@@ -211,7 +214,6 @@ class CompressedParameters(CompressedFormulas[int], Expanded):
         self.require("sent_bits", 1, self.log2_q)
         self.require("packing_digit_bits", 1, min(self.limb_bits) - 2)
         self.require("packing_dropped_bits", 0, self.limb_bits[0] - 2 if self.table_limbs == 1 else 0)
-        self.require("flooding_log2_bound", 0, self.table_log2_q - 2)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -233,11 +235,15 @@ class CompressedColumns(CompressedFormulas[Array], Columns):
     packing_digit_bits: Array
     packing_dropped_bits: Array
     answer_degree: Array
+    answer_modulus_bits: Array
+    answer_together: Array
     ring_switch: GadgetColumns
-    answer_a_bits: Array
-    answer_b_bits: Array
+    answer_half_bits: Array
+    answer_low_bits: Array
     flooding_bits: Array
-    flooding_log2_bound: Array
+    log2_distance: Array
+    queries: Array
+    flooding_log2_width: Array
     log2_failure: Array
     sigma: Array
     holds: Array

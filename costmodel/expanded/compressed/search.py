@@ -3,7 +3,7 @@
 Shapes are ring, number of limbs that the table keeps, number of segments and of digits of a bit, with the fewest digits
 of the packing keys that hold their share. The other choices are arrays: the width of a bit's digits, and the shares of
 the noise budget that the expansion's key switches and the rounded query may take. The room that is left decides the
-answer's bits.
+answer.
 """
 
 from __future__ import annotations
@@ -14,27 +14,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from costmodel.compact.noise import FLOODING_TAIL_BITS
 from costmodel.expanded.compressed.noise import (
     dropped_variance,
-    encryption_of_zero_variance,
     entries_met,
     failure,
+    gaussian_terms,
     packing_variance,
     secret_peak,
     worst_entries_met,
 )
 from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
-from costmodel.expanded.gadgets import (
-    AnswerSizes,
-    Digits,
-    answer_bits,
-    bits_within,
-    expansion_digits,
-    node_counts,
-    ring_switch_digits,
-    smallest_limb,
-)
+from costmodel.expanded.gadgets import Digits, bits_within, expansion_digits, own_digits, smallest_limb, switch_counts
 from costmodel.expanded.noise import Floats, fold_variance, leaf_noise, query_rounding_variance
 from costmodel.expanded.parameters import MOST_KEPT_BITS, Array, GadgetColumns
 from costmodel.expanded.search import (
@@ -44,25 +34,25 @@ from costmodel.expanded.search import (
     ROUNDED,
     SHARES,
     TRANSFORM_S,
+    Answering,
     Choices,
     RingChoice,
     Rings,
-    Room,
     Search,
     Shapes,
     Task,
+    log2_over_limit,
     refused,
 )
-from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, tail_factor
+from costmodel.noise import TERNARY_VARIANCE, key_switch_variance
 
 RINGS = (
-    RingChoice(2048, (53,), 2048),
-    RingChoice(4096, (53, 53), 2048),
-    RingChoice(4096, (53, 53), 4096),
-    RingChoice(8192, (53, 53, 53), 2048),
-    RingChoice(8192, (60, 60, 60), 4096),
+    RingChoice(2048, (53,)),
+    RingChoice(4096, (53, 53)),
+    RingChoice(8192, (53, 53, 53)),
+    RingChoice(8192, (60, 60, 60)),
 )
-"""Rings of at least 128 bits of security by both published tables, the answer's ring at its limb included."""
+"""Rings of at least 128 bits of security by both published tables."""
 
 SEGMENTS = np.array([1, 2, 4, 8, 16])
 MOST_BIT_DIGITS = 24
@@ -87,6 +77,9 @@ def choose_parameters(
     rings: tuple[RingChoice, ...] = RINGS,
     sigma: float = 3.19,
     byte_s: float = BYTE_S,
+    log2_distance: float = 0.0,
+    queries: int = 1,
+    tokens: int = 1,
 ) -> CompressedParameters:
     """Return the cheapest parameters of a compressed query that hold the target for every table.
 
@@ -100,6 +93,9 @@ def choose_parameters(
     rings : to choose from
     sigma : noise of encryptions and keys
     byte_s : what a byte of query and answer costs beside the server's seconds: 8 over the bits a second of a link
+    log2_distance : that the flooding may leave after all queries, whatever the table; 0 asks for none
+    queries : planned number of answers
+    tokens : rows that are looked up together, which may share one a
 
     Raises
     ------
@@ -112,23 +108,23 @@ def choose_parameters(
     >>> chosen.degree, chosen.blocks
     (4096, 1)
     """
-    task = Task.of(rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma, byte_s)
+    task = Task.of(
+        rows,
+        channels,
+        widths,
+        flooding_bits,
+        log2_failure,
+        plaintext_modulus,
+        sigma,
+        byte_s,
+        log2_distance,
+        queries,
+        tokens,
+    )
     columns, found = CompressedSearch().run(task, Rings.of(rings))
     if not found.size:
         raise refused(task, rings)
     return columns.taken(0).one()
-
-
-def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, ...]:
-    """Return the rings of a degree and limbs: the answer in the same ring, or wherever the first limb is secure."""
-    rings = rings_of(np.array([degree]), [np.array([bits]) for bits in limb_bits])
-    answers = rings.answer_degree[rings.allowed]
-    return tuple(RingChoice(degree, limb_bits, int(answer)) for answer in answers)
-
-
-def rings_of(degree: Array, limb_bits: list[Array]) -> Rings:
-    """The choices of :func:`ring_choices` for columns of rings."""
-    return Rings.switched(degree, limb_bits, (0, 1, 2))
 
 
 class _Choice(NamedTuple):
@@ -150,10 +146,16 @@ class _Query(NamedTuple):
 
 def _budget(shapes: Shapes[CompressedColumns]) -> Floats:
     """Variance over Q^2 that the flooding hides at most, or, without flooding, of all errors together."""
-    bits = shapes.columns.flooding_bits
-    hiding = np.where(bits > 0, np.exp2(bits + 2.0), 1.0)
+    over = log2_over_limit(shapes, _terms(shapes))
+    hiding = np.where(shapes.columns.flooded > 0, np.exp2(over + 2.0), 1.0)
     found: Floats = np.square(shapes.limit / (shapes.ratio * hiding))
     return found
+
+
+def _terms(shapes: Shapes[CompressedColumns]) -> Floats:
+    """One over the largest share of a Gaussian term, of a bit of one digit at least where digits are still open."""
+    p = shapes.columns
+    return gaussian_terms(replace(p, bit=GadgetColumns(np.maximum(p.bit.digits, 1), p.bit.bits)))
 
 
 class _Model:
@@ -165,25 +167,14 @@ class _Model:
 
         flat = shapes.columns
         self.columns = p = flat.mapped(wide)
-        self.byte_s, limit, ratio = wide(shapes.byte_s), wide(shapes.limit), wide(shapes.ratio)
+        self.byte_s = wide(shapes.byte_s)
         self.log2_q = p.log2_q.astype(float)
         self.tables, self.rows = shapes.tables, wide(shapes.ring)
-        switch_room = np.square(limit / ratio) / 64.0
-        self.switch = ring_switch_digits(p, self.tables.ring, self.rows, p.table_limbs, switch_room)
         self.budget, self.unit = wide(_budget(shapes)), np.exp2(-2.0 * self.log2_q)
-        flooded, square = flat.flooding_bits > 0, np.square(flat.element_bound.astype(float))
+        flooded, square = flat.flooded > 0, np.square(flat.element_bound.astype(float))
         self.met = wide(square * np.where(flooded, worst_entries_met(flat), entries_met(flat)))
         dropped = square * dropped_variance(flat) * np.where(flooded, secret_peak(flat.degree), 1.0)
         self.fixed = wide(packing_variance(flat) + dropped)
-        self.room = Room(
-            p.flooding_bits,
-            p.table_log2_q,
-            limit,
-            ratio,
-            tail_factor(-(p.flooding_bits.astype(float) + FLOODING_TAIL_BITS)),
-            encryption_of_zero_variance(p),
-            self.switch.variance,
-        )
 
     def narrowest(self) -> Array:
         """Fewest bits of a bit's digits that leave out little enough."""
@@ -207,9 +198,8 @@ class _Model:
         expansion = expansion_digits(p, self.tables.expansion, self.rows, target, per_energy, none)
         square = self.tables.square.fewest(np.log2(target / (16.0 * per_energy)), self.rows)
         sent_bits = bits_within(self.budget * choice.rounded / per_energy, self.log2_q)
-        nodes = node_counts(p)
-        expanding = np.sum(nodes * (1.5 + 1.33 * expansion.digits), axis=0)
-        kept = (np.sum(expansion.digits, axis=0) + square.digits) * p.degree * self.log2_q
+        expanding = np.sum(switch_counts(p) * (1.5 + 1.33 * expansion.digits), axis=0)
+        kept = (own_digits(p, expansion.digits) + square.digits) * p.degree * self.log2_q
         kept = kept + p.packing_rows * p.degree * p.table_log2_q
         cost = self.server_s(expanding, square.digits) + KEY_BYTE_S * kept / 8
         return _Query(expansion, square, sent_bits, cost + self.byte_s * p.query_coefficients * sent_bits / 8)
@@ -248,7 +238,7 @@ class CompressedSearch(Search[CompressedColumns]):
         limbs = np.sum([np.minimum(bits, 1) for bits in rings.limb_bits], axis=0)[:, :, None, None]
         kept = np.array([1, 2])[:, None]
         fits = (kept <= limbs) & ((SEGMENTS == 1) | (2 * task.row_coefficients.reshape(-1, 1, 1, 1) > SEGMENTS))
-        row, ring, table, segment = np.nonzero(np.broadcast_to(fits & rings.allowed[:, :, None, None], sizes))
+        row, ring, table, segment = np.nonzero(np.broadcast_to(fits, sizes))
         zero = np.zeros(len(row), dtype=np.int64)
         packed = self._packing(
             rings.shapes(
@@ -293,11 +283,8 @@ class CompressedSearch(Search[CompressedColumns]):
         model = _Model(shapes, 1)
         width = model.narrowest()
         query = model.query(_Choice(SHARES[:1], width, ROUNDED[:1]))
-        left = model.room.left(model.fixed)[1]
-        answer = answer_bits(AnswerSizes.of(model.columns), left).answer
-        found: Floats = np.where(
-            (width <= model.widest()) & (left > 0), (query.cost + model.byte_s * answer / 8) * (1 - 1e-12), np.inf
-        )
+        answer = self._answering(shapes).choose(model.fixed)[1].size
+        found: Floats = np.where(width <= model.widest(), (query.cost + model.byte_s * answer) * (1 - 1e-12), np.inf)
         return found
 
     def cheapest(self, shapes: Shapes[CompressedColumns], below: Floats) -> Choices:
@@ -306,15 +293,15 @@ class CompressedSearch(Search[CompressedColumns]):
         width = model.narrowest() + np.arange(BIT_WIDTHS).reshape(1, 1, -1, 1)
         choice = _Choice(SHARES.reshape(1, -1, 1, 1), width, ROUNDED.reshape(1, 1, 1, -1))
         query = model.query(choice)
-        sizes = AnswerSizes.of(flat.columns)
-        least = shapes.byte_s / 8 * answer_bits(sizes, flat.room.left(flat.fixed)[1]).answer
-        limit = np.where(below > least, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1)
+        answering = self._answering(shapes)
+        least = shapes.byte_s * answering.choose(flat.fixed)[1].size
+        least = np.where(least < below, least, 0.0)
+        limit = np.where(least > 0, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1)
         worth = (query.cost < limit) & (width <= model.widest())
         place, whole = np.nonzero(worth), np.full(worth.shape, np.inf)
         row = place[0]
-        left = flat.room.at(row).left(model.hidden(choice, query)[place])[1]
-        bits = answer_bits(sizes.at(row), left)
-        whole[place] = np.where(left > 0, query.cost[place] + shapes.byte_s[row] * bits.answer / 8, np.inf)
+        answer = answering.at(row).choose(model.hidden(choice, query)[place])[1].size
+        whole[place] = query.cost[place] + shapes.byte_s[row] * answer
         every = whole.reshape(len(whole), -1)
         best = np.argmin(every, axis=1)[:, None]
         lowest = np.take_along_axis(every, best, axis=1)
@@ -326,19 +313,17 @@ class CompressedSearch(Search[CompressedColumns]):
         share, width, rounded = np.unravel_index(place, (len(SHARES), BIT_WIDTHS, len(ROUNDED)))
         choice = _Choice(SHARES[share], model.narrowest() + width, ROUNDED[rounded])
         query = model.query(choice)
-        flooding, left = model.room.left(model.hidden(choice, query))
-        answer = answer_bits(AnswerSizes.of(model.columns), left)
-        return replace(
+        columns = replace(
             model.columns,
             expansion=query.expansion.gadget,
             square=query.square.gadget,
             bit=GadgetColumns(model.columns.bit.digits, choice.width.astype(np.int64)),
-            ring_switch=model.switch.gadget,
             sent_bits=query.sent_bits.astype(np.int64),
-            answer_a_bits=answer.a.astype(np.int64),
-            answer_b_bits=answer.b.astype(np.int64),
-            flooding_log2_bound=flooding.astype(np.int64),
         )
+        return self._answering(shapes).settled(columns, model.hidden(choice, query))
+
+    def _answering(self, shapes: Shapes[CompressedColumns]) -> Answering:
+        return Answering.of(shapes, _terms(shapes))
 
     def failure(self, columns: CompressedColumns) -> Floats:
         """log2 of the failure probability by the exact model."""

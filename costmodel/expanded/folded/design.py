@@ -14,12 +14,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from costmodel.design import Floats
-from costmodel.expanded.design import ExpandedDesign
+from costmodel.expanded.design import ExpandedDesign, Hidden
 from costmodel.expanded.folded.ledger import folded_ledger, folded_symbols
-from costmodel.expanded.folded.noise import failure, flooding_distance, folded_noise
-from costmodel.expanded.folded.parameters import FoldedColumns
-from costmodel.expanded.folded.search import FoldedSearch, rings_of
+from costmodel.expanded.folded.noise import failure, folded_noise, gaussian_terms
+from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
+from costmodel.expanded.folded.search import FoldedSearch
 from costmodel.expanded.grids import searched
+from costmodel.expanded.parameters import Expanded
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
@@ -38,7 +39,7 @@ class FoldedDesign(ExpandedDesign[FoldedColumns]):
         ValueError
             If none hold for a grid of one; a larger grid has NaN figures there.
         """
-        return replace(grid, expanded=searched(FoldedSearch(), rings_of, grid, log2_failure))
+        return replace(grid, expanded=searched(FoldedSearch(), grid, log2_failure))
 
     def columns(self, grid: Grid) -> FoldedColumns:
         """The parameters that the grid holds."""
@@ -47,6 +48,12 @@ class FoldedDesign(ExpandedDesign[FoldedColumns]):
                 "expanded is not chosen; complete the folded query's parameters by costmodel.systems.completed"
             )
         return grid.expanded
+
+    def columns_of(self, parameters: Expanded) -> FoldedColumns:
+        """Columns of one configuration's parameters."""
+        if not isinstance(parameters, FoldedParameters):
+            raise ValueError(f"parameters are {type(parameters).__name__}; the design is of FoldedParameters")
+        return FoldedColumns.of(parameters)
 
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
@@ -65,6 +72,6 @@ class FoldedDesign(ExpandedDesign[FoldedColumns]):
         """log2 of the probability that an answer decrypts wrongly."""
         return failure(columns)
 
-    def answer_distance(self, columns: FoldedColumns) -> Floats:
-        """log2 of the statistical distance that the flooding leaves in an answer."""
-        return flooding_distance(columns)
+    def hidden(self, columns: FoldedColumns) -> Hidden:
+        """What the flooding hides."""
+        return Hidden(folded_noise(columns, 0.0).hidden, gaussian_terms(columns))

@@ -6,10 +6,9 @@ import numpy as np
 
 from costmodel.expanded.folded.parameters import FoldedColumns
 from costmodel.expanded.ledger import (
+    FLOODING,
     ExpandedLedger,
-    answer_size,
     expanded_symbols,
-    mask_size,
     node_size,
     product_size,
     square_size,
@@ -32,11 +31,12 @@ def folded_ledger(grid: Grid, columns: FoldedColumns) -> tuple[Term, ...]:
     shared = ExpandedLedger(grid, columns, ENTRIES)
     return shared.held(
         (
-            *shared.keys("header + seed + N*(key_rows*log2_q + ring_switch_rows*q1)/8"),
+            *shared.keys("header + seed + N*key_rows*log2_q/8 + ceil(ring_switch_rows*outputs*N'*answer_q/8)"),
             *_setup(grid, columns, shared.size),
             *shared.query("tokens*(header + counter + ceil(d1*selector_bits/8) + ceil(l*h*fold_bits/8))"),
             *_before_the_token(grid, columns, shared.size),
             *_after_the_token(grid, columns, shared.size),
+            shared.compress(),
             *shared.answer(),
             *shared.overhead(),
         )
@@ -111,7 +111,6 @@ def _after_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, 
             ),
             ("add query", added, adding, "tokens*l*h" if grid.prepared else "tokens*(l*h + d1)"),
             ("fold", p.folds, folding, "tokens*blocks*(C - 1 + log2(slots))"),
-            ("mask", p.blocks, mask_size(p), "tokens*blocks"),
-            ("compress", p.answers, answer_size(p) / p.limbs, "tokens*answers"),
+            ("flood", p.flooded * p.blocks, FLOODING, "tokens*blocks*flooded"),
         )
     )

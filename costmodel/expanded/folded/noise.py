@@ -19,22 +19,19 @@ from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
 from costmodel.expanded.noise import (
     Floats,
     LeafNoise,
+    answer_limit,
+    answer_noise,
     bit_noise,
+    encryption_of_zero_variance,
     expansion_variances,
+    flooding_variance,
     fold_variance,
     leaf_noise,
     levels_after,
     query_rounding_variance,
-    ring_switch_variance,
     square_switch_variance,
 )
-from costmodel.noise import (
-    log2_failure_of_products,
-    log2_flooding_distance,
-    modulus_switch_variance,
-    noise_bound,
-    public_key_encryption_variance,
-)
+from costmodel.noise import log2_failure_of_products
 
 
 def product_variance(leaf: LeafNoise, selectors: ArrayLike, mean_square: ArrayLike, fill: ArrayLike) -> Any:
@@ -76,9 +73,10 @@ class FoldedNoise(NamedTuple):
     ----------
     product : the columns' sums, for the table's mean square
     folds : all levels
-    flooding : uniform flooding and the encryption of zero
-    ring_switch : rounding to one limb and the key switch to the smaller ring
-    rounding : of the answer's bits
+    flooding : sum of three uniforms and the encryption of zero
+    ring_switch : rounding to the answer's modulus and the key switch to its secrets
+    rounding : of the answer's a
+    low_bits : of the answer's b
     worst_product : the columns' sums for the worst table
     """
 
@@ -87,12 +85,18 @@ class FoldedNoise(NamedTuple):
     flooding: Any
     ring_switch: Any
     rounding: Any
+    low_bits: Any
     worst_product: Any
 
     @property
     def total(self) -> Any:
         """Variance that a measurement of many coefficients finds."""
-        return self.product + self.folds + self.flooding + self.ring_switch + self.rounding
+        return self.product + self.folds + self.flooding + self.ring_switch + self.rounding + self.low_bits
+
+    @property
+    def hidden(self) -> Any:
+        """Variance that the flooding hides, of the worst table."""
+        return self.worst_product + self.folds
 
 
 def columns_of(parameters: FoldedParameters | FoldedColumns) -> FoldedColumns:
@@ -111,10 +115,13 @@ def splits(columns: FoldedColumns) -> Any:
     return levels_after(_float(columns.expansion.digits)) < columns.split_levels
 
 
-def encryption_of_zero_variance(parameters: FoldedParameters | FoldedColumns) -> Floats:
-    """Variance over Q^2 of the fresh public-key encryption of zero that flooded answers take on."""
+def gaussian_terms(parameters: FoldedParameters | FoldedColumns) -> Floats:
+    """One over the largest share that one Gaussian term may have in the error of an answer to the worst table.
+
+    A row's selector has at most one of d1 parts of the columns' sums, a digit of a bit one of l h parts of the folds.
+    """
     p = columns_of(parameters)
-    found: Floats = public_key_encryption_variance(p.sigma, p.degree) * np.exp2(-2.0 * p.log2_q)
+    found: Floats = np.minimum(p.selectors, np.where(p.fold_levels > 0, p.fold_coefficients, p.selectors)).astype(float)
     return found
 
 
@@ -128,35 +135,17 @@ def folded_noise(parameters: FoldedParameters | FoldedColumns, mean_square: Arra
     folds = fold_variance(
         p.degree, p.log2_q, p.fold.digits, p.fold.bits, bit_noise(p, p.fold_bits), square_switch_variance(p)
     )
-    flooding = np.exp2(2.0 * (p.flooding_log2_bound - p.log2_q)) / 3.0 + encryption_of_zero_variance(p)
     worst = worst_product_variance(p.degree, fresh, switches, splits(p), p.selectors, p.element_bound, fill(p))
+    answer = answer_noise(p)
     return FoldedNoise(
         product=product_variance(selector, p.selectors, mean_square, fill(p)) * unit,
         folds=p.fold_levels * folds * unit,
-        flooding=np.where(p.flooding_bits > 0, flooding, 0.0),
-        ring_switch=ring_switch_variance(p, p.limbs),
-        rounding=modulus_switch_variance(0.0, p.answer_degree, p.answer_a_bits, p.answer_b_bits),
+        flooding=flooding_variance(p) + encryption_of_zero_variance(p),
+        ring_switch=answer.switch,
+        rounding=answer.rounding,
+        low_bits=answer.low_bits,
         worst_product=worst * unit,
     )
-
-
-def noise_to_hide_log2(worst_variance: ArrayLike, outputs: ArrayLike, log2_probability: ArrayLike) -> Any:
-    """log2 of what no coefficient's noise exceeds, whatever the table, but with the given probability an answer."""
-    share = _float(log2_probability) - np.log2(_float(outputs))
-    return np.log2(noise_bound(np.sqrt(_float(worst_variance)), share))[()]
-
-
-def flooding_distance(parameters: FoldedParameters | FoldedColumns) -> Floats:
-    """log2 of the statistical distance that the flooding leaves in one answer, whatever the table; 0 without flooding.
-
-    From the width that the parameters have over the worst noise, which is at least the width that was asked for.
-    """
-    p = columns_of(parameters)
-    noise = folded_noise(p, np.square(_float(p.element_bound)))
-    worst = noise.worst_product + noise.folds + encryption_of_zero_variance(p)
-    hidden = noise_to_hide_log2(worst, p.row_coefficients, p.log2_failure) + p.log2_q
-    distance = log2_flooding_distance(p.flooding_log2_bound - hidden, p.row_coefficients)
-    return np.where(p.flooding_bits > 0, distance, 0.0)[()]
 
 
 def failure(parameters: FoldedParameters | FoldedColumns) -> Floats:
@@ -164,21 +153,19 @@ def failure(parameters: FoldedParameters | FoldedColumns) -> Floats:
 
     The statement holds for a table whose every element is at its bound, with signs that do not conspire with the
     expansion's errors: their products are taken in the mean. Flooded answers are sized for the worst table, whose noise
-    is ``worst_product``; without flooding the bound of the worst table would allow a larger failure. The flooding is
-    bounded and comes off the limit, 1/(2t) - flooding/Q; the tail is that of
+    is ``worst_product``; without flooding the bound of the worst table would allow a larger failure. The limit is
+    that of shares of low bits, less the flooding, which is bounded; the tail is that of
     :func:`costmodel.noise.log2_failure_of_products`, the folds being products with encrypted bits.
     """
     p = columns_of(parameters)
-    noise, flooded = folded_noise(p, np.square(_float(p.element_bound))), p.flooding_bits > 0
-    limit = 0.5 / p.plaintext_modulus - np.where(flooded, np.exp2(_float(p.flooding_log2_bound) - p.log2_q), 0.0)
-    zero = np.where(flooded, encryption_of_zero_variance(p), 0.0)
+    noise = folded_noise(p, np.square(_float(p.element_bound)))
     bit = bit_noise(p, p.fold_bits)
     return log2_failure_of_products(
-        noise.product + noise.ring_switch + noise.rounding + zero,
+        noise.product + noise.ring_switch + noise.rounding + encryption_of_zero_variance(p),
         noise.folds,
         bit.constant / (bit.constant + bit.others),
         np.maximum(p.fold_levels * p.fold.digits, 1),
-        limit,
+        answer_limit(p),
         p.row_coefficients,
     )
 

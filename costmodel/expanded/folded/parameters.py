@@ -24,7 +24,6 @@ from costmodel.expanded.parameters import (
     GadgetColumns,
     GadgetOf,
     at_least,
-    at_most,
     bit_length,
     column_values,
     packed_bytes,
@@ -97,20 +96,29 @@ class FoldedFormulas(ExpandedFormulas[Count]):
         return self.blocks * self.columns * self.selectors
 
     @cached_property
-    def answers(self) -> Count:
-        """Answer ciphertexts of degree N': both halves of a polynomial that a row fills, one of shared ones."""
-        full = 1 - at_most(self.slot_levels, 1)
-        return self.blocks * (1 + full * (self.degree // self.answer_degree - 1))
+    def results(self) -> Count:
+        """Ciphertexts that a row comes in, one a block."""
+        return self.blocks
+
+    @cached_property
+    def spacing(self) -> Count:
+        """A row in slot 0 has every so many coefficients."""
+        return self.slots
+
+    @cached_property
+    def result_log2_q(self) -> Count:
+        """All of Q."""
+        return self.log2_q
 
     @cached_property
     def key_rows(self) -> Count:
         """Polynomials modulo Q that the client's keys have, their public halves left out."""
-        return self.switching_rows + self.square.digits + 1 * (self.flooding_bits > 0)
+        return self.switching_rows + self.square.digits + self.flooded
 
     @cached_property
     def key_groups(self) -> tuple[tuple[Count, Count], ...]:
-        """Rows modulo Q, and those of the ring switch modulo its first limb."""
-        return (self.key_rows, self.limbs), (self.ring_switch_rows, self.limbs // self.limbs)
+        """Rows modulo Q."""
+        return ((self.key_rows, self.limbs),)
 
     @cached_property
     def query_bytes(self) -> Count:
@@ -145,21 +153,20 @@ class FoldedParameters(FoldedFormulas[int], Expanded):
     selector_bits: int
     fold_bits: int
     answer_degree: int
+    answer_modulus_bits: int
+    answer_together: int
     ring_switch: Gadget
-    answer_a_bits: int
-    answer_b_bits: int
+    answer_half_bits: int
+    answer_low_bits: int
     flooding_bits: int = 0
-    flooding_log2_bound: int = 0
+    log2_distance: float = 0.0
+    queries: int = 1
+    flooding_log2_width: int = 0
     log2_failure: float = -40
     sigma: float = 3.19
 
     def __post_init__(self) -> None:
         self.check_table()
-        if 2 * self.answer_degree < self.degree or (self.limbs > 2 and not self.switches_ring):
-            raise ValueError(
-                f"limb_bits is {self.limb_bits}, answer_degree {self.answer_degree}; answers come in the ring of "
-                f"degree {self.degree} or half of it, and in half of it with three limbs"
-            )
         self.check_ring()
         self.require("selectors", 1, self.polynomials)
         if self.query_coefficients > self.degree:
@@ -167,7 +174,6 @@ class FoldedParameters(FoldedFormulas[int], Expanded):
         require_gadget("fold", self.fold, self.log2_q, min(self.limb_bits) - 2)
         for name in ("selector_bits", "fold_bits"):
             self.require(name, 1, self.log2_q)
-        self.require("flooding_log2_bound", 0, self.log2_q - 2)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -187,11 +193,15 @@ class FoldedColumns(FoldedFormulas[Array], Columns):
     selector_bits: Array
     fold_bits: Array
     answer_degree: Array
+    answer_modulus_bits: Array
+    answer_together: Array
     ring_switch: GadgetColumns
-    answer_a_bits: Array
-    answer_b_bits: Array
+    answer_half_bits: Array
+    answer_low_bits: Array
     flooding_bits: Array
-    flooding_log2_bound: Array
+    log2_distance: Array
+    queries: Array
+    flooding_log2_width: Array
     log2_failure: Array
     sigma: Array
     holds: Array

@@ -2,8 +2,8 @@
 
 Shapes are ring, number of gadget digits of a fold and number of leaves. The other choices are arrays: the digit width
 of the folds, the share of the noise budget that the expansion's key switches may take (which gives every level the
-fewest digits that keep to its part), and the shares of the rounded query. The room that is left decides the answer's
-bits.
+fewest digits that keep to its part), and the shares of the rounded query. The room that is left decides the
+answer.
 """
 
 from __future__ import annotations
@@ -15,22 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from costmodel.expanded.folded.noise import (
-    encryption_of_zero_variance,
     failure,
     fill,
+    gaussian_terms,
     product_variance,
     worst_product_variance,
 )
 from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
-from costmodel.expanded.gadgets import (
-    AnswerSizes,
-    Digits,
-    answer_bits,
-    bits_within,
-    expansion_digits,
-    node_counts,
-    ring_switch_digits,
-)
+from costmodel.expanded.gadgets import Digits, bits_within, expansion_digits, own_digits, switch_counts
 from costmodel.expanded.noise import (
     Floats,
     fold_variance,
@@ -45,25 +37,25 @@ from costmodel.expanded.search import (
     ROUNDED,
     SHARES,
     TRANSFORM_S,
+    Answering,
     Choices,
     RingChoice,
     Rings,
-    Room,
     Search,
     Shapes,
     Task,
+    log2_over_limit,
     refused,
 )
-from costmodel.noise import TERNARY_VARIANCE, tail_factor
+from costmodel.noise import TERNARY_VARIANCE
 
 RINGS = (
-    RingChoice(2048, (53,), 2048),
-    RingChoice(4096, (53, 53), 2048),
-    RingChoice(4096, (53, 53), 4096),
-    RingChoice(8192, (60, 60), 4096),
-    RingChoice(8192, (53, 53, 53), 4096),
+    RingChoice(2048, (53,)),
+    RingChoice(4096, (53, 53)),
+    RingChoice(8192, (60, 60)),
+    RingChoice(8192, (53, 53, 53)),
 )
-"""Rings of at least 128 bits of security by both published tables, the answer's ring at its limb included."""
+"""Rings of at least 128 bits of security by both published tables."""
 
 MOST_FOLD_DIGITS = 16
 WIDEST_FOLD_DIGIT = 26
@@ -83,6 +75,9 @@ def choose_parameters(
     rings: tuple[RingChoice, ...] = RINGS,
     sigma: float = 3.19,
     byte_s: float = BYTE_S,
+    log2_distance: float = 0.0,
+    queries: int = 1,
+    tokens: int = 1,
 ) -> FoldedParameters:
     """Return the cheapest parameters of a folded query that hold the target for every table.
 
@@ -96,6 +91,9 @@ def choose_parameters(
     rings : to choose from
     sigma : noise of encryptions and keys
     byte_s : what a byte of query and answer costs beside the server's seconds: 8 over the bits a second of a link
+    log2_distance : that the flooding may leave after all queries, whatever the table; 0 asks for none
+    queries : planned number of answers
+    tokens : rows that are looked up together, which may share one a
 
     Raises
     ------
@@ -108,27 +106,23 @@ def choose_parameters(
     >>> chosen.degree, chosen.limb_bits
     (2048, (53,))
     """
-    task = Task.of(rows, channels, widths, flooding_bits, log2_failure, plaintext_modulus, sigma, byte_s)
+    task = Task.of(
+        rows,
+        channels,
+        widths,
+        flooding_bits,
+        log2_failure,
+        plaintext_modulus,
+        sigma,
+        byte_s,
+        log2_distance,
+        queries,
+        tokens,
+    )
     columns, found = FoldedSearch().run(task, Rings.of(rings))
     if not found.size:
         raise refused(task, rings)
     return columns.taken(0).one()
-
-
-def ring_choices(degree: int, limb_bits: tuple[int, ...]) -> tuple[RingChoice, ...]:
-    """Return the rings of a degree and limbs: the answer in the same ring or, where that is secure, in half of it.
-
-    With three limbs an answer comes back in half of it alone.
-    """
-    rings = rings_of(np.array([degree]), [np.array([bits]) for bits in limb_bits])
-    answers = rings.answer_degree[rings.allowed]
-    return tuple(RingChoice(degree, limb_bits, int(answer)) for answer in answers)
-
-
-def rings_of(degree: Array, limb_bits: list[Array]) -> Rings:
-    """The choices of :func:`ring_choices` for columns of rings."""
-    rings = Rings.switched(degree, limb_bits, (0, 1))
-    return replace(rings, allowed=rings.allowed & ((rings.answer_degree < rings.degree) | (len(limb_bits) < 3)))
 
 
 class _Choice(NamedTuple):
@@ -162,31 +156,19 @@ class _Model:
         self.log2_failure = wide(shapes.log2_failure)
         self.log2_q = p.log2_q.astype(float)
         self.tables, self.rows = shapes.tables, wide(shapes.ring)
-        hiding = np.where(p.flooding_bits > 0, np.exp2(p.flooding_bits + 2.0), 1.0)
+        self.over = wide(log2_over_limit(shapes, gaussian_terms(shapes.columns)))
+        hiding = np.where(p.flooded > 0, np.exp2(self.over + 2.0), 1.0)
         self.budget = np.square(self.limit / self.ratio / hiding)
         self.unit = np.exp2(-2.0 * self.log2_q)
         self.fill = fill(p)
         self.fresh = np.square(p.degree * p.sigma)
         self.per_selector = p.selectors * np.square(p.element_bound.astype(float))
-        room = np.square(self.limit / self.ratio) / 64.0
-        self.switch = ring_switch_digits(p, self.tables.ring, self.rows, p.limbs, room)
-        self.flooded = bool(np.any(p.flooding_bits > 0))
-        share = self.log2_failure - np.log2(p.row_coefficients)
-        self.room = Room(
-            p.flooding_bits,
-            self.log2_q,
-            self.limit,
-            self.ratio,
-            tail_factor(share),
-            encryption_of_zero_variance(p),
-            self.switch.variance,
-        )
+        self.flooded = bool(np.any(p.flooded))
 
     def narrowest(self) -> Array:
         """Fewest bits of a fold's digits that leave out little enough for any answer."""
         p = self.columns
-        hiding = np.where(p.flooding_bits > 0, np.exp2(2.0 * p.flooding_bits), 1.0)
-        room = np.square(self.limit / self.ratio) / hiding
+        room = np.square(self.limit / self.ratio) * np.exp2(-2.0 * self.over)
         with np.errstate(divide="ignore"):
             bits = np.log2(p.fold_levels * (1.0 + TERNARY_VARIANCE * p.degree) / 12.0) - np.log2(room)
         found: Array = np.maximum(np.ceil(bits / (2.0 * p.fold.digits) - 1e-9), 2.0)
@@ -209,9 +191,8 @@ class _Model:
         square = self.tables.square.fewest(np.log2(target / (16.0 * per_fold)), self.rows)
         selector_bits = bits_within(self.budget * choice.rounded_selectors / self.per_selector, self.log2_q)
         fold_bits = bits_within(self.budget * choice.rounded_bits / per_fold, self.log2_q)
-        nodes = node_counts(p)
-        expanding = np.sum(nodes * (3.0 + 1.1 * expansion.digits), axis=0)
-        kept = (np.sum(expansion.digits, axis=0) + square.digits) * p.degree * self.log2_q
+        expanding = np.sum(switch_counts(p) * (3.0 + 1.1 * expansion.digits), axis=0)
+        kept = (own_digits(p, expansion.digits) + square.digits) * p.degree * self.log2_q
         sent = p.selectors * selector_bits + p.fold_coefficients * fold_bits
         cost = self.server_s(expanding, square.digits) + self.byte_s * sent / 8 + KEY_BYTE_S * kept / 8
         return _Query(expansion, square, selector_bits, fold_bits, cost)
@@ -249,7 +230,7 @@ class _Model:
                 p.element_bound,
                 self.fill,
             )
-            product = np.where(p.flooding_bits > 0, worst, product)
+            product = np.where(p.flooded > 0, worst, product)
         folds = fold_variance(p.degree, self.log2_q, p.fold.digits, choice.width, bit, query.square.variance)
         return product * self.unit, p.fold_levels * folds * self.unit
 
@@ -283,7 +264,7 @@ class FoldedSearch(Search[FoldedColumns]):
             if np.array_equal(needed, column_levels):
                 break
             column_levels = needed
-        fits = (leaves - digits * (column_levels + slot_levels) >= 1) & (leaves <= degree) & wide(rings.allowed)
+        fits = (leaves - digits * (column_levels + slot_levels) >= 1) & (leaves <= degree)
         selectors = -(-polynomials // -(-polynomials // selectors))
         fits[..., 1:] &= ~(fits[..., :-1] & (selectors[..., 1:] == selectors[..., :-1]))
         row, ring, digit, leaf = np.nonzero(fits)
@@ -302,12 +283,11 @@ class FoldedSearch(Search[FoldedColumns]):
     def bound(self, shapes: Shapes[FoldedColumns]) -> Floats:
         """Cost of the fewest digits and bits that any choice has, and of an answer that only its rounding disturbs."""
         model = _Model(shapes, 1)
-        p, width = model.columns, model.narrowest()
+        width = model.narrowest()
         query = model.query(_Choice(SHARES[:1], width, ROUNDED[:1], ROUNDED[:1]))
-        left = model.room.left(model.least_hidden())[1]
-        answer = answer_bits(AnswerSizes.of(p), left).answer
-        holds = (width <= model.widest()) & (left > 0)
-        found: Floats = np.where(holds, (query.cost + model.byte_s * answer / 8) * (1 - 1e-12), np.inf)
+        answer = self._answering(shapes).choose(model.least_hidden())[1].size
+        holds = width <= model.widest()
+        found: Floats = np.where(holds, (query.cost + model.byte_s * answer) * (1 - 1e-12), np.inf)
         return found
 
     def cheapest(self, shapes: Shapes[FoldedColumns], below: Floats) -> Choices:
@@ -315,17 +295,16 @@ class FoldedSearch(Search[FoldedColumns]):
         model, flat = _Model(shapes, 5), _Model(shapes, 1)
         choice = self._choices(model)
         query = model.query(choice)
-        sizes = AnswerSizes.of(flat.columns)
-        least = shapes.byte_s / 8 * answer_bits(sizes, flat.room.left(flat.least_hidden())[1]).answer
-        limit = np.where(below > least, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1, 1)
+        answering = self._answering(shapes)
+        least = shapes.byte_s * answering.choose(flat.least_hidden())[1].size
+        least = np.where(least < below, least, 0.0)
+        limit = np.where(least > 0, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1, 1)
         worth = (query.cost < limit) & (choice.width <= model.widest())
         place = np.nonzero(worth)
         row, whole = place[0], np.full(worth.shape, np.inf)
         product, folds = (_picked(array, place) for array in model.hidden(choice, query))
-        left = flat.room.at(row).left(product + folds)[1]
-        bits = answer_bits(sizes.at(row), left)
-        cost = query.cost[place] + shapes.byte_s[row] * bits.answer / 8
-        whole[place] = np.where(left > 0, cost, np.inf)
+        answer = answering.at(row).choose(product + folds)[1].size
+        whole[place] = query.cost[place] + shapes.byte_s[row] * answer
         by_share = whole.reshape(len(whole), self.groups, -1)
         best = np.argmin(by_share, axis=2)
         lowest = np.take_along_axis(by_share, best[..., None], axis=2)[..., 0]
@@ -338,24 +317,22 @@ class FoldedSearch(Search[FoldedColumns]):
         choice = _Choice(SHARES[group], model.narrowest() + width, ROUNDED[selectors], ROUNDED[bits])
         query = model.query(choice)
         product, folds = model.hidden(choice, query)
-        flooding, left = model.room.left(product + folds)
-        answer = answer_bits(AnswerSizes.of(model.columns), left)
-        return replace(
+        columns = replace(
             model.columns,
             expansion=query.expansion.gadget,
             square=query.square.gadget,
             fold=GadgetColumns(model.columns.fold.digits, choice.width.astype(np.int64)),
-            ring_switch=model.switch.gadget,
             selector_bits=query.selector_bits.astype(np.int64),
             fold_bits=query.fold_bits.astype(np.int64),
-            answer_a_bits=answer.a.astype(np.int64),
-            answer_b_bits=answer.b.astype(np.int64),
-            flooding_log2_bound=flooding.astype(np.int64),
         )
+        return self._answering(shapes).settled(columns, product + folds)
 
     def failure(self, columns: FoldedColumns) -> Floats:
         """log2 of the failure probability by the exact model."""
         return failure(columns)
+
+    def _answering(self, shapes: Shapes[FoldedColumns]) -> Answering:
+        return Answering.of(shapes, gaussian_terms(shapes.columns))
 
     def _choices(self, model: _Model) -> _Choice:
         """Axes: shape, share of the expansion, width, share of the rounded selectors and of the rounded bits."""

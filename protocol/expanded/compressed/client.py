@@ -24,7 +24,7 @@ class CompressedClient(ExpandedClient[CompressedParameters]):
     """One client of the compressed query; see :class:`protocol.expanded.client.ExpandedClient`.
 
     The keys' groups are automorphism keys by level and the key from s^2; modulo the limbs of the table the packing
-    keys and, if answers are flooded, the public key's b; then, with a ring switch, its key modulo the first limb.
+    keys and, if answers are flooded, the public key's b.
     """
 
     labels = LABELS
@@ -44,7 +44,7 @@ class CompressedClient(ExpandedClient[CompressedParameters]):
         gadgets = [packing_gadget(p)] * len(exponents)
         public = automorphism_keys(self.result_secret, exponents, gadgets, seed, PACKING_LABEL).b
         tally.add(len(public))
-        if p.flooding_bits:
+        if p.flooded:
             public = np.concatenate([public, public_row(self.result_secret, seed, LABELS, tally)])
         return rows, public
 

@@ -23,16 +23,6 @@ class CompressedLayout(ExpandedLayout[CompressedParameters]):
         """The table's."""
         return self.parameters.table_limbs
 
-    @property
-    def parts(self) -> int:
-        """The residues of used exponents modulo N/N'."""
-        return self.parameters.parts
-
-    @property
-    def spacing(self) -> int:
-        """As packing leaves it."""
-        return self.parameters.spacing
-
     def row_bits(self, row: int) -> tuple[int, ...]:
         """Return the bits of a row's place in its block, then those of its block, each lowest first.
 

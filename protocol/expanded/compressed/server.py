@@ -74,7 +74,7 @@ class CompressedSession(ExpandedSession):
         parts = [slice(k, k + p.packing_digits) for k in range(0, p.packing_rows, p.packing_digits)]
         gadgets = [packing_gadget(p)] * len(packing_keys(p))
         self._packing = SwitchingKeys(ring, gadgets, [public[part] for part in parts], [a[part] for part in parts])
-        if p.flooding_bits:
+        if p.flooded:
             self._public_key = public_key(ring, public[-1], self._seed, LABELS)
 
     def _use(self, counters: Sequence[int]) -> None:
@@ -91,7 +91,7 @@ class CompressedSession(ExpandedSession):
         for first in range(0, len(queries), TOKENS_TOGETHER):
             selectors = [self.selectors(query) for query in queries[first : first + TOKENS_TOGETHER]]
             for packed in self._packed(np.stack(selectors)):
-                with self.meter.counting("mask"):
+                with self.meter.counting("merge"):
                     coefficients = self._result_ring.inverse(packed)
                 yield coefficients
 

@@ -19,8 +19,7 @@ LABELS = Labels.of("folded")
 class FoldedClient(ExpandedClient[FoldedParameters]):
     """One client of the folded query; see :class:`protocol.expanded.client.ExpandedClient`.
 
-    The keys' groups are automorphism keys by level, the key from s^2 and, if answers are flooded, the public key's b;
-    then, with a ring switch, its key modulo the first limb.
+    The keys' one group is automorphism keys by level, the key from s^2 and, if answers are flooded, the public key's b.
     """
 
     labels = LABELS
@@ -35,6 +34,6 @@ class FoldedClient(ExpandedClient[FoldedParameters]):
 
     def _key_rows(self, seed: bytes, tally: Tally) -> tuple[NDArray[np.uint64], ...]:
         rows = query_rows(self.parameters, self.secret, seed, LABELS, tally)
-        if self.parameters.flooding_bits:
+        if self.parameters.flooded:
             rows = np.concatenate([rows, public_row(self.secret, seed, LABELS, tally)])
         return (rows,)

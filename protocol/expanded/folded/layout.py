@@ -23,16 +23,6 @@ class FoldedLayout(ExpandedLayout[FoldedParameters]):
         """All of them."""
         return self.parameters.limbs
 
-    @property
-    def parts(self) -> int:
-        """Both halves of a polynomial that a row fills, one of a shared one."""
-        return self.parameters.answers // self.parameters.blocks
-
-    @property
-    def spacing(self) -> int:
-        """One: no answer leaves a coefficient out that a row could stand at."""
-        return 1
-
     def message(self, token: int, modulus: int) -> list[int]:
         """Return Q/t at the row's selector, then the gadget multiples of its column's bits and its slot's."""
         p = self.parameters

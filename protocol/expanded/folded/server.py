@@ -108,7 +108,7 @@ class FoldedSession(ExpandedSession):
         super().__init__(server, halves, meter)
 
     def _read_keys(self, rows: NDArray[np.uint64], others: list[NDArray[np.uint64]], tally: Tally) -> None:
-        if self._server.parameters.flooding_bits:
+        if self._server.parameters.flooded:
             self._public_key = public_key(self._ring, rows[-1], self._seed, LABELS)
             tally.add()
 

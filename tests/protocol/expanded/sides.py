@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 MIDDLE = 3
+
+
+def unflooded(parameters: Any) -> Any:
+    """The same parameters without flooding, so that what it hides can be measured."""
+    return replace(parameters, flooding_bits=0, log2_distance=0.0, flooding_log2_width=0)
 
 
 class Side:

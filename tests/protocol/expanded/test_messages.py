@@ -17,7 +17,7 @@ from tests.protocol.expanded.compressed import conftest as compressed
 from tests.protocol.expanded.folded import conftest as folded
 
 LAYOUTS = [
-    *(FoldedLayout(folded.parameters_of(name)) for name in ("slots", "flooded, ring switch", "one column")),
+    *(FoldedLayout(folded.parameters_of(name)) for name in ("slots", "flooded", "one column")),
     *(CompressedLayout(compressed.parameters_of(name)) for name in ("one block", "flooded", "one limb")),
 ]
 

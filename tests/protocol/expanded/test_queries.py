@@ -20,7 +20,7 @@ from tests.protocol.expanded.sides import MIDDLE
 SIDES: list[tuple[Any, str]] = [
     (folded, "slots"),
     (folded, "two blocks"),
-    (folded, "flooded, ring switch"),
+    (folded, "flooded"),
     (folded, "three limbs, wide plaintext, flooded"),
     (compressed, "one block"),
     (compressed, "flooded"),
@@ -89,7 +89,7 @@ def test_frames_of_all_tokens_are_alike(side: Any) -> None:
     assert len({len(answer.body) for answer in answers}) == 1
 
 
-def test_masks_differ_from_answer_to_answer(side: Any) -> None:
+def test_shares_differ_from_answer_to_answer(side: Any) -> None:
     first, second = (side.session.answer(side.client.query(7)) for _ in range(2))
     assert not np.array_equal(first.share, second.share)
     assert first.body != second.body

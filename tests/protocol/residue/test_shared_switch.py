@@ -259,7 +259,7 @@ def negacyclic(x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def test_an_answer_comes_down_from_a_prime_modulus() -> None:
     """A ciphertext modulo a prime of 53 bits, rounded to 2^26: the rounding is what the model states."""
-    shape = choose_shared_answer(512, 2048, 2, 1, 0.026**2)
+    shape = choose_shared_answer(512, 2048, 2048, 1, 0.026**2)
     ring = ring_of(2048, 53)
     parties = Parties(shape)
     rng = np.random.default_rng(8)

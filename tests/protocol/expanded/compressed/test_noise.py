@@ -8,25 +8,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp
 
+from costmodel.expanded.compressed.design import CompressedDesign
 from costmodel.expanded.compressed.noise import (
     compressed_noise,
-    encryption_of_zero_variance,
     external_product_variance,
     failure,
-    flooding_distance,
 )
+from costmodel.expanded.compressed.parameters import CompressedColumns
 from costmodel.expanded.compressed.search import choose_parameters
-from costmodel.expanded.noise import gadget_switch_variance, square_secret_variance
+from costmodel.expanded.noise import answer_noise, gadget_switch_variance, square_secret_variance
 from costmodel.expanded.parameters import Gadget
+from protocol.expanded.answers import compress
 from protocol.expanded.compressed.server import CompressedServer
 from protocol.expanded.context import query_ring
 from protocol.expanded.gadget import GadgetKey, generate_key
 from protocol.expanded.messages import decode_query
 from protocol.residue.ciphertext import SecretKey, expand_many, noise, phase
+from protocol.residue.low_bits import server_shares
 from protocol.residue.sampling import new_seed
+from protocol.residue.shared_switch import products_with_secrets
 from tests.protocol.expanded.compressed.conftest import SHAPES, Side, parameters_of
-from tests.protocol.expanded.sides import MIDDLE
+from tests.protocol.expanded.sides import MIDDLE, unflooded
 
 
 def log2_ratio(measured: Any, variance: float) -> float:
@@ -36,12 +40,12 @@ def log2_ratio(measured: Any, variance: float) -> float:
 def used_errors(side: Any, row: int) -> np.ndarray[Any, Any]:
     """Errors over Q of the un-switched answer at the coefficients of the row."""
     p, ring = side.parameters, side.server.result_ring
-    masked = side.session.masked(side.client.query(row))
+    result = side.session.result(side.client.query(row))
     where = side.server.layout.row_positions()
     message = np.zeros((p.packed, p.degree), dtype=np.uint64)
-    message[where] = (side.table[row].astype(np.int64) - masked.share.astype(np.int64)) % p.plaintext_modulus
+    message[where] = (side.table[row].astype(np.int64) - MIDDLE) % p.plaintext_modulus
     secret = SecretKey(ring, side.client.secret.residues[: p.table_limbs])
-    phases = phase(secret, ring.forward(masked.ciphertexts))
+    phases = phase(secret, ring.forward(result))
     return noise(ring, phases, message, p.plaintext_modulus)[where] / float(ring.modulus)
 
 
@@ -61,6 +65,44 @@ def test_key_switches_by_more_digits_than_two_words_hold(gadget: Gadget, squared
     assert abs(log2_ratio(errors, predicted)) < 0.2
 
 
+@pytest.mark.parametrize("name", ["blocks that are no power of two", "a smaller modulus", "two polynomials"])
+def test_noise_of_answers_before_their_low_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that the answer adds but the rounding of b: with what comes before, and alone."""
+    side = Side(unflooded(parameters_of(name)))
+    p, halves = side.parameters, []
+
+    def keeping(shape: Any, b: np.ndarray[Any, Any]) -> Any:
+        halves.append(b)
+        return server_shares(shape, b)
+
+    monkeypatch.setattr("protocol.expanded.answers.server_shares", keeping)
+    errors, alone = [], []
+    where, shape = side.server.layout.answer_positions(), p.shared_answer
+    rows = range(0, p.rows, -(-p.rows // max(3, -(-1000 // p.row_coefficients))))
+    for row in rows:
+        query = side.client.query(row)
+        halves.clear()
+        (before,) = side.session._products(side.session._read([query]))
+        compressed = before[None]
+        answer = compress(
+            side.server.layout, side.server.result_ring, compressed, MIDDLE, side.session._keys.ring_switch
+        )
+        products = [products_with_secrets(a, side.client.answer_secrets, shape.a_values) for a in answer.answer.a]
+        phases = np.concatenate(products)[where][0].astype(float) / shape.a_values
+        phases += np.concatenate(halves)[where][0].astype(float) / 2.0**p.answer_modulus_bits
+        message = (side.table[row].astype(float) - MIDDLE) / p.plaintext_modulus
+        error = phases - message
+        errors.append(error - np.round(error))
+        ring, secret = side.server.result_ring, side.client.result_secret
+        opened = ring.to_integers(phase(secret, ring.forward(before)))[side.server.layout.row_positions()]
+        unswitched = (opened / ring.modulus).astype(float) - message
+        alone.append(errors[-1] - (unswitched - np.round(unswitched)))
+    added = answer_noise(CompressedColumns.of(p))
+    assert abs(log2_ratio(np.concatenate(alone), added.switch + added.rounding)) < 0.25
+    predicted = compressed_noise(p, side.mean_square)
+    assert abs(log2_ratio(np.concatenate(errors), predicted.total - predicted.low_bits)) < 0.5
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_noise_of_small_answers(make_side: Callable[[str], Any], name: str) -> None:
     side = make_side(name)
@@ -77,7 +119,7 @@ def test_noise_of_small_answers(make_side: Callable[[str], Any], name: str) -> N
 @pytest.mark.parametrize("name", ["one block", "blocks that are no power of two", "flooded on two limbs"])
 def test_noise_under_flooding_and_rounding(name: str) -> None:
     """What flooding hides, measured without it."""
-    side = Side(replace(parameters_of(name), flooding_bits=0))
+    side = Side(unflooded(parameters_of(name)))
     p = side.parameters
     rows = np.random.default_rng(2).integers(0, p.rows, 10)
     measured = np.concatenate([used_errors(side, int(row)) for row in rows])
@@ -104,13 +146,15 @@ def test_noise_of_the_selectors(name: str) -> None:
     assert abs(0.5 * np.log2(np.mean(energies) / predicted)) < 0.5
 
 
-def test_flooding_takes_the_whole_range(make_side: Callable[[str], Any]) -> None:
-    """The error of an un-switched answer is uniform over the flooding's range, whatever the table's part of it."""
+def test_flooding_is_the_sum_of_three_uniforms(make_side: Callable[[str], Any]) -> None:
+    """The error of an un-switched answer has the flooding's range and distribution, whatever the table's part of it."""
     side = make_side("flooded on two limbs")
     p = side.parameters
-    errors = np.concatenate([used_errors(side, 5) for _ in range(20)])
-    uniform = np.sort(errors * 2.0 ** (p.table_log2_q - p.flooding_log2_bound - 1) + 0.5)
-    assert np.abs(uniform - (np.arange(uniform.size) + 0.5) / uniform.size).max() < 2.0 / np.sqrt(uniform.size)
+    errors = np.concatenate([used_errors(side, 5) for _ in range(40)])
+    scaled = errors * 2.0 ** (p.table_log2_q - p.flooding_log2_width)
+    assert 2 < np.abs(scaled).max() < 3.01
+    drawn = np.random.default_rng(0).uniform(-1, 1, (3, 1 << 18)).sum(axis=0)
+    assert ks_2samp(scaled, drawn).pvalue > 1e-6
 
 
 @pytest.mark.parametrize("alternating", [False, True])
@@ -146,6 +190,6 @@ def test_noise_of_real_sizes(flooding_bits: int) -> None:
         predicted = compressed_noise(p, side.mean_square).total * p.plaintext_modulus**2
         assert abs(log2_ratio(side.client.relative_errors(answer.body), predicted)) < 0.5
     assert failure(p) <= -40
-    assert encryption_of_zero_variance(p) < compressed_noise(p, 0.0).packing
     if flooding_bits:
-        assert flooding_distance(p) <= np.log2(p.row_coefficients) - flooding_bits - 1
+        left = CompressedDesign().answers_distance(CompressedColumns.of(p), 1)
+        assert left <= np.log2(p.row_coefficients) - flooding_bits - 1

@@ -54,13 +54,15 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
         for counter in range(len(tokens)):
             session.prepare(counter)
     server.phase = client.phase = "online"
-    for token in tokens:
-        query = side.client.query(token)
-        answer = session.answer(query)
-        assert side.opens_to(token, side.client.decrypt(answer.body), answer.share)
+    queries = [side.client.query(token) for token in tokens]
+    sent["query"] = sum(len(query) + FRAME_HEADER_BYTES for query in queries)
+    left = iter(tokens)
+    for answer in session.answer_many(queries):
+        clients = side.client.decrypt_rows(answer.body)
+        assert all(side.opens_to(next(left), *both) for both in zip(clients, answer.shares, strict=False))
         errors.append(side.client.relative_errors(answer.body))
-        sent["query"] += len(query) + FRAME_HEADER_BYTES
         sent["answer"] += len(answer.body) + FRAME_HEADER_BYTES
+    assert next(left, None) is None
     ledger = DESIGN.ledger(grid)
     for term in ledger:
         if isinstance(term, Transfer) and term.item in sent:

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp
 
+from costmodel.expanded.folded.design import FoldedDesign
 from costmodel.expanded.folded.noise import (
     failure,
-    flooding_distance,
     folded_noise,
 )
-from costmodel.expanded.folded.parameters import FoldedParameters
+from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
 from costmodel.expanded.folded.search import choose_parameters
-from costmodel.expanded.noise import gadget_switch_variance, leaf_noise, square_secret_variance
+from costmodel.expanded.noise import answer_noise, gadget_switch_variance, leaf_noise, square_secret_variance
 from costmodel.expanded.parameters import Gadget
+from costmodel.repetition import repeated_variances
+from protocol.expanded.answers import compress
 from protocol.expanded.context import query_ring
 from protocol.expanded.expansion import expand, expansion_exponents, leaf_positions
 from protocol.expanded.gadget import GadgetKey, external_products, gadget_elements, generate_key
 from protocol.expanded.products import Factors
 from protocol.residue.ciphertext import SecretKey, expand_many, noise, phase
 from protocol.residue.keyswitch import apply_automorphism
+from protocol.residue.low_bits import server_shares
 from protocol.residue.sampling import new_seed
-from tests.protocol.expanded.folded.conftest import N4096, SHAPES, SWITCHED, Side, parameters_of
+from protocol.residue.shared_switch import products_with_secrets
+from tests.protocol.expanded.folded.conftest import N4096, SHAPES, Side, parameters_of
+from tests.protocol.expanded.sides import MIDDLE, unflooded
 
 GADGETS = [(1, Gadget(1, 20)), (1, Gadget(3, 13)), (1, Gadget(13, 4)), (2, Gadget(5, 18)), (2, Gadget(1, 40))]
 
@@ -33,13 +38,11 @@ GADGETS = [(1, Gadget(1, 20)), (1, Gadget(3, 13)), (1, Gadget(13, 4)), (2, Gadge
 def used_errors(side: Any, row: int) -> np.ndarray[Any, Any]:
     """Errors over Q of the un-switched answer at the coefficients of the row."""
     p, ring = side.parameters, side.server.ring
-    masked = side.session.masked(side.client.query(row))
+    result = side.session.result(side.client.query(row))
     block, coefficient = side.server.layout.row_positions()
     message = np.zeros((p.blocks, p.degree), dtype=np.uint64)
-    message[block, coefficient] = (
-        side.table[row].astype(np.int64) - masked.share.astype(np.int64)
-    ) % p.plaintext_modulus
-    phases = phase(side.client.secret, ring.forward(masked.ciphertexts))
+    message[block, coefficient] = (side.table[row].astype(np.int64) - MIDDLE) % p.plaintext_modulus
+    phases = phase(side.client.secret, ring.forward(result))
     return noise(ring, phases, message, p.plaintext_modulus)[block, coefficient] / float(ring.modulus)
 
 
@@ -49,7 +52,7 @@ def log2_ratio(measured: Any, variance: float) -> float:
 
 @pytest.mark.parametrize(("limbs", "gadget"), GADGETS)
 def test_digits_add_up_to_the_polynomial(limbs: int, gadget: Gadget) -> None:
-    ring = query_ring(parameters_of("slots" if limbs == 1 else "flooded, ring switch"))
+    ring = query_ring(parameters_of("slots" if limbs == 1 else "flooded"))
     rng = np.random.default_rng(0)
     x = np.stack([rng.integers(0, q, (2, ring.ring_degree), dtype=np.uint64) for q in ring.moduli], axis=1)
     x[0, :, :3] = np.array(ring.moduli, dtype=np.uint64)[:, None] - np.arange(1, 4, dtype=np.uint64)
@@ -71,7 +74,7 @@ def test_digits_add_up_to_the_polynomial(limbs: int, gadget: Gadget) -> None:
 @pytest.mark.parametrize(("limbs", "gadget"), GADGETS)
 @pytest.mark.parametrize("squared", [False, True])
 def test_key_switches(limbs: int, gadget: Gadget, squared: bool) -> None:
-    ring = query_ring(parameters_of("slots" if limbs == 1 else "flooded, ring switch"))
+    ring = query_ring(parameters_of("slots" if limbs == 1 else "flooded"))
     secret = SecretKey.generate(ring)
     source = secret.multiply(secret.residues) if squared else SecretKey.generate(ring).residues
     a = expand_many(ring, new_seed(), "key", gadget.digits)
@@ -84,13 +87,15 @@ def test_key_switches(limbs: int, gadget: Gadget, squared: bool) -> None:
     assert abs(log2_ratio(errors, predicted)) < 0.2
 
 
-@pytest.mark.parametrize("name", ["columns that are no power of two", "flooded, ring switch"])
+@pytest.mark.parametrize("name", ["columns that are no power of two", "flooded"])
 def test_leaves_of_the_expansion(make_side: Callable[[str], Any], name: str) -> None:
     """A leaf of (0, a) is N times the coefficient of a*s that it comes from, and the modelled noise."""
     side = make_side(name)
     p, ring, secret = side.parameters, side.server.ring, side.client.secret
     seed, keys = new_seed(), []
-    for level, (exponent, gadget) in enumerate(zip(expansion_exponents(p.degree), p.expansion, strict=True)):
+    exponents = list(expansion_exponents(p.degree))
+    exponents[: p.repeated_level] = [exponents[p.repeated_level]] * p.repeated_level
+    for level, (exponent, gadget) in enumerate(zip(exponents, p.expansion, strict=True)):
         a = expand_many(ring, seed, f"key {level}", gadget.digits)
         source = apply_automorphism(secret.residues, exponent)
         keys.append(GadgetKey.of(ring, gadget, generate_key(secret, source, gadget, a), a))
@@ -103,9 +108,50 @@ def test_leaves_of_the_expansion(make_side: Callable[[str], Any], name: str) -> 
         phases[:, limb, 0] = np.where(phases[:, limb, 0] >= wanted, 0, np.uint64(q)) + phases[:, limb, 0] - wanted
     errors = ring.to_integers(phases).astype(np.float64)
     switches = np.array([gadget_switch_variance(p.degree, p.log2_q, *gadget, p.sigma) for gadget in p.expansion])
+    switches = repeated_variances(p.degree, p.repeated_level, switches)
     predicted = leaf_noise(p.degree, 0.0, 0.0, switches)
     assert abs(log2_ratio(errors[:, 0], predicted.constant)) < 0.5
     assert abs(log2_ratio(errors[:, 1:], predicted.others / (p.degree - 1))) < 0.5
+
+
+@pytest.mark.parametrize(
+    "name", ["slots", "columns that are no power of two", "two blocks", "flooded", "two limbs, wide plaintext"]
+)
+def test_noise_of_answers_before_their_low_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that the answer adds but the rounding of b: with what comes before, and alone."""
+    side = Side(unflooded(parameters_of(name)))
+    p, halves = side.parameters, []
+
+    def keeping(shape: Any, b: np.ndarray[Any, Any]) -> Any:
+        halves.append(b)
+        return server_shares(shape, b)
+
+    monkeypatch.setattr("protocol.expanded.answers.server_shares", keeping)
+    errors, alone = [], []
+    where, shape = side.server.layout.answer_positions(), p.shared_answer
+    rows = range(0, p.rows, -(-p.rows // max(3, -(-1000 // p.row_coefficients))))
+    for row in rows:
+        query = side.client.query(row)
+        halves.clear()
+        (before,) = side.session._products(side.session._read([query]))
+        compressed = before[None]
+        answer = compress(
+            side.server.layout, side.server.result_ring, compressed, MIDDLE, side.session._keys.ring_switch
+        )
+        products = [products_with_secrets(a, side.client.answer_secrets, shape.a_values) for a in answer.answer.a]
+        phases = np.concatenate(products)[where][0].astype(float) / shape.a_values
+        phases += np.concatenate(halves)[where][0].astype(float) / 2.0**p.answer_modulus_bits
+        message = (side.table[row].astype(float) - MIDDLE) / p.plaintext_modulus
+        error = phases - message
+        errors.append(error - np.round(error))
+        ring, secret = side.server.result_ring, side.client.result_secret
+        opened = ring.to_integers(phase(secret, ring.forward(before)))[side.server.layout.row_positions()]
+        unswitched = (opened / ring.modulus).astype(float) - message
+        alone.append(errors[-1] - (unswitched - np.round(unswitched)))
+    added = answer_noise(FoldedColumns.of(p))
+    assert abs(log2_ratio(np.concatenate(alone), added.switch + added.rounding)) < 0.25
+    predicted = folded_noise(p, side.mean_square)
+    assert abs(log2_ratio(np.concatenate(errors), predicted.total - predicted.low_bits)) < 0.5
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -122,28 +168,30 @@ def test_noise_of_small_answers(make_side: Callable[[str], Any], name: str) -> N
     assert failure(p) <= p.log2_failure
 
 
-@pytest.mark.parametrize("name", ["slots", "flooded, ring switch", "flooded, 13 bits"])
+@pytest.mark.parametrize("name", ["slots", "flooded", "flooded, 13 bits"])
 def test_noise_under_flooding_and_rounding(name: str) -> None:
     """What flooding hides, measured without it."""
-    side = Side(replace(parameters_of(name), flooding_bits=0))
+    side = Side(unflooded(parameters_of(name)))
     p = side.parameters
     measured = np.concatenate([used_errors(side, row) for row in (0, p.rows // 2, p.rows - 1)])
     predicted = folded_noise(p, side.mean_square)
     assert abs(log2_ratio(measured, predicted.product + predicted.folds)) < 0.5
 
 
-def test_flooding_takes_the_whole_range(make_side: Callable[[str], Any]) -> None:
-    """The error of an un-switched answer is uniform over the flooding's range, whatever the table's part of it."""
-    side = make_side("flooded, ring switch")
+def test_flooding_is_the_sum_of_three_uniforms(make_side: Callable[[str], Any]) -> None:
+    """The error of an un-switched answer has the flooding's range and distribution, whatever the table's part of it."""
+    side = make_side("flooded")
     p = side.parameters
     errors = np.concatenate([used_errors(side, 5) for _ in range(3)])
-    uniform = np.sort(errors * 2.0 ** (p.log2_q - p.flooding_log2_bound - 1) + 0.5)
-    assert np.abs(uniform - (np.arange(uniform.size) + 0.5) / uniform.size).max() < 2.0 / np.sqrt(uniform.size)
+    scaled = errors * 2.0 ** (p.log2_q - p.flooding_log2_width)
+    assert 2 < np.abs(scaled).max() < 3.01
+    drawn = np.random.default_rng(0).uniform(-1, 1, (3, 1 << 18)).sum(axis=0)
+    assert ks_2samp(scaled, drawn).pvalue > 1e-6
 
 
 def test_the_worst_table_makes_no_more_than_its_bound() -> None:
     """Tables made to add the errors of early levels up, in one sign or in the signs that the expansion gives them."""
-    p = replace(parameters_of("flooded, ring switch"), flooding_bits=0)
+    p = unflooded(parameters_of("flooded"))
     bound = p.element_bound
     index = np.arange(p.rows)[:, None]
     tables = [
@@ -163,7 +211,7 @@ def test_the_worst_table_makes_no_more_than_its_bound() -> None:
 REAL: list[tuple[Any, ...]] = [
     (32000, 4096, (4, 3), 0, {}),
     (32000, 4096, (4, 3), 40, {}),
-    (32000, 4096, (4, 3, 3), 40, {"rings": SWITCHED}),
+    (32000, 4096, (4, 3, 3), 40, {"rings": N4096}),
     (8000, 4096, (4,), 0, {"rings": N4096, "plaintext_modulus": 1 << 37}),
 ]
 
@@ -182,4 +230,5 @@ def test_noise_of_real_sizes(
         assert abs(log2_ratio(side.client.relative_errors(answer.body), predicted)) < 0.5
     assert failure(p) <= -40
     if flooding_bits:
-        assert flooding_distance(p) <= np.log2(p.row_coefficients) - flooding_bits - 1
+        left = FoldedDesign().answers_distance(FoldedColumns.of(p), 1)
+        assert left <= np.log2(p.row_coefficients) - flooding_bits - 1
