@@ -197,12 +197,12 @@ class ExpandedFormulas(Generic[Count]):
     @cached_property
     def repeated_level(self) -> Count:
         """Last level of the expansion whose key serves all before it."""
-        return at_most((bit_length(self.degree) - 2) // 2, REPEATED_LEVEL)
+        return at_most(self.expansion_levels - 1, 2 * REPEATED_LEVEL) // 2
 
     @cached_property
     def flooded(self) -> Count:
         """1 where the table is hidden from the client, else 0."""
-        return 1 * ((self.flooding_bits > 0) | (self.log2_distance < 0))
+        return 1 * ((self.flooding_bits > 0) | (self.log2_distance < 0))  # type: ignore[return-value]
 
     @cached_property
     def answer_parts(self) -> Count:

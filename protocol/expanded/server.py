@@ -33,7 +33,8 @@ class ServerAnswer(NamedTuple):
     @property
     def share(self) -> NDArray[np.uint64]:
         """Of the first row, (n',)."""
-        return self.shares[0]
+        first: NDArray[np.uint64] = self.shares[0]
+        return first
 
 
 class ExpandedServer(ABC, Generic[Parameters, Session]):
