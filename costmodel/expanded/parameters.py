@@ -197,7 +197,7 @@ class ExpandedFormulas(Generic[Count]):
     @cached_property
     def repeated_level(self) -> Count:
         """Last level of the expansion whose key serves all before it."""
-        return at_most((bit_length(self.degree) - 2) // 2, REPEATED_LEVEL)
+        return at_most(self.expansion_levels - 1, 2 * REPEATED_LEVEL) // 2
 
     @cached_property
     def flooded(self) -> Count:

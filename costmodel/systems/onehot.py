@@ -103,5 +103,6 @@ def check_openfhe_wishes(wishes: Wishes) -> None:
         For flooding and preparation; the message names the engine that does both.
     """
     if wishes.flooding_bits or wishes.distance or wishes.prepared:
-        named = "prepared" if wishes.prepared else f"flooding_bits {wishes.flooding_bits}"
+        flooding = f"distance {wishes.distance:g}" if wishes.distance else f"flooding_bits {wishes.flooding_bits}"
+        named = "prepared" if wishes.prepared else flooding
         raise ValueError(f"engine is openfhe, which does not do {named}; take engine residue")

@@ -72,7 +72,9 @@ def text(result: Estimate, explain: bool) -> str:
             "security": f"{f['security_bits_2018']:.0f} bits (2018 standard), "
             f"{f['security_bits_2024']:.0f} bits (2024 guidelines)",
             "failure": failure_text(f["log2_failure"]) + " for all answers",
-            "flooding": flooding_text(c, f["flooding_bits"], f["log2_statistical_distance"]),
+            "flooding": flooding_text(
+                c, f["flooding_bits"], f["log2_statistical_distance"], f["log2_planned_distance"]
+            ),
         }
     )
     if not explain:

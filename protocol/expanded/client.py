@@ -109,7 +109,8 @@ class ExpandedClient(ABC, Generic[Parameters]):
                 client_shares(p.shared_answer, a, low, self.answer_secrets)
                 for a, low in zip(received.a, self._low_bits(received), strict=True)
             ]
-            return np.concatenate(shares)[self.layout.answer_positions()]
+            found: NDArray[np.uint64] = np.concatenate(shares)[self.layout.answer_positions()]
+            return found
 
     def relative_errors(self, answer: bytes) -> NDArray[np.float64]:
         """Return the error of every coefficient of the answer's first row as a fraction of the decoding interval Q/t.

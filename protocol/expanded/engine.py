@@ -36,7 +36,7 @@ from protocol.expanded.parameters import parameters_of
 from protocol.expanded.server import ExpandedServer, ExpandedSession
 from protocol.meter import Meter
 from protocol.residue.sampling import check_noise
-from protocol.residue.shared_switch import kept_bytes
+from protocol.residue.shared_switch import compile_switch, kept_bytes
 from protocol.seeds import SeedRecord
 from quantize.packing import UnsignedArray
 
@@ -184,7 +184,8 @@ def engine_of(family: Family[Parameters]) -> Engine[ServerEngine, ClientEngine]:
     @lru_cache(maxsize=64)
     def warm_up(configuration: Configuration) -> None:
         """Compile or load every kernel that a configuration uses, by a lookup in a small table."""
-        rows, channels = family.small_rows(configuration), len(configuration.packing.widths) * SMALL_COEFFICIENTS
+        rows = min(family.small_rows(configuration), configuration.table.rows)
+        channels = len(configuration.packing.widths) * SMALL_COEFFICIENTS
         small = configuration.updated(table=replace(configuration.table, rows=rows, channels=channels, tokens=1))
         small = completed(small)
         meter, table = Meter("client"), np.zeros((rows, SMALL_COEFFICIENTS), dtype=np.uint16)
@@ -193,7 +194,8 @@ def engine_of(family: Family[Parameters]) -> Engine[ServerEngine, ClientEngine]:
         server.accept_keys(list(client.keys()))
         client.accept_first_halves(server.prepare(list(client.announce())))
         shares = np.empty((1, SMALL_COEFFICIENTS), dtype=np.int64)
-        client.decrypt(server.answer(list(client.encrypt([1])), shares))
+        client.decrypt(server.answer(list(client.encrypt([rows - 1])), shares))
+        compile_switch()
 
     def server(
         configuration: Configuration, coefficients: UnsignedArray, meter: Meter, _: Progress, allow_insecure: bool

@@ -129,7 +129,7 @@ class SharedSwitch:
         p, ring = self.shape, self._ring
         for name, element in (("a", a), ("b", b)):
             _check_residues(name, element, (p.ciphertexts, p.parts * p.degree), p.modulus_bits)
-        parts = split_parts(a, p.parts).reshape(-1, p.degree)
+        parts = np.ascontiguousarray(split_parts(a, p.parts).reshape(-1, p.degree))
         sums = np.zeros((1 + p.outputs, ring.limbs, p.degree), dtype=np.uint64)
         _add_rows(parts, p.digits, p.digit_bits, p.dropped_bits, ring.tables, self._factors, self._quotients, sums)
         added = to_power_of_two(ring, ring.inverse(sums), p.modulus_bits)
@@ -164,6 +164,14 @@ def products_with_secrets(a: NDArray[np.uint64], secrets: NDArray[np.int64], mod
     products = ring.inverse(ring.multiply(ring.forward(ring.from_signed(a.astype(np.int64)))[None], factors))
     signed = to_power_of_two(ring, products, 64).astype(np.int64)
     return np.mod(signed, np.int64(modulus)).astype(np.uint64)
+
+
+def compile_switch() -> None:
+    """Compile what a switch applies, with a key of zeros in a small ring."""
+    shape = SharedAnswer(2, 16, 2, 1, 1, 1, 2, a_half_bits=4, low_bits=1, degree=16, modulus_bits=8)
+    rows = np.zeros((shape.rows, shape.outputs, shape.degree), dtype=np.uint64)
+    nothing = np.zeros((1, 32), dtype=np.uint64)
+    SharedSwitch(shape, rows, bytes(SEED_BYTES), "").switch(nothing, nothing)
 
 
 def kept_bytes(shape: SharedAnswer) -> int:

@@ -117,7 +117,7 @@ def test_a_ciphertext_of_the_degree_of_the_answer_is_not_switched() -> None:
 def test_answers_are_the_smallest_of_all_for_every_error_before() -> None:
     """Against every choice of the ring of degree 1024, one by one."""
     share, t, count = 2.5e-4, 64, 2048
-    kinds, row = answers.AnswerKinds.distinct(t, 2048, 1, 1, 53, 3.19, share)
+    kinds, row = answers.AnswerKinds.distinct(t, 2048, 1, 1, 1, 53, 3.19, share)
     table, ratio = answers.AnswerTable(kinds), float(required_ratio(-40, count))
     every = [
         SharedAnswer(t, count, 2, 1, 1, digits, bits, half_bits, low)

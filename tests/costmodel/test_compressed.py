@@ -21,7 +21,7 @@ from costmodel.expanded.compressed.noise import (
 from costmodel.expanded.compressed.parameters import CompressedColumns
 from costmodel.expanded.compressed.search import RINGS, CompressedSearch, choose_parameters
 from costmodel.expanded.parameters import Gadget
-from costmodel.expanded.search import Rings, Task, least_security_bits
+from costmodel.expanded.search import BYTE_S, Rings, Task, least_security_bits
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
@@ -99,7 +99,7 @@ def test_the_search_finds_the_cheapest_of_all_choices(
 ) -> None:
     """The search that visits few shapes against every choice of every shape."""
     search, rings = CompressedSearch(), Rings.of(RINGS)
-    task = Task.of(rows, channels, (4, 3, 3), flooding_bits, target, None, 3.19, 2e-5)
+    task = Task.of(rows, channels, (4, 3, 3), flooding_bits, target, None, 3.19, BYTE_S)
     columns, found = search.run(task, rings)
     assert found.tolist() == [0]
     shapes = search.shapes(task, rings)

@@ -24,7 +24,7 @@ from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
 from costmodel.expanded.folded.search import RINGS, FoldedSearch, choose_parameters
 from costmodel.expanded.noise import LeafNoise, fold_variance, gadget_switch_variance, leaf_noise
 from costmodel.expanded.parameters import Gadget
-from costmodel.expanded.search import RingChoice, Rings, Task, element_bound, least_security_bits
+from costmodel.expanded.search import BYTE_S, RingChoice, Rings, Task, element_bound, least_security_bits
 from costmodel.grid import Grid
 from costmodel.ledger import Transfer, Work, total_bytes
 from costmodel.parameters import Configuration, Packing, Ring, Table
@@ -209,7 +209,7 @@ def test_the_search_finds_the_cheapest_of_all_choices(
 ) -> None:
     """The search that visits few shapes against every choice of every shape, in a wider range of widths."""
     search, ring = FoldedSearch(), Rings.of([RingChoice(4096, (53, 53))])
-    task = Task.of(rows, channels, (4, 3), flooding_bits, target, None, 3.19, 2e-5)
+    task = Task.of(rows, channels, (4, 3), flooding_bits, target, None, 3.19, BYTE_S)
     columns, found = search.run(task, ring)
     assert found.tolist() == [0]
     shapes = search.shapes(task, ring)
@@ -229,7 +229,7 @@ def test_many_tasks_are_searched_as_each_alone() -> None:
     rows, channels = rng.integers(1, 50000, 12), rng.integers(1, 6000, 12)
     flooding, target = rng.choice([0, 20, 40], 12), rng.choice([-30.0, -41.0, -55.0], 12)
     columns, found = FoldedSearch().run(
-        Task.of(rows, channels, (4, 3), flooding, target, None, 3.19, 2e-5), Rings.of(RINGS)
+        Task.of(rows, channels, (4, 3), flooding, target, None, 3.19, BYTE_S), Rings.of(RINGS)
     )
     assert found.tolist() == list(range(12))
     for k in range(12):
@@ -316,3 +316,36 @@ def test_any_target_holds_for_all_tokens_together(target: float) -> None:
     asked = replace(configuration(300, 40, tokens=16), expanded=chosen, log2_failure=target)
     assert Configuration.from_toml(asked.to_toml()) == asked
     assert float(design.failure(Grid.of(asked))) <= target
+
+
+@pytest.mark.parametrize("protocol", ["folded", "compressed"])
+@pytest.mark.parametrize(("distance", "queries"), [(-10, 1 << 20), (-26, 1 << 20), (-40, 1)])
+def test_the_width_is_the_least_power_of_two_that_meets_a_distance(protocol: str, distance: int, queries: int) -> None:
+    asked = executed(protocol, Table(3000, 384), distance=distance, queries=queries)
+    found = estimate(asked)
+    assert distance - 1.01 < found.log2_planned_distance <= distance
+    assert found.log2_statistical_distance == pytest.approx(
+        found.log2_planned_distance - np.log2(queries) / 2, abs=0.01
+    )
+    assert found.flooding_bits == asked.flooding_bits > 0
+    assert found.log2_failure <= -40
+    assert Configuration.from_toml(asked.to_toml()) == asked
+
+
+def test_rows_that_are_looked_up_together_share_an_a() -> None:
+    one, sixteen = (estimate(executed("folded", Table(32000, 4096, tokens), distance=-26)) for tokens in (1, 16))
+    assert sixteen.configuration.expanded.answer_tokens == 4
+    assert sixteen.down_bytes < 0.6 * 16 * one.down_bytes
+    assert sixteen.security_bits >= 128
+    messages = sixteen.ledger.loc[sixteen.ledger["item"] == "answer", "messages"]
+    assert int(messages.iloc[0]) == 4
+
+
+def test_a_distance_is_asked_of_expanded_queries_alone() -> None:
+    for engine in ("residue", "openfhe"):
+        with pytest.raises(ValueError, match="distance"):
+            executed("fastquery", Table(300, 24), distance=-10, engine=engine)
+    with pytest.raises(ValueError, match="log2_distance is -61"):
+        executed("folded", Table(300, 24), distance=-61)
+    with pytest.raises(ValueError, match="queries is 0"):
+        executed("fastquery", Table(300, 24), queries=0)
