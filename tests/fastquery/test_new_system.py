@@ -21,10 +21,12 @@ import numpy as np
 
 from costmodel import payloads
 from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
 from costmodel.noise import plaintext_product_variance, secret_key_encryption_variance
 from costmodel.parameters import Ring, Table
+from costmodel.symbols import grid_symbols
 from costmodel.system import Look
 from costmodel.systems.accounting import Counted, Objects, exchange_terms
 from costmodel.systems.priced import PricedSystem
@@ -40,6 +42,10 @@ class PublishedTiny(Design):
         blocks = -(-grid.rows // grid.degree)
         products = Counted(grid.tokens * blocks, "tokens ceil(m/N)")
         return exchange_terms("nowhere", size, size, both, both, products, Counted(blocks, "ceil(m/N)"))
+
+    def symbols(self, grid: Grid) -> Symbols:
+        """Symbols of the ledger's formulas."""
+        return grid_symbols(grid)
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of the product's error."""
