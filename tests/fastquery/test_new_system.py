@@ -38,7 +38,7 @@ class PublishedTiny(Design):
     def ledger(self, grid: Grid) -> tuple[Term, ...]:
         """Predicted transfers and operations."""
         size = grid.degree * grid.limbs
-        both = Objects.alike(grid.tokens, payloads.whole_bytes(grid, grid.degree, grid.limb_bits), "tokens")
+        both = Objects.alike(grid.tokens, payloads.whole_bytes(grid, grid.degree, grid.limb_bits), "tokens", "part")
         blocks = -(-grid.rows // grid.degree)
         products = Counted(grid.tokens * blocks, "tokens ceil(m/N)")
         return exchange_terms("nowhere", size, size, both, both, products, Counted(blocks, "ceil(m/N)"))
