@@ -18,6 +18,7 @@ import numpy as np
 
 from costmodel.parameters import Ring as RingParameters
 from protocol.openfhe.context import generate_context
+from protocol.packing_tree import packing_exponents
 from protocol.residue import packlwes, switch
 from protocol.residue.bits import pack_bits, unpack_bits
 from protocol.residue.ciphertext import SecretKey, decrypt, encrypt_seeded, encrypt_zero, expand_many
@@ -105,7 +106,7 @@ def query_s(ring: Ring, secret: SecretKey, rows: int, columns: int, tokens: int,
     rng = np.random.default_rng(2)
     seed = new_seed()
     weights = rng.integers(-4096, 4096, (columns, rows)).astype(np.int16)
-    exponents = packlwes.packing_exponents(columns, degree)
+    exponents = packing_exponents(columns, degree)
     factors = packlwes.packing_factors(columns, ring)
     start = time.process_time()
     keys = automorphism_keys(secret, exponents, [GADGET] * len(exponents), seed, "packing")

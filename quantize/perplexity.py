@@ -38,7 +38,7 @@ def perplexity(losses: ArrayLike) -> Interval:
 
     Examples
     --------
-    >>> perplexity([1.0, 1.0]).value == np.exp(1.0)
+    >>> bool(perplexity([1.0, 1.0]).value == np.exp(1.0))
     True
 
     References
@@ -62,7 +62,7 @@ def perplexity_ratio(losses: ArrayLike, over: ArrayLike) -> Interval:
     Examples
     --------
     >>> ratio = perplexity_ratio([2.0, 5.0], [1.0, 4.0])
-    >>> ratio.low == ratio.high == ratio.value == np.exp(1.0)
+    >>> bool(ratio.low == ratio.high == ratio.value == np.exp(1.0))
     True
     """
     first, second = np.asarray(losses, np.float64), np.asarray(over, np.float64)

@@ -166,13 +166,13 @@ def split(samples: Sequence[Sample], seed: int) -> frozenset[int]:
     """Indices of the held-out half, drawn before anything is measured.
 
     Half of every design's samples are held out, chosen at random; of many such splits the first is taken whose
-    calibration part has most operations, and of these most within the sizes that the held-out part asks for, so that
-    predictions interpolate.
+    calibration part lacks the fewest operations that the held-out part has, and of these has most within the sizes
+    that the held-out part asks for, so that predictions interpolate.
     """
     rng = np.random.default_rng([seed, 1])
     kinds = [(sample.configuration.protocol, sample.configuration.engine) for sample in samples]
     sizes = {sample.index: operations(sample.configuration) for sample in samples}
-    best: tuple[tuple[int, int], frozenset[int]] = ((-1, -1), frozenset())
+    best: tuple[tuple[float, int], frozenset[int]] = ((-math.inf, 0), frozenset())
     for _ in range(SPLITS):
         held: set[int] = set()
         for kind in dict.fromkeys(kinds):
@@ -188,7 +188,7 @@ Sizes = dict[tuple[str, str], tuple[float, float]]
 
 
 def _covered(known: Sequence[Sizes], asked: Sequence[Sizes]) -> tuple[int, int]:
-    """Of the operations asked for: how many are known, and how many sizes lie between known ones."""
+    """Of the operations asked for: how many are unknown, negated, and how many sizes lie between known ones."""
     ranges: Sizes = {}
     for sizes in known:
         for key, (low, high) in sizes.items():
@@ -196,7 +196,7 @@ def _covered(known: Sequence[Sizes], asked: Sequence[Sizes]) -> tuple[int, int]:
             ranges[key] = min(least, low), max(most, high)
     wanted = [(key, bounds) for sizes in asked for key, bounds in sizes.items()]
     within = [key for key, (low, high) in wanted if key in ranges and ranges[key][0] <= low and high <= ranges[key][1]]
-    return sum(key in ranges for key, _ in wanted), len(within)
+    return -sum(key not in ranges for key, _ in wanted), len(within)
 
 
 def operations(configuration: Configuration) -> Sizes:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from protocol.packing_tree import packing_exponents
 from protocol.residue import packlwes
 from protocol.residue.ciphertext import SecretKey, decrypt, encrypt_symmetric, expand_many, noise, phase
 from protocol.residue.keyswitch import Gadget, SwitchingKeys, automorphism_keys
@@ -32,7 +33,7 @@ def times_factors(ciphertexts: NDArray[np.uint64], ring: Ring) -> NDArray[np.uin
 
 
 def keys_for(secret: SecretKey, leaves: int, width: int) -> SwitchingKeys:
-    exponents = packlwes.packing_exponents(leaves, secret.ring.ring_degree) or (3,)
+    exponents = packing_exponents(leaves, secret.ring.ring_degree) or (3,)
     return automorphism_keys(secret, exponents, [Gadget(width)] * len(exponents), new_seed(), "packing")
 
 
@@ -93,7 +94,7 @@ def test_number_of_merges(count: int, merges: int) -> None:
 @pytest.mark.parametrize(("count", "gap"), [(1, 64), (37, 64), (64, 64), (150, 64), (37, 16), (16, 4)])
 def test_merges_are_counted_as_they_are_made(make_ring: Callable[..., Ring], count: int, gap: int) -> None:
     ring = make_ring(64, 52)
-    exponents = packlwes.packing_exponents(count, 64, gap) or (3,)
+    exponents = packing_exponents(count, 64, gap) or (3,)
     secret = SecretKey.generate(ring)
     keys = automorphism_keys(secret, exponents, [Gadget(18)] * len(exponents), new_seed(), "packing")
     packer = packlwes.Packer(keys, count, gap)
@@ -107,7 +108,7 @@ def test_noise_of_the_tree(make_ring: Callable[..., Ring]) -> None:
     secret = SecretKey.generate(ring)
     count = 600
     gadgets = (Gadget(13),) * 3 + (Gadget(17, 18),) * 4 + (Gadget(18),) * 3
-    exponents = packlwes.packing_exponents(count, 1024)
+    exponents = packing_exponents(count, 1024)
     keys = automorphism_keys(secret, exponents, gadgets, new_seed(), "packing")
     message = np.random.default_rng(5).integers(0, T, (count, 1024), dtype=np.uint64)
     outputs = packing.pack(leaves_of(secret, message), keys)

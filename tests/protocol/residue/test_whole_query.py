@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from protocol.packing_tree import packing_exponents
 from protocol.residue import packlwes, switch
 from protocol.residue.bits import pack_bits, unpack_bits
 from protocol.residue.ciphertext import encrypt_seeded, encrypt_zero, expand_many, noise, phase
@@ -54,7 +55,7 @@ def setting(make_openfhe: Callable[..., Any]) -> Setting:
     side = make_openfhe(2048, 1 << 13, 52, 1)
     ring = side.ring
     weights = np.random.default_rng(0).integers(-4096, 4096, (COLUMNS, ROWS)).astype(np.int16)
-    exponents = packlwes.packing_exponents(COLUMNS, ring.ring_degree)
+    exponents = packing_exponents(COLUMNS, ring.ring_degree)
     keys = automorphism_keys(side.secret, exponents, [GADGET] * len(exponents), new_seed(), "packing")
     token, seed = 3333, new_seed()
     message = np.zeros((-(-ROWS // ring.ring_degree), ring.ring_degree), dtype=np.uint64)
