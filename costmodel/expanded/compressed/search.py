@@ -106,7 +106,7 @@ def choose_parameters(
     --------
     >>> chosen = choose_parameters(300, 40, (4, 3, 3))
     >>> chosen.degree, chosen.blocks
-    (4096, 1)
+    (4096, 2)
     """
     task = Task.of(
         rows,

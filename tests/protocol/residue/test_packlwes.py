@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from protocol.packing_tree import packing_exponents
+from protocol.packing_tree import packed_polynomials, packed_positions, packing_depth, packing_exponents
 from protocol.residue import packlwes
 from protocol.residue.ciphertext import SecretKey, decrypt, encrypt_symmetric, expand_many, noise, phase
 from protocol.residue.keyswitch import Gadget, SwitchingKeys, automorphism_keys
@@ -48,8 +48,8 @@ def test_constants_land_where_they_are_said_to(
     secret = SecretKey.generate(ring)
     message = np.random.default_rng(count).integers(0, T, (count, degree), dtype=np.uint64)
     outputs = packing.pack(leaves_of(secret, message), keys_for(secret, count, 9))
-    assert len(outputs) == packlwes.packed_polynomials(count, degree) == -(-count // degree)
-    output, coefficient = packlwes.packed_positions(count, degree)
+    assert len(outputs) == packed_polynomials(count, degree) == -(-count // degree)
+    output, coefficient = packed_positions(count, degree)
     assert len(set(zip(output.tolist(), coefficient.tolist(), strict=True))) == count
     assert (decrypt(secret, outputs, T)[output, coefficient] == message[:, 0]).all()
 
@@ -66,10 +66,10 @@ def test_all_but_the_sum_on_b_can_be_done_before_it_is_known(
     whole = packing.pack(leaves, keys)
 
     prepared = packing.pack_first_halves(leaves[:, 1], keys)
-    depth = packlwes.packing_depth(count, 64)
+    depth = packing_depth(count, 64)
     constants = ring.scale(ring.inverse(leaves[:, 0]), 1 << depth)[:, :, 0]
     b = packing.add_constants(ring.inverse(prepared[:, 0]), constants, ring)
-    output, coefficient = packlwes.packed_positions(count, 64)
+    output, coefficient = packed_positions(count, 64)
     assert (prepared[:, 1] == whole[:, 1]).all()
     assert (b[output, :, coefficient] == ring.inverse(whole[:, 0])[output, :, coefficient]).all()
 
@@ -112,7 +112,7 @@ def test_noise_of_the_tree(make_ring: Callable[..., Ring]) -> None:
     keys = automorphism_keys(secret, exponents, gadgets, new_seed(), "packing")
     message = np.random.default_rng(5).integers(0, T, (count, 1024), dtype=np.uint64)
     outputs = packing.pack(leaves_of(secret, message), keys)
-    output, coefficient = packlwes.packed_positions(count, 1024)
+    output, coefficient = packed_positions(count, 1024)
     phases = phase(secret, outputs)[output, :, coefficient].T
     measured = noise(ring, phases, message[:, 0], T).std()
     assert abs(np.log2(measured / np.sqrt(packing.packing_noise_variance(ring, gadgets)))) < 0.3
@@ -131,7 +131,7 @@ def test_wrong_numbers_of_leaves_and_keys(make_ring: Callable[..., Ring]) -> Non
     keys = keys_for(secret, 4, 18)
     leaves = np.zeros((3, 2, 1, 64), dtype=np.uint64)
     with pytest.raises(ValueError, match="leaves 0"):
-        packlwes.packing_depth(0, 64)
+        packing_depth(0, 64)
     with pytest.raises(ValueError, match="2 keys: 5 leaves need 3"):
         packlwes.Packer(keys, 5)
     packer = packlwes.Packer(keys, 4)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from protocol.packing_tree import packing_exponents
+from protocol.packing_tree import packed_positions, packing_exponents
 from protocol.residue import packlwes, switch
 from protocol.residue.bits import pack_bits, unpack_bits
 from protocol.residue.ciphertext import encrypt_seeded, encrypt_zero, expand_many, noise, phase
@@ -91,7 +91,7 @@ def predicted_deviation(setting: Setting, switched: bool) -> float:
 def test_one_shot(setting: Setting) -> None:
     side, ring = setting.side, setting.side.ring
     packed = answer(setting)[0]
-    _, coefficient = packlwes.packed_positions(COLUMNS, ring.ring_degree)
+    _, coefficient = packed_positions(COLUMNS, ring.ring_degree)
     short_a = switch.switch_modulus(ring.inverse(packed[1]), ring, BITS_A)
     short_b = switch.switch_modulus(ring.inverse(packed[0]), ring, BITS_B)[coefficient]
     lifted_b = np.zeros(ring.ring_degree, dtype=np.uint64)
@@ -116,7 +116,7 @@ def test_openfhe_decrypts_the_answer(setting: Setting) -> None:
     plaintext = side.context.Decrypt(side.keys.secretKey, written)
     plaintext.SetLength(ring.ring_degree)
     values = np.mod(plaintext.GetCoefPackedValue(), side.plaintext_modulus)
-    _, coefficient = packlwes.packed_positions(COLUMNS, ring.ring_degree)
+    _, coefficient = packed_positions(COLUMNS, ring.ring_degree)
     assert values[coefficient].tolist() == setting.expected.tolist()
 
 
@@ -132,7 +132,7 @@ def test_prepared_answer_is_the_same(setting: Setting) -> None:
     b = packing.add_constants(share, constants[:, None], ring)
 
     whole = answer(setting)
-    output, coefficient = packlwes.packed_positions(COLUMNS, ring.ring_degree)
+    output, coefficient = packed_positions(COLUMNS, ring.ring_degree)
     assert (prepared[:, 1] == whole[:, 1]).all()
     assert (b[output, 0, coefficient] == ring.inverse(whole[:, 0])[output, 0, coefficient]).all()
 
