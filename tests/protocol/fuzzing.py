@@ -73,7 +73,7 @@ class Parties:
 
     def forget_seeds(self) -> None:
         """Let seeds come again, so that what comes after them is read."""
-        for owner in (self.server, getattr(self.server, "server", None)):
+        for owner in (self.server, getattr(self.server, "server", None), getattr(self.server, "_server", None)):
             if hasattr(owner, "seeds"):
                 owner.seeds = RecentSeeds()
 
