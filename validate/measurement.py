@@ -198,7 +198,7 @@ def entries(sessions: Sequence[Session]) -> pd.DataFrame:
 def idealised_ledger(measured: pd.DataFrame) -> pd.DataFrame:
     """One ledger from those of several sessions, with the idealised seconds of every entry.
 
-    Counts and bytes are the largest of any session: they are the same in all, and where they are not, ``varies`` says
+    Counts, messages and bytes are the largest of any session: they are the same in all, and where they are not, ``varies`` says
     so.
     """
     rows = []
@@ -207,9 +207,11 @@ def idealised_ledger(measured: pd.DataFrame) -> pd.DataFrame:
             dict(zip(KEY_COLUMNS, key, strict=True))
             | {
                 "count": entry["count"].max(),
+                "unit": entry["unit"].iloc[0],
+                "messages": entry["messages"].max(),
                 "bytes": entry["bytes"].max(),
                 "seconds": idealised(entry["seconds"]) if key[0] == "work" else np.nan,
-                "varies": entry["count"].nunique() > 1 or entry["bytes"].nunique() > 1,
+                "varies": any(entry[name].nunique() > 1 for name in ("count", "unit", "messages", "bytes")),
             }
         )
     return pd.DataFrame(rows).reindex(columns=[*COLUMNS, "varies"])
