@@ -198,8 +198,8 @@ def entries(sessions: Sequence[Session]) -> pd.DataFrame:
 def idealised_ledger(measured: pd.DataFrame) -> pd.DataFrame:
     """One ledger from those of several sessions, with the idealised seconds of every entry.
 
-    Counts, messages and bytes are the largest of any session: they are the same in all, and where they are not, ``varies`` says
-    so.
+    Counts, messages and bytes are the largest of any session: they are the same in all, and where they
+    are not, ``varies`` says so.
     """
     rows = []
     for key, entry in measured.groupby(KEY_COLUMNS, sort=False):
