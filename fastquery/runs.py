@@ -101,6 +101,7 @@ class Run:
             "log2_failure": predicted["log2_failure"],
             "flooding_bits": self.configuration.flooding_bits,
             "log2_statistical_distance": predicted["log2_statistical_distance"],
+            "log2_planned_distance": predicted["log2_planned_distance"],
             "align_bits": self.configuration.align_bits,
             "engine": self.configuration.engine,
             "peak_memory_bytes": self.peak_memory_bytes,

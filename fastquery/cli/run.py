@@ -111,8 +111,10 @@ def text(result: Run) -> str:
     rows["memory"] = bytes_text(document["peak_memory_bytes"]) + " at most, both processes"
     rows["security"] = f"{document['security_bits']:.0f} bits"
     rows["failure"] = failure_text(document["log2_failure"]) + " for all answers"
-    left = document["log2_statistical_distance"]
-    rows["flooding"] = flooding_text(result.configuration, document["flooding_bits"], left)
+    rows["flooding"] = flooding_text(
+        result.configuration,
+        *(document[name] for name in ("flooding_bits", "log2_statistical_distance", "log2_planned_distance")),
+    )
     columns = [
         "phase", "party", "item", "count_measured", "count_predicted", "bytes_measured", "bytes_predicted",
         "seconds_measured", "seconds_predicted",

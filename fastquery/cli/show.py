@@ -65,15 +65,13 @@ def lookup_rows(configuration: Configuration) -> dict[str, str]:
 
 
 def flooding_text(
-    configuration: Configuration, flooding_bits: float, log2_distance: float, log2_planned_distance: float | None = None
+    configuration: Configuration, flooding_bits: float, log2_distance: float, log2_planned_distance: float
 ) -> str:
     """The flooding of the answers, and what it leaves of the table's protection."""
     if not flooding_bits:
         return "none: the table is not protected from the client"
     published = "" if configuration.flooding_bits else ", as published"
     said = f"{flooding_bits:.0f} bits{published}, statistical distance 2^{log2_distance:.1f}"
-    if log2_planned_distance is None:
-        return said
     planned = f", 2^{log2_planned_distance:.1f} after {configuration.queries:,} queries"
     return said + planned if configuration.queries > configuration.table.tokens else said
 
