@@ -12,7 +12,6 @@ from costmodel.link import PRESETS, Link, parse_link, parse_rate
 
 LARGEST_AXIS = 10_000_000
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)(?::(\d+(?:\.\d+)?))?(?::(\d+(?:\.\d+)?))?")
-_RING_FIELDS = {"N": "degree", "p": "plaintext_modulus", "t": "plaintext_modulus", "sigma": "sigma"}
 
 
 def numbers(name: str, text: str) -> NDArray[np.float64]:

@@ -19,8 +19,6 @@ from protocol.errors import ProtocolError
 from protocol.records import MEMORY, Record, RecordUnusable, state_folder
 from quantize.packed import PackedTable
 
-DEFAULT_LOG2 = -10.0
-"""Of the distance of all answers together, unless an operator says otherwise."""
 LOST = (
     "restore it from a copy; where there is none, move it away, and set a smaller --distance-budget by what may have "
     "been answered before"

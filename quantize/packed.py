@@ -113,13 +113,3 @@ def read_public(path: Path) -> PublicTable:
             "a tensor of it is FILE.safetensors:KEY"
         )
     return PublicTable.from_json(metadata[METADATA])
-
-
-def is_packed_table(path: Path) -> bool:
-    """Whether a file is one of `PackedTable.save`, by its metadata alone."""
-    safetensors = require("safetensors", "reading a packed table")
-    try:
-        with safetensors.safe_open(path, "numpy") as file:
-            return METADATA in (file.metadata() or {})
-    except (safetensors.SafetensorError, OSError):
-        return False

@@ -28,10 +28,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 SECURITY_PARAMETER = 128
-EXCHANGES = 1
-"""Message of the receiver and answer of the sender: one round trip for any number of values."""
-SIRNN_EXCHANGES = 2
-"""SiRNN first computes w as a Boolean share and then converts it."""
 
 
 class OTBytes(NamedTuple):
