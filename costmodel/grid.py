@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
-from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
+from costmodel.expanded.compressed.parameters import CompressedColumns
+from costmodel.expanded.folded.parameters import FoldedColumns
 from costmodel.packing import field_moduli, field_weights
 from costmodel.parameters import Configuration, Wire
 from costmodel.security import Secret
@@ -108,7 +108,7 @@ class Grid:
             secret=ring.secret,
             prepared=configuration.prepared,
             options=configuration.options,
-            expanded=_columns_of(configuration.expanded),
+            expanded=None if configuration.expanded is None else configuration.expanded.as_columns(),
             limb_bits=tuple(np.asarray(bits, dtype=np.int64) for bits in limb_bits),
             sigma=np.asarray(sigma, dtype=np.float64),
             spread=np.asarray(spread, dtype=np.float64),
@@ -197,12 +197,3 @@ class Grid:
         if self.plaintext_modulus.ndim == 0:
             return np.asarray(math.log2(int(self.plaintext_modulus)))
         return np.log2(self.plaintext_modulus)
-
-
-def _columns_of(
-    parameters: FoldedParameters | CompressedParameters | None,
-) -> FoldedColumns | CompressedColumns | None:
-    """Columns of the parameters that a configuration has chosen."""
-    if isinstance(parameters, FoldedParameters):
-        return FoldedColumns.of(parameters)
-    return None if parameters is None else CompressedColumns.of(parameters)

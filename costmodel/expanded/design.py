@@ -79,10 +79,12 @@ class ExpandedDesign(Design, Generic[K]):
     def flooding(self, grid: Grid) -> Flooding:
         """Flooding over the worst table's noise, and the distance that it leaves in the answers."""
         p = self.columns(grid)
+        hidden = self.hidden(p)
         of_run, planned = (
-            p.held(self.answers_distance(p, answers)) for answers in (grid.tokens, np.maximum(p.queries, grid.tokens))
+            p.held(distance(p, hidden.variance, hidden.terms, answers))
+            for answers in (grid.tokens, np.maximum(p.queries, grid.tokens))
         )
-        return Flooding(p.held(reached_bits(p, self.hidden(p).variance)), of_run, planned)
+        return Flooding(p.held(reached_bits(p, hidden.variance)), of_run, planned)
 
     def bits_of(self, parameters: Expanded) -> int:
         """Whole bits that the flooding of one configuration has over the noise that it hides."""

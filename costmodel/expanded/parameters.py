@@ -472,6 +472,11 @@ class Columns(ExpandedFormulas[Array]):
     sigma: Array
     holds: Array
 
+    @classmethod
+    def of(cls: type[K], parameters: Expanded | K) -> K:
+        """Columns of one configuration, of no axes but the levels; columns as they are."""
+        return cls(**column_values(parameters)) if isinstance(parameters, Expanded) else parameters
+
     def held(self, figure: Array) -> Array:
         """A figure of every configuration, NaN where no parameters hold."""
         return figure if np.all(self.holds) else np.where(self.holds, figure, np.nan)

@@ -81,14 +81,9 @@ class CompressedNoise(NamedTuple):
         return self.worst_product + self.packing
 
 
-def columns_of(parameters: CompressedParameters | CompressedColumns) -> CompressedColumns:
-    """Parameters of one configuration as columns; columns as they are."""
-    return CompressedColumns.of(parameters) if isinstance(parameters, CompressedParameters) else parameters
-
-
 def external_product_variance(parameters: CompressedParameters | CompressedColumns, ones: float = 1.0) -> Floats:
     """V over Q^2 of one external product with a bit that is one so often: what the digits leave out meets the bit."""
-    p = columns_of(parameters)
+    p = CompressedColumns.of(parameters)
     leaf, square = bit_noise(p, p.sent_bits), square_switch_variance(p)
     variance = fold_variance(p.degree, p.log2_q, p.bit.digits, p.bit.bits, leaf, square) * np.exp2(-2.0 * p.log2_q)
     left_out = np.exp2(-2.0 * (p.bit.digits * p.bit.bits)) * (1.0 + TERNARY_VARIANCE * p.degree) / 12.0
@@ -156,7 +151,7 @@ def packing_variance(columns: CompressedColumns) -> Floats:
 
 def gaussian_terms(parameters: CompressedParameters | CompressedColumns) -> Floats:
     """One over the largest share that one Gaussian term may have in the error of an answer to the worst table."""
-    p = columns_of(parameters)
+    p = CompressedColumns.of(parameters)
     found: Floats = p.bit.digits * entries_met(p) / _heaviest_bit(p)
     return found
 
@@ -170,7 +165,7 @@ def compressed_noise(
     ----------
     ones : how many of the bits of the row's number are one; the worst table meets a number of ones alone
     """
-    p = columns_of(parameters)
+    p = CompressedColumns.of(parameters)
     square = np.asarray(mean_square, dtype=np.float64)
     external, dropped = external_product_variance(p, ones), dropped_variance(p)
     worst = worst_entries_met(p) * external_product_variance(p) + secret_peak(p.degree) * dropped
@@ -195,7 +190,7 @@ def failure(parameters: CompressedParameters | CompressedColumns) -> Floats:
     allow a larger failure. The limit is that of shares of low bits, less the flooding, which is bounded; the tail is
     that of :func:`costmodel.noise.log2_failure_of_products`.
     """
-    p = columns_of(parameters)
+    p = CompressedColumns.of(parameters)
     bound = np.square(_float(p.element_bound))
     noise = compressed_noise(p, bound, 1.0)
     leaf = bit_noise(p, p.sent_bits)

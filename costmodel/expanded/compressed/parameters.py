@@ -27,7 +27,6 @@ from costmodel.expanded.parameters import (
     at_least,
     at_most,
     bit_length,
-    column_values,
     packed_bytes,
     plain_values,
     require_gadget,
@@ -199,6 +198,10 @@ class CompressedParameters(CompressedFormulas[int], Expanded):
     log2_failure: float = -40
     sigma: float = 3.19
 
+    def as_columns(self) -> CompressedColumns:
+        """Columns of this one configuration."""
+        return CompressedColumns.of(self)
+
     def __post_init__(self) -> None:
         self.check_table()
         self.require("segments", 1, self.degree // 2)
@@ -247,11 +250,6 @@ class CompressedColumns(CompressedFormulas[Array], Columns):
     log2_failure: Array
     sigma: Array
     holds: Array
-
-    @classmethod
-    def of(cls, parameters: CompressedParameters) -> CompressedColumns:
-        """Columns of one configuration."""
-        return cls(**column_values(parameters))
 
     def one(self) -> CompressedParameters:
         """The parameters of columns of one configuration, checked."""

@@ -99,11 +99,6 @@ class FoldedNoise(NamedTuple):
         return self.worst_product + self.folds
 
 
-def columns_of(parameters: FoldedParameters | FoldedColumns) -> FoldedColumns:
-    """Parameters of one configuration as columns; columns as they are."""
-    return FoldedColumns.of(parameters) if isinstance(parameters, FoldedParameters) else parameters
-
-
 def fill(columns: FoldedColumns) -> Floats:
     """Fraction of a block's coefficients that hold an element."""
     found: Floats = columns.row_coefficients * columns.slots / (columns.blocks * columns.degree)
@@ -120,14 +115,14 @@ def gaussian_terms(parameters: FoldedParameters | FoldedColumns) -> Floats:
 
     A row's selector has at most one of d1 parts of the columns' sums, a digit of a bit one of l h parts of the folds.
     """
-    p = columns_of(parameters)
+    p = FoldedColumns.of(parameters)
     found: Floats = np.minimum(p.selectors, np.where(p.fold_levels > 0, p.fold_coefficients, p.selectors)).astype(float)
     return found
 
 
 def folded_noise(parameters: FoldedParameters | FoldedColumns, mean_square: ArrayLike) -> FoldedNoise:
     """Noise of a folded query for tables of a mean square E[W^2] of their centred packed elements."""
-    p = columns_of(parameters)
+    p = FoldedColumns.of(parameters)
     switches, rounding = expansion_variances(p), query_rounding_variance(p.log2_q, p.selector_bits)
     selector = leaf_noise(p.degree, p.sigma, rounding, switches)
     fresh = np.square(p.degree * p.sigma) + rounding
@@ -157,7 +152,7 @@ def failure(parameters: FoldedParameters | FoldedColumns) -> Floats:
     that of shares of low bits, less the flooding, which is bounded; the tail is that of
     :func:`costmodel.noise.log2_failure_of_products`, the folds being products with encrypted bits.
     """
-    p = columns_of(parameters)
+    p = FoldedColumns.of(parameters)
     noise = folded_noise(p, np.square(_float(p.element_bound)))
     bit = bit_noise(p, p.fold_bits)
     return log2_failure_of_products(

@@ -25,7 +25,6 @@ from costmodel.expanded.parameters import (
     GadgetOf,
     at_least,
     bit_length,
-    column_values,
     packed_bytes,
     plain_values,
     require_gadget,
@@ -165,6 +164,10 @@ class FoldedParameters(FoldedFormulas[int], Expanded):
     log2_failure: float = -40
     sigma: float = 3.19
 
+    def as_columns(self) -> FoldedColumns:
+        """Columns of this one configuration."""
+        return FoldedColumns.of(self)
+
     def __post_init__(self) -> None:
         self.check_table()
         self.check_ring()
@@ -205,11 +208,6 @@ class FoldedColumns(FoldedFormulas[Array], Columns):
     log2_failure: Array
     sigma: Array
     holds: Array
-
-    @classmethod
-    def of(cls, parameters: FoldedParameters) -> FoldedColumns:
-        """Columns of one configuration."""
-        return cls(**column_values(parameters))
 
     def one(self) -> FoldedParameters:
         """The parameters of columns of one configuration, checked."""
