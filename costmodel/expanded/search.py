@@ -375,6 +375,44 @@ def log2_over_limit(shapes: Shapes[Any], terms: Floats) -> Floats:
     return np.where(p.flooded > 0, over, 0.0)
 
 
+class Priced(NamedTuple):
+    """Choices of shapes, as arrays that broadcast with them.
+
+    Attributes
+    ----------
+    width
+        Bits of the digits of encrypted bits.
+    cost
+        Of all but the answer.
+    hidden
+        Gives the variances over Q^2 that the flooding hides, to be added up.
+    """
+
+    width: Floats
+    cost: Floats
+    hidden: Callable[[], tuple[Floats, ...]]
+
+
+class Model(ABC):
+    """The noise and cost of shapes, which lie along the first axis, for any choice of the rest."""
+
+    @abstractmethod
+    def widest(self) -> Array:
+        """Most bits of the digits of encrypted bits."""
+
+    @abstractmethod
+    def least_hidden(self) -> Floats:
+        """Variance over Q^2 that no choice undercuts."""
+
+    @abstractmethod
+    def cheapest_query(self) -> Priced:
+        """A choice with the fewest digits and bits of any, whether or not its noise leaves room to the answer."""
+
+    @abstractmethod
+    def every(self) -> Priced:
+        """All choices."""
+
+
 class Choices(NamedTuple):
     """The cheapest choice of every group of a shape: its cost and its place among all, (shapes, groups)."""
 
@@ -383,21 +421,30 @@ class Choices(NamedTuple):
 
 
 class Search(ABC, Generic[K]):
-    """The part of a search that a design brings."""
+    """The part of a search that a design brings.
+
+    Attributes
+    ----------
+    groups
+        Groups of a shape's choices, along the first axis after the shapes'.
+    axes
+        Of choices, the shapes' included.
+    """
 
     groups: int
+    axes: int
 
     @abstractmethod
     def shapes(self, task: Task, rings: Rings) -> Shapes[K]:
         """Shapes of all tasks, sorted by task."""
 
     @abstractmethod
-    def bound(self, shapes: Shapes[K]) -> Floats:
-        """Cost that no choice of a shape undercuts."""
+    def model(self, shapes: Shapes[K], axes: int) -> Model:
+        """Noise and cost of shapes for choices of so many axes."""
 
     @abstractmethod
-    def cheapest(self, shapes: Shapes[K], below: Floats) -> Choices:
-        """The cheapest choices of shapes, infinite where none costs less than ``below``."""
+    def terms(self, shapes: Shapes[K]) -> Floats:
+        """One over the largest share that one Gaussian term may have in what the flooding hides."""
 
     @abstractmethod
     def parameters(self, shapes: Shapes[K], group: Array, place: Array) -> K:
@@ -406,6 +453,36 @@ class Search(ABC, Generic[K]):
     @abstractmethod
     def failure(self, columns: K) -> Floats:
         """log2 of the failure probability by the exact model."""
+
+    def answering(self, shapes: Shapes[K]) -> Answering:
+        """Sizes of shapes that answers are chosen by."""
+        return Answering.of(shapes, self.terms(shapes))
+
+    def bound(self, shapes: Shapes[K]) -> Floats:
+        """Cost that no choice of a shape undercuts: of the cheapest query, and of an answer to the least noise."""
+        model = self.model(shapes, 1)
+        query = model.cheapest_query()
+        answer = self.answering(shapes).choose(model.least_hidden())[1].size
+        cost = (query.cost + shapes.byte_s * answer) * (1 - 1e-12)
+        found: Floats = np.where(query.width <= model.widest(), cost, np.inf)
+        return found
+
+    def cheapest(self, shapes: Shapes[K], below: Floats) -> Choices:
+        """The cheapest choices of shapes, infinite where none costs less than ``below``."""
+        model, answering = self.model(shapes, self.axes), self.answering(shapes)
+        every = model.every()
+        least = shapes.byte_s * answering.choose(self.model(shapes, 1).least_hidden())[1].size
+        least = np.where(least < below, least, 0.0)
+        limit = np.where(least > 0, below - least * (1 - 1e-12), 0.0)
+        worth = (every.cost < limit.reshape(-1, *(1,) * (self.axes - 1))) & (every.width <= model.widest())
+        place = np.nonzero(worth)
+        row, whole = place[0], np.full(worth.shape, np.inf)
+        hidden = np.asarray(sum(_picked(variance, place) for variance in every.hidden()))
+        whole[place] = every.cost[place] + shapes.byte_s[row] * answering.at(row).choose(hidden)[1].size
+        by_group = whole.reshape(len(whole), self.groups, -1)
+        best = np.argmin(by_group, axis=2)
+        lowest = np.take_along_axis(by_group, best[..., None], axis=2)[..., 0]
+        return Choices(np.where(lowest < below[:, None], lowest, np.inf), best)
 
     def run(self, task: Task, rings: Rings) -> tuple[K, Array]:
         """The cheapest parameters of every task that hold its target.
@@ -494,6 +571,12 @@ class Search(ABC, Generic[K]):
         best = np.argmin(cost, axis=1)
         every = np.arange(len(cost))
         return _Tested(cost[every, best], best, place[every, best], tried)
+
+
+def _picked(array: Floats, place: tuple[Array, ...]) -> Floats:
+    """Elements of an array at places of the arrays that it broadcasts with."""
+    found: Floats = array[tuple(axis if size > 1 else 0 for axis, size in zip(place, array.shape, strict=True))]
+    return found
 
 
 class _Tested(NamedTuple):

@@ -34,8 +34,8 @@ from costmodel.expanded.search import (
     ROUNDED,
     SHARES,
     TRANSFORM_S,
-    Answering,
-    Choices,
+    Model,
+    Priced,
     RingChoice,
     Rings,
     Search,
@@ -158,7 +158,7 @@ def _terms(shapes: Shapes[CompressedColumns]) -> Floats:
     return gaussian_terms(replace(p, bit=GadgetColumns(np.maximum(p.bit.digits, 1), p.bit.bits)))
 
 
-class _Model:
+class _Model(Model):
     """The noise and cost of shapes for any choice of the rest; shapes lie along the first axis of ``axes``."""
 
     def __init__(self, shapes: Shapes[CompressedColumns], axes: int) -> None:
@@ -217,13 +217,30 @@ class _Model:
         found: Floats = p.degree * (TRANSFORM_S * (p.limbs * polynomials + packing) + passes)
         return found
 
-    def hidden(self, choice: _Choice, query: _Query) -> Floats:
+    def hidden(self, choice: _Choice, query: _Query) -> tuple[Floats]:
         """Variance over Q^2 of all that the flooding hides: external products, packing and dropped limbs."""
         p = self.columns
         rounding = query_rounding_variance(self.log2_q, query.sent_bits)
         leaf = leaf_noise(p.degree, p.sigma, rounding, query.expansion.variance)
         external = fold_variance(p.degree, self.log2_q, p.bit.digits, choice.width, leaf, query.square.variance)
-        found: Floats = self.met * external * self.unit + self.fixed
+        return (self.met * external * self.unit + self.fixed,)
+
+    def cheapest_query(self) -> Priced:
+        """The largest shares of the budget, and the narrowest digits."""
+        return self._priced(_Choice(SHARES[:1], self.narrowest(), ROUNDED[:1]))
+
+    def every(self) -> Priced:
+        """Axes: shape, share of the expansion, width, share of the rounded query."""
+        width = self.narrowest() + np.arange(BIT_WIDTHS).reshape(1, 1, -1, 1)
+        return self._priced(_Choice(SHARES.reshape(1, -1, 1, 1), width, ROUNDED.reshape(1, 1, 1, -1)))
+
+    def _priced(self, choice: _Choice) -> Priced:
+        query = self.query(choice)
+        return Priced(choice.width, query.cost, lambda: self.hidden(choice, query))
+
+    def least_hidden(self) -> Floats:
+        """Variance over Q^2 that no choice undercuts: of packing and dropped limbs."""
+        found: Floats = self.fixed
         return found
 
 
@@ -231,6 +248,7 @@ class CompressedSearch(Search[CompressedColumns]):
     """The compressed query's part of a search; all choices of a shape are one group."""
 
     groups = 1
+    axes = 4
 
     def shapes(self, task: Task, rings: Rings) -> Shapes[CompressedColumns]:
         """Every limb count of the table, number of segments and of digits of a bit."""
@@ -278,34 +296,13 @@ class CompressedSearch(Search[CompressedColumns]):
         columns = replace(chosen.columns, packing_digit_bits=width[place], packing_dropped_bits=least[place])
         return replace(chosen, columns=columns)
 
-    def bound(self, shapes: Shapes[CompressedColumns]) -> Floats:
-        """Cost of the fewest digits and bits that any choice has, and of an answer that fixed noise alone disturbs."""
-        model = _Model(shapes, 1)
-        width = model.narrowest()
-        query = model.query(_Choice(SHARES[:1], width, ROUNDED[:1]))
-        answer = self._answering(shapes).choose(model.fixed)[1].size
-        found: Floats = np.where(width <= model.widest(), (query.cost + model.byte_s * answer) * (1 - 1e-12), np.inf)
-        return found
+    def model(self, shapes: Shapes[CompressedColumns], axes: int) -> _Model:
+        """Noise and cost of shapes."""
+        return _Model(shapes, axes)
 
-    def cheapest(self, shapes: Shapes[CompressedColumns], below: Floats) -> Choices:
-        """The cheapest choice of every shape: of all widths of digits and shares of the budget."""
-        model, flat = _Model(shapes, 4), _Model(shapes, 1)
-        width = model.narrowest() + np.arange(BIT_WIDTHS).reshape(1, 1, -1, 1)
-        choice = _Choice(SHARES.reshape(1, -1, 1, 1), width, ROUNDED.reshape(1, 1, 1, -1))
-        query = model.query(choice)
-        answering = self._answering(shapes)
-        least = shapes.byte_s * answering.choose(flat.fixed)[1].size
-        least = np.where(least < below, least, 0.0)
-        limit = np.where(least > 0, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1)
-        worth = (query.cost < limit) & (width <= model.widest())
-        place, whole = np.nonzero(worth), np.full(worth.shape, np.inf)
-        row = place[0]
-        answer = answering.at(row).choose(model.hidden(choice, query)[place])[1].size
-        whole[place] = query.cost[place] + shapes.byte_s[row] * answer
-        every = whole.reshape(len(whole), -1)
-        best = np.argmin(every, axis=1)[:, None]
-        lowest = np.take_along_axis(every, best, axis=1)
-        return Choices(np.where(lowest < below[:, None], lowest, np.inf), best)
+    def terms(self, shapes: Shapes[CompressedColumns]) -> Floats:
+        """One over the largest share of a Gaussian term."""
+        return _terms(shapes)
 
     def parameters(self, shapes: Shapes[CompressedColumns], group: Array, place: Array) -> CompressedColumns:
         """Parameters of one choice of every shape."""
@@ -313,6 +310,7 @@ class CompressedSearch(Search[CompressedColumns]):
         share, width, rounded = np.unravel_index(place, (len(SHARES), BIT_WIDTHS, len(ROUNDED)))
         choice = _Choice(SHARES[share], model.narrowest() + width, ROUNDED[rounded])
         query = model.query(choice)
+        (hidden,) = model.hidden(choice, query)
         columns = replace(
             model.columns,
             expansion=query.expansion.gadget,
@@ -320,10 +318,7 @@ class CompressedSearch(Search[CompressedColumns]):
             bit=GadgetColumns(model.columns.bit.digits, choice.width.astype(np.int64)),
             sent_bits=query.sent_bits.astype(np.int64),
         )
-        return self._answering(shapes).settled(columns, model.hidden(choice, query))
-
-    def _answering(self, shapes: Shapes[CompressedColumns]) -> Answering:
-        return Answering.of(shapes, _terms(shapes))
+        return self.answering(shapes).settled(columns, hidden)
 
     def failure(self, columns: CompressedColumns) -> Floats:
         """log2 of the failure probability by the exact model."""

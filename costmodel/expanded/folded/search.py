@@ -37,8 +37,8 @@ from costmodel.expanded.search import (
     ROUNDED,
     SHARES,
     TRANSFORM_S,
-    Answering,
-    Choices,
+    Model,
+    Priced,
     RingChoice,
     Rings,
     Search,
@@ -144,7 +144,7 @@ class _Query(NamedTuple):
     cost: Floats
 
 
-class _Model:
+class _Model(Model):
     """The noise and cost of shapes for any choice of the rest; shapes lie along the first axis of ``axes``."""
 
     def __init__(self, shapes: Shapes[FoldedColumns], axes: int) -> None:
@@ -234,6 +234,25 @@ class _Model:
         folds = fold_variance(p.degree, self.log2_q, p.fold.digits, choice.width, bit, query.square.variance)
         return product * self.unit, p.fold_levels * folds * self.unit
 
+    def cheapest_query(self) -> Priced:
+        """The largest shares of the budget, and the narrowest digits."""
+        return self._priced(_Choice(SHARES[:1], self.narrowest(), ROUNDED[:1], ROUNDED[:1]))
+
+    def every(self) -> Priced:
+        """Axes: shape, share of the expansion, width, share of the rounded selectors and of the rounded bits."""
+        p = self.columns
+        most = WIDTH_BITS // int(p.fold.digits.min(initial=WIDTH_BITS)) + 1
+        more = np.arange(most + 1.0).reshape(1, 1, -1, 1, 1)
+        within = more * p.fold.digits < WIDTH_BITS + p.fold.digits
+        width = np.where(within, self.narrowest() + more, np.inf)
+        width = np.where(width <= self.widest(), width, self.widest() + 1.0)
+        shares = SHARES.reshape(1, -1, 1, 1, 1)
+        return self._priced(_Choice(shares, width, ROUNDED.reshape(1, 1, 1, -1, 1), ROUNDED.reshape(1, 1, 1, 1, -1)))
+
+    def _priced(self, choice: _Choice) -> Priced:
+        query = self.query(choice)
+        return Priced(choice.width, query.cost, lambda: self.hidden(choice, query))
+
     def least_hidden(self) -> Floats:
         """Variance over Q^2 that no choice undercuts: of the encryptions' errors, through the table."""
         found: Floats = self.per_selector * self.fresh * self.unit
@@ -244,6 +263,7 @@ class FoldedSearch(Search[FoldedColumns]):
     """The folded query's part of a search; its groups are the shares of the expansion."""
 
     groups = len(SHARES)
+    axes = 5
 
     def shapes(self, task: Task, rings: Rings) -> Shapes[FoldedColumns]:
         """Every sensible d1 and number of digits of a fold."""
@@ -280,35 +300,13 @@ class FoldedSearch(Search[FoldedColumns]):
             fold_bits=zero,
         )
 
-    def bound(self, shapes: Shapes[FoldedColumns]) -> Floats:
-        """Cost of the fewest digits and bits that any choice has, and of an answer that only its rounding disturbs."""
-        model = _Model(shapes, 1)
-        width = model.narrowest()
-        query = model.query(_Choice(SHARES[:1], width, ROUNDED[:1], ROUNDED[:1]))
-        answer = self._answering(shapes).choose(model.least_hidden())[1].size
-        holds = width <= model.widest()
-        found: Floats = np.where(holds, (query.cost + model.byte_s * answer) * (1 - 1e-12), np.inf)
-        return found
+    def model(self, shapes: Shapes[FoldedColumns], axes: int) -> _Model:
+        """Noise and cost of shapes."""
+        return _Model(shapes, axes)
 
-    def cheapest(self, shapes: Shapes[FoldedColumns], below: Floats) -> Choices:
-        """The cheapest choice of every share of the expansion: of all widths of digits and shares of the rounding."""
-        model, flat = _Model(shapes, 5), _Model(shapes, 1)
-        choice = self._choices(model)
-        query = model.query(choice)
-        answering = self._answering(shapes)
-        least = shapes.byte_s * answering.choose(flat.least_hidden())[1].size
-        least = np.where(least < below, least, 0.0)
-        limit = np.where(least > 0, below - least * (1 - 1e-12), 0.0).reshape(-1, 1, 1, 1, 1)
-        worth = (query.cost < limit) & (choice.width <= model.widest())
-        place = np.nonzero(worth)
-        row, whole = place[0], np.full(worth.shape, np.inf)
-        product, folds = (_picked(array, place) for array in model.hidden(choice, query))
-        answer = answering.at(row).choose(product + folds)[1].size
-        whole[place] = query.cost[place] + shapes.byte_s[row] * answer
-        by_share = whole.reshape(len(whole), self.groups, -1)
-        best = np.argmin(by_share, axis=2)
-        lowest = np.take_along_axis(by_share, best[..., None], axis=2)[..., 0]
-        return Choices(np.where(lowest < below[:, None], lowest, np.inf), best)
+    def terms(self, shapes: Shapes[FoldedColumns]) -> Floats:
+        """One over the largest share of a Gaussian term."""
+        return gaussian_terms(shapes.columns)
 
     def parameters(self, shapes: Shapes[FoldedColumns], group: Array, place: Array) -> FoldedColumns:
         """Parameters of one choice of every shape."""
@@ -325,28 +323,8 @@ class FoldedSearch(Search[FoldedColumns]):
             selector_bits=query.selector_bits.astype(np.int64),
             fold_bits=query.fold_bits.astype(np.int64),
         )
-        return self._answering(shapes).settled(columns, product + folds)
+        return self.answering(shapes).settled(columns, product + folds)
 
     def failure(self, columns: FoldedColumns) -> Floats:
         """log2 of the failure probability by the exact model."""
         return failure(columns)
-
-    def _answering(self, shapes: Shapes[FoldedColumns]) -> Answering:
-        return Answering.of(shapes, gaussian_terms(shapes.columns))
-
-    def _choices(self, model: _Model) -> _Choice:
-        """Axes: shape, share of the expansion, width, share of the rounded selectors and of the rounded bits."""
-        most = WIDTH_BITS // int(model.columns.fold.digits.min(initial=WIDTH_BITS)) + 1
-        more = np.arange(most + 1.0).reshape(1, 1, -1, 1, 1)
-        within = more * model.columns.fold.digits < WIDTH_BITS + model.columns.fold.digits
-        width = np.where(within, model.narrowest() + more, np.inf)
-        width = np.where(width <= model.widest(), width, model.widest() + 1.0)
-        return _Choice(
-            SHARES.reshape(1, -1, 1, 1, 1), width, ROUNDED.reshape(1, 1, 1, -1, 1), ROUNDED.reshape(1, 1, 1, 1, -1)
-        )
-
-
-def _picked(array: Floats, place: tuple[Array, ...]) -> Floats:
-    """Elements of an array at places of the arrays that it broadcasts with."""
-    found: Floats = array[tuple(axis if size > 1 else 0 for axis, size in zip(place, array.shape, strict=True))]
-    return found
