@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
+
+from costmodel.expanded.noise import gadget_switch_variance, square_secret_variance
+from costmodel.expanded.parameters import Gadget
+from protocol.expanded.answers import compress
+from protocol.expanded.gadget import GadgetKey, generate_key
+from protocol.residue.ciphertext import SecretKey, expand_many, phase
+from protocol.residue.low_bits import server_shares
+from protocol.residue.ring import Ring
+from protocol.residue.sampling import new_seed
+from protocol.residue.shared_switch import products_with_secrets
 
 MIDDLE = 3
 
@@ -41,3 +53,84 @@ class Side:
     def opens_to(self, row: int, client: NDArray[np.uint64], server: NDArray[np.uint64]) -> bool:
         t = self.parameters.plaintext_modulus
         return bool(np.array_equal((client + server) % t, self.table[row].astype(np.int64) % t))
+
+
+def fixtures(kind: type[Side], shapes: Mapping[str, Any], parameters_of: Callable[[str], Any]) -> tuple[Any, Any]:
+    """The fixtures ``make_side``, sides by name, and ``side``, every one of them.
+
+    Tables and keys are shared by the tests of a run, counters go on.
+    """
+    made: dict[str, Side] = {}
+
+    def make(name: str) -> Side:
+        if name not in made:
+            made[name] = kind(parameters_of(name))
+        return made[name]
+
+    @pytest.fixture
+    def make_side() -> Callable[[str], Side]:
+        return make
+
+    @pytest.fixture(params=list(shapes))
+    def side(request: pytest.FixtureRequest) -> Side:
+        return make(request.param)
+
+    return make_side, side
+
+
+def log2_ratio(measured: Any, variance: float) -> float:
+    return float(np.log2(np.sqrt(np.mean(np.square(measured)) / variance)))
+
+
+def key_switch_log2_ratio(ring: Ring, gadget: Gadget, squared: bool, count: int) -> float:
+    """Errors of so many key switches, from another secret or from the square of the same one, over the model's."""
+    secret = SecretKey.generate(ring)
+    source = secret.multiply(secret.residues) if squared else SecretKey.generate(ring).residues
+    a = expand_many(ring, new_seed(), "key", gadget.digits)
+    key = GadgetKey.of(ring, gadget, generate_key(secret, source, gadget, a), a)
+    x = expand_many(ring, new_seed(), "polynomials", count)
+    expected = ring.inverse(ring.multiply(x, np.broadcast_to(source, x.shape)))
+    errors = ring.to_integers(ring.subtract(phase(secret, key.switch(ring.inverse(x))), expected)).astype(np.float64)
+    variance = square_secret_variance(ring.ring_degree) if squared else 2 / 3
+    return log2_ratio(
+        errors, gadget_switch_variance(ring.ring_degree, np.log2(float(ring.modulus)), *gadget, 3.19, variance)
+    )
+
+
+class Errors(NamedTuple):
+    """Errors of answers before the rounding of b, over Q: whole, and the part that the answer adds."""
+
+    whole: NDArray[np.float64]
+    added: NDArray[np.float64]
+
+
+def errors_before_low_bits(side: Side, monkeypatch: pytest.MonkeyPatch) -> Errors:
+    """Errors of at least three answers and a thousand coefficients."""
+    p, halves = side.parameters, []
+
+    def keeping(shape: Any, b: np.ndarray[Any, Any]) -> Any:
+        halves.append(b)
+        return server_shares(shape, b)
+
+    monkeypatch.setattr("protocol.expanded.answers.server_shares", keeping)
+    errors, alone = [], []
+    where, shape = side.server.layout.answer_positions(), p.shared_answer
+    for row in range(0, p.rows, -(-p.rows // max(3, -(-1000 // p.row_coefficients)))):
+        query = side.client.query(row)
+        halves.clear()
+        (before,) = side.session._products(side.session._read([query]))
+        compressed = before[None]
+        answer = compress(
+            side.server.layout, side.server.result_ring, compressed, MIDDLE, side.session._keys.ring_switch
+        )
+        products = [products_with_secrets(a, side.client.answer_secrets, shape.a_values) for a in answer.answer.a]
+        phases = np.concatenate(products)[where][0].astype(float) / shape.a_values
+        phases += np.concatenate(halves)[where][0].astype(float) / 2.0**p.answer_modulus_bits
+        message = (side.table[row].astype(float) - MIDDLE) / p.plaintext_modulus
+        error = phases - message
+        errors.append(error - np.round(error))
+        ring, secret = side.server.result_ring, side.client.result_secret
+        opened = ring.to_integers(phase(secret, ring.forward(before)))[side.server.layout.row_positions()]
+        unswitched = (opened / ring.modulus).astype(float) - message
+        alone.append(errors[-1] - (unswitched - np.round(unswitched)))
+    return Errors(np.concatenate(errors), np.concatenate(alone))

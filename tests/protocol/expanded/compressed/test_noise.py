@@ -18,23 +18,20 @@ from costmodel.expanded.compressed.noise import (
 )
 from costmodel.expanded.compressed.parameters import CompressedColumns
 from costmodel.expanded.compressed.search import choose_parameters
-from costmodel.expanded.noise import answer_noise, gadget_switch_variance, square_secret_variance
+from costmodel.expanded.noise import answer_noise
 from costmodel.expanded.parameters import Gadget
-from protocol.expanded.answers import compress
 from protocol.expanded.compressed.server import CompressedServer
 from protocol.expanded.context import query_ring
-from protocol.expanded.gadget import GadgetKey, generate_key
 from protocol.expanded.messages import decode_query
-from protocol.residue.ciphertext import SecretKey, expand_many, noise, phase
-from protocol.residue.low_bits import server_shares
-from protocol.residue.sampling import new_seed
-from protocol.residue.shared_switch import products_with_secrets
+from protocol.residue.ciphertext import SecretKey, noise, phase
 from tests.protocol.expanded.compressed.conftest import SHAPES, Side, parameters_of
-from tests.protocol.expanded.sides import MIDDLE, unflooded
-
-
-def log2_ratio(measured: Any, variance: float) -> float:
-    return float(np.log2(np.sqrt(np.mean(np.square(measured)) / variance)))
+from tests.protocol.expanded.sides import (
+    MIDDLE,
+    errors_before_low_bits,
+    key_switch_log2_ratio,
+    log2_ratio,
+    unflooded,
+)
 
 
 def used_errors(side: Any, row: int) -> np.ndarray[Any, Any]:
@@ -53,54 +50,18 @@ def used_errors(side: Any, row: int) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("squared", [False, True])
 def test_key_switches_by_more_digits_than_two_words_hold(gadget: Gadget, squared: bool) -> None:
     ring = query_ring(parameters_of("flooded"))
-    secret = SecretKey.generate(ring)
-    source = secret.multiply(secret.residues) if squared else SecretKey.generate(ring).residues
-    a = expand_many(ring, new_seed(), "key", gadget.digits)
-    key = GadgetKey.of(ring, gadget, generate_key(secret, source, gadget, a), a)
-    x = expand_many(ring, new_seed(), "polynomials", 2)
-    expected = ring.inverse(ring.multiply(x, np.broadcast_to(source, x.shape)))
-    errors = ring.to_integers(ring.subtract(phase(secret, key.switch(ring.inverse(x))), expected)).astype(np.float64)
-    variance = square_secret_variance(ring.ring_degree) if squared else 2 / 3
-    predicted = gadget_switch_variance(ring.ring_degree, np.log2(float(ring.modulus)), *gadget, 3.19, variance)
-    assert abs(log2_ratio(errors, predicted)) < 0.2
+    assert abs(key_switch_log2_ratio(ring, gadget, squared, 2)) < 0.2
 
 
 @pytest.mark.parametrize("name", ["blocks that are no power of two", "a smaller modulus", "two polynomials"])
 def test_noise_of_answers_before_their_low_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that the answer adds but the rounding of b: with what comes before, and alone."""
     side = Side(unflooded(parameters_of(name)))
-    p, halves = side.parameters, []
-
-    def keeping(shape: Any, b: np.ndarray[Any, Any]) -> Any:
-        halves.append(b)
-        return server_shares(shape, b)
-
-    monkeypatch.setattr("protocol.expanded.answers.server_shares", keeping)
-    errors, alone = [], []
-    where, shape = side.server.layout.answer_positions(), p.shared_answer
-    rows = range(0, p.rows, -(-p.rows // max(3, -(-1000 // p.row_coefficients))))
-    for row in rows:
-        query = side.client.query(row)
-        halves.clear()
-        (before,) = side.session._products(side.session._read([query]))
-        compressed = before[None]
-        answer = compress(
-            side.server.layout, side.server.result_ring, compressed, MIDDLE, side.session._keys.ring_switch
-        )
-        products = [products_with_secrets(a, side.client.answer_secrets, shape.a_values) for a in answer.answer.a]
-        phases = np.concatenate(products)[where][0].astype(float) / shape.a_values
-        phases += np.concatenate(halves)[where][0].astype(float) / 2.0**p.answer_modulus_bits
-        message = (side.table[row].astype(float) - MIDDLE) / p.plaintext_modulus
-        error = phases - message
-        errors.append(error - np.round(error))
-        ring, secret = side.server.result_ring, side.client.result_secret
-        opened = ring.to_integers(phase(secret, ring.forward(before)))[side.server.layout.row_positions()]
-        unswitched = (opened / ring.modulus).astype(float) - message
-        alone.append(errors[-1] - (unswitched - np.round(unswitched)))
+    p, errors = side.parameters, errors_before_low_bits(side, monkeypatch)
     added = answer_noise(CompressedColumns.of(p))
-    assert abs(log2_ratio(np.concatenate(alone), added.switch + added.rounding)) < 0.25
+    assert abs(log2_ratio(errors.added, added.switch + added.rounding)) < 0.25
     predicted = compressed_noise(p, side.mean_square)
-    assert abs(log2_ratio(np.concatenate(errors), predicted.total - predicted.low_bits)) < 0.5
+    assert abs(log2_ratio(errors.whole, predicted.total - predicted.low_bits)) < 0.5
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -52,21 +51,4 @@ def parameters_of(name: str) -> FoldedParameters:
     return choose_parameters(rows, channels, widths, flooding_bits, **options)
 
 
-_sides: dict[str, Side] = {}
-
-
-@pytest.fixture
-def make_side() -> Callable[[str], Side]:
-    """Sides by name; tables and keys are shared by the tests of a run, counters go on."""
-
-    def make(name: str) -> Side:
-        if name not in _sides:
-            _sides[name] = Side(parameters_of(name))
-        return _sides[name]
-
-    return make
-
-
-@pytest.fixture(params=list(SHAPES))
-def side(request: pytest.FixtureRequest, make_side: Callable[[str], Side]) -> Side:
-    return make_side(request.param)
+make_side, side = sides.fixtures(Side, SHAPES, parameters_of)
