@@ -52,14 +52,7 @@ def quantization(frame: pd.DataFrame, title: str = "", source: str = "") -> Figu
                 axes.set_xlabel(cost_label)
             if j == 0:
                 axes.set_ylabel(label)
-    handles = [
-        Line2D([], [], marker=look_of_position(k).mark, mfc="white", mec=look_of_position(k).colour, linestyle="none")
-        for k in range(len(groups))
-    ]
-    handles.append(Line2D([], [], color="0.45"))
-    legend_below(drawn, handles, [*groups, "beaten by none"], 3)
-    names = ", ".join(f"{k + 1} {name}" for k, name in enumerate(frame["recipe"]))
-    entitle(drawn, frame, title, source, f"Recipes: {names}.")
+    _finish(drawn, frame, groups, title, source)
     return drawn
 
 
@@ -95,6 +88,12 @@ def perplexity(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure
         (right, "1 - cosine of sentences (ratio)"),
     ):
         axes.set(xlabel="query and answer (kB, 10$^3$ bytes)", ylabel=label)
+    _finish(drawn, frame, groups, title, source)
+    return drawn
+
+
+def _finish(drawn: Figure, frame: pd.DataFrame, groups: dict[str, list[int]], title: str, source: str) -> None:
+    """The legend of the groups, heading, and the recipes' numbers."""
     handles = [
         Line2D([], [], marker=look_of_position(k).mark, mfc="white", mec=look_of_position(k).colour, linestyle="none")
         for k in range(len(groups))
@@ -103,7 +102,6 @@ def perplexity(frame: pd.DataFrame, title: str = "", source: str = "") -> Figure
     legend_below(drawn, handles, [*groups, "beaten by none"], 3)
     names = ", ".join(f"{k + 1} {name}" for k, name in enumerate(frame["recipe"]))
     entitle(drawn, frame, title, source, f"Recipes: {names}.")
-    return drawn
 
 
 def _groups(frame: pd.DataFrame) -> dict[str, list[int]]:
