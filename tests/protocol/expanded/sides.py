@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from costmodel.expanded.noise import gadget_switch_variance, square_secret_variance
 from costmodel.expanded.parameters import Gadget
+from costmodel.ledger import Term, Transfer, Work
+from costmodel.wire import FRAME_HEADER_BYTES
 from protocol.expanded.answers import compress
 from protocol.expanded.gadget import GadgetKey, generate_key
+from protocol.meter import Meter
 from protocol.residue.ciphertext import SecretKey, expand_many, phase
 from protocol.residue.low_bits import server_shares
 from protocol.residue.ring import Ring
@@ -134,3 +137,35 @@ def errors_before_low_bits(side: Side, monkeypatch: pytest.MonkeyPatch) -> Error
         unswitched = (opened / ring.modulus).astype(float) - message
         alone.append(errors[-1] - (unswitched - np.round(unswitched)))
     return Errors(np.concatenate(errors), np.concatenate(alone))
+
+
+def open_rows(side: Side, session: Any, tokens: Sequence[int], queries: Sequence[bytes]) -> tuple[Any, int]:
+    """Hold every row to its table's; return the errors of the answers, and the bytes of their frames."""
+    errors, sent, left = [], 0, iter(tokens)
+    for answer in session.answer_many(queries):
+        clients = side.client.decrypt_rows(answer.body)
+        assert all(side.opens_to(next(left), *both) for both in zip(clients, answer.shares, strict=False))
+        errors.append(side.client.relative_errors(answer.body))
+        sent += len(answer.body) + FRAME_HEADER_BYTES
+    assert next(left, None) is None
+    return errors, sent
+
+
+def assert_ledger(
+    ledger: Sequence[Term], sent: Mapping[str, int], meters: Sequence[Meter], left_out: Sequence[str]
+) -> None:
+    """Hold a predicted ledger to the bytes that were sent and to the operations that were counted."""
+    for term in ledger:
+        if isinstance(term, Transfer) and term.item in sent:
+            assert int(term.size_bytes) == sent[term.item]
+    predicted = {
+        (term.party, term.phase, term.operation): int(term.count)
+        for term in ledger
+        if isinstance(term, Work) and term.operation not in left_out and int(term.count)
+    }
+    measured = {
+        (meter.party, phase, operation): count
+        for meter in meters
+        for (phase, operation), (count, _) in meter.operations.items()
+    }
+    assert measured == predicted
