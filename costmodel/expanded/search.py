@@ -515,6 +515,19 @@ class Search(ABC, Generic[K]):
         found = np.flatnonzero(np.isfinite(best.cost))
         return best.chosen(found) if found.size else shapes.columns.taken(found), found
 
+    def single(self, task: Task, rings: Sequence[RingChoice]) -> K:
+        """The cheapest parameters of a single task on any of the rings.
+
+        Raises
+        ------
+        ValueError
+            If no ring holds the target.
+        """
+        columns, found = self.run(task, Rings.of(rings))
+        if not found.size:
+            raise refused(task, rings)
+        return columns.taken(0)
+
     def _settle(self, shapes: Shapes[K], target: Floats, best: _Best[K]) -> Array:
         """Find the best of every task; return the shapes of which a cheaper choice failed and no choice holds."""
         bound = self.bound(shapes)

@@ -42,7 +42,6 @@ from costmodel.expanded.search import (
     Shapes,
     Task,
     log2_over_limit,
-    refused,
 )
 from costmodel.noise import TERNARY_VARIANCE, key_switch_variance
 
@@ -121,10 +120,7 @@ def choose_parameters(
         queries,
         tokens,
     )
-    columns, found = CompressedSearch().run(task, Rings.of(rings))
-    if not found.size:
-        raise refused(task, rings)
-    return columns.taken(0).one()
+    return CompressedSearch().single(task, rings).one()
 
 
 class _Choice(NamedTuple):

@@ -45,7 +45,6 @@ from costmodel.expanded.search import (
     Shapes,
     Task,
     log2_over_limit,
-    refused,
 )
 from costmodel.noise import TERNARY_VARIANCE
 
@@ -119,10 +118,7 @@ def choose_parameters(
         queries,
         tokens,
     )
-    columns, found = FoldedSearch().run(task, Rings.of(rings))
-    if not found.size:
-        raise refused(task, rings)
-    return columns.taken(0).one()
+    return FoldedSearch().single(task, rings).one()
 
 
 class _Choice(NamedTuple):
