@@ -35,6 +35,8 @@ SHARE_MODULUS = 2**64
 OPTIONS = ("delphi", "shares", "split", "sirnn-iknp", "sirnn-ferret")
 """What a system can be asked to do besides: Delphi's offline product, SPU's shared operands and its splitting of large
 ones, SiRNN's extension of shares with either oblivious transfer."""
+SIRNN_OPTIONS = frozenset({"sirnn-iknp", "sirnn-ferret"})
+"""SiRNN's extension of shares in the place of this project's alignment."""
 
 
 def _require_range(name: str, value: float, low: float, high: float) -> None:

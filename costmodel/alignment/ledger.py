@@ -36,6 +36,7 @@ from costmodel.alignment.formulas import sirnn_bytes as sirnn_total_bytes
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
+from costmodel.parameters import SIRNN_OPTIONS
 from costmodel.wire import FRAME_HEADER_BYTES
 
 BLOCK_BITS = 4
@@ -120,7 +121,7 @@ def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...
     """
     if not np.any(grid.align_bits > 0):
         return ()
-    if "sirnn-iknp" in grid.options or "sirnn-ferret" in grid.options:
+    if SIRNN_OPTIONS.intersection(grid.options):
         return _sirnn_terms(grid)
     coefficients = grid.tokens * grid.coefficients
     bits, last = np.maximum(grid.align_bits, 1), _last_modulus(grid)
@@ -166,7 +167,7 @@ def alignment_symbols(grid: Grid, block_bits: int = BLOCK_BITS) -> Symbols:
         "aligned": Symbol(grid.align_bits, "bits of an aligned share"),
         "correlation_bits": Symbol(ferret_bits_per_correlation(), "bits of a transfer made by Ferret, amortised"),
     }
-    if "sirnn-iknp" in grid.options or "sirnn-ferret" in grid.options:
+    if SIRNN_OPTIONS.intersection(grid.options):
         return found
     twos = _twos(_last_modulus(grid))
     needed = np.maximum(grid.align_bits - twos, 0)

@@ -25,7 +25,7 @@ from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Work
 from costmodel.noise import packlwes_variance, plaintext_product_variance, secret_key_encryption_variance
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
-from costmodel.parameters import Ring, Table
+from costmodel.parameters import SIRNN_OPTIONS, Ring, Table
 from costmodel.sizes import sent_symbol
 from costmodel.symbols import grid_symbols, tree_symbols
 from costmodel.systems import looks
@@ -125,7 +125,7 @@ class Cham(PricedSystem):
     source = SOURCE
     look = looks.CHAM
     library = "seal"
-    accepts = frozenset({"delphi", "sirnn-iknp", "sirnn-ferret"})
+    accepts = SIRNN_OPTIONS | {"delphi"}
     projects = True
 
     def ring(self, table: Table) -> Ring:

@@ -27,7 +27,7 @@ from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer, Work
 from costmodel.noise import secret_key_encryption_variance
 from costmodel.packing import packlwes_outputs
-from costmodel.parameters import Ring, Table
+from costmodel.parameters import SIRNN_OPTIONS, Ring, Table
 from costmodel.sizes import sent_symbol
 from costmodel.symbols import grid_symbols
 from costmodel.systems import looks
@@ -105,7 +105,7 @@ class CipherGPT(PricedSystem):
     source = SOURCE
     look = looks.CIPHERGPT
     library = "seal"
-    accepts = frozenset({"sirnn-iknp", "sirnn-ferret"})
+    accepts = SIRNN_OPTIONS
 
     def ring(self, table: Table) -> Ring:
         """The ring is not stated; OpenCheetah's is taken."""

@@ -33,7 +33,7 @@ from costmodel.noise import flooding_variance, plaintext_product_variance, publi
 from costmodel.openfhe.rings import keyed_configuration, rings_of_degree, slot_ring
 from costmodel.openfhe.slots import SlotsDesign
 from costmodel.packing import check_packing
-from costmodel.parameters import Configuration, Packing, Ring, Table
+from costmodel.parameters import SIRNN_OPTIONS, Configuration, Packing, Ring, Table
 from costmodel.sizes import sent_symbol
 from costmodel.slots import Layout, layout, log2_of_power
 from costmodel.symbols import grid_symbols
@@ -186,7 +186,7 @@ class CrypTFlow2(PricedSystem):
     look = looks.CRYPTFLOW2
     engines = ("openfhe",)
     library = "seal"
-    accepts = frozenset({"delphi", "sirnn-iknp", "sirnn-ferret"})
+    accepts = SIRNN_OPTIONS | {"delphi"}
     projects = True
 
     def ring(self, table: Table) -> Ring:

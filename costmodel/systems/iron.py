@@ -26,7 +26,7 @@ from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term
 from costmodel.noise import flooding_variance, plaintext_product_variance, secret_key_encryption_variance
-from costmodel.parameters import Ring, Table
+from costmodel.parameters import SIRNN_OPTIONS, Ring, Table
 from costmodel.sizes import sent_symbol
 from costmodel.symbols import grid_symbols
 from costmodel.systems import looks
@@ -134,7 +134,7 @@ class Iron(PricedSystem):
     source = SOURCE
     look = looks.IRON
     library = "seal"
-    accepts = frozenset({"delphi", "sirnn-iknp", "sirnn-ferret"})
+    accepts = SIRNN_OPTIONS | {"delphi"}
     projects = True
 
     def ring(self, table: Table) -> Ring:

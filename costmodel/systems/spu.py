@@ -36,7 +36,7 @@ from costmodel.noise import (
     public_key_encryption_variance,
     secret_key_encryption_variance,
 )
-from costmodel.parameters import SHARE_MODULUS, Ring, Table
+from costmodel.parameters import SHARE_MODULUS, SIRNN_OPTIONS, Ring, Table
 from costmodel.sizes import sent_symbol
 from costmodel.symbols import grid_symbols
 from costmodel.systems import looks
@@ -242,7 +242,7 @@ class SpuFM32(PricedSystem):
     source = SOURCE
     look = looks.SPU_FM32
     library = "spu"
-    accepts = frozenset({"delphi", "shares", "split", "sirnn-iknp", "sirnn-ferret"})
+    accepts = SIRNN_OPTIONS | {"delphi", "shares", "split"}
     projects = True
 
     def ring(self, table: Table) -> Ring:
