@@ -114,6 +114,8 @@ def measured_ledger(configuration: Configuration, second: float = 1e-3) -> pd.Da
             "party": t.party,
             "item": t.operation,
             "count": int(t.count),
+            "unit": None,
+            "messages": np.nan,
             "seconds": second,
         }
         for t in terms(Grid.of(configuration))

@@ -139,6 +139,18 @@ def errors_before_low_bits(side: Side, monkeypatch: pytest.MonkeyPatch) -> Error
     return Errors(np.concatenate(errors), np.concatenate(alone))
 
 
+def whole_answer_errors(side: Side, coefficients: int) -> NDArray[np.float64]:
+    """Errors over Q/t of the first rows of at least three answers and so many coefficients, no place of them empty.
+
+    Tokens that share an a share the noise of its key switch, which a place without a token does not add to.
+    """
+    p = side.parameters
+    answers = max(-(-coefficients // p.row_coefficients), 3)
+    rows = np.random.default_rng(1).integers(0, p.rows, answers * p.answer_tokens)
+    found = side.session.answer_many([side.client.query(int(row)) for row in rows])
+    return np.concatenate([side.client.relative_errors(answer.body) for answer in found])
+
+
 def open_rows(side: Side, session: Any, tokens: Sequence[int], queries: Sequence[bytes]) -> tuple[Any, int]:
     """Hold every row to its table's; return the errors of the answers, and the bytes of their frames."""
     errors, sent, left = [], 0, iter(tokens)

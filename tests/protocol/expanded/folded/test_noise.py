@@ -33,6 +33,7 @@ from tests.protocol.expanded.sides import (
     key_switch_log2_ratio,
     log2_ratio,
     unflooded,
+    whole_answer_errors,
 )
 
 GADGETS = [(1, Gadget(1, 20)), (1, Gadget(3, 13)), (1, Gadget(13, 4)), (2, Gadget(5, 18)), (2, Gadget(1, 40))]
@@ -120,11 +121,7 @@ def test_noise_of_answers_before_their_low_bits(name: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", SHAPES)
 def test_noise_of_small_answers(make_side: Callable[[str], Any], name: str) -> None:
     side = make_side(name)
-    p = side.parameters
-    repeats = -(-256 // p.row_coefficients)
-    rows = np.random.default_rng(1).integers(0, p.rows, max(repeats, 3))
-    answers = [side.session.answer(side.client.query(int(row))) for row in rows]
-    measured = np.concatenate([side.client.relative_errors(answer.body) for answer in answers])
+    p, measured = side.parameters, whole_answer_errors(side, 256)
     predicted = folded_noise(p, side.mean_square).total * p.plaintext_modulus**2
     assert measured.size >= 256
     assert abs(log2_ratio(measured, predicted)) < 0.5
