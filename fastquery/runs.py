@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from costmodel.estimate import Estimate, estimate
 from costmodel.ledger import totals
 from costmodel.link import PRESETS, Link
-from costmodel.machine import Machine
+from costmodel.machine import Machine, default_machine
 from costmodel.parameters import Configuration
 from costmodel.systems import require_executed
+from fastquery.processor import UNKNOWN, this_processor
 from fastquery.provenance import provenance
 from quantize.packed import PackedTable
 from quantize.packing import unpack
@@ -25,6 +26,8 @@ from validate.compare import compare
 
 BYTES = ("up_bytes", "down_bytes", "setup_bytes")
 Progress = Callable[[str, int, int], None]
+FAR_OFF = 1.5
+"""Measured over predicted server seconds, or the reverse, from which on a profile is not this machine's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,8 @@ class Run:
         of both processes.
     ledger, prediction, comparison
         Measured ledger, predicted figures, and both ledgers joined.
+    machine_processor, processor
+        Names of the processors that the prediction's unit costs are of, and that the run was on.
     """
 
     configuration: Configuration
@@ -62,6 +67,19 @@ class Run:
     ledger: pd.DataFrame
     prediction: Estimate
     comparison: pd.DataFrame
+    machine_processor: str = UNKNOWN
+    processor: str = UNKNOWN
+
+    @property
+    def server_over_predicted(self) -> float:
+        """Measured over predicted CPU seconds of the server."""
+        return float(totals(self.ledger)["server_s"] / self.prediction.server_s)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the unit costs are of another processor, or too far off to be of this one as it runs now."""
+        ratio = self.server_over_predicted
+        return self.machine_processor != self.processor or not 1 / FAR_OFF <= ratio <= FAR_OFF
 
     @property
     def correct(self) -> bool:
@@ -84,6 +102,9 @@ class Run:
             "seed": self.seed,
             "link": asdict(self.link),
             "machine": self.prediction.machine,
+            "machine_processor": self.machine_processor,
+            "processor": self.processor,
+            "server_over_predicted": self.server_over_predicted,
             "correct": self.correct,
             "mismatches": self.mismatches,
             "worst_difference_levels": self.worst_difference,
@@ -185,6 +206,8 @@ def run(
         ledger=executed.ledger,
         prediction=prediction,
         comparison=compare(prediction.ledger, executed.ledger),
+        machine_processor=str((machine or default_machine()).provenance.get("processor", UNKNOWN)),
+        processor=this_processor().name,
     )
 
 

@@ -23,8 +23,10 @@ from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import ENGINES, OPTIONS, SIZES, Configuration, Ring, Table
 from costmodel.systems import NAMES, configuration
 from costmodel.systems.fastquery import ABLATIONS
+from fastquery.own_machine import AUTO, own_machine
 from fastquery.tables import levels_of, table_of
 
+MACHINE_HELP = f"calibration file, or {AUTO}: of this processor, as calibrate --quick keeps it"
 RING_HELP = "N=4096,p=13,q=60+49 (bits, limbs joined by +; t=8000 instead of p); the rest is chosen"
 DEFAULT_TABLE = "llama-7b"
 
@@ -186,15 +188,17 @@ def link_of(value: object) -> Link:
 
 
 def machine_of(value: object) -> Machine:
-    """Unit costs from a calibration file, or the built-in ones.
+    """Unit costs from a calibration file, those kept of this processor for ``auto``, or the built-in ones for None.
 
     Raises
     ------
     ValueError
-        If the file is none.
+        If the file is none, or none is kept.
     """
     if value is None:
         return default_machine()
+    if value == AUTO:
+        return own_machine()
     return value if isinstance(value, Machine) else load_machine(os.fspath(value))  # type: ignore[call-overload]
 
 

@@ -112,6 +112,9 @@ class Campaign:
             error = relative_error(held_out, name)
             figures[f"{stem}_error_median"] = float(np.median(error)) if len(error) else math.nan
             figures[f"{stem}_error_max"] = float(np.max(error, initial=0.0)) if len(error) else math.nan
+        base = np.abs(held_out["base_server_s"] / held_out["server_s"] - 1.0)
+        figures["base_server_error_median"] = float(base.median())
+        figures["base_server_error_max"] = float(base.max())
         noise = (held_out["predicted_noise_bits"] - held_out["noise_bits"]).abs()
         figures["noise_error_bits_median"] = float(noise.median())
         figures["noise_error_bits_max"] = float(noise.max())
@@ -187,6 +190,7 @@ def run_campaign(
     *,
     sessions: int = SESSIONS,
     drawn: Sequence[Design] = designs(),
+    base: Machine | None = None,
     progress: Progress | None = None,
 ) -> Campaign:
     """Draw, measure, calibrate and predict; what the folder already holds is not measured again.
@@ -203,6 +207,8 @@ def run_campaign(
         Repetitions of every sample.
     drawn
         The designs that are sampled.
+    base
+        Profile that gives what the calibration part lacks, and whose own errors are told; the built-in one if left out.
     progress
         Called with what is being measured, how much is done, and of how much.
 
@@ -222,7 +228,7 @@ def run_campaign(
                 _write(path, _measured(parties, sample, sessions))
         if progress is not None:
             progress("done", len(steps), len(steps))
-    return evaluated(folder)
+    return evaluated(folder, base)
 
 
 def planned(
@@ -326,8 +332,15 @@ def noise_columns(configuration: Configuration) -> int:
     return columns
 
 
-def evaluated(folder: Path) -> Campaign:
+def evaluated(folder: Path, base: Machine | None = None) -> Campaign:
     """Calibrate and predict from what a folder holds; its frames are written there.
+
+    Parameters
+    ----------
+    folder
+        Of a campaign whose samples are all measured.
+    base
+        See :func:`run_campaign`.
 
     Raises
     ------
@@ -344,10 +357,12 @@ def evaluated(folder: Path) -> Campaign:
     raw = {
         index: pd.DataFrame(result["entries"]) for index, result in measured.items() if result["status"] == "measured"
     }
-    machine, uncalibrated = _calibrated([s for s in samples if not s.held_out and s.index in raw], raw, samples)
+    known = base or default_machine()
+    chosen = [s for s in samples if not s.held_out and s.index in raw]
+    machine, uncalibrated = _calibrated(chosen, raw, samples, known)
     runs, compared = [], []
     for sample in samples:
-        row, ledger = _evaluated(sample, measured[sample.index], raw.get(sample.index), machine)
+        row, ledger = _evaluated(sample, measured[sample.index], raw.get(sample.index), machine, known)
         runs.append(row)
         if ledger is not None:
             compared.append(ledger)
@@ -371,7 +386,7 @@ def evaluated(folder: Path) -> Campaign:
 
 
 def _calibrated(
-    chosen: Sequence[Sample], raw: dict[int, pd.DataFrame], samples: Sequence[Sample]
+    chosen: Sequence[Sample], raw: dict[int, pd.DataFrame], samples: Sequence[Sample], base: Machine
 ) -> tuple[Machine, tuple[str, ...]]:
     """A machine from the calibration part, and the operations of the other part that it does not have."""
     if not chosen:
@@ -381,14 +396,14 @@ def _calibrated(
         found = observations(sample.configuration, raw[sample.index])
         observed.setdefault(sample.configuration.engine, []).extend(found)
     facts = {"measured": f"calibration part of a campaign, {len(chosen)} configurations"}
-    machine = calibrated("campaign", observed, default_machine(), facts, [sample.configuration for sample in samples])
+    machine = calibrated("campaign", observed, base, facts, [sample.configuration for sample in samples])
     seen = {(engine, one.operation) for engine, rows in observed.items() for one in rows}
     missing = sorted(set().union(*(operations(sample.configuration) for sample in samples)) - seen)
     return machine, tuple(f"{engine}: {operation}" for engine, operation in missing)
 
 
 def _evaluated(
-    sample: Sample, result: dict[str, Any], raw: pd.DataFrame | None, machine: Machine
+    sample: Sample, result: dict[str, Any], raw: pd.DataFrame | None, machine: Machine, base: Machine
 ) -> tuple[dict[str, Any], pd.DataFrame | None]:
     configuration = sample.configuration
     row: dict[str, Any] = {
@@ -417,6 +432,7 @@ def _evaluated(
         "noise_bits": pooled_noise_bits(result["noise_bits"]),
         "noise_sampling_bits": sampling_bits(len(result["noise_bits"]) * pooled_coefficients(configuration)),
         **{f"predicted_{name}": figures[name] for name in (*BYTES, *SECONDS, "offline_s", "noise_bits")},
+        "base_server_s": predicted(sample, result["spread"], base).server_s,
         "predicted_latency_low_s": figures["latency_low_s"],
         "predicted_latency_high_s": figures["latency_high_s"],
         "security_bits": figures["security_bits"],

@@ -111,6 +111,7 @@ def _errors(summary: dict[str, Any]) -> Table:
         for name, stem, bounds, noise in (
             ("server CPU seconds", "server", "10 %, 25 %", "machine_noise_server"),
             ("latency", "latency", "10 %, 25 %", "machine_noise_latency"),
+            ("server CPU seconds, uncalibrated", "base_server", "", ""),
             ("client CPU seconds", "client", "", ""),
             ("encoding of the table", "table", "", ""),
         )

@@ -1,4 +1,4 @@
-"""``fastquery calibrate``: unit costs of this machine, measured and written to a profile."""
+"""``fastquery calibrate``: unit costs of this machine, measured or rescaled, and written to a profile."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from costmodel.machine import default_machine, machine_toml
-from fastquery.cli.show import json_text
+from costmodel.machine import Machine, default_machine
+from fastquery.cli.show import json_text, pairs
+from fastquery.own_machine import keep, write
+from fastquery.processor import memory_bytes_per_s, this_processor
 from fastquery.provenance import provenance
 
-EXAMPLE = """example:
+OUTPUT = Path("results/machine.toml")
+
+EXAMPLE = """examples:
+  fastquery calibrate --quick
+  fastquery estimate --table minilm --machine auto
   fastquery calibrate --output machine.toml
   fastquery estimate --table minilm --engine openfhe --machine machine.toml
 """
@@ -28,66 +34,132 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "calibrate",
         help="measure this machine's unit costs",
-        description="Run some forty small lookups, several times each, fit the cost of every operation without what "
-        "contention adds, and write a profile for --machine.",
+        description="Run some sixty small lookups, several times each, fit the cost of every operation without what "
+        "contention adds, and write a profile for --machine. With --quick: run four lookups for some seconds, rescale "
+        "the built-in profile by them, class by class, and keep the profile for --machine auto. Kernels that were "
+        "never used are compiled first, which takes a minute or two, once.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--output", type=Path, default=Path("results/machine.toml"), help="the profile's path")
+    parser.add_argument("--quick", action="store_true", help="rescale the built-in profile, in 10 seconds")
     parser.add_argument(
-        "--sessions", type=int, default=SESSIONS, metavar="K", help=f"repetitions of a lookup (default {SESSIONS})"
+        "--output",
+        type=Path,
+        help=f"the profile's path (default {OUTPUT}; of --quick the user's cache folder, by processor)",
     )
+    parser.add_argument("--sessions", type=int, metavar="K", help=f"repetitions of a lookup (default {SESSIONS})")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Measure, fit, write."""
+    """Measure, write, print."""
     from protocol.errors import ProtocolError
     from protocol.openfhe_library import OpenFHEUnavailable
-    from validate.calibration import Observation, calibrated, calibration_sample, observations
-    from validate.measurement import Parties, entries
 
-    if arguments.sessions < 1:
-        raise ValueError(f"sessions is {arguments.sessions}; a lookup is measured at least once")
-    observed: dict[str, list[Observation]] = {}
-    sample = calibration_sample()
+    if arguments.quick and arguments.sessions is not None:
+        raise ValueError(f"sessions is {arguments.sessions}, and --quick repeats lookups for its time; leave one out")
+    sessions = SESSIONS if arguments.sessions is None else arguments.sessions
+    if sessions < 1:
+        raise ValueError(f"sessions is {sessions}; a lookup is measured at least once")
     try:
-        with Parties() as parties:
-            for configuration in tqdm(sample, desc="measuring", file=sys.stderr):
-                table = configuration.table
-                sessions = parties.measure(
-                    configuration,
-                    f"{table.rows}x{table.channels}",
-                    range(table.tokens),
-                    sessions=arguments.sessions,
-                    encodings=ENCODINGS,
-                )
-                found = observations(configuration, entries(sessions))
-                observed.setdefault(configuration.engine, []).extend(found)
+        document, said = quick(arguments.output) if arguments.quick else whole(sessions, arguments.output or OUTPUT)
     except (OpenFHEUnavailable, ProtocolError) as error:
         print(f"fastquery calibrate: {error}", file=sys.stderr)
         return 1
-    origin = provenance()
+    print(json_text(document) if arguments.json else said)
+    return 0
+
+
+def quick(output: Path | None) -> tuple[dict[str, Any], str]:
+    """Rescale the built-in profile and keep it; the document of what was measured, and its text for people."""
+    from validate.quick import measured_factors, rescaled
+
+    base, processor = default_machine(), this_processor()
+    with tqdm(file=sys.stderr, leave=False) as bar:
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.total = total
+            bar.set_description(what, refresh=False)
+            bar.update(done - bar.n)
+
+        scale = measured_factors(base, progress=progress)
+    bandwidth = memory_bytes_per_s(processor)
+    facts = {**origin_facts(provenance()), "memory_bytes_per_s": f"{bandwidth:.3g}"}
+    profile = rescaled(base, f"{processor.name}, quick", scale, facts)
+    if output is None:
+        path = keep(profile, processor)
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write(profile, output)
+        path = output
+    by_class = {f"{engine}: {kind}": factor for (engine, kind), factor in scale.items()}
+    document = {
+        "path": str(path),
+        "units": units_of(profile),
+        "base": base.name,
+        "base_processor": base.provenance.get("processor"),
+        "factors": by_class,
+        "memory_bytes_per_s": bandwidth,
+        **processor.facts(),
+    }
+    shown = {f"{name} ": value for name, value in processor.facts().items()}
+    shown["memory"] = f"{bandwidth / 1e9:.1f} GB/s, read and written by one core"
+    shown |= {name: f"{factor:.2f} times the built-in seconds" for name, factor in by_class.items()}
+    shown["profile"] = f"{path}{'' if output else ', which --machine auto takes'}"
+    return document, pairs(shown)
+
+
+def whole(sessions: int, output: Path) -> tuple[dict[str, Any], str]:
+    """Fit the cost of every operation and write the profile; the document of what was measured, and its text."""
+    from validate.calibration import Observation, calibrated, calibration_sample, observations
+    from validate.measurement import Parties, entries
+
+    observed: dict[str, list[Observation]] = {}
+    sample = calibration_sample()
+    with Parties() as parties:
+        for configuration in tqdm(sample, desc="measuring", file=sys.stderr):
+            table = configuration.table
+            measured_sessions = parties.measure(
+                configuration,
+                f"{table.rows}x{table.channels}",
+                range(table.tokens),
+                sessions=sessions,
+                encodings=ENCODINGS,
+            )
+            found = observations(configuration, entries(measured_sessions))
+            observed.setdefault(configuration.engine, []).extend(found)
+    origin, processor = provenance(), this_processor()
     facts = {
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "processor": str(origin["processor"]),
-        "python": str(origin["python"]),
-        "commit": origin["commit"] or "",
-        "versions": ", ".join(f"{name} {version}" for name, version in origin["versions"].items() if version),
-        "measured": f"{' and '.join(sorted(observed))}: {len(sample)} configurations in {arguments.sessions} sessions "
+        **origin_facts(origin),
+        "memory_bytes_per_s": f"{memory_bytes_per_s(processor):.3g}",
+        "measured": f"{' and '.join(sorted(observed))}: {len(sample)} configurations in {sessions} sessions "
         "each on one thread, CPU seconds; fitted to the 10 % quantile of the sessions, intervals are the 5 % and 95 % "
         "quantiles of all of them over the fit",
     }
     profile = calibrated(facts["processor"], observed, default_machine(), facts)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(machine_toml(profile), encoding="utf-8")
-    units = {f"{engine}: {operation}": vars(cost) for (engine, operation), cost in profile.units.items()}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write(profile, output)
+    units = units_of(profile)
     measured = {name: cost for name, cost in units.items() if cost["samples"]}
-    document = {"path": str(arguments.output), "units": units, "measured": sorted(measured), "provenance": origin}
-    print(json_text(document) if arguments.json else text(measured, arguments.output))
-    return 0
+    document = {"path": str(output), "units": units, "measured": sorted(measured), "provenance": origin}
+    return document, text(measured, output)
+
+
+def origin_facts(origin: dict[str, Any]) -> dict[str, str]:
+    """Provenance as a profile keeps it: flat texts."""
+    return {
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        **{name: str(origin[name]) for name in ("processor", "revision", "caches", "vector_bits", "python")},
+        "commit": origin["commit"] or "",
+        "versions": ", ".join(f"{name} {version}" for name, version in origin["versions"].items() if version),
+    }
+
+
+def units_of(profile: Machine) -> dict[str, dict[str, Any]]:
+    """Unit costs by engine and operation, as plain values."""
+    return {f"{engine}: {operation}": vars(cost) for (engine, operation), cost in profile.units.items()}
 
 
 def text(units: dict[str, dict[str, Any]], path: Path) -> str:

@@ -13,11 +13,10 @@ from costmodel.limits import FLOODING_BITS, LOG2_FAILURE
 from costmodel.parameters import EXECUTING_ENGINES
 from costmodel.systems import NAMES
 from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text
-from fastquery.cli.sweep import machine_named
 from fastquery.goals import OBJECTIVES
 from fastquery.optimizer import Optimum, optimize
 from fastquery.runs import Run, run
-from fastquery.words import parse_widths
+from fastquery.words import MACHINE_HELP, machine_of, parse_widths
 
 EXAMPLE = f"""examples:
   fastquery optimize --table llama-7b --link 44Mbit/s,40ms --queries 100
@@ -46,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--tokens", type=int, default=1, help="rows looked up together (default 1)")
     parser.add_argument("--packing", action="append", metavar="WIDTHS", help="channel widths of a coefficient, 4,3,3")
     parser.add_argument("--link", default="lan", help="a preset or RATE,DELAY such as 44Mbit/s,40ms (default lan)")
-    parser.add_argument("--machine", help="calibration file", metavar="FILE")
+    parser.add_argument("--machine", help=MACHINE_HELP, metavar="FILE")
     parser.add_argument("--queries", type=float, default=1, help="queries of a client that share its keys (default 1)")
     parser.add_argument("--objective", default="latency", choices=OBJECTIVES, help="what is minimised")
     parser.add_argument("--pareto", default="bytes,latency", metavar="A,B", help="axes of the front, two objectives")
@@ -88,7 +87,7 @@ def execute(arguments: argparse.Namespace) -> int:
         protocol=arguments.protocol or "all",
         tokens=arguments.tokens,
         link=arguments.link,
-        machine=machine_named(arguments.machine),
+        machine=machine_of(arguments.machine),
         queries=arguments.queries,
         objective=arguments.objective,
         pareto=(axes[0], axes[1]),
@@ -122,7 +121,7 @@ def execute_best(result: Optimum, arguments: argparse.Namespace) -> int:
     best = result.configuration
     if best.engine not in EXECUTING_ENGINES:
         raise ValueError(f"best is {best.protocol} as published, which nothing here executes; name another --protocol")
-    machine = machine_named(arguments.machine)
+    machine = machine_of(arguments.machine)
     try:
         measured = run(
             best, arguments.table, arguments.tokens, seed=arguments.seed, machine=machine, link=result.estimate.link

@@ -6,9 +6,8 @@ import argparse
 from typing import Any
 
 from costmodel.link import PRESETS
-from costmodel.machine import load_machine
 from costmodel.systems import NAMES
-from fastquery.words import DEFAULT_TABLE, WORDS, Question, ask, checked, link_of
+from fastquery.words import DEFAULT_TABLE, MACHINE_HELP, WORDS, Question, ask, checked, link_of, machine_of
 
 TABLE_HELP = f"preset, MxN, FILE.safetensors:KEY, or a packed FILE.safetensors (default {DEFAULT_TABLE})"
 
@@ -30,7 +29,7 @@ def add_configuration_options(parser: argparse.ArgumentParser, default_link: str
         help=f"{', '.join(PRESETS)}, or RATE,ROUND_TRIP such as 44Mbit/s,40ms (default {default_link})",
         metavar="LINK",
     )
-    parser.add_argument("--machine", type=checked(load_machine), help="calibration file", metavar="FILE")
+    parser.add_argument("--machine", type=checked(machine_of), help=MACHINE_HELP, metavar="FILE")
 
 
 def question_of(arguments: argparse.Namespace, link: str = "lan", **more: Any) -> Question:

@@ -11,12 +11,11 @@ from typing import Any, cast
 from tqdm import tqdm
 
 from costmodel.link import parse_link
-from costmodel.machine import load_machine
 from costmodel.system import RingFields
 from costmodel.systems import NAMES
 from fastquery.cli.show import json_text
 from fastquery.figures import FIGURES, Appearance, Chosen, Inputs, draw, draw_all
-from fastquery.words import checked, parse_ring, parse_widths
+from fastquery.words import MACHINE_HELP, checked, machine_of, parse_ring, parse_widths
 
 EXAMPLE = """examples:
   fastquery plot bandwidth --table llama-7b --output bandwidth.png
@@ -43,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("name", choices=(*FIGURES, ALL), metavar="NAME", help=f"one of those below, or {ALL}")
     parser.add_argument("--table", help="preset, MxN, or FILE.safetensors:KEY (default: the figure's own)")
     parser.add_argument("--link", help="preset or RATE,DELAY (default: the figure's own)")
-    parser.add_argument("--machine", help="calibration file", metavar="FILE")
+    parser.add_argument("--machine", help=MACHINE_HELP, metavar="FILE")
     parser.add_argument(
         "--measurements", type=Path, help="a campaign's folder, or runs as Parquet, CSV or JSON", metavar="FILE"
     )
@@ -86,7 +85,7 @@ def execute(arguments: argparse.Namespace) -> int:
     inputs = Inputs(
         arguments.table,
         parse_link(arguments.link) if arguments.link else None,
-        load_machine(arguments.machine) if arguments.machine else None,
+        machine_of(arguments.machine),
         arguments.measurements,
         Chosen(
             tuple(arguments.protocol),

@@ -15,10 +15,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from costmodel.link import PRESETS, parse_link
-from costmodel.machine import load_machine
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.quantization import COSTS, LANGUAGE_MODEL, LAYERS, Job, Pricing, Quantization, apply, recipes
-from fastquery.words import checked
+from fastquery.words import MACHINE_HELP, checked, machine_of
 from quantize.perplexity import WINDOWS
 from quantize.quantizers import Progress
 from quantize.recipes import RECIPES, recipe_named
@@ -67,7 +66,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--protocol", default="fastquery", help="that queries are priced for (default fastquery)")
     parser.add_argument("--tokens", type=int, default=1, help="rows that a query looks up together (default 1)")
     parser.add_argument("--link", type=checked(parse_link), default=PRESETS["lan"], help="preset or RATE,DELAY (lan)")
-    parser.add_argument("--machine", type=checked(load_machine), metavar="FILE", help="calibration file")
+    parser.add_argument("--machine", type=checked(machine_of), metavar="FILE", help=MACHINE_HELP)
     parser.add_argument("--flooding-bits", type=int, metavar="F", help="statistical flooding (default 40; 0: none)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from costmodel.link import PRESETS, parse_link
-from costmodel.machine import load_machine
 from fastquery.cli.show import bytes_text, failure_text, json_text, pairs, seconds_text
 from fastquery.queries import DoesNotDecrypt, Query, query
-from fastquery.words import checked, link_of, machine_of
+from fastquery.words import MACHINE_HELP, checked, link_of, machine_of
 
 EXAMPLE = """examples:
   fastquery query --connect 127.0.0.1:9000 --token 77
@@ -90,7 +89,7 @@ def add_parser(subparsers: Any) -> None:
         "--link", type=checked(parse_link), default=PRESETS["loopback"], help="of the prediction (default loopback)"
     )
     parser.add_argument(
-        "--machine", type=checked(load_machine), help="calibration file of the prediction", metavar="FILE"
+        "--machine", type=checked(machine_of), help=f"of the prediction: {MACHINE_HELP}", metavar="FILE"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)

@@ -20,6 +20,7 @@ from fastquery.cli.show import (
     pairs,
     seconds_text,
 )
+from fastquery.own_machine import AUTO, REMEDY
 from fastquery.runs import Run, again, run
 
 EXAMPLE = """examples:
@@ -89,6 +90,15 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0 if result.correct and result.agrees else 1
 
 
+def machine_text(result: Run) -> str:
+    """Whose unit costs the prediction has, how far off the server's seconds were, and the remedy if they were far."""
+    said = f"unit costs of {result.prediction.machine}, measured on {result.machine_processor}"
+    if result.machine_processor != result.processor:
+        said += f"; this is {result.processor}"
+    said += f"; the server took {result.server_over_predicted:.2f} times the predicted seconds"
+    return f"{said}; {REMEDY}, for --machine {AUTO}" if result.foreign else said
+
+
 def text(result: Run) -> str:
     """The run for people: totals side by side, then every entry."""
     document = result.document()
@@ -106,6 +116,7 @@ def text(result: Run) -> str:
     for name, label in (("server_s", "server"), ("latency_s", "latency")):
         predicted = document["predicted_" + name]
         rows[label] = f"{seconds_text(document[name])}, predicted {seconds_text(predicted)}"
+    rows["machine"] = machine_text(result)
     rows["client"] = seconds_text(document["client_s"])
     rows["table"] = f"{seconds_text(document['table_s'])} to encode"
     rows["memory"] = bytes_text(document["peak_memory_bytes"]) + " at most, both processes"

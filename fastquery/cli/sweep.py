@@ -10,13 +10,12 @@ from typing import Any
 from tqdm import tqdm
 
 from costmodel.link import PRESETS
-from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import ENGINES, SIZES
 from costmodel.systems import NAMES
 from costmodel.systems.fastquery import ABLATIONS
 from fastquery.cli.show import json_text, seconds_text
 from fastquery.sweep_files import SweepFile, write_sweep
-from fastquery.words import parse_widths
+from fastquery.words import MACHINE_HELP, machine_of, parse_widths
 
 EXAMPLE = """examples:
   fastquery sweep --ring N=2048:4096,p=5:20,q=30:60 --link 1:1000Mbit/s --table llama-7b --table gpt2 --protocol all
@@ -48,7 +47,7 @@ def add_axis_options(parser: argparse.ArgumentParser) -> None:
         metavar="FIELD=VALUE",
         help="any further field of a configuration: sigma=3.19, digit_bits=8:20, tile=cheetah, prepared=true",
     )
-    parser.add_argument("--machine", help="calibration file", metavar="FILE")
+    parser.add_argument("--machine", help=MACHINE_HELP, metavar="FILE")
 
 
 def axes_of(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -60,11 +59,6 @@ def axes_of(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.set:
         axes["fields"] = fields_of(arguments.set)
     return axes
-
-
-def machine_named(path: str | None) -> Machine:
-    """The calibration in a file, or the built-in one."""
-    return load_machine(path) if path else default_machine()
 
 
 def fields_of(texts: list[str]) -> dict[str, list[Any]]:
@@ -118,7 +112,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
         result = write_sweep(
             arguments.output,
-            machine=machine_named(arguments.machine),
+            machine=machine_of(arguments.machine),
             limit=arguments.limit,
             usable_only=arguments.usable_only,
             progress=progress,

@@ -12,10 +12,12 @@ from tqdm import tqdm
 from costmodel.parameters import EXECUTING_ENGINES
 from fastquery.cli.show import json_text, pairs
 from fastquery.provenance import provenance
+from fastquery.words import MACHINE_HELP, checked, machine_of
 
 EXAMPLE = """examples:
   fastquery validate --samples 40 --output results/campaign
   fastquery validate --samples 12 --engine openfhe --protocol fastquery --output results/openfhe
+  fastquery validate --samples 40 --machine auto --output results/campaign
   fastquery validate --samples 40 --output results/campaign    (again: goes on where it was interrupted)
 """
 
@@ -37,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--engine", action="append", default=[], choices=EXECUTING_ENGINES, help="an engine to sample (default: all)"
     )
+    parser.add_argument("--machine", type=checked(machine_of), metavar="FILE", help=MACHINE_HELP)
     parser.add_argument("--output", type=Path, default=Path("results/campaign"), metavar="DIR", help="where it goes")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
@@ -68,6 +71,7 @@ def execute(arguments: argparse.Namespace) -> int:
             provenance(),
             sessions=arguments.sessions,
             drawn=drawn,
+            base=arguments.machine,
             progress=progress,
         )
     except OpenFHEUnavailable as error:

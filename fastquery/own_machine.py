@@ -1,0 +1,73 @@
+"""The profile of this machine's processor, kept in the user's cache folder by the processor's name."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from costmodel.machine import Machine, load_machine, machine_toml
+from fastquery.processor import Processor, this_processor
+
+AUTO = "auto"
+"""Names this profile in the place of a file."""
+REMEDY = "`fastquery calibrate --quick` measures one in 10 seconds"
+
+
+def own_machine() -> Machine:
+    """The profile of this processor that was kept last.
+
+    Raises
+    ------
+    ValueError
+        If none is kept; the message says how to make one.
+    """
+    processor = this_processor()
+    for path in _paths(processor):
+        if _is_own(path):
+            return load_machine(path)
+    raise ValueError(f"machine is {AUTO!r}, and no profile of this processor ({processor.name}) is kept; {REMEDY}")
+
+
+def keep(machine: Machine, processor: Processor) -> Path:
+    """Write the profile of a processor where :func:`own_machine` finds it.
+
+    Raises
+    ------
+    ValueError
+        If no folder can be written to.
+    """
+    for path in _paths(processor):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write(machine, path)
+        except OSError:
+            continue
+        return path
+    raise ValueError("no cache folder can be written to; set XDG_CACHE_HOME, or name a file with --output")
+
+
+def write(machine: Machine, path: Path) -> None:
+    """Write a profile whole or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_text(machine_toml(machine), encoding="utf-8")
+    partial.replace(path)
+
+
+def _paths(processor: Processor) -> Iterator[Path]:
+    """Where a profile may lie: in ``$XDG_CACHE_HOME``, in ``~/.cache``, in the system's temporary folder."""
+    name = Path("machines", f"{processor.key}.toml")
+    home = os.path.expanduser("~")
+    for folder in (os.environ.get("XDG_CACHE_HOME", ""), os.path.join(home, ".cache")):
+        if os.path.isabs(folder):
+            yield Path(folder, "fastquery") / name
+    yield Path(tempfile.gettempdir(), f"fastquery-{os.geteuid()}") / name
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is there and this user's: anybody may put one into the temporary folder."""
+    try:
+        return path.lstat().st_uid == os.geteuid() and path.is_file()
+    except OSError:
+        return False

@@ -1,0 +1,188 @@
+"""A profile in seconds: the built-in unit costs, rescaled to this machine class by class.
+
+A few lookups are executed by two processes, as often as the time allows. Of every class of operations the factor is
+the median of measured over modelled seconds, weighted by the seconds: one factor a class keeps the proportions of
+the base, which come from many more sizes than a few lookups have.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from costmodel.machine import Machine, UnitCost
+from costmodel.parameters import Configuration, Table
+from costmodel.systems import executed
+from protocol.meter import OVERHEAD
+from validate.calibration import CLOCK_S, Observation, observations
+from validate.measurement import Parties, Session, entries
+
+BUDGET_S = 5.0
+"""Of rounds of lookups; one round is always made, and takes some two seconds. The start takes another three."""
+SESSIONS = 2
+"""Of a lookup in one round."""
+CLASSES: Mapping[str, frozenset[str]] = {
+    "products": frozenset(
+        {"add query", "encode table", "inner product", "multiply-accumulate", "plain product", "scalar product",
+         "table pass"}
+    ),
+    "key switches": frozenset(
+        {"expand", "fold", "generate expansion keys", "generate switching key", "merge", "read keys", "rotate",
+         "square"}
+    ),
+    "hashing": frozenset(
+        {"base transfers", "correct carries", "draw mask", "expand seed", "extend transfers", "generate keys",
+         "mask query", "take corrections"}
+    ),
+    "Python": frozenset({OVERHEAD, "read ciphertext", "write ciphertext"}),
+}  # fmt: skip
+"""Operations by what bounds them; the others transform polynomials."""
+TRANSFORMS = "transforms"
+
+Progress = Callable[[str, int, int], None]
+
+
+def reference_lookups() -> list[Configuration]:
+    """Lookups that together have every class: a table that no cache holds, small ones, an alignment, OpenFHE."""
+    return [
+        executed("fastquery", Table(12000, 768), flooding_bits=40, align_bits=16),
+        executed("folded", Table(12000, 768), flooding_bits=40),
+        executed("fastquery", Table(3000, 96), flooding_bits=0, prepared=True),
+        executed("fastquery", Table(3000, 96), engine="openfhe", ablation="packlwes"),
+    ]
+
+
+def class_of(operation: str) -> str:
+    """Class of an operation.
+
+    Examples
+    --------
+    >>> class_of("merge"), class_of("encrypt")
+    ('key switches', 'transforms')
+    """
+    return next((name for name, members in CLASSES.items() if operation in members), TRANSFORMS)
+
+
+def measured_factors(
+    base: Machine,
+    budget_s: float = BUDGET_S,
+    progress: Progress | None = None,
+    lookups: Iterable[Configuration] | None = None,
+) -> dict[tuple[str, str], float]:
+    """Measured over the base's seconds of every class, by engine and class.
+
+    Parameters
+    ----------
+    base
+        Profile that has the operations of the lookups.
+    budget_s
+        Seconds after which no further round begins; one round is always made.
+    progress
+        Called with what is being done, how much is done, and of how much.
+    lookups
+        In the place of :func:`reference_lookups`.
+
+    Raises
+    ------
+    ProtocolError
+        If a party fails.
+    """
+    chosen = reference_lookups() if lookups is None else list(lookups)
+    found: list[list[Session]] = [[] for _ in chosen]
+    with Parties() as parties:
+        for done, configuration in enumerate(chosen):
+            if progress is not None:
+                progress("loading kernels", done, len(chosen))
+            # Loads kernels, and compiles the kernels that no cache holds: it does not count.
+            _measure(parties, configuration, 1)
+        start, rounds = time.monotonic(), 0
+        while not rounds or (time.monotonic() - start) * (rounds + 1) / rounds < budget_s:
+            for own, configuration in zip(found, chosen, strict=True):
+                own += _measure(parties, configuration, SESSIONS)
+            rounds += 1
+            if progress is not None:
+                progress("measuring", min(round(time.monotonic() - start), round(budget_s)), round(budget_s))
+    seen: dict[str, list[Observation]] = {}
+    for configuration, own in zip(chosen, found, strict=True):
+        seen.setdefault(configuration.engine, []).extend(observations(configuration, entries(own)))
+    return factors(base, seen)
+
+
+def _measure(parties: Parties, configuration: Configuration, sessions: int) -> list[Session]:
+    table = configuration.table
+    name = f"{table.rows}x{table.channels}"
+    return parties.measure(configuration, name, range(table.tokens), sessions=sessions)
+
+
+def factors(base: Machine, observed: Mapping[str, Iterable[Observation]]) -> dict[tuple[str, str], float]:
+    """Of every engine and class the median of measured over the base's seconds, weighted by the base's seconds.
+
+    Parameters
+    ----------
+    base
+        Profile that has the operations.
+    observed
+        Observations by engine.
+    """
+    ratios: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for engine, rows in observed.items():
+        for row in rows:
+            modelled = float(base.unit(engine, row.operation).seconds(row.count, row.size))
+            ratio = (row.ideal_s + CLOCK_S) / (modelled + CLOCK_S)
+            ratios.setdefault((engine, class_of(row.operation)), []).append((ratio, modelled))
+    return {key: weighted_median(found) for key, found in sorted(ratios.items())}
+
+
+def weighted_median(weighted: Iterable[tuple[float, float]]) -> float:
+    """Least value up to which half of the weight lies.
+
+    Examples
+    --------
+    >>> weighted_median([(1.0, 2.0), (3.0, 1.0), (9.0, 2.0)])
+    3.0
+    """
+    values, weights = (np.array(part) for part in zip(*sorted(weighted), strict=True))
+    reached = np.cumsum(weights) >= weights.sum() / 2
+    return float(values[np.argmax(reached)])
+
+
+def rescaled(
+    base: Machine, name: str, scale: Mapping[tuple[str, str], float], provenance: Mapping[str, str]
+) -> Machine:
+    """The base with the units of every engine that was measured times the factor of their class.
+
+    A class that was not measured has the median of its engine's factors. Intervals and residuals stay the base's, and
+    so do units of other engines, which are other people's measurements.
+
+    Parameters
+    ----------
+    base
+        Profile to rescale.
+    name
+        Of the new one.
+    scale
+        Factors by engine and class.
+    provenance
+        Added to the base's.
+
+    Examples
+    --------
+    >>> base = Machine("a", {("residue", "merge"): UnitCost(2.0, 0.0), ("seal", "merge"): UnitCost(5.0, 0.0)}, {})
+    >>> twice = rescaled(base, "b", {("residue", "key switches"): 2.0}, {})
+    >>> twice.unit("residue", "merge").call_s, twice.unit("seal", "merge").call_s
+    (4.0, 5.0)
+    """
+    other = {engine: float(np.median([f for (at, _), f in scale.items() if at == engine])) for engine, _ in scale}
+    units = {
+        (engine, operation): _times(cost, scale.get((engine, class_of(operation)), other.get(engine, 1.0)))
+        for (engine, operation), cost in base.units.items()
+    }
+    stated = ", ".join(f"{engine} {kind} {factor:.2f}" for (engine, kind), factor in scale.items())
+    return Machine(name, units, {**base.provenance, **provenance, "rescaled": f"from {base.name}: {stated}"})
+
+
+def _times(cost: UnitCost, factor: float) -> UnitCost:
+    return replace(cost, call_s=factor * cost.call_s, element_s=factor * cost.element_s, batch_s=factor * cost.batch_s)
