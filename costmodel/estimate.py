@@ -114,7 +114,7 @@ def summarise(
         if term.phase == "offline":
             figures["offline_s"] = figures["offline_s"] + spent
     figures["extracted_coefficients"] = grid.tokens * grid.coefficients
-    latencies = _latencies(grid, ledger, link, machine, LINK_MODELS[link_model])
+    latencies = latencies_s(grid, ledger, link, machine, link_model)
     figures["latency_s"], figures["latency_low_s"], figures["latency_high_s"] = latencies
     design = design_of(grid)
     rings, flooding = design.rings(grid), design.flooding(grid)
@@ -129,8 +129,9 @@ def summarise(
     return {name: np.asarray(values, dtype=np.float64) for name, values in figures.items()}
 
 
-def _latencies(grid: Grid, ledger: Sequence[Term], link: Links, machine: Machine, model: LinkModel) -> Any:
+def latencies_s(grid: Grid, ledger: Sequence[Term], link: Links, machine: Machine, link_model: str = "tcp") -> Any:
     """Latency, and its bounds by the intervals of the unit costs, along the first axis."""
+    model = LINK_MODELS[link_model]
     dimensions = len(np.broadcast_shapes(grid.shape, np.shape(link.rate_bit_per_s), np.shape(link.round_trip_s)))
     first_axis = (3, *(1,) * dimensions)
 

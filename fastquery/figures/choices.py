@@ -66,26 +66,14 @@ def ring_map_frame(
         If a design chooses its ring by a search of its own.
     """
     profile = machine or default_machine()
-    degree = np.array(DEGREES)[:, None]
     frames = []
     for base in designs(chosen.of("fastquery"), table, (BARE, FLOODED)):
         if base.wire is None:
             raise ValueError(f"protocol is {base.protocol!r}; a map of rings is of fastquery, whose wire fits any ring")
         known = identity(base)
         about = {name: known[name] for name in known if name not in ("ring_degree", "limb_bits")}
-        for bits, limbs in ((np.array(ONE_LIMB_BITS), 1), (np.array(TWO_LIMB_BITS), 2)):
-            limb_bits = (bits,) if limbs == 1 else ((bits + 1) // 2, bits // 2)
-            grid = Grid.of(base, degree=degree, limb_bits=limb_bits)
-            wire: dict[str, Any] = dict(wire_columns(grid, LOG2_FAILURE))
-            figures = evaluate(replace(grid, **wire), link, profile)
-            columns = {
-                "ring_degree": degree,
-                "log2_q": bits,
-                "bytes": figures["up_bytes"] + figures["down_bytes"],
-                **{name: figures[name] for name in ("latency_s", "security_bits", "log2_failure")},
-            }
-            flat = {name: np.broadcast_to(values, grid.shape).reshape(-1) for name, values in columns.items()}
-            frames.append(pd.DataFrame({**about, **flat}))
+        rings = rings_frame(base, link, profile)
+        frames.append(rings.assign(**about)[[*about, *rings]])
     frame = pd.concat(frames, ignore_index=True)
     frame.attrs.update(security_floor_bits=SECURITY_FLOOR_BITS, log2_failure_target=LOG2_FAILURE)
     return described(
@@ -95,6 +83,39 @@ def ring_map_frame(
         f"the keys; security by the stricter of the 2018 and 2024 tables; link {link_text(link)}.",
         machine_text(profile),
     )
+
+
+def rings_frame(base: Configuration, link: Link, machine: Machine) -> pd.DataFrame:
+    """A configuration on every ring of the map, the bits on the wire chosen anew for each.
+
+    Parameters
+    ----------
+    base
+        FastQuery on the residue engine; its degree and q are replaced.
+    link, machine
+        Where it is priced.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``ring_degree``, ``log2_q``, ``bytes``, ``latency_s``, ``security_bits``, ``log2_failure``.
+    """
+    degree = np.array(DEGREES)[:, None]
+    frames = []
+    for bits, limbs in ((np.array(ONE_LIMB_BITS), 1), (np.array(TWO_LIMB_BITS), 2)):
+        limb_bits = (bits,) if limbs == 1 else ((bits + 1) // 2, bits // 2)
+        grid = Grid.of(base, degree=degree, limb_bits=limb_bits)
+        wire: dict[str, Any] = dict(wire_columns(grid, base.log2_failure))
+        figures = evaluate(replace(grid, **wire), link, machine)
+        columns = {
+            "ring_degree": degree,
+            "log2_q": bits,
+            "bytes": figures["up_bytes"] + figures["down_bytes"],
+            **{name: figures[name] for name in ("latency_s", "security_bits", "log2_failure")},
+        }
+        flat = {name: np.broadcast_to(values, grid.shape).reshape(-1) for name, values in columns.items()}
+        frames.append(pd.DataFrame(flat))
+    return pd.concat(frames, ignore_index=True)
 
 
 def pareto_frame(
