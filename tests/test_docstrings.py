@@ -24,6 +24,8 @@ def modules() -> list[str]:
 def test_examples_run(name: str) -> None:
     if find_spec("openfhe") is None and name.startswith(("protocol", "validate", "fastquery.api")):
         pytest.skip("OpenFHE is not installed")
+    if find_spec("panel") is None and name.startswith("fastquery.page."):
+        pytest.skip("the extra page is not installed")
     module = import_module(name)
     finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     for one in finder.find(module):

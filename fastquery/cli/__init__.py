@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "calibrate": "measure unit costs of this machine",
     "validate": "measure sampled configurations and compare with the model",
     "plot": "draw figures",
+    "explore": "open the page",
 }
 """Every subcommand's module, and its line in the list; a module is loaded when its subcommand is asked for."""
 

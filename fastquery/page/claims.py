@@ -1,0 +1,94 @@
+"""The tab of claims: every published number, what the model gives for it, and the verdict."""
+
+from __future__ import annotations
+
+from functools import cache
+from html import escape
+from typing import Any
+
+import pandas as pd
+import panel as pn
+from bokeh.models import ColumnDataSource, DataTable, HTMLTemplateFormatter, TableColumn
+
+from fastquery.page.shape import SHEET, card, text
+from validate.published import check_claims
+
+ALL = "all"
+COLUMNS = {"id": 260, "published": 110, "computed": 110, "error": 90, "verdict": 130, "source": 240, "why": 560}
+
+
+@cache
+def checked() -> pd.DataFrame:
+    """Every claim, derived again, as texts."""
+    frame = check_claims()
+    return pd.DataFrame(
+        {
+            "id": frame["id"],
+            "published": frame["published"].map(_number) + " " + frame["unit"],
+            "computed": frame["computed"].map(_number),
+            "error": ["" if pd.isna(error) else f"{100 * error:+.2f} %" for error in frame["relative_error"]],
+            "verdict": frame["verdict"].where(~frame["verdict"].str.startswith("off"), "off"),
+            "source": frame["source"],
+            "why": frame["why"],
+            "quote": frame["quote"],
+        }
+    )
+
+
+class Claims:
+    """The tab."""
+
+    def __init__(self) -> None:
+        frame = checked()
+        self.verdict = pn.widgets.Select(name="Verdict", options=[ALL, *frame["verdict"].unique()], width=200)
+        self.place = pn.widgets.Select(name="Table or section", options=[ALL, *frame["source"].unique()], width=360)
+        self.match = pn.widgets.TextInput(name="Id contains", width=200)
+        self.count = text("", "note")
+        self.source = ColumnDataSource({name: [] for name in (*COLUMNS, "quote")})
+        columns = [
+            TableColumn(field=name, title=name, width=width, formatter=HTMLTemplateFormatter(template=CELL))
+            for name, width in COLUMNS.items()
+        ]
+        self.table = DataTable(
+            source=self.source, columns=columns, index_position=None, sizing_mode="stretch_width", height=620,
+            autosize_mode="none", stylesheets=[SHEET], reorderable=False, row_height=30, name="claims",
+        )  # fmt: skip
+        self.quote = text("Choose a row to read the words that a number stands in.", "note")
+        self.source.selected.on_change("indices", self._chosen)
+        for widget in (self.verdict, self.place, self.match):
+            widget.param.watch(lambda _: self._filter(), "value")
+        self.layout = card(
+            pn.FlexBox(self.verdict, self.place, self.match),
+            self.count,
+            pn.pane.Bokeh(self.table, sizing_mode="stretch_width"),
+            self.quote,
+        )
+        self._filter()
+
+    def _filter(self) -> None:
+        frame = checked()
+        kept = frame["id"].str.contains(self.match.value, regex=False)
+        if self.verdict.value != ALL:
+            kept &= frame["verdict"] == self.verdict.value
+        if self.place.value != ALL:
+            kept &= frame["source"] == self.place.value
+        shown = frame[kept]
+        self.source.data = {name: shown[name].tolist() for name in (*COLUMNS, "quote")}
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in shown["verdict"].value_counts().items())
+        self.count.object = f"{len(shown)} of {len(frame)} claims{': ' if counts else ''}{counts}."
+
+    def _chosen(self, _: str, __: list[int], indices: list[int]) -> None:
+        if indices:
+            k = indices[0]
+            data: dict[str, Any] = dict(self.source.data)
+            self.quote.object = QUOTE.format(**{name: escape(data[name][k]) for name in ("source", "quote", "why")})
+
+
+CELL = '<span title="<%= value %>"><%= value %></span>'
+QUOTE = "<b>{source}</b>: \N{LEFT DOUBLE QUOTATION MARK}{quote}\N{RIGHT DOUBLE QUOTATION MARK}<br>{why}"
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(f"{one:g}" for one in value)
+    return "" if pd.isna(value) else f"{value:.6g}"

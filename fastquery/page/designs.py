@@ -1,0 +1,152 @@
+"""The sortable table of designs, the figures of one of them spelled out, and why others are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from bokeh.models import ColumnDataSource, DataTable, HTMLTemplateFormatter, TableColumn
+
+from fastquery.page.held import Held
+from fastquery.page.limits import bytes_of_query
+from fastquery.page.offers import OFFERS
+from fastquery.page.shape import SHEET
+from fastquery.page.texts import bytes_text, seconds_text
+
+Figures = Mapping[str, Mapping[str, float]]
+
+# Sorted by their numbers and shown by their texts, which stand in a column of the same name with `_text` behind it.
+COLUMNS = {
+    "bytes": ("a query", 76),
+    "up_bytes": ("up", 70),
+    "down_bytes": ("down", 70),
+    "setup_bytes": ("keys, once", 78),
+    "latency_s": ("latency", 70),
+    "server_s": ("server CPU", 80),
+    "client_s": ("client CPU", 76),
+    "security_bits": ("security", 68),
+    "log2_failure": ("fails", 76),
+    "flooding_bits": ("flooding", 66),
+    "degree": ("N", 56),
+}
+"""By column: its title and its width."""
+
+
+def text_of(column: str, value: float) -> str:
+    """A figure as a person reads it."""
+    if column.endswith("bytes"):
+        return bytes_text(value)
+    if column.endswith("_s"):
+        return seconds_text(value)
+    if column == "log2_failure":
+        return f"2^{value:.1f}" if value > -1000 else "< 2^-1000"
+    if column in ("security_bits", "flooding_bits"):
+        return f"{value:.0f} bits" if value else "none"
+    return f"{value:.0f}"
+
+
+class Designs:
+    """The table; a click on a row puts the focus on its design."""
+
+    def __init__(self) -> None:
+        self.source = ColumnDataSource({"name": [], "design": [], "excluded": []})
+        columns = [TableColumn(field="design", title="design", width=150, formatter=_formatter("design", "left"))]
+        columns += [
+            TableColumn(field=name, title=title, width=width, formatter=_formatter(f"{name}_text", "right"))
+            for name, (title, width) in COLUMNS.items()
+        ]
+        self.table = DataTable(
+            source=self.source, columns=columns, index_position=None, sizing_mode="stretch_width", height=220,
+            row_height=30, autosize_mode="none", stylesheets=[SHEET], reorderable=False, name="designs",
+        )  # fmt: skip
+
+    def draw(self, designs: Mapping[str, Held], figures: Figures, queries: int, excluded: Mapping[str, str]) -> None:
+        """A row a design."""
+        rows = []
+        for name, one in designs.items():
+            ring = one.configuration.ring
+            size = bytes_of_query(figures[name], queries)
+            numbers = {**figures[name], "bytes": size, "degree": ring.degree}
+            rows.append({column: numbers[column] for column in COLUMNS})
+        names = list(designs)
+        data: dict[str, list[object]] = {
+            "name": list(names),
+            "design": [OFFERS[name].legend for name in names],
+            "excluded": [excluded.get(name, "") for name in names],
+        }
+        for column in COLUMNS:
+            data[column] = [max(row[column], -1e6) for row in rows]
+            data[f"{column}_text"] = [text_of(column, row[column]) for row in rows]
+        self.source.data = data
+        self.table.height = 34 + 31 * max(2, len(names))
+
+
+def _formatter(column: str, align: str) -> HTMLTemplateFormatter:
+    return HTMLTemplateFormatter(
+        template=f'<div style="text-align:{align}; opacity:<%= excluded ? 0.5 : 1 %>" title="<%= excluded %>">'
+        f"<%= {column} %></div>"
+    )
+
+
+LABELS = {
+    "up_ciphertexts": "ciphertexts up",
+    "down_ciphertexts": "ciphertexts down",
+    "extracted_coefficients": "coefficients read",
+    "plaintext_products": "plaintext products",
+    "key_switches": "key switches",
+    "up_bytes": "up",
+    "down_bytes": "down",
+    "setup_bytes": "keys, once",
+    "table_bytes": "encoded table",
+    "client_s": "client CPU",
+    "server_s": "server CPU",
+    "table_s": "encoding the table",
+    "offline_s": "before the token",
+    "latency_s": "latency",
+    "latency_low_s": "latency, low",
+    "latency_high_s": "latency, high",
+    "security_bits_2018": "security, 2018",
+    "security_bits_2024": "security, 2024",
+    "security_bits": "security",
+    "noise_bits": "noise over q/t",
+    "log2_failure": "fails",
+    "flooding_bits": "flooding",
+    "log2_statistical_distance": "distance left",
+}
+
+
+def spelled_out(title: str, what: str, figures: Mapping[str, float]) -> str:
+    """HTML of every figure of a design; each cell carries its figure's name and its exact value."""
+    rows = []
+    for name, value in figures.items():
+        text = f"2^{value:.1f}" if name in ("log2_statistical_distance", "noise_bits") else text_of(name, value)
+        rows.append(
+            f"<div><dt>{escape(LABELS.get(name, name))}</dt>"
+            f'<dd data-figure="{name}" data-value="{value!r}">{escape(text)}</dd></div>'
+        )
+    return f"<h3>{escape(title)}</h3><p>{escape(what)}</p><dl class='figures'>{''.join(rows)}</dl>"
+
+
+def why_not(refused: Mapping[str, str], excluded: Mapping[str, str]) -> str:
+    """HTML of what excludes each excluded design."""
+    every = {**refused, **excluded}
+    if not every:
+        return "<p class='none'>Nothing is excluded: every chosen design holds all constraints.</p>"
+    items = "".join(f"<li><b>{escape(OFFERS[name].legend)}</b> {escape(why)}</li>" for name, why in every.items())
+    return f"<ul class='why-not'>{items}</ul>"
+
+
+def headline(figures: Figures, allowed: Sequence[str], queries: int) -> str:
+    """A sentence on who wins."""
+    if not allowed:
+        return "No chosen design holds all constraints."
+    fastest = min(allowed, key=lambda name: figures[name]["latency_s"])
+    smallest = min(allowed, key=lambda name: bytes_of_query(figures[name], queries))
+    latency = seconds_text(figures[fastest]["latency_s"])
+    size = bytes_text(bytes_of_query(figures[smallest], queries))
+    if fastest == smallest:
+        return f"<b>{OFFERS[fastest].legend}</b> is fastest, {latency}, and sends the fewest bytes, {size} a query."
+    return (
+        f"<b>{OFFERS[fastest].legend}</b> is fastest, {latency}; "
+        f"<b>{OFFERS[smallest].legend}</b> sends the fewest bytes, {size} a query."
+    )

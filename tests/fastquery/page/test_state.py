@@ -1,0 +1,108 @@
+"""The page's state: words, addresses, commands and calls that all mean the same."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastquery as fq
+from costmodel.link import PRESETS
+from fastquery.cli import main
+from fastquery.page import INSTALL, require_page
+from fastquery.page.held import Held, Refusal, hold
+from fastquery.page.limits import reasons
+from fastquery.page.offers import OFFERS
+from fastquery.page.state import State
+from fastquery.words import link_of
+
+STATES = st.builds(
+    State,
+    table=st.sampled_from(["llama-7b", "gpt2", "1000x96"]),
+    tokens=st.integers(1, 64),
+    link=st.sampled_from(["9Mbit/s,40ms", "lan", "123.4kbit/s,7ms"]),
+    designs=st.lists(st.sampled_from(list(OFFERS)), unique=True).map(tuple),
+    focus=st.sampled_from(list(OFFERS)),
+    N=st.none() | st.sampled_from([2048, 4096]),
+    p=st.none() | st.integers(2, 40),
+    q=st.sampled_from(["", "39", "48+48"]),
+    packing=st.sampled_from(["", "4,3,3"]),
+    flooding_bits=st.integers(0, 60),
+    failure=st.floats(-100, -1),
+    prepared=st.booleans(),
+    align_bits=st.sampled_from([0, 37]),
+    queries=st.integers(1, 10**6),
+    most_bytes=st.none() | st.floats(1, 1e9),
+    hidden=st.booleans(),
+)
+
+
+@given(STATES)
+def test_an_address_restores_the_state(state: State) -> None:
+    assert State.of_address("?" + state.address()) == state
+
+
+def test_the_first_state_has_a_bare_address() -> None:
+    assert State().address() == ""
+
+
+@pytest.mark.parametrize("query", ["colour=red", "tokens=many", "designs=nobody", "hidden=yes", "link=fast"])
+def test_an_address_that_cannot_be_names_the_field(query: str) -> None:
+    with pytest.raises(ValueError, match=query.split("=")[0].rstrip("s")):
+        State.of_address(query)
+
+
+@pytest.mark.parametrize("design", ["cheetah", "fastquery-paper", "fastquery"])
+@pytest.mark.parametrize("link", ["lan", "9Mbit/s,40ms", "2.5Gbit/s,0.3ms"])
+def test_command_call_and_held_ledger_give_the_same_figures(
+    design: str, link: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = State(table="5000x300", tokens=3, link=link, flooding_bits=20, N=4096, q="45+45", align_bits=0)
+    held = hold(state, design)
+    assert isinstance(held, Held)
+    figures = held.figures(link_of(link))
+    call = ast.parse(state.call(design), mode="eval").body
+    assert isinstance(call, ast.Call)
+    words = {one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg}
+    assert fq.estimate(**words).figures == figures
+    assert main([*shlex.split(state.command(design))[1:], "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {name: printed[name] for name in figures} == pytest.approx(figures, rel=1e-15)
+
+
+def test_another_link_prices_the_held_ledger_again() -> None:
+    state = State(table="5000x300")
+    held = hold(state, "cheetah")
+    assert isinstance(held, Held)
+    assert hold(replace(state, link="lan"), "cheetah") is held
+    on_wan = held.figures(PRESETS["wan"])
+    assert on_wan == fq.estimate(table="5000x300", protocol="cheetah", link="wan").figures
+
+
+def test_a_design_that_cannot_be_says_why() -> None:
+    refused = hold(State(table="5000x300", N=1024, q="27"), "fastquery")
+    assert isinstance(refused, Refusal)
+    assert "ring" in refused
+
+
+def test_what_holds_every_bound_has_no_reasons() -> None:
+    held = hold(State(table="5000x300"), "fastquery")
+    assert isinstance(held, Held)
+    figures = held.figures(PRESETS["lan"])
+    assert reasons(figures, State(hidden=True)) == []
+    assert len(reasons(figures, State(most_bytes=1.0, most_s=1e-9, most_setup_bytes=1.0))) == 3
+
+
+def test_without_the_extra_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "panel", None)
+    with pytest.raises(ValueError, match=r"pip install 'fastquery\[page\]'"):
+        require_page()
+    assert main(["explore", "--no-browser"]) == 2
+    assert capsys.readouterr().err == f"fastquery explore: {INSTALL}\n"
