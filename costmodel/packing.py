@@ -164,7 +164,7 @@ def packed_channels(n: ArrayLike, widths: Sequence[int]) -> Any:
 
 
 def accumulation_bits(input_bits: ArrayLike, weight_bits: ArrayLike, m: ArrayLike) -> Any:
-    """Bit-width of an inner product of m terms: b_u = b_x + b_w + ceil(log2 m) + 1 [1]_.
+    """Bit-width of an inner product of m terms: b_u = b_x + b_w + ceil(log2 m) + 1 [1].
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def accumulation_bits(input_bits: ArrayLike, weight_bits: ArrayLike, m: ArrayLik
 
 
 def one_hot_bits(weight_bits: ArrayLike) -> Any:
-    """Bit-width of an inner product with a one-hot input: b_w + 1, since one term alone is not zero [1]_."""
+    """Bit-width of an inner product with a one-hot input: b_w + 1, since one term alone is not zero [1]."""
     return (np.asarray(weight_bits, dtype=np.int64) + 1)[()]
 
 

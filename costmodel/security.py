@@ -103,7 +103,7 @@ class RingUse(NamedTuple):
 
 
 def security_bits_2018(N: ArrayLike, log2_q: ArrayLike, secret: Secret = "ternary") -> Any:
-    """Classical security level by the 2018 standard [1]_ (see the module's rules).
+    """Classical security level by the 2018 standard [1] (see the module's rules).
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def security_bits_2018(N: ArrayLike, log2_q: ArrayLike, secret: Secret = "ternar
 
 
 def security_bits_2024(N: ArrayLike, log2_q: ArrayLike, secret: Secret = "ternary") -> Any:
-    """Classical security level by the 2024 guidelines [2]_; parameters as `security_bits_2018`."""
+    """Classical security level by the 2024 guidelines [2]; parameters as `security_bits_2018`."""
     return _level("2024", N, log2_q, secret)
 
 

@@ -1,0 +1,88 @@
+"""The documentation site, built offline: `make docs`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import shutil
+from pathlib import Path
+
+from fastquery import __version__
+from fastquery.cli import SUBCOMMANDS
+from fastquery.figures import FIGURES
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("COLUMNS", "100")
+HERE = Path(__file__).parent
+
+project = "fastquery"
+author = "The fastquery developers"
+version = release = __version__
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_nb"]
+exclude_patterns = ["_build"]
+# Pages link to files of the repository as well; references of modules stand in their docstrings, which members cite.
+suppress_warnings = ["myst.xref_missing", "myst.header", "ref.citation"]
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache" if os.environ.get("FASTQUERY_DOCS_CACHE") else "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 240
+nb_merge_streams = True
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+html_theme = "pydata_sphinx_theme"
+html_title = "fastquery"
+html_theme_options = {
+    "show_prev_next": False,
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_show_sourcelink = False
+
+
+def write_commands(target: Path) -> None:
+    """The command reference, from the parsers themselves."""
+    parts = ["# Commands\n\nWritten from the parsers of the command line.\n"]
+    for name in SUBCOMMANDS:
+        parsers = argparse.ArgumentParser(prog="fastquery").add_subparsers()
+        importlib.import_module(f"fastquery.cli.{name}").add_parser(parsers)
+        parts.append(f"## {name}\n\n```text\n{parsers.choices[name].format_help()}```\n")
+    target.write_text("\n".join(parts), encoding="utf-8")
+
+
+def write_gallery(target: Path) -> None:
+    """Every figure that the project carries, with what it tells and the command that draws it."""
+    parts = ["# Figures\n"]
+    for name, one in FIGURES.items():
+        drawn = f"![{name}](../figures/{name}.png)\n" if (HERE / "figures" / f"{name}.png").exists() else ""
+        parts.append(f"## {name}\n\n{one.tells}\n\n```sh\nfastquery plot {name} --output {name}.png\n```\n\n{drawn}")
+    target.write_text("\n".join(parts), encoding="utf-8")
+
+
+PAGES = {
+    "The model": ["model", "paper", "flooding", "plaintexts", "deploy", "security"],
+    "Measurements": ["validation", "benchmarks", "quantization", "openfhe-switching-keys"],
+    "More": ["examples", "glossary", "related-work"],
+}
+"""Pages that are listed where they are there."""
+
+
+def write_contents(target: Path) -> None:
+    """The table of contents of the pages that are there."""
+    parts = ["# Pages\n"]
+    for heading, names in PAGES.items():
+        there = [name for name in names if (HERE / f"{name}.md").exists()]
+        listed = "\n".join(f"/{name}" for name in there)
+        parts.append(f"## {heading}\n\n```{{toctree}}\n:maxdepth: 2\n\n{listed}\n```\n")
+    target.write_text("\n".join(parts), encoding="utf-8")
+
+
+GENERATED = HERE / "generated"
+shutil.rmtree(GENERATED, ignore_errors=True)
+GENERATED.mkdir()
+write_commands(GENERATED / "commands.md")
+write_gallery(GENERATED / "gallery.md")
+write_contents(GENERATED / "pages.md")
+exclude_patterns.append("figures.md")  # the gallery is the same, from the registry
