@@ -14,6 +14,7 @@ from typing import Any
 import fastquery as fq
 
 FILE = Path(__file__).with_name("ledgers.jsonl")
+MACHINE = Path(__file__).with_name("machine.toml")
 TABLES = ("llama-7b", "minilm", "4096x96", "1000x4096")
 SYSTEMS = ("cheetah", "iron", "bumblebee", "cham", "cryptflow2", "ciphergpt", "spu-fm32", "spu-fm64")
 ABLATIONS = ("baseline", "quant", "accumulation", "packing", "packlwes")
@@ -58,7 +59,7 @@ def cases() -> Iterator[dict[str, Any]]:
 def record(case: dict[str, Any]) -> dict[str, Any] | None:
     """What the file says of a case; nothing if it is refused."""
     try:
-        found = fq.estimate(**case)
+        found = fq.estimate(**case, machine=MACHINE)
     except ValueError:
         return None
     rows = found.ledger.to_dict("records")

@@ -178,9 +178,6 @@ def test_every_executed_design_and_operation_is_calibrated(sample: list[Configur
     assert known <= {key for one in sample for key in operations(one)}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the built-in profile is older than the samples of PackLWEs and slots on OpenFHE"
-)
 def test_the_built_in_machine_has_every_unit_of_what_is_executed(sample: list[Configuration]) -> None:
     units = default_machine().units
     for configuration in sample:
