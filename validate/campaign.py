@@ -36,8 +36,11 @@ from protocol.execute import channel_differences
 from protocol.layout import Layout
 from protocol.openfhe.parties import NOISE_SAMPLE_ANSWERS
 from protocol.server import load_table
+from validate.accounts import Accounts
 from validate.calibration import Observation, calibrated, observations
 from validate.compare import compare
+from validate.intervals import LEVEL, factor, folds
+from validate.intervals import verdict as coverage_verdict
 from validate.measurement import (
     Parties,
     Session,
@@ -53,7 +56,7 @@ from validate.sampling import Design, Sample, designs, draw, operations
 
 Progress = Callable[[str, int, int], None]
 
-VERSION = 2
+VERSION = 3
 POOLED_COEFFICIENTS = 256
 """Over which the noise of a sample is measured, at least."""
 SESSION_TOKENS = 8
@@ -67,6 +70,10 @@ ENCODINGS = 2
 REFERENCES = 5
 """Times that the reference configuration is measured, spread over the campaign."""
 SECONDS = ("server_s", "client_s", "table_s", "latency_s")
+COVERED_SECONDS = ("server_s", "latency_s")
+"""Figures whose predictions have an interval that is checked."""
+MEDIANS = ("waited_median_s", "preempted_median", "yielded_median", "stolen_median_s", "pressed_median_s")
+"""Columns of the kernel's accounts, medians over the sessions."""
 BYTES = ("up_bytes", "down_bytes", "setup_bytes")
 
 
@@ -122,11 +129,18 @@ class Campaign:
         for name in ("server_s", "latency_s"):
             figures[f"machine_noise_{name.removesuffix('_s')}"] = machine_noise(self.references, name)
         figures["contention"] = float(self.measured["contention"].median())
-        inside = held_out["latency_median_s"].between(
-            held_out["predicted_latency_low_s"], held_out["predicted_latency_high_s"]
-        )
-        figures["latency_in_interval"] = float(inside.mean())
+        figures["disturbed"] = int(self.measured["disturbed"].sum())
+        figures["interval_level"] = LEVEL
+        for name in COVERED_SECONDS:
+            stem = name.removesuffix("_s")
+            figures[f"{stem}_in_interval"] = int(self.inside(name).sum())
+            figures[f"{stem}_coverage"] = float(self.inside(name).mean())
+            figures[f"{stem}_interval"] = float((held_out[f"high_{name}"] / held_out[f"predicted_{name}"]).median())
         return figures
+
+    def inside(self, name: str) -> pd.Series[bool]:
+        """Which held-out runs have a figure within the interval of its prediction."""
+        return self.held_out[name].between(self.held_out[f"low_{name}"], self.held_out[f"high_{name}"])
 
     def verdicts(self) -> dict[str, str]:
         """What must hold, and whether it does: ``holds``, ``fails``, or ``noise``.
@@ -149,6 +163,9 @@ class Campaign:
                 hidden = bound < noise and error <= bound + noise
                 verdict = "holds" if error <= bound else "noise" if hidden else "fails"
                 found[f"{stem} seconds within {bound:.0%} ({'median' if which == 'median' else 'worst'})"] = verdict
+            if math.isfinite(figures[f"{stem}_interval"]):
+                held = coverage_verdict(figures[f"{stem}_in_interval"], figures["held_out"])
+                found[f"{LEVEL:.0%} intervals of {stem} seconds hold as often"] = held
         return found
 
     def toml(self) -> str:
@@ -309,7 +326,7 @@ def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]
         "wrong_channels": int(sum(wrong)),
         "spread": element_spread(plain.coefficients[:, : noise_columns(configuration)], plain.public.field_moduli),
         "latency_s": [one.execution.latency_s for one in measured],
-        "waited_s": [one.waited_s for one in measured],
+        "accounts": [one.accounts for one in measured],
         "noise_bits": [one.execution.noise_bits for one in measured],
         "peak_memory_bytes": max(one.execution.peak_memory_bytes for one in measured),
         "entries": entries(measured).to_dict(orient="list"),
@@ -360,9 +377,10 @@ def evaluated(folder: Path, base: Machine | None = None) -> Campaign:
     known = base or default_machine()
     chosen = [s for s in samples if not s.held_out and s.index in raw]
     machine, uncalibrated = _calibrated(chosen, raw, samples, known)
+    widths = _widths(chosen, raw, measured, samples, known)
     runs, compared = [], []
     for sample in samples:
-        row, ledger = _evaluated(sample, measured[sample.index], raw.get(sample.index), machine, known)
+        row, ledger = _evaluated(sample, measured[sample.index], raw.get(sample.index), machine, known, widths)
         runs.append(row)
         if ledger is not None:
             compared.append(ledger)
@@ -402,8 +420,30 @@ def _calibrated(
     return machine, tuple(f"{engine}: {operation}" for engine, operation in missing)
 
 
+def _widths(
+    chosen: Sequence[Sample],
+    raw: dict[int, pd.DataFrame],
+    results: dict[int, dict[str, Any]],
+    samples: Sequence[Sample],
+    base: Machine,
+) -> dict[str, float]:
+    """Factors of the intervals, of what the calibration part errs by where it is left out of the calibration."""
+    measured, modelled = [], []
+    for kept, left in folds(chosen):
+        if kept:
+            machine, _ = _calibrated(kept, raw, samples, base)
+            measured += [measured_seconds(raw[one.index], results[one.index]) for one in left]
+            modelled += [predicted(one, results[one.index]["spread"], machine).figures for one in left]
+    return {name: factor([one[name] for one in measured], [one[name] for one in modelled]) for name in COVERED_SECONDS}
+
+
 def _evaluated(
-    sample: Sample, result: dict[str, Any], raw: pd.DataFrame | None, machine: Machine, base: Machine
+    sample: Sample,
+    result: dict[str, Any],
+    raw: pd.DataFrame | None,
+    machine: Machine,
+    base: Machine,
+    widths: dict[str, float],
 ) -> tuple[dict[str, Any], pd.DataFrame | None]:
     configuration = sample.configuration
     row: dict[str, Any] = {
@@ -418,23 +458,25 @@ def _evaluated(
     varying = ledger.loc[ledger["varies"], "item"]
     compared["agrees"] &= ~compared["item"].isin(varying)
     measured, figures = totals(ledger), prediction.figures
+    calm_sessions = sum(map(calm_latency, result["latency_s"], map(lost_s, result["accounts"])))
     server = raw[(raw["kind"] == "work") & (raw["party"] == "server") & (raw["phase"] != "setup")]
     by_session = server.groupby("session")["seconds"].sum()
     row |= {
         "sessions": len(result["latency_s"]),
         "wrong_channels": result["wrong_channels"],
         "byte_mismatches": int((~compared.loc[compared["kind"] == "transfer", "agrees"]).sum()),
-        **{name: measured[name] for name in (*BYTES, "server_s", "client_s", "offline_s", "table_s")},
-        "calm_sessions": sum(calm_latency(*one) for one in zip(result["latency_s"], result["waited_s"], strict=True)),
-        "latency_s": idealised_latency(result["latency_s"], result["waited_s"]),
+        **{name: measured[name] for name in BYTES},
+        "calm_sessions": calm_sessions,
+        "disturbed": not calm_sessions,
+        **measured_seconds(raw, result),
         "latency_median_s": float(np.median(result["latency_s"])),
-        "waited_median_s": float(np.median(result["waited_s"])),
+        **dict(zip(MEDIANS, np.median(result["accounts"], axis=0).tolist(), strict=True)),
         "noise_bits": pooled_noise_bits(result["noise_bits"]),
         "noise_sampling_bits": sampling_bits(len(result["noise_bits"]) * pooled_coefficients(configuration)),
         **{f"predicted_{name}": figures[name] for name in (*BYTES, *SECONDS, "offline_s", "noise_bits")},
         "base_server_s": predicted(sample, result["spread"], base).server_s,
-        "predicted_latency_low_s": figures["latency_low_s"],
-        "predicted_latency_high_s": figures["latency_high_s"],
+        **{f"low_{name}": figures[name] / widths[name] for name in COVERED_SECONDS},
+        **{f"high_{name}": figures[name] * widths[name] for name in COVERED_SECONDS},
         "security_bits": figures["security_bits"],
         "log2_failure": figures["log2_failure"],
         "contention": float(by_session.quantile(0.95) / measured["server_s"]),
@@ -464,9 +506,19 @@ def predicted(sample: Sample, spread: float, machine: Machine) -> Estimate:
     return estimate(sized, sample.link, machine, link_model="relay")
 
 
+def measured_seconds(raw: pd.DataFrame, result: dict[str, Any]) -> dict[str, float]:
+    """Idealised seconds of a sample: CPU seconds by party and phase, and the latency."""
+    found = totals(idealised_ledger(raw))
+    latency_s = idealised_latency(result["latency_s"], [lost_s(one) for one in result["accounts"]])
+    return {**{name: found[name] for name in ("server_s", "client_s", "offline_s", "table_s")}, "latency_s": latency_s}
+
+
+def lost_s(accounts: Sequence[float]) -> float:
+    """Seconds that other work took from a session, of its accounts as a file has them."""
+    return Accounts(*accounts).lost_s
+
+
 def _reference(result: dict[str, Any]) -> dict[str, float]:
     if result["status"] != "measured":
-        return {"server_s": math.nan, "latency_s": math.nan}
-    ledger = idealised_ledger(pd.DataFrame(result["entries"]))
-    latency_s = idealised_latency(result["latency_s"], result["waited_s"])
-    return {"server_s": totals(ledger)["server_s"], "latency_s": latency_s}
+        return dict.fromkeys(COVERED_SECONDS, math.nan)
+    return measured_seconds(pd.DataFrame(result["entries"]), result)

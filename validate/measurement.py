@@ -29,6 +29,7 @@ from costmodel.parameters import Configuration
 from protocol.errors import ProtocolError
 from protocol.execute import Execution, latency_s
 from protocol.relay import shaped
+from validate.accounts import Accounts
 
 IDEAL_QUANTILE = 0.1
 """Of the repetitions of an entry, which is taken for its cost without contention."""
@@ -48,22 +49,22 @@ class Session(NamedTuple):
     """One session of a configuration."""
 
     execution: Execution
-    waited_s: float  # online, how long the parties were ready to run and had no processor, added up
+    accounts: Accounts  # online, of both parties
 
 
 def calm(session: Session) -> bool:
     """Whether the parties of a session had a processor whenever they could run, but for a trifle."""
-    return calm_latency(session.execution.latency_s, session.waited_s)
+    return calm_latency(session.execution.latency_s, session.accounts.lost_s)
 
 
-def calm_latency(latency_s: float, waited_s: float) -> bool:
+def calm_latency(latency_s: float, lost_s: float) -> bool:
     """Whether a latency is the protocol's and not that of waiting for a processor."""
-    return waited_s <= max(CALM_S, CALM_SHARE * latency_s)
+    return lost_s <= max(CALM_S, CALM_SHARE * latency_s)
 
 
-def idealised_latency(latency_s: Sequence[float], waited_s: Sequence[float]) -> float:
+def idealised_latency(latency_s: Sequence[float], lost_s: Sequence[float]) -> float:
     """Latency without contention: of the calm sessions if there are any, and else of all."""
-    undisturbed = [one for one, waited in zip(latency_s, waited_s, strict=True) if calm_latency(one, waited)]
+    undisturbed = [one for one, lost in zip(latency_s, lost_s, strict=True) if calm_latency(one, lost)]
     return idealised(undisturbed or latency_s)
 
 
@@ -149,7 +150,7 @@ class Parties:
             server_shares=shares["server"],
             peak_memory_bytes=client["peak_memory_bytes"] + server["peak_memory_bytes"],
         )
-        return Session(execution, client["waited_s"] + server["waited_s"])
+        return Session(execution, Accounts(*client["accounts"]).beside(Accounts(*server["accounts"])))
 
     def _send(self, party: str, job: dict[str, Any]) -> None:
         if party not in self._processes:

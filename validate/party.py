@@ -28,29 +28,22 @@ from protocol.lookup import LookupServer
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from protocol.server import load_table
+from validate.accounts import NOTHING, Accounts, accounts
 
 
-class WaitingMeter(Meter):
-    """A meter that also tells how long its party was ready to run and had no processor."""
+class AccountingMeter(Meter):
+    """A meter that also tells what other work took from its party, by the kernel's accounts."""
 
-    waited_s: float = 0.0  # online
+    online: Accounts = NOTHING
 
     @contextmanager
     def phase_of(self, phase: Phase) -> Iterator[None]:
         """As :class:`protocol.meter.Meter`."""
-        before = waiting_s()
+        before = accounts()
         with super().phase_of(phase):
             yield
         if phase == "online":
-            self.waited_s += waiting_s() - before
-
-
-def waiting_s() -> float:
-    """Seconds that this process's main thread has waited for a processor; 0 where the system does not say."""
-    try:
-        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1]) * 1e-9
-    except (OSError, IndexError, ValueError):
-        return 0.0
+            self.online = self.online.plus(accounts().since(before))
 
 
 def serve(job: dict[str, Any]) -> None:
@@ -68,7 +61,7 @@ def serve(job: dict[str, Any]) -> None:
         emit("listening", port=listener.getsockname()[1])
         for session in range(job["sessions"]):
             connection, _ = listener.accept()
-            meter = WaitingMeter("server")
+            meter = AccountingMeter("server")
             channel = Channel(connection, meter)
             try:
                 shares = server.session(channel, meter)
@@ -83,7 +76,7 @@ def serve(job: dict[str, Any]) -> None:
                 "result",
                 ledger=[*meter.rows(), *encodings[session % len(encodings)]],
                 finished_s=finished_s,
-                waited_s=meter.waited_s,
+                accounts=meter.online,
                 peak_memory_bytes=peak_memory_bytes(),
             )
 
@@ -92,7 +85,7 @@ def ask(job: dict[str, Any]) -> None:
     """Look the job's tokens up in so many sessions, one after the other."""
     seeds = SeedRecord()
     for session in range(job["sessions"]):
-        meter = WaitingMeter("client")
+        meter = AccountingMeter("client")
         channel = Channel(connect("127.0.0.1", job["port"]), meter)
         try:
             found = look_up(channel, meter, job["tokens"], job["allow_insecure"], seeds)
@@ -105,7 +98,7 @@ def ask(job: dict[str, Any]) -> None:
             started_s=found.started_s,
             finished_s=found.finished_s,
             noise_bits=found.noise_bits,
-            waited_s=meter.waited_s,
+            accounts=meter.online,
             peak_memory_bytes=peak_memory_bytes(),
         )
 

@@ -90,9 +90,17 @@ def _opening(campaign: Campaign, summary: dict[str, Any]) -> str:
         "(95 % quantile, median over the configurations). "
         "One configuration measured again and again over the campaign "
         f"moved by up to {summary['machine_noise_server']:.1%} in server seconds and "
-        f"{summary['machine_noise_latency']:.1%} in latency: a difference below that is the machine's. "
-        f"{summary['latency_in_interval']:.0%} of the held-out configurations had their median latency within the "
-        "predicted interval."
+        f"{summary['machine_noise_latency']:.1%} in latency: a difference below that is the machine's."
+    )
+    for stem in ("server", "latency"):
+        width, inside = summary[f"{stem}_interval"], summary[f"{stem}_in_interval"]
+        text += (
+            f" The stated {summary['interval_level']:.0%} interval of {stem} seconds is from {1 / width:.2f} to "
+            f"{width:.2f} times the prediction; it holds {inside} of {summary['held_out']} held-out runs."
+        )
+    text += (
+        f" {summary['disturbed']} of {len(campaign.measured)} runs are marked as disturbed: by the kernel's accounts "
+        "no session of theirs had a processor whenever it could run. Their figures are in all errors and intervals."
     )
     if campaign.uncalibrated:
         text += f" Not in the calibration part, and so of the built-in machine: {', '.join(campaign.uncalibrated)}."
@@ -208,6 +216,7 @@ def _name(row: pd.Series[Any]) -> str:
         f"{row['flooding_bits']} bits flooded" if row["flooding_bits"] else "",
         "prepared" if row["prepared"] else "",
         f"aligned to {row['align_bits']}" if row["align_bits"] else "",
+        "DISTURBED" if row["calm_sessions"] == 0 else "",
     ]
     parts = [
         f"{row['sample']}: {row['protocol']} on {row['engine']}", str(row["table"]), f"{row['tokens']} tokens",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from dataclasses import replace
@@ -118,7 +119,47 @@ def test_runs_are_compared_and_failures_reported(found: Campaign) -> None:
     assert "301x384" in found.runs.set_index("sample").loc[2, "reason"]
     runs = found.measured
     assert (runs["sessions"] * 2 * 128 >= module.POOLED_COEFFICIENTS).all()
+    assert (runs["disturbed"] == (runs["calm_sessions"] == 0)).all()
+    assert (runs["yielded_median"] > 0).all()
     assert ((runs["calm_sessions"] >= module.CALM_SESSIONS) | (runs["sessions"] == module.ROUNDS * 2)).all()
+
+
+def rewritten(folder: Path, where: Path, waited_s: float) -> Campaign:
+    """The campaign with other accounts: so many seconds of waiting in every session."""
+    shutil.copytree(folder, where)
+    for path in (where / "sessions").glob("*.json"):
+        document = json.loads(path.read_text())
+        if document["status"] == "measured":
+            document["accounts"] = [[waited_s, *one[1:3], 0.0, one[4]] for one in document["accounts"]]
+        path.write_text(json.dumps(document))
+    return evaluated(where)
+
+
+@pytest.mark.usefixtures("found")
+def test_runs_that_other_work_disturbed_are_marked_and_stay(folder: Path, tmp_path: Path) -> None:
+    calm, disturbed = (rewritten(folder, tmp_path / str(waited), waited) for waited in (0.0, 60.0))
+    assert (calm.summary()["disturbed"], disturbed.summary()["disturbed"]) == (0, 2)
+    for name in ("held_out", "server_error_max", "byte_mismatches"):
+        assert calm.summary()[name] == disturbed.summary()[name]
+    said = {name: write_report(one, tmp_path, {})[0].read_text() for name, one in (("c", calm), ("d", disturbed))}
+    assert "DISTURBED" in said["d"]
+    assert "DISTURBED" not in said["c"]
+
+
+def test_too_few_runs_state_no_interval(found: Campaign) -> None:
+    assert math.isinf(found.summary()["server_interval"])
+    assert not any("intervals" in name for name in found.verdicts())
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(1.0, "noise"), (1.4, "noise"), (1.6, "fails")])
+def test_intervals_are_held_against_the_held_out_runs(found: Campaign, off: float, verdict: str) -> None:
+    one = found.held_out.iloc[[0] * 20].copy()
+    one["predicted_server_s"] = one["server_s"]
+    one["low_server_s"], one["high_server_s"] = one["server_s"] / 1.5, one["server_s"] * 1.5
+    one["server_s"] *= off
+    wide = replace(found, runs=one.reset_index(drop=True))
+    assert wide.summary()["server_coverage"] == (off < 1.5)
+    assert wide.verdicts()["90% intervals of server seconds hold as often"] == verdict
 
 
 def test_a_byte_more_is_found(folder: Path, found: Campaign, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
