@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import resource
 from dataclasses import dataclass, field
 
 from protocol.admission import Admission, Memory
@@ -17,6 +18,22 @@ SHORTEST_PATIENCE_S = 3.0
 def free_processors() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def allow_descriptors(needed: int) -> int:
+    """Let this process open so many files and sockets, or as many as the system grants; how many it may.
+
+    Examples
+    --------
+    >>> allow_descriptors(64) >= 64
+    True
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return needed
+    granted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    return granted
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from costmodel.wire import HELLO_BYTES
-from protocol.errors import ProtocolError
+from protocol.errors import ProtocolError, place_of
 from protocol.frames import HEADER, MAGIC, VERSION, Kind, decode_header, encode_frame
 from protocol.limits import address_key
 from protocol.tls import Tls, handshake_words
@@ -83,7 +83,11 @@ class Lobby:
             if key.fileobj is self._listener:
                 self._welcome()
             elif key.fileobj in self._visitors:
-                self._listen_to(key.data)
+                try:
+                    self._listen_to(key.data)
+                except Exception as error:  # of this visitor: the others stay
+                    LOG.error("%s: lobby failed: %s", key.data.peer, place_of(error))
+                    self._drop(key.data)
         now = time.monotonic()
         for visitor in [visitor for visitor in self._visitors.values() if visitor.deadline <= now]:
             if visitor.leaving:
@@ -157,9 +161,13 @@ class Lobby:
                     return False
                 # The same descriptor, detached from its socket: the selector has to be told.
                 waiting = self._forget(visitor)
-                visitor.connection = self._tls.context.wrap_socket(
-                    waiting, server_side=True, do_handshake_on_connect=False
-                )
+                try:
+                    visitor.connection = self._tls.context.wrap_socket(
+                        waiting, server_side=True, do_handshake_on_connect=False
+                    )
+                except OSError as error:  # a peer that has left already; its descriptor is closed
+                    LOG.warning("%s: refused: %s", visitor.peer, handshake_words(error))
+                    return False
                 self._visitors[visitor.connection] = visitor
                 self._selector.register(visitor.connection, selectors.EVENT_READ, visitor)
             visitor.connection.do_handshake()
@@ -215,6 +223,13 @@ class Lobby:
         oldest = next(visitor for visitor in self._visitors.values() if visitor.address == crowd)
         _say(oldest.connection, "server has too many connections; try again later")
         self._forget(oldest).close()
+
+    def _drop(self, visitor: Visitor) -> None:
+        """Close a visitor's connection, whatever state it was left in."""
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(visitor.connection)
+        self._visitors.pop(visitor.connection, None)
+        visitor.connection.close()
 
     def _forget(self, visitor: Visitor) -> socket.socket:
         self._selector.unregister(visitor.connection)

@@ -16,11 +16,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import socket
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +30,7 @@ from protocol.alignment.session import ChannelShares
 from protocol.audit import Audit
 from protocol.channel import Channel
 from protocol.engine import Shares
-from protocol.errors import ProtocolError
+from protocol.errors import ProtocolError, place_of
 from protocol.frames import Kind
 from protocol.limits import Limits
 from protocol.lobby import MAX_VISITORS, Lobby, Visitor
@@ -47,6 +45,7 @@ MAX_REQUESTS = 2
 STOPPING_S = 0.5
 """How long a service that stops waits for what is being computed and sent."""
 _TICK_S = 0.1
+_FULL = "server is full; try again later"
 _STOPPING = "server is stopping; try again later"
 
 
@@ -146,19 +145,31 @@ class Service:
         self._stopping.set()
 
     def _receive(self, visitor: Visitor) -> str | None:
-        """Give a client that has greeted a place in the queue of its address."""
+        """Give a client that has greeted a place in the queue of its address.
+
+        Where all queues together are full, whoever came last of the longest makes place for it.
+        """
+        dismissed = None
         with self._lock:
             queue = self._queues.setdefault(visitor.address, deque())
             if len(queue) >= MAX_VISITORS // 8:
                 return "server is full for your address; try again later"
             if sum(map(len, self._queues.values())) >= MAX_VISITORS:
-                return "server is full; try again later"
+                longest = max(self._queues.values(), key=len)
+                if len(longest) <= len(queue) + 1:
+                    return _FULL
+                dismissed = longest.pop()
             queue.append(_Guest(visitor))
+        if dismissed is not None:
+            Channel(dismissed.visitor.connection, Meter("server")).dismiss(_FULL)
         self._seat()
         return None
 
     def _seat(self) -> None:
-        """Give places that are free to those who wait, the next to the address that has the fewest."""
+        """Give places that are free to those who wait, the next to the address that has the fewest.
+
+        Among addresses with as few, to the one that was given none for longest.
+        """
         with self._lock:
             while len(self._guests) < self._limits.clients:
                 places = self._places()
@@ -169,10 +180,19 @@ class Service:
                 ]
                 if not waiting:
                     break
-                guest = self._queues[min(waiting, key=lambda address: places.get(address, 0))].popleft()
-                self._guests[guest.visitor.connection] = guest
+                chosen = min(waiting, key=lambda address: places.get(address, 0))
+                queue = self._queues[chosen] = self._queues.pop(chosen)
+                guest = queue.popleft()
                 guest.thread = threading.Thread(target=self._session, args=(guest,), daemon=True, name="session")
-                guest.thread.start()
+                self._guests[guest.visitor.connection] = guest
+                try:
+                    guest.thread.start()
+                except RuntimeError as error:  # the system allows no more of them
+                    LOG.warning("no place given: %s", error)
+                    del self._guests[guest.visitor.connection]
+                    guest.thread = None
+                    queue.appendleft(guest)
+                    break
             for address in [address for address, queue in self._queues.items() if not queue]:
                 del self._queues[address]
 
@@ -255,8 +275,7 @@ class Service:
                 LOG.warning("%s: ended after %.2f s: %s", peer, time.monotonic() - started, str(error))
                 channel.fail(str(error))
             except Exception as error:
-                # What an unexpected error says may hold anything; where it happened does not.
-                LOG.error("%s: server failed: %s", peer, _place(error))
+                LOG.error("%s: server failed: %s", peer, place_of(error))
                 channel.fail("server failed in this session; its log says where")
         except OSError as error:
             LOG.warning("%s: connection lost: %s", peer, error.strerror)
@@ -287,10 +306,3 @@ class Service:
         if "seconds" not in row:
             return row
         return {**row, "seconds": float(f"{row['seconds']:.1e}") if self._tell_seconds else 0.0}
-
-
-def _place(error: Exception) -> str:
-    """Where an error was raised, without a word of what it says."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"

@@ -149,11 +149,14 @@ def _short(error: Exception) -> str:
 
 
 def _names(connection: socket.socket) -> list[str]:
-    """Names of a peer's certificate: those it is made out to as a host, then its common name."""
+    """Names that a peer's certificate is made out to; its common name counts where there are none (RFC 6125, 6.4.4).
+
+    An authority that vouches for alternative names may have left the common name to whoever asked.
+    """
     certificate = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
     if not certificate:
         return []
     alternatives: Any = certificate.get("subjectAltName", ())
     hosts = [str(value) for kind, value in alternatives if kind in ("DNS", "email", "URI")]
     subject: Any = certificate.get("subject", ())
-    return [*hosts, *(str(value) for part in subject for kind, value in part if kind == "commonName")]
+    return hosts or [str(value) for part in subject for kind, value in part if kind == "commonName"]

@@ -97,6 +97,8 @@ class Turns:
             # Whoever did not compute for a while has saved nothing up.
             use.served_s = max(use.served_s, self._now_s)
             if self._free and not self._waiting:
+                # Time goes on while nobody waits: else an address that comes later would make up for all of it.
+                self._now_s = use.served_s
                 self._free -= 1
                 return
             mine = threading.Event()

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from protocol.tls import Tls
     from quantize.packed import PackedTable
 
+OTHER_DESCRIPTORS = 64
+"""Files and sockets besides those of clients: records, logs, health."""
+
 EXAMPLE = """examples:
   fastquery serve --table minilm --listen 127.0.0.1:9000
   fastquery query --connect 127.0.0.1:9000 --token 77
@@ -198,7 +201,8 @@ def budget_of(arguments: argparse.Namespace, configuration: Configuration, table
 def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | None) -> None:
     """Encode the table, say where it is served, and serve it."""
     from protocol.audit import Audit
-    from protocol.limits import Limits
+    from protocol.limits import Limits, allow_descriptors
+    from protocol.lobby import MAX_VISITORS
     from protocol.lookup import LookupServer
     from protocol.meter import Meter
     from protocol.server import load_table
@@ -214,6 +218,9 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
         address_bytes=arguments.address_memory * 2**20,
         address_hourly_s=arguments.address_cpu,
     )
+    needed = limits.clients + 2 * MAX_VISITORS + OTHER_DESCRIPTORS
+    if (allowed := allow_descriptors(needed)) < needed:
+        logging.warning("the system allows %d files and sockets, %d may be needed: raise ulimit -n", allowed, needed)
     asked = question_of(arguments, tokens=arguments.tokens)
     configuration = asked.configuration
     require_executed(configuration)

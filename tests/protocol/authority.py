@@ -26,14 +26,21 @@ class Authority:
         )
         self.certificate = self._write(f"{name}.pem", made.sign(self._key, hashes.SHA256()))
 
-    def signed(self, name: str, host: str | None = None, expired: bool = False) -> tuple[Path, Path]:
-        """A certificate of a name, for a host's address if there is one, and its key."""
+    def signed(
+        self, name: str, host: str | None = None, expired: bool = False, common: str | None = None
+    ) -> tuple[Path, Path]:
+        """A certificate of a name, for a host's address if there is one, and its key.
+
+        The name is the common name, or an alternative one beside another common name.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common or name)])
         builder = self._builder(subject, key.public_key(), expired)
-        if host is not None:
-            names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
-            builder = builder.add_extension(names, critical=False)
+        names: list[x509.GeneralName] = [] if host is None else [x509.IPAddress(ipaddress.ip_address(host))]
+        if common is not None:
+            names.append(x509.DNSName(name))
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         path = self._folder / f"{name}.key"
         path.write_bytes(
             key.private_bytes(

@@ -124,6 +124,34 @@ def test_an_address_has_a_part_of_the_places_and_a_part_of_the_queue(running: Ru
         assert b"full for your address" in refused[0][1]
 
 
+def test_queues_that_a_few_addresses_fill_have_a_place_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocol.service.MAX_VISITORS", 32)  # 4 in the queue of an address
+    monkeypatch.setattr("protocol.limits.SHORTEST_PATIENCE_S", 1.0)
+    with serving(prepared(CONFIGURATION, Limits(clients=4, timeout_s=60.0))) as served, ExitStack() as held:
+        served.opens([1])
+        for number in range(2, 10):
+            for _ in range(5):
+                held.enter_context(served.connect(f"127.0.0.{number}")).sendall(hello())
+        wait_until(lambda: served.service.queued >= 32)
+        assert answered_s(served) < 15.0
+        assert served.service.queued > 0
+
+
+def test_a_system_that_grants_no_thread_leaves_a_client_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(prepared(CONFIGURATION, LIMITS)) as served:
+        start, refused = threading.Thread.start, []
+
+        def grudging(thread: threading.Thread) -> None:
+            if thread.name == "session" and len(refused) < 3:
+                refused.append(thread)
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", grudging)
+        assert served.opens([1])
+        assert len(refused) == 3
+
+
 def test_crowds_of_many_addresses_are_shown_out_where_others_wait() -> None:
     limits = Limits(clients=8, timeout_s=60.0, workers=2)
     with serving(prepared(CONFIGURATION, limits)) as served, ExitStack() as held:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from fastquery.queries import query
 from protocol.channel import Channel
 from protocol.client import connect, look_up
 from protocol.errors import ProtocolError
+from protocol.frames import Kind
 from protocol.limits import Limits
 from protocol.meter import Meter
 from protocol.requirements import Requirements
@@ -47,6 +49,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "expired server": ours.signed("expired-server", "127.0.0.1", expired=True),
         "reader": ours.signed("reader"),
         "writer": ours.signed("writer"),
+        "spoofer": ours.signed("spoofer", common="reader"),
+        "named reader": ours.signed("reader", common="somebody"),
         "expired": ours.signed("expired", expired=True),
         "stranger": others.signed("stranger"),
     }
@@ -86,6 +90,8 @@ def test_rows_and_ledgers_are_those_without(mutual: Running, made: dict[str, Any
 CLIENTS: list[tuple[str, str | None, str]] = [
     ("ca", None, "certificate required"),
     ("ca", "writer", "certificate of writer is not of an allowed name"),
+    ("ca", "spoofer", "certificate of spoofer is not of an allowed name"),
+    ("ca", "server", "certificate of server is not of an allowed name"),
     ("ca", "expired", "certificate expired"),
     ("ca", "stranger", "unknown ca"),
     ("other ca", "reader", "the peer's certificate is refused"),
@@ -138,6 +144,50 @@ def test_nothing_older_than_tls_1_3_is_spoken(mutual: Running, made: dict[str, A
     context.load_verify_locations(made["ca"])
     with pytest.raises(ProtocolError, match=r"TLS: .*version"):
         looked_up(mutual.port, context)
+
+
+def test_an_alternative_name_is_a_name(mutual: Running, made: dict[str, Any]) -> None:
+    looked_up(mutual.port, client_context(made["ca"], *made["named reader"]))
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16", b"\x16\x03\x01\x02\x00"])
+def test_peers_that_break_off_in_their_first_bytes_leave_the_service_whole(
+    mutual: Running, made: dict[str, Any], said: bytes
+) -> None:
+    """Some are gone between two calls: after the lobby has seen a byte of them, before TLS takes their socket."""
+    for number in range(150):
+        connection = mutual.connect("127.0.0.2")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(said)
+        connection.close()
+        if number % 3 == 0:
+            time.sleep(0.003)
+    looked_up(mutual.port, client_context(made["ca"], *made["reader"]))
+
+
+def test_a_peer_that_reads_a_record_at_a_time_does_not_stretch_the_time_of_a_frame(made: dict[str, Any]) -> None:
+    here, there = socket.socketpair()
+    for end in (here, there):
+        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            end.setsockopt(socket.SOL_SOCKET, buffer, 4096)
+    context, over = client_context(made["ca"]), threading.Event()
+
+    def read_slowly() -> None:
+        with suppress(OSError), context.wrap_socket(there, server_hostname="127.0.0.1") as secured:
+            while not over.wait(0.15):
+                secured.recv(16384)
+
+    reader = threading.Thread(target=read_slowly, daemon=True)
+    reader.start()
+    served = Tls.server(*made["server"]).context.wrap_socket(here, server_side=True)
+    channel = Channel(served, Meter("server"), patience_s=0.6)
+    start = time.monotonic()
+    with pytest.raises(ProtocolError, match="peer does not take"):
+        channel.send(Kind.ANSWER, bytes(2**20))
+    assert time.monotonic() - start < 3.0  # 64 records, each in time, take ten
+    channel.close()
+    over.set()
+    reader.join(timeout=10)
 
 
 def test_half_handshakes_keep_nobody_waiting(mutual: Running, made: dict[str, Any]) -> None:
