@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from costmodel.ledger import Number, Party, Term, Transfer, Work
+from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
 
 Leg = Callable[[Any], Any]
 """Seconds that a message of so many bytes takes on the line, beyond its delay."""
@@ -67,26 +67,34 @@ class _Side:
     inbox: list[_Message] = field(default_factory=list)
 
 
-def latency_s(ledger: Iterable[Term], seconds: Callable[[Work], Number], leg_s: Leg, round_trip_s: Number) -> Number:
-    """Wall seconds from the token to both parties' shares.
+def latency_s(
+    ledger: Iterable[Term],
+    seconds: Callable[[Work], Number],
+    leg_s: Leg,
+    round_trip_s: Number,
+    phase: Phase = "online",
+) -> Number:
+    """Wall seconds of a phase; of the online one from the token to both parties' shares.
 
     Parameters
     ----------
     ledger
-        Predicted entries, of which those of the online phase count.
+        Predicted entries, of which those of the phase count.
     seconds
         CPU seconds of a work entry.
     leg_s
         Seconds of a message on the line by its bytes.
     round_trip_s
         R.
+    phase
+        The conversation that is followed.
 
     Returns
     -------
     float64 or array
         Of the shape that the entries and the link broadcast to.
     """
-    places = sorted(_places(ledger, seconds).items())
+    places = sorted(_places(ledger, seconds, phase).items())
     whole = _adds_up(places)
     if not np.any(whole):
         return _overlapping_s(places, leg_s, round_trip_s)
@@ -103,10 +111,10 @@ def stages_s(pieces: Number, *seconds: Number) -> Number:
     return sum(seconds) / pieces + (pieces - 1) / pieces * slowest
 
 
-def _places(ledger: Iterable[Term], seconds: Callable[[Work], Number]) -> dict[tuple[int, Party], _Place]:
+def _places(ledger: Iterable[Term], seconds: Callable[[Work], Number], phase: Phase) -> dict[tuple[int, Party], _Place]:
     places: dict[tuple[int, Party], _Place] = {}
     for term in ledger:
-        if term.phase != "online":
+        if term.phase != phase:
             continue
         place = places.setdefault((term.exchange, term.party), _Place())
         if isinstance(term, Transfer):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from costmodel.link import Link
     from costmodel.machine import Machine
     from costmodel.parameters import Configuration, Packing, Ring, Table
+    from costmodel.workload import Workload, WorkloadEstimate
     from fastquery import plot
     from fastquery.api import estimate, run
     from fastquery.optimizer import Optimum, optimize
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from validate.published import check_claims as claims
 
 __all__ = [
-    "Configuration", "Estimate", "Link", "Machine", "Optimum", "Packing", "Ring", "Run", "Table", "claims", "estimate",
-    "explore", "optimize", "plot", "quantize", "recipes", "run", "sweep",
+    "Configuration", "Estimate", "Link", "Machine", "Optimum", "Packing", "Ring", "Run", "Table", "Workload",
+    "WorkloadEstimate", "claims", "estimate", "explore", "optimize", "plot", "quantize", "recipes", "run", "sweep",
 ]  # fmt: skip
 
 _HOMES = {
     **dict.fromkeys(("Configuration", "Packing", "Ring", "Table"), "costmodel.parameters"),
     "Estimate": "costmodel.estimate",
+    **dict.fromkeys(("Workload", "WorkloadEstimate"), "costmodel.workload"),
     "Link": "costmodel.link",
     "Machine": "costmodel.machine",
     **dict.fromkeys(("estimate", "run"), "fastquery.api"),

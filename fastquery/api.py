@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, overload
 
 from costmodel.estimate import Estimate
 from costmodel.estimate import estimate as estimate_configuration
 from costmodel.parameters import Configuration
+from costmodel.workload import Workload, WorkloadEstimate, estimate_workload
 from fastquery import runs
 from fastquery.words import ask
 
 
-def estimate(configuration: Configuration | None = None, **words: Any) -> Estimate:
-    """Predict ciphertexts, bytes, seconds, latency, noise and security of one lookup.
+@overload
+def estimate(configuration: Configuration | None = None, *, workload: None = None, **words: Any) -> Estimate: ...
+
+
+@overload
+def estimate(
+    configuration: Configuration | None = None, *, workload: Workload | Mapping[str, Any] | str, **words: Any
+) -> WorkloadEstimate: ...
+
+
+def estimate(
+    configuration: Configuration | None = None,
+    *,
+    workload: Workload | Mapping[str, Any] | str | None = None,
+    **words: Any,
+) -> Estimate | WorkloadEstimate:
+    """Predict ciphertexts, bytes, seconds, latency, noise and security of one lookup, or of a session of many.
 
     Parameters
     ----------
     configuration
         The lookup; or leave it out and describe it by words.
+    workload
+        What a session does, in the place of ``tokens``: a :class:`Workload`, a mapping of its fields, or
+        ``prompt=128,generated=64``.
     words
         ``table`` (a preset, ``MxN``, a file, or rows and channels as a tuple) or ``m`` and ``n``; ``protocol``;
         ``tokens``; ``ring`` or ``N``, ``p`` (or ``t``) and ``q``; ``packing``; ``link`` or ``bandwidth`` (a preset,
@@ -27,6 +47,9 @@ def estimate(configuration: Configuration | None = None, **words: Any) -> Estima
     -------
     Estimate
         Figures as attributes (``up_bytes``, ``latency_s``, ...), ``ledger`` as a data frame.
+    WorkloadEstimate
+        Where a workload is named: figures of the session (``total_bytes``, ``first_share_s``, ``share_s``, ...), and
+        the estimates of its lookups as ``prompt`` and ``token``.
 
     Raises
     ------
@@ -42,8 +65,13 @@ def estimate(configuration: Configuration | None = None, **words: Any) -> Estima
     (8.0, 1.0, 256.0)
     >>> fq.estimate(protocol="cheetah", link="44Mbit/s,40ms").up_ciphertexts
     180.0
+    >>> chat = fq.estimate(table="gpt2", protocol="folded", workload="prompt=128,generated=64")
+    >>> chat.first_share_s > chat.share_s, chat.total_bytes > chat.setup_bytes
+    (True, True)
     """
-    asked = ask({"configuration": configuration, **words})
+    asked = ask({"configuration": configuration, "workload": workload, **words})
+    if asked.workload is not None:
+        return estimate_workload(asked.configuration, asked.workload, asked.link, asked.machine)
     return estimate_configuration(asked.configuration, asked.link, asked.machine)
 
 

@@ -23,6 +23,7 @@ from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import ENGINES, OPTIONS, SIZES, Configuration, Ring, Table
 from costmodel.systems import NAMES, configuration
 from costmodel.systems.fastquery import ABLATIONS
+from costmodel.workload import Workload, session_configuration
 from fastquery.own_machine import AUTO, own_machine
 from fastquery.tables import levels_of, table_of
 
@@ -202,6 +203,38 @@ def machine_of(value: object) -> Machine:
     return value if isinstance(value, Machine) else load_machine(os.fspath(value))  # type: ignore[call-overload]
 
 
+WORKLOAD_HELP = "prompt=128,generated=64, and if need be clients=8 and rate=2 generated tokens a second of each"
+
+
+def workload_of(value: object) -> Workload:
+    """A workload from ``prompt=128,generated=64``, a mapping of the same names, or a :class:`Workload`.
+
+    Raises
+    ------
+    ValueError
+        If a part is not of that form; the message says which.
+
+    Examples
+    --------
+    >>> workload_of("prompt=128,generated=64") == workload_of({"prompt": 128, "generated": 64})
+    True
+    """
+    if isinstance(value, Workload):
+        return value
+    if isinstance(value, Mapping):
+        parts = dict(value)
+    elif isinstance(value, str):
+        parts = {name.strip(): text for name, _, text in (part.partition("=") for part in value.split(","))}
+    else:
+        raise ValueError(f"workload is {value!r}; it must look like {WORKLOAD_HELP}")
+    unknown = [name for name in parts if name not in Workload.__dataclass_fields__]
+    if unknown or "prompt" not in parts:
+        wrong = f"the part {unknown[0]!r}" if unknown else "no prompt"
+        raise ValueError(f"workload has {wrong}; it must look like {WORKLOAD_HELP}")
+    counts = {name: whole(f"workload.{name}", given) for name, given in parts.items() if name != "rate"}
+    return Workload(**counts, rate=real("workload.rate", parts.get("rate", 1.0)))
+
+
 def options_of(value: object) -> tuple[str, ...]:
     """Options of a configuration from one name or several.
 
@@ -320,7 +353,7 @@ WORDS: tuple[Word, ...] = (
 _BY_NAME = {word.name: word for word in WORDS}
 _SPELLINGS = {"widths": "packing", "log2_failure": "failure", "option": "options", "bandwidth": "link"}
 """Other keywords for the same word."""
-QUESTION = ("table", "protocol", "tokens", "link", "machine")
+QUESTION = ("table", "protocol", "tokens", "workload", "link", "machine")
 """Words that are no options of a configuration."""
 
 
@@ -338,7 +371,7 @@ def checked(read: Callable[[Any], Any]) -> Callable[[str], Any]:
 
 @dataclass(frozen=True)
 class Question:
-    """A configuration, the table's name, the tokens, a link and a machine.
+    """A configuration, the table's name, the tokens or the workload, a link and a machine.
 
     Attributes
     ----------
@@ -347,9 +380,11 @@ class Question:
     table
         The table's name as a user gave it, or ``MxN``.
     tokens
-        Token ids, or how many are drawn.
+        Token ids, or how many are drawn; of a workload those of its prompt.
     link, machine
         Where the lookup is priced.
+    workload
+        What a session does, where one is asked about.
     """
 
     configuration: Configuration
@@ -357,6 +392,7 @@ class Question:
     tokens: int | tuple[int, ...]
     link: Link
     machine: Machine
+    workload: Workload | None = None
 
 
 def ask(words: Mapping[str, Any], *, link: str = "lan") -> Question:
@@ -384,9 +420,14 @@ def ask(words: Mapping[str, Any], *, link: str = "lan") -> Question:
     given = _spelled(words)
     on = link_of(given.pop("link", link))
     profile = machine_of(given.pop("machine", None))
+    workload = workload_of(given.pop("workload")) if "workload" in given else None
+    if workload is not None:
+        if "tokens" in given:
+            raise ValueError("workload and tokens are both named; the workload says how many tokens are looked up")
+        given["tokens"] = workload.prompt
     whole_one = given.pop("configuration", None)
     if whole_one is not None:
-        return _of_configuration(whole_one, given, on, profile)
+        return replace(_of_configuration(whole_one, given, on, profile), workload=workload)
     protocol = given.pop("protocol", "fastquery")
     if protocol not in NAMES:
         raise ValueError(f"protocol is {protocol!r}; it must be one of {', '.join(NAMES)}{_nearest(protocol, NAMES)}")
@@ -395,8 +436,11 @@ def ask(words: Mapping[str, Any], *, link: str = "lan") -> Question:
     wishes = _wishes(given)
     if "levels" not in wishes and not isinstance(name, Table):
         wishes["levels"] = levels_of(name, wishes.get("widths"))
-    found = configuration(protocol, table, **wishes)
-    return Question(found, name, tokens, on, profile)
+    if workload is None:
+        found = configuration(protocol, table, **wishes)
+    else:
+        found = session_configuration(protocol, table, workload, **wishes)
+    return Question(found, name, tokens, on, profile, workload)
 
 
 def tokens_of(value: object) -> int | tuple[int, ...]:

@@ -1,12 +1,14 @@
-"""``fastquery estimate``: one configuration, priced."""
+"""``fastquery estimate``: one configuration, priced for one lookup or for a session."""
 
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 from costmodel.estimate import Estimate, estimate
-from fastquery.cli.options import add_configuration_options, question_of
+from costmodel.workload import WorkloadEstimate, estimate_workload
+from fastquery.cli.options import add_configuration_options, add_workload_option, question_of
 from fastquery.cli.show import (
     bytes_text,
     failure_text,
@@ -22,6 +24,7 @@ from fastquery.cli.show import (
 EXAMPLE = """examples:
   fastquery estimate --table llama-7b --protocol cheetah --link 44Mbit/s,40ms
   fastquery estimate --protocol fastquery --ablation packing --explain
+  fastquery estimate --protocol folded --prepared --workload prompt=128,generated=64,rate=2
 """
 
 
@@ -30,13 +33,14 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "estimate",
         help="price one configuration",
-        description="Predict bytes, seconds, latency, noise and security of one configuration.",
+        description="Predict bytes, seconds, latency, noise and security of one lookup, or of a session of many.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add_configuration_options(parser, default_link="lan")
-    parser.add_argument("--tokens", default="1", help="tokens looked up together (default 1), or their ids")
+    parser.add_argument("--tokens", help="tokens looked up together (default 1), or their ids")
+    add_workload_option(parser)
     parser.add_argument(
         "--explain",
         action="store_true",
@@ -48,7 +52,11 @@ def add_parser(subparsers: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Estimate and print."""
-    asked = question_of(arguments, tokens=arguments.tokens)
+    asked = question_of(arguments, tokens=arguments.tokens, workload=arguments.workload)
+    if asked.workload is not None:
+        session = estimate_workload(asked.configuration, asked.workload, asked.link, asked.machine)
+        print(json_text(session.document()) if arguments.json else session_text(session, arguments.explain))
+        return 0
     result = estimate(asked.configuration, asked.link, asked.machine)
     print(json_text(result.document()) if arguments.json else text(result, arguments.explain))
     return 0
@@ -81,3 +89,50 @@ def text(result: Estimate, explain: bool) -> str:
         return lines
     columns = ["phase", "party", "item", "count", "unit", "messages", "bytes", "seconds", "formula", "source"]
     return "\n\n".join([lines, ledger_text(result.ledger, columns), symbols_text(result.symbols)])
+
+
+def session_text(result: WorkloadEstimate, explain: bool) -> str:
+    """The estimate of a session for people."""
+    f, w = result.figures, result.workload
+    several = f", {w.clients:,} clients" if w.clients > 1 else ""
+    rate = f"{w.rate:g} token(s) a second"
+    prepared = {
+        "preparation": f"{seconds_text(f['preparation_s'])} a token; at {rate} {f['unprepared']:.0%} of the tokens "
+        f"find none ready, {_wait_text(f['wait_s'])}"
+    }
+    lines = pairs(
+        {
+            **lookup_rows(result.configuration),
+            "lookup": f"prompt of {w.prompt:,} token(s), then {w.generated:,} one by one{several}, "
+            f"of {result.configuration.table.rows} x {result.configuration.table.channels}",
+            "first share": f"{seconds_text(f['first_share_s'])} over {result.prompt.link.name}, "
+            f"{seconds_text(f['setup_s'])} of them set-up",
+            "share": f"{seconds_text(f['share_s'])} a generated token",
+            **(prepared if f["preparation_s"] else {}),
+            "bytes in all": f"{bytes_text(f['total_bytes'])}, {f['total_bytes'] / f['tokens']:,.0f} B a token over "
+            f"{f['tokens']:,.0f} token(s)",
+            "setup": f"{bytes_text(f['setup_bytes'])} once a session",
+            "up": bytes_text(f["up_bytes"]),
+            "down": bytes_text(f["down_bytes"]),
+            "client": seconds_text(f["client_s"]),
+            "server": seconds_text(f["server_s"]),
+            "cores": f"{f['sessions_per_core']:.3g} session(s) a core at {rate}; "
+            f"all clients keep {f['cores']:.3g} busy",
+            "security": f"{result.prompt.security_bits:.0f} bits",
+            "failure": failure_text(result.prompt.log2_failure) + " for the prompt",
+            "flooding": flooding_text(
+                result.prompt.configuration,
+                *(
+                    result.prompt.figures[name]
+                    for name in ("flooding_bits", "log2_statistical_distance", "log2_planned_distance")
+                ),
+            ),
+        }
+    )
+    if not explain:
+        return lines
+    return "\n\n".join([lines, text(result.prompt, explain), text(result.token, explain)])
+
+
+def _wait_text(wait_s: float) -> str:
+    return f"and a token waits {seconds_text(wait_s)} on average" if math.isfinite(wait_s) else "more and more of them"

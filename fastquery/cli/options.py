@@ -7,7 +7,18 @@ from typing import Any
 
 from costmodel.link import PRESETS
 from costmodel.systems import NAMES
-from fastquery.words import DEFAULT_TABLE, MACHINE_HELP, WORDS, Question, ask, checked, link_of, machine_of
+from fastquery.words import (
+    DEFAULT_TABLE,
+    MACHINE_HELP,
+    WORDS,
+    WORKLOAD_HELP,
+    Question,
+    ask,
+    checked,
+    link_of,
+    machine_of,
+    workload_of,
+)
 
 TABLE_HELP = f"preset, MxN, FILE.safetensors:KEY, or a packed FILE.safetensors (default {DEFAULT_TABLE})"
 
@@ -30,6 +41,16 @@ def add_configuration_options(parser: argparse.ArgumentParser, default_link: str
         metavar="LINK",
     )
     parser.add_argument("--machine", type=checked(machine_of), help=MACHINE_HELP, metavar="FILE")
+
+
+def add_workload_option(parser: argparse.ArgumentParser) -> None:
+    """The flag of a session's workload."""
+    parser.add_argument(
+        "--workload",
+        type=checked(workload_of),
+        metavar="WORKLOAD",
+        help=f"a session in the place of one lookup: {WORKLOAD_HELP}",
+    )
 
 
 def question_of(arguments: argparse.Namespace, link: str = "lan", **more: Any) -> Question:
