@@ -11,12 +11,15 @@ from tqdm import tqdm
 
 from costmodel.parameters import EXECUTING_ENGINES
 from fastquery.cli.show import json_text, pairs
+from fastquery.processor import memory_bytes_per_s, this_processor
 from fastquery.provenance import provenance
 from fastquery.words import MACHINE_HELP, checked, machine_of
 
 EXAMPLE = """examples:
   fastquery validate --samples 40 --output results/campaign
   fastquery validate --samples 12 --engine openfhe --protocol fastquery --output results/openfhe
+  fastquery validate --samples 40 --submit mine.json    (one file to send to somebody)
+  fastquery validate --machines submissions/            (compares the files that people have sent)
   fastquery validate --samples 40 --machine auto --output results/campaign
   fastquery validate --samples 40 --output results/campaign    (again: goes on where it was interrupted)
 """
@@ -41,16 +44,43 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--machine", type=checked(machine_of), metavar="FILE", help=MACHINE_HELP)
     parser.add_argument("--output", type=Path, default=Path("results/campaign"), metavar="DIR", help="where it goes")
+    parser.add_argument(
+        "--submit", type=Path, metavar="FILE.json", help="write the campaign as one file that can be sent"
+    )
+    parser.add_argument("--machines", type=Path, metavar="DIR", help="measure nothing; compare the files of --submit")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the campaign, write the report; 0 only if everything that must hold does."""
+    if arguments.machines is not None:
+        return compare_machines(arguments)
+    return run_and_report(arguments)
+
+
+def compare_machines(arguments: argparse.Namespace) -> int:
+    """Show what other machines measured, side by side."""
+    from validate.submissions import machines_compared, read_submissions
+
+    if arguments.submit is not None:
+        raise ValueError("submit and machines are both named; one writes a file, the other reads files")
+    frame = machines_compared(read_submissions(arguments.machines))
+    if arguments.json:
+        print(json_text({"machines": frame}))
+        return 0
+    shown = frame.set_index("submission").T
+    print(shown.map(lambda value: f"{value:.4g}" if isinstance(value, float) else str(value)).to_string())
+    return 0
+
+
+def run_and_report(arguments: argparse.Namespace) -> int:
+    """Measure or go on, evaluate, write."""
     from protocol.openfhe_library import OpenFHEUnavailable
     from validate.campaign import run_campaign
     from validate.report import write_report
     from validate.sampling import designs
+    from validate.submissions import submission_text
 
     if arguments.sessions < 1:
         raise ValueError(f"sessions is {arguments.sessions}; a configuration is measured at least once")
@@ -68,7 +98,7 @@ def execute(arguments: argparse.Namespace) -> int:
             folder,
             arguments.samples,
             arguments.seed,
-            provenance(),
+            {**provenance(), "memory_bytes_per_s": round(memory_bytes_per_s(this_processor()), -7)},
             sessions=arguments.sessions,
             drawn=drawn,
             base=arguments.machine,
@@ -80,13 +110,16 @@ def execute(arguments: argparse.Namespace) -> int:
     finally:
         bar.close()
     reports = write_report(campaign, folder, draw_figures(campaign.measured, folder))
+    if arguments.submit is not None:
+        arguments.submit.parent.mkdir(parents=True, exist_ok=True)
+        arguments.submit.write_text(submission_text(campaign), encoding="utf-8")
     summary, verdicts = campaign.summary(), campaign.verdicts()
     document = {
         **summary,
         "verdicts": verdicts,
         "seed": campaign.seed,
         "uncalibrated": list(campaign.uncalibrated),
-        "paths": [str(path) for path in reports],
+        "paths": [str(path) for path in (*reports, *filter(None, [arguments.submit]))],
         "provenance": campaign.provenance,
     }
     print(json_text(document) if arguments.json else f"{pairs(verdicts)}\n\n{reports[0]}")
