@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ EXAMPLE = """examples:
   fastquery validate --samples 12 --engine openfhe --protocol fastquery --output results/openfhe
   fastquery validate --samples 40 --submit mine.json    (one file to send to somebody)
   fastquery validate --machines submissions/            (compares the files that people have sent)
+  fastquery validate --netem    (the model of TCP against the kernel's; needs root)
   fastquery validate --samples 40 --machine auto --output results/campaign
   fastquery validate --samples 40 --output results/campaign    (again: goes on where it was interrupted)
 """
@@ -48,6 +50,11 @@ def add_parser(subparsers: Any) -> None:
         "--submit", type=Path, metavar="FILE.json", help="write the campaign as one file that can be sent"
     )
     parser.add_argument("--machines", type=Path, metavar="DIR", help="measure nothing; compare the files of --submit")
+    parser.add_argument(
+        "--netem",
+        action="store_true",
+        help="hold the model of TCP against the kernel's own, fresh and warm, between two network namespaces (root)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 
@@ -56,6 +63,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the campaign, write the report; 0 only if everything that must hold does."""
     if arguments.machines is not None:
         return compare_machines(arguments)
+    if arguments.netem:
+        return hold_tcp(arguments)
     return run_and_report(arguments)
 
 
@@ -74,6 +83,37 @@ def compare_machines(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def hold_tcp(arguments: argparse.Namespace) -> int:
+    """Measure exchanges over links between namespaces; 0 only if the model is within its bounds."""
+    from validate.kernel_link import NotPossible
+    from validate.tcp import BOUNDS, measured_exchanges, summary
+
+    try:
+        with tqdm(file=sys.stderr, leave=False) as bar:
+            frame = measured_exchanges(progress=advance(bar))
+    except NotPossible as error:
+        print(f"fastquery validate: --netem is not possible here: {error}", file=sys.stderr)
+        return 1
+    figures = summary(frame)
+    if arguments.json:
+        print(json_text({**figures, "exchanges": frame}))
+    else:
+        shown = {f"{name} ": f"{value:.1%}" for name, value in figures.items()}
+        print(f"{frame.round(4).to_string(index=False)}\n\n{pairs(shown)}")
+    return 0 if all(figures[f"tcp_error_{which}"] <= bound for which, bound in BOUNDS.items()) else 1
+
+
+def advance(bar: Any) -> Callable[[str, int, int], None]:
+    """Move a bar as a measurement says how far it is."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        bar.total = total
+        bar.set_description(what, refresh=False)
+        bar.update(done - bar.n)
+
+    return progress
+
+
 def run_and_report(arguments: argparse.Namespace) -> int:
     """Measure or go on, evaluate, write."""
     from protocol.openfhe_library import OpenFHEUnavailable
@@ -87,12 +127,6 @@ def run_and_report(arguments: argparse.Namespace) -> int:
     drawn = designs(arguments.protocol, arguments.engine)
     folder: Path = arguments.output
     bar = tqdm(desc="measuring", file=sys.stderr)
-
-    def progress(what: str, done: int, total: int) -> None:
-        bar.total = total
-        bar.set_description(what, refresh=False)
-        bar.update(done - bar.n)
-
     try:
         campaign = run_campaign(
             folder,
@@ -102,7 +136,7 @@ def run_and_report(arguments: argparse.Namespace) -> int:
             sessions=arguments.sessions,
             drawn=drawn,
             base=arguments.machine,
-            progress=progress,
+            progress=advance(bar),
         )
     except OpenFHEUnavailable as error:
         print(f"fastquery validate: {error}", file=sys.stderr)
