@@ -18,6 +18,7 @@ from costmodel.ledger import Term, Transfer, Work, frame
 from costmodel.link import PRESETS, Link, relay_leg_s, tcp_leg_s
 from costmodel.machine import Machine, UnitCost, default_machine
 from costmodel.parameters import Configuration
+from costmodel.results import Result, lookup_headline
 from costmodel.security import least_security_bits
 from costmodel.systems import design_of
 
@@ -165,8 +166,8 @@ class Entry:
     source: str
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, repr=False)
+class Estimate(Result):
     """Figures of one configuration over one link, and the ledger that they are totals of.
 
     Attributes
@@ -243,6 +244,22 @@ class Estimate:
     def ledger(self) -> pd.DataFrame:
         """The entries as a data frame."""
         return frame(asdict(entry) for entry in self.entries)
+
+    def headline(self) -> dict[str, str]:
+        """The lookup, its bytes, its latency and whether it holds."""
+        return {
+            **lookup_headline(self.configuration),
+            "up": f"{self.up_bytes:,.0f} B",
+            "down": f"{self.down_bytes:,.0f} B",
+            "setup": f"{self.setup_bytes:,.0f} B",
+            "latency": f"{self.latency_s:.3g} s over {self.link.name}",
+            "security": f"{self.security_bits:.0f} bits",
+            "failure": f"2^{self.log2_failure:.0f}",
+        }
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The ledger."""
+        return {"ledger": self.ledger}
 
     @cached_property
     def symbols(self) -> dict[str, Symbol]:

@@ -25,6 +25,7 @@ INITIAL_WINDOW = 10
 
 _RATE_UNITS = {
     "bit/s": 1.0, "kbit/s": 1e3, "Mbit/s": 1e6, "Gbit/s": 1e9,
+    "bps": 1.0, "kbps": 1e3, "Mbps": 1e6, "Gbps": 1e9,
     "B/s": 8.0, "kB/s": 8e3, "MB/s": 8e6, "GB/s": 8e9,
     "KiB/s": 8.0 * 2**10, "MiB/s": 8.0 * 2**20, "GiB/s": 8.0 * 2**30,
 }  # fmt: skip

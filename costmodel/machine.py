@@ -133,6 +133,8 @@ def load_machine(path: str | Path) -> Machine:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"machine is {str(path)!r}, which cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"machine is {str(path)!r}, which is no text file; fastquery calibrate writes one") from None
     return read_machine(text, str(path))
 
 

@@ -19,6 +19,7 @@ from costmodel.systems.expanded import ExpandedSystem
 from costmodel.systems.fastquery import ABLATIONS
 from fastquery.goals import Constraints, Goal, Widths
 from fastquery.spaces import Column, Space
+from fastquery.words import widths_of
 
 DEGREES = (1024, 2048, 4096, 8192)
 LIMB_BITS = range(30, 61)
@@ -188,10 +189,10 @@ def _space(
     )
 
 
-def packings_of(packing: Widths | Sequence[Widths] | None, errors: Mapping[Widths, float]) -> list[Widths]:
+def packings_of(packing: Any, errors: Mapping[Widths, float]) -> list[Widths]:
     """The packings asked for, or those with a known error, or all even ones."""
     if packing is not None:
-        return [packing] if isinstance(packing, tuple) and isinstance(packing[0], int) else list(packing)  # type: ignore[arg-type]
+        return widths_of(packing)
     if errors:
         return list(errors)
     even = [

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from costmodel.systems import configuration
+from fastquery.cli import guarded
 from fastquery.cli.run import text
 from fastquery.figures import bandwidth_frame
 from fastquery.runs import Run, run
@@ -61,4 +62,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("fastquery demo", main))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from costmodel.limits import FLOODING_BITS, LOG2_FAILURE, SECURITY_FLOOR_BITS
 from costmodel.link import Link, exchange_s
 from fastquery.sweeps import Block
+from fastquery.words import field_of, unknown, whole
 
 Floats = NDArray[np.float64]
 Widths = tuple[int, ...]
@@ -60,10 +61,14 @@ class Constraints:
             If there is no such constraint.
         """
         known = [one.name for one in fields(cls)]
-        unknown = [name for name in named if name not in known]
-        if unknown:
-            raise ValueError(f"there is no constraint {unknown[0]!r}; constraints are {', '.join(known)}")
-        return cls(**{name: value for name, value in named.items() if not (name == "at_most" and value is None)})
+        given = {field_of(name): value for name, value in named.items()}
+        for name in given:
+            if name not in known:
+                raise unknown("constraint", name, known)
+        for name in ("flooding_bits", "security", "align_bits"):
+            if name in given:
+                given[name] = whole(name, given[name])
+        return cls(**{name: value for name, value in given.items() if not (name == "at_most" and value is None)})
 
 
 @dataclass(frozen=True)

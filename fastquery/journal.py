@@ -35,7 +35,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self._first + "\n", encoding="utf-8")
             return
-        first, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+        first, *lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
         if first != self._first:
             raise ValueError(f"journal: {str(path)!r} is of other settings; remove it or name another file")
         for line in lines:

@@ -7,28 +7,30 @@ wire follow from the target failure probability. Systems as published have no ch
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from costmodel.estimate import Estimate, estimate
-from costmodel.link import Link, parse_link
-from costmodel.machine import Machine, default_machine
+from costmodel.machine import Machine
 from costmodel.packing import required_plaintext_bits
 from costmodel.parameters import Configuration, Table
+from costmodel.results import Result
 from costmodel.systems import NAMES, configuration
 from costmodel.systems.fastquery import PAPER_WIDTHS
+from fastquery.axes import one_of
 from fastquery.candidates import candidates, packings_of
 from fastquery.goals import OBJECTIVES, Constraints, Goal, Widths, errors_by_widths
 from fastquery.search import Search, why
-from fastquery.sweeps import blocks, several
-from fastquery.tables import table_of
+from fastquery.sweeps import blocks
 from fastquery.winners import winners_frame
+from fastquery.words import DEFAULT_TABLE, count, link_of, machine_of, nearest, real, shape_of
 
 
-@dataclass(frozen=True, eq=False)
-class Optimum:
+@dataclass(frozen=True, eq=False, repr=False)
+class Optimum(Result):
     """The best configuration, and those that nothing beats in both objectives.
 
     Attributes
@@ -63,13 +65,13 @@ class Optimum:
     winners: pd.DataFrame
     break_even: pd.DataFrame
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Optimum):
-            return NotImplemented
-        pairs = [(getattr(self, one.name), getattr(other, one.name)) for one in fields(self)]
-        return all(a.equals(b) if isinstance(a, pd.DataFrame) else a == b for a, b in pairs)
+    def headline(self) -> dict[str, str]:
+        """The best lookup, and among how many."""
+        return {**self.estimate.headline(), "searched": f"{self.searched:,}", "queries": f"{self.queries:g}"}
 
-    __hash__ = None  # type: ignore[assignment]  # a data frame cannot be hashed
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The front and the winners."""
+        return {"pareto": self.pareto, "winners": self.winners, "break-even": self.break_even}
 
     def document(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -88,16 +90,16 @@ class Optimum:
 
 
 def optimize(
-    table: str | Table = "llama-7b",
+    table: Any = DEFAULT_TABLE,
     *,
     protocol: str | Sequence[str] = "all",
     tokens: int = 1,
-    link: str | Link = "lan",
-    machine: Machine | None = None,
+    link: Any = "lan",
+    machine: Machine | str | Path | None = None,
     queries: float = 1,
     objective: str = "latency",
     pareto: tuple[str, str] = ("bytes", "latency"),
-    packing: Widths | Sequence[Widths] | None = None,
+    packing: Any = None,
     errors: pd.DataFrame | Mapping[Widths, float] | None = None,
     **constraints: Any,
 ) -> Optimum:
@@ -106,7 +108,7 @@ def optimize(
     Parameters
     ----------
     table, protocol, tokens, link, machine
-        The table, the systems, and the link. ``all`` is every system of the model.
+        As :func:`fastquery.estimate` takes them; ``all`` is every system of the model.
     queries
         Queries of one client, over which its keys and the rest of the setup are spread.
     objective, pareto
@@ -133,26 +135,34 @@ def optimize(
     'folded'
     """
     needs = Constraints.of(constraints)
+    queries = real("queries", queries)
     if not queries > 0:
         raise ValueError(f"queries is {queries}; it must be above 0")
-    for name in (objective, *pareto):
+    first, second = _front(pareto)
+    for name in (objective, first, second):
         if name not in OBJECTIVES:
-            raise ValueError(f"objective is {name!r}; it must be one of {', '.join(OBJECTIVES)}")
-    shape = table_of(table, tokens) if isinstance(table, str) else replace(table, tokens=tokens)
+            known = ", ".join(OBJECTIVES)
+            raise ValueError(f"objective is {name!r}; it must be one of {known}{nearest(name, OBJECTIVES)}")
+    shape = replace(shape_of(table)[1], tokens=count("tokens", tokens))
+    names = one_of("protocol", protocol, [*NAMES, "all"])
     as_published = configuration("fastquery", shape, ablation="packlwes", log2_failure=needs.log2_failure)
     as_published.updated(flooding_bits=needs.flooding_bits, align_bits=needs.align_bits)  # refuses bad values
     by_widths = errors_by_widths(errors)
-    goal = Goal(parse_link(link) if isinstance(link, str) else link, queries, by_widths)
+    goal = Goal(link_of(link), queries, by_widths)
     bound = goal.error(PAPER_WIDTHS) * (1 + 1e-9) if needs.max_error is None else needs.max_error
     needs = replace(needs, max_error=bound)
     packings = [w for w in packings_of(packing, by_widths) if goal.error(w) <= bound]
-    if packing is None and "error" not in (objective, *pareto):  # wider channels than needed cost and gain nothing
+    if packing is None and "error" not in (
+        objective,
+        first,
+        second,
+    ):  # wider channels than needed cost and gain nothing
         packings = list({len(w): w for w in sorted(packings, key=required_plaintext_bits, reverse=True)}.values())
     if not packings:
         raise ValueError(f"max_error is {bound:.3g}; no packing has so small a quantisation error")
-    profile = machine or default_machine()
-    search = Search(goal, (objective, *pareto), needs)
-    names = list(NAMES) if "all" in several(protocol) else several(protocol)
+    profile = machine_of(machine)
+    search = Search(goal, (objective, first, second), needs)
+    names = list(NAMES) if "all" in names else names
     skipped = _search(search, names, shape, packings, needs, profile, packing is not None)
     try:
         best = search.best()
@@ -171,6 +181,12 @@ def optimize(
         winners_frame(search.best_of_designs(profile), published, search.cost),
         search.break_even(),
     )
+
+
+def _front(pareto: Sequence[str]) -> tuple[str, str]:
+    if isinstance(pareto, str) or len(pareto) != 2:
+        raise ValueError(f"pareto is {pareto!r}; it must be two of {', '.join(OBJECTIVES)}, such as bytes and latency")
+    return pareto[0], pareto[1]
 
 
 def _search(

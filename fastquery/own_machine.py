@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from costmodel.files import replace_text
 from costmodel.machine import Machine, load_machine, machine_toml
 from fastquery.processor import Processor, this_processor
 
@@ -41,18 +42,11 @@ def keep(machine: Machine, processor: Processor) -> Path:
     for path in _paths(processor):
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write(machine, path)
-        except OSError:
+            replace_text(path, machine_toml(machine))
+        except (OSError, ValueError):
             continue
         return path
     raise ValueError("no cache folder can be written to; set XDG_CACHE_HOME, or name a file with --output")
-
-
-def write(machine: Machine, path: Path) -> None:
-    """Write a profile whole or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_text(machine_toml(machine), encoding="utf-8")
-    partial.replace(path)
 
 
 def _paths(processor: Processor) -> Iterator[Path]:

@@ -9,28 +9,27 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
-from costmodel.link import Link, parse_link
 from costmodel.machine import Machine
 from costmodel.system import RingFields
+from fastquery.axes import several
 from fastquery.figures import FIGURES, Chosen, Inputs, frame_of
-from fastquery.sweeps import packings, several
-
-Widths = tuple[int, ...]
+from fastquery.words import link_of, machine_of, name_of, parse_ring, widths_of
 
 NAMES = tuple(name.replace("-", "_") for name in FIGURES)
 
 
 def frame(
     name: str,
-    table: str | None = None,
-    link: str | Link | None = None,
-    machine: Machine | None = None,
+    table: Any = None,
+    link: Any = None,
+    machine: Machine | str | Path | None = None,
     measurements: str | Path | None = None,
     protocol: str | Sequence[str] = (),
     ring: str | Sequence[str] = (),
-    packing: Widths | Sequence[Widths] = (),
+    packing: Any = (),
 ) -> pd.DataFrame:
     """The data of a figure, its title and its caption among the frame's attributes.
 
@@ -57,18 +56,15 @@ def frame(
     >>> fq.plot.round_trip(frame).axes[0].get_xscale()
     'log'
     """
-    from fastquery.words import parse_ring
-
-    on = parse_link(link) if isinstance(link, str) else link
     inputs = Inputs(
-        table,
-        on,
-        machine,
+        None if table is None else name_of(table),
+        None if link is None else link_of(link),
+        None if machine is None else machine_of(machine),
         None if measurements is None else Path(measurements),
         Chosen(
             tuple(several(protocol)),
             tuple(cast(RingFields, parse_ring(text)) for text in several(ring)),
-            tuple(packings(packing)),
+            tuple(widths_of(packing)) if np.size(packing) else (),
         ),
     )
     return frame_of(name.replace("_", "-"), inputs)

@@ -13,11 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from costmodel.estimate import Estimate, estimate
-from costmodel.link import PRESETS, Link, parse_link
+from costmodel.link import PRESETS, Link
 from costmodel.machine import Machine
 from costmodel.parameters import Table
 from costmodel.systems import configuration
 from fastquery.journal import Journal
+from fastquery.words import count, link_of, machine_of, name_of
 from quantize.comparison import Benchmark, Evaluation, compared, evaluate, evaluate_recipes, measure
 from quantize.frequencies import read_frequencies
 from quantize.minilm import MiniLM
@@ -178,7 +179,7 @@ class Job:
 
 
 def quantize(
-    table: str = REAL_MODEL,
+    table: Any = REAL_MODEL,
     recipe: str = "fastquery",
     *,
     layer: str = "embedding",
@@ -193,7 +194,7 @@ def quantize(
     Parameters
     ----------
     table, layer, qkv, frequencies, threshold, seed
-        See :class:`Job`.
+        See :class:`Job`; a table may also be a path, or its rows and channels.
     recipe
         A name of :data:`quantize.recipes.RECIPES`.
     progress
@@ -211,12 +212,12 @@ def quantize(
     >>> packed.coefficients.shape  # three channels in a coefficient
     (500, 8)
     """
-    return pack_for_query(recipe, Job(table, layer, qkv, frequencies, threshold, seed).workbench(progress))
+    return pack_for_query(recipe, Job(name_of(table), layer, qkv, frequencies, threshold, seed).workbench(progress))
 
 
 def recipes(
-    table: str = REAL_MODEL,
-    names: Iterable[str] | None = None,
+    table: Any = REAL_MODEL,
+    names: str | Iterable[str] | None = None,
     *,
     layer: str = "embedding",
     qkv: Sequence[str] = (),
@@ -227,9 +228,9 @@ def recipes(
     windows: int = WINDOWS,
     protocol: str = "fastquery",
     tokens: int = 1,
-    link: str | Link = "lan",
-    machine: Machine | None = None,
-    journal: Path | None = None,
+    link: Any = "lan",
+    machine: Machine | str | Path | None = None,
+    journal: str | Path | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> pd.DataFrame:
@@ -266,12 +267,11 @@ def recipes(
     >>> found[["name", "query_decodable"]].values.tolist()
     [['fastquery', True]]
     """
-    on = parse_link(link) if isinstance(link, str) else link
-    job = Job(table, layer, qkv, frequencies, threshold, seed, text, windows)
-    pricing = Pricing(protocol, tokens, on, machine, options)
+    job = Job(name_of(table), layer, qkv, frequencies, threshold, seed, text, windows)
+    pricing = Pricing(protocol, count("tokens", tokens), link_of(link), machine_of(machine), options)
     bench = job.workbench(progress)
-    chosen = possible_recipes(bench) if names is None else list(names)
-    kept = Journal(journal, job.settings()) if journal else None
+    chosen = possible_recipes(bench) if names is None else [names] if isinstance(names, str) else list(names)
+    kept = Journal(Path(journal), job.settings()) if journal else None
     evaluations = evaluate_recipes(
         chosen, bench, job.benchmark, kept.known if kept else None, kept.keep if kept else None
     )

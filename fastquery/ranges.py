@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.link import PRESETS, Link, parse_link, parse_rate
+from fastquery.words import real
 
 LARGEST_AXIS = 10_000_000
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)(?::(\d+(?:\.\d+)?))?(?::(\d+(?:\.\d+)?))?")
 
 
-def numbers(name: str, text: str) -> NDArray[np.float64]:
-    """Values of ``7``, ``5:20`` (both ends, step 1) or ``5:20:5``.
+def numbers(name: str, text: object) -> NDArray[np.float64]:
+    """Values of ``7``, ``5:20`` (both ends, step 1) or ``5:20:5``, or of a number or an array.
 
     Raises
     ------
     ValueError
         If the text is no number or range, falls, or has too many values.
     """
+    if not isinstance(text, str):
+        return np.array([real(name, one) for one in np.atleast_1d(np.asarray(text)).tolist()])
     match = _RANGE.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{name} is {text!r}; it must be a number or a range a:b or a:b:step")
@@ -36,7 +40,7 @@ def numbers(name: str, text: str) -> NDArray[np.float64]:
     return np.asarray(first + step * np.arange(count), dtype=np.float64)
 
 
-def integers(name: str, text: str) -> NDArray[np.int64]:
+def integers(name: str, text: object) -> NDArray[np.int64]:
     """As :func:`numbers`, all of them whole.
 
     Raises
@@ -50,14 +54,16 @@ def integers(name: str, text: str) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
-def powers_of_two(name: str, text: str) -> NDArray[np.int64]:
-    """Values of ``4096`` or of ``1024:8192``, which doubles from value to value.
+def powers_of_two(name: str, text: object) -> NDArray[np.int64]:
+    """Values of ``4096`` or of ``1024:8192``, which doubles from value to value; or of a number or an array.
 
     Raises
     ------
     ValueError
         If the text is neither, or falls, or doubling does not lead from one end to the other.
     """
+    if not isinstance(text, str):
+        return integers(name, text)
     match = re.fullmatch(r"(\d+)(?::(\d+))?", text.strip())
     if match is None:
         raise ValueError(f"{name} is {text!r}; it must be a power of two or a range a:b of them")
@@ -69,8 +75,13 @@ def powers_of_two(name: str, text: str) -> NDArray[np.int64]:
     return first * 2 ** np.arange((last // first).bit_length(), dtype=np.int64)
 
 
-def ring_columns(text: str) -> dict[str, NDArray[Any]]:
+def ring_columns(ring: str | Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     """Columns of a grid from ``N=2048:4096,p=5:20,q=30:60`` (limbs joined by +, ``t=8000:8192`` instead of p).
+
+    Parameters
+    ----------
+    ring
+        The text, or a mapping of the same letters to texts, numbers or arrays; a tuple or list of q is one of limbs.
 
     Raises
     ------
@@ -78,10 +89,13 @@ def ring_columns(text: str) -> dict[str, NDArray[Any]]:
         If a part is not of that form; the message says which.
     """
     columns: dict[str, NDArray[Any]] = {}
-    for part in text.split(","):
-        key, _, value = part.strip().partition("=")
+    parts = [part.strip().partition("=")[::2] for part in ring.split(",")] if isinstance(ring, str) else ring.items()
+    for key, value in parts:
         if key == "q":
-            for k, limb in enumerate(value.split("+")):
+            limbs = (
+                value.split("+") if isinstance(value, str) else value if isinstance(value, (tuple, list)) else [value]
+            )
+            for k, limb in enumerate(limbs):
                 columns[f"limb_bits_{k}"] = integers("ring.q", limb)
         elif key == "N":
             columns["degree"] = powers_of_two("ring.N", value)
@@ -95,6 +109,7 @@ def ring_columns(text: str) -> dict[str, NDArray[Any]]:
         elif key == "sigma":
             columns["sigma"] = numbers("ring.sigma", value)
         else:
+            part = f"{key}={value}" if value else key
             raise ValueError(f"ring has the part {part!r}; its fields are N, p or t, q and sigma: N=2048:4096,q=30:60")
     return columns
 

@@ -17,6 +17,7 @@ from costmodel.ledger import totals
 from costmodel.link import PRESETS, Link
 from costmodel.machine import Machine, default_machine
 from costmodel.parameters import Configuration
+from costmodel.results import Result, lookup_headline
 from costmodel.systems import require_executed
 from fastquery.processor import UNKNOWN, this_processor
 from fastquery.provenance import provenance
@@ -30,8 +31,8 @@ FAR_OFF = 1.5
 """Measured over predicted server seconds, or the reverse, from which on a profile is not this machine's."""
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(Result):
     """A lookup that was executed, its prediction, and whether both agree.
 
     Attributes
@@ -80,6 +81,22 @@ class Run:
         """Whether the unit costs are of another processor, or too far off to be of this one as it runs now."""
         ratio = self.server_over_predicted
         return self.machine_processor != self.processor or not 1 / FAR_OFF <= ratio <= FAR_OFF
+
+    def headline(self) -> dict[str, str]:
+        """The lookup, whether it came out as predicted, and what it took."""
+        measured = totals(self.ledger)
+        return {
+            **lookup_headline(self.configuration),
+            "rows": "right" if self.correct else f"{self.mismatches} channels WRONG",
+            "ledgers": "agree" if self.agrees else "do NOT agree",
+            "up": f"{measured['up_bytes']:,.0f} B",
+            "down": f"{measured['down_bytes']:,.0f} B",
+            "latency": f"{self.latency_s:.3g} s over {self.link.name}",
+        }
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Both ledgers side by side."""
+        return {"comparison": self.comparison}
 
     @property
     def correct(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -13,10 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from costmodel.machine import Machine, default_machine
+from costmodel.files import output_path, replace_text, unwritable
+from costmodel.machine import Machine
+from fastquery.axes import axes_by_name, several
 from fastquery.frames import ROW_GROUP, WRITERS, Writer, copy_rows
 from fastquery.provenance import provenance
-from fastquery.sweeps import Columns, Plan, Progress, several
+from fastquery.sweeps import Columns, Plan, Progress
+from fastquery.words import machine_of
+from quantize.table_files import split_name
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,9 @@ class SweepFile:
 
 
 def write_sweep(
-    path: Path,
+    path: str | Path,
     *,
-    machine: Machine | None = None,
+    machine: Machine | str | Path | None = None,
     limit: int | None = None,
     usable_only: bool = False,
     progress: Progress | None = None,
@@ -81,9 +86,10 @@ def write_sweep(
     ValueError
         If the path ends otherwise or cannot be written, or a value cannot be.
     """
+    path, axes = Path(path), axes_by_name(axes)
     if path.suffix not in WRITERS:
         raise ValueError(f"output is {str(path)!r}; it must end in {' or '.join(WRITERS)}")
-    profile = machine or default_machine()
+    profile = machine_of(machine)
     plan = Plan.of(axes, profile, limit, usable_only)
     about: dict[str, Any] = {
         "axes": {name: _plain(value) for name, value in axes.items()},
@@ -92,13 +98,14 @@ def write_sweep(
         "machine": {"name": profile.name, "provenance": dict(profile.provenance)},
         "provenance": provenance(),
     }
+    place = output_path(path, *_files(axes), machine if isinstance(machine, (str, Path)) else None)
     try:
-        folder = path.with_name(f".{path.name}.parts")
+        folder = place.with_name(f".{place.name}.parts")
         parts = _Parts.of(folder, _digest({**about, "units": repr(sorted(profile.units.items()))}))
         resumed = parts.state.rows
         seconds, write_s = _evaluate(plan, parts, progress)
         since = time.perf_counter()
-        columns = parts.join(path)
+        columns = parts.join(place)
         state = parts.state
         about |= {
             "configurations": state.rows,
@@ -107,12 +114,11 @@ def write_sweep(
             "columns": columns,
             "skipped": list(dict.fromkeys(state.skipped)),
         }
-        beside = path.with_name(path.name + ".json")
-        replace_text(beside, json.dumps(about, indent=2) + "\n")
+        replace_text(place.with_name(place.name + ".json"), json.dumps(about, indent=2) + "\n")
         shutil.rmtree(folder)
         write_s += time.perf_counter() - since
     except OSError as error:
-        raise ValueError(f"output is {str(path)!r}, which cannot be written: {error.strerror}") from None
+        raise unwritable(path, error) from None
     skipped = tuple(about["skipped"])
     return SweepFile(path, state.rows, state.usable, plan.sample.total, resumed, seconds, write_s, skipped)
 
@@ -199,11 +205,10 @@ class _Parts:
         return self.folder / f"{k:05}.parquet"
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it, so that there is a whole one at any time."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+def _files(axes: Mapping[str, Any]) -> list[str | Path]:
+    """The files that tables are named after."""
+    names = [os.fspath(one) for one in several(axes.get("table")) if isinstance(one, (str, Path))]
+    return [found[0] if (found := split_name(name)) else name for name in names]
 
 
 def _digest(about: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,14 +22,26 @@ from costmodel.compact.wire import QUERIES_PER_CLIENT
 from costmodel.estimate import evaluate
 from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE, SECURITY_FLOOR_BITS
-from costmodel.link import Link, exchange_s
-from costmodel.machine import Machine, default_machine
+from costmodel.link import exchange_s
+from costmodel.machine import Machine
 from costmodel.packing import required_plaintext_modulus
-from costmodel.parameters import Table
-from fastquery import ranges
+from costmodel.parameters import ENGINES, SIZES
+from costmodel.systems import NAMES
+from costmodel.systems.fastquery import ABLATIONS
+from fastquery.axes import (
+    axes_by_name,
+    link_axis,
+    one_of,
+    packing_axis,
+    real_axis,
+    ring_axis,
+    several,
+    table_axis,
+    whole_axis,
+)
 from fastquery.frames import Label
 from fastquery.spaces import DISCRETE, LINK_COLUMNS, Column, Space, choices, grid_of, spaces
-from fastquery.tables import table_of
+from fastquery.words import DEFAULT_TABLE, count, machine_of
 
 Progress = Callable[[float, float], None]
 
@@ -131,16 +144,16 @@ class Block:
 
 def sweep_spaces(
     *,
-    table: str | Table | Sequence[str | Table] = "llama-7b",
+    table: Any = DEFAULT_TABLE,
     protocol: str | Sequence[str] = "fastquery",
     ablation: str | Sequence[str | None] | None = None,
-    ring: str | Sequence[str] = "",
-    packing: tuple[int, ...] | Sequence[tuple[int, ...] | None] | None = None,
-    tokens: str | int | Sequence[str | int] = 1,
-    link: str | Link | Sequence[str | Link] = "lan",
+    ring: Any = "",
+    packing: Any = None,
+    tokens: Any = 1,
+    link: Any = "lan",
     engine: str | Sequence[str | None] | None = None,
     size: str | Sequence[str] = "native",
-    flooding_bits: str | int | Sequence[str | int | None] | None = None,
+    flooding_bits: Any = None,
     fields: Mapping[str, Any] | None = None,
 ) -> tuple[list[Space], Skipped]:
     """The spaces of a sweep; every argument takes one value or several, and texts take the command line's ranges.
@@ -148,7 +161,8 @@ def sweep_spaces(
     Parameters
     ----------
     table, protocol, ablation, ring, packing, tokens, link, engine, size, flooding_bits
-        As the options of ``fastquery sweep``; the protocol ``all`` is every system of the model.
+        As the options of ``fastquery sweep``, or the values that :func:`fastquery.estimate` takes; the protocol ``all``
+        is every system of the model.
     fields
         Further fields of a configuration by name, such as ``{"digit_bits": "8:20", "tile": ["column", "cheetah"]}``.
 
@@ -162,35 +176,29 @@ def sweep_spaces(
     ValueError
         If a value cannot be; with ``all`` only if no system can be had.
     """
-    counts = [one for value in several(tokens) for one in _integers("tokens", value)]
-    names = [one for value in several(table) for one in (ranges.tables(value) if isinstance(value, str) else [value])]
-    shapes = [(one, table_of(one, 1)) if isinstance(one, str) else (f"{one.rows}x{one.channels}", one) for one in names]
-    lookups = [(name, Table(at.rows, at.channels, count, at.spread)) for name, at in shapes for count in counts]
-    on = [one for value in several(link) for one in (ranges.links(value) if isinstance(value, str) else [value])]
-    rings = [ranges.ring_columns(text) if text else {} for text in several(ring)]
-    packed = packings(packing)
-    floods = [
-        one
-        for value in several(flooding_bits)
-        for one in (_integers("flooding_bits", value) if isinstance(value, str) else [value])
-    ]
+    counts = whole_axis("tokens", tokens)
+    lookups = [(name, replace(at, tokens=count)) for name, at in table_axis(table) for count in counts]
+    on, rings, packed = link_axis(link), ring_axis(ring), packing_axis(packing)
+    floods = [None] if flooding_bits is None else whole_axis("flooding_bits", flooding_bits)
+    lengths = {"table": lookups, "tokens": counts, "link": on, "ring": rings, "packing": packed}
+    for name, values in lengths.items():
+        if not values:
+            raise ValueError(f"{name} has no value; name at least one")
     further = dict(fields or {})
     for value in several(further.get("prepared", [])):
         if not isinstance(value, bool):
             raise ValueError(f"prepared is {value!r}; it must be true or false")
     discrete = [[(name, value) for value in several(further.pop(name))] for name in DISCRETE if name in further]
-    numeric = {
-        name: np.array([v for part in several(value) for v in _numbers(name, part)]) for name, value in further.items()
-    }
+    numeric = {name: real_axis(name, value) for name, value in further.items()}
     found: list[Space] = []
-    asked = several(protocol)
+    asked = one_of("protocol", protocol, [*NAMES, "all"])
     skipped = Skipped("all" in asked, [])
     every = choices(
         asked,
-        several(ablation),
+        one_of("ablation", ablation, ABLATIONS),
         packed,
-        several(engine),
-        several(size),
+        one_of("engine", engine, ENGINES),
+        one_of("size", size, SIZES),
         floods,
         list(product(*discrete)),
     )
@@ -293,17 +301,16 @@ class Plan:
         ValueError
             If a value cannot be.
         """
-        if limit is not None and limit < 1:
-            raise ValueError(f"limit is {limit}; it must be 1 or more")
-        found, skipped = sweep_spaces(**axes)
+        most = None if limit is None else count("limit", limit)
+        found, skipped = sweep_spaces(**axes_by_name(axes))
         pieces: list[Piece] = []
         total = 0
         for space in found:
             for slices in parts(space.shape, BLOCK):
                 pieces.append(Piece(space, slices, total, possible_count(space, slices)))
                 total += pieces[-1].possible
-        count = total if limit is None else min(limit, total)
-        return cls(found, skipped, machine, Sample(count, max(1, total)), pieces, usable_only)
+        taken = total if most is None else min(most, total)
+        return cls(found, skipped, machine, Sample(taken, max(1, total)), pieces, usable_only)
 
     def blocks(self, progress: Progress | None = None, start: int = 0) -> Iterator[Block]:
         """The blocks from the one of number ``start`` on, one for every piece, of what the sample takes.
@@ -391,7 +398,7 @@ def _probed(space: Space, machine: Machine) -> float:
 
 def sweep(
     *,
-    machine: Machine | None = None,
+    machine: Machine | str | Path | None = None,
     limit: int | None = None,
     usable_only: bool = False,
     progress: Progress | None = None,
@@ -402,7 +409,7 @@ def sweep(
     Parameters
     ----------
     machine
-        Unit costs; the built-in profile if left out.
+        Unit costs, or the path of a calibration file; the built-in profile if left out.
     limit
         Largest number of configurations, spread evenly over all; before the unusable ones are left out.
     usable_only
@@ -425,7 +432,7 @@ def sweep(
     >>> len(frame), int(frame["usable"].sum())
     (4, 4)
     """
-    plan = Plan.of(axes, machine or default_machine(), limit, usable_only)
+    plan = Plan.of(axes, machine_of(machine), limit, usable_only)
     whole = Columns(plan.spaces, plan.sample.taken)
     for block in plan.blocks(progress):
         whole.append(block)
@@ -516,25 +523,6 @@ class Columns:
             for name, values in self.arrays().items()
         }
         return pd.DataFrame(columns, copy=False)
-
-
-def several(value: Any) -> list[Any]:
-    """One value or a sequence of them as a list."""
-    return list(value) if isinstance(value, (list, tuple, range, np.ndarray)) else [value]
-
-
-def packings(value: Any) -> list[Any]:
-    """One packing or a sequence of them as a list; None is the protocol's own."""
-    is_one = isinstance(value, tuple) and value and all(isinstance(width, int) for width in value)
-    return [value] if is_one else several(value)
-
-
-def _numbers(name: str, value: Any) -> list[float]:
-    return ranges.numbers(name, value).tolist() if isinstance(value, str) else [value]
-
-
-def _integers(name: str, value: Any) -> list[int]:
-    return ranges.integers(name, value).tolist() if isinstance(value, str) else [int(value)]
 
 
 def parts(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, ...]]:

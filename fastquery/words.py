@@ -10,7 +10,7 @@ import argparse
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +49,20 @@ def whole(name: str, value: object) -> int:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return whole(name, value.item())
     raise ValueError(f"{name} is {value!r}; it must be a whole number")
+
+
+def count(name: str, value: object) -> int:
+    """A whole number of 1 or more.
+
+    Raises
+    ------
+    ValueError
+        Naming the field, if the value is none.
+    """
+    found = whole(name, value)
+    if found < 1:
+        raise ValueError(f"{name} is {found}; it must be 1 or more")
+    return found
 
 
 def numbers(name: str, value: object, example: str) -> tuple[int, ...]:
@@ -171,6 +185,24 @@ def parse_widths(value: object) -> tuple[int, ...]:
     return numbers("packing", value, "4,3,3 (channel widths in bits)")
 
 
+def widths_of(value: object) -> list[tuple[int, ...]]:
+    """Packings from one, as :func:`parse_widths` takes it, or from a sequence of several.
+
+    Raises
+    ------
+    ValueError
+        If a value is no list of widths.
+
+    Examples
+    --------
+    >>> widths_of([4, 3, 3]), widths_of(["4,3,3", (4, 4)])
+    ([(4, 3, 3)], [(4, 3, 3), (4, 4)])
+    """
+    many = isinstance(value, Iterable) and not isinstance(value, str) and not all(np.ndim(one) == 0 for one in value)
+    texts = isinstance(value, (list, tuple)) and any(isinstance(one, str) and "," in one for one in value)
+    return [parse_widths(one) for one in value] if many or texts else [parse_widths(value)]  # type: ignore[attr-defined]
+
+
 def link_of(value: object) -> Link:
     """A link from a preset, ``44Mbit/s,40ms``, bits a second, or bits a second and a round-trip time in seconds.
 
@@ -183,7 +215,7 @@ def link_of(value: object) -> Link:
         return value
     if isinstance(value, str):
         return parse_link(value)
-    rate, *delay = value if isinstance(value, (tuple, list)) else (value,)
+    rate, *delay = value if isinstance(value, (tuple, list)) and 1 <= len(value) <= 2 else (value,)
     bit_per_s, round_trip_s = real("link", rate), real("link round-trip time", delay[0]) if delay else 0.0
     return Link(bit_per_s, round_trip_s, f"{bit_per_s:g} bit/s" + (f",{1e3 * round_trip_s:g}ms" if delay else ""))
 
@@ -198,9 +230,13 @@ def machine_of(value: object) -> Machine:
     """
     if value is None:
         return default_machine()
-    if value == AUTO:
+    if isinstance(value, str) and value == AUTO:
         return own_machine()
-    return value if isinstance(value, Machine) else load_machine(os.fspath(value))  # type: ignore[call-overload]
+    if isinstance(value, Machine):
+        return value
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(f"machine is {value!r}; it must be a Machine or the path of a calibration file")
+    return load_machine(os.fspath(value))
 
 
 WORKLOAD_HELP = "prompt=128,generated=64, and if need be clients=8 and rate=2 generated tokens a second of each"
@@ -430,7 +466,7 @@ def ask(words: Mapping[str, Any], *, link: str = "lan") -> Question:
         return replace(_of_configuration(whole_one, given, on, profile), workload=workload)
     protocol = given.pop("protocol", "fastquery")
     if protocol not in NAMES:
-        raise ValueError(f"protocol is {protocol!r}; it must be one of {', '.join(NAMES)}{_nearest(protocol, NAMES)}")
+        raise ValueError(f"protocol is {protocol!r}; it must be one of {', '.join(NAMES)}{nearest(protocol, NAMES)}")
     tokens = tokens_of(given.pop("tokens", 1))
     name, table = _table(given, len(tokens) if isinstance(tokens, tuple) else tokens)
     wishes = _wishes(given)
@@ -458,12 +494,13 @@ def tokens_of(value: object) -> int | tuple[int, ...]:
         if "," not in value:
             return tokens_of(int(parts[0]))
         return tuple(int(part) for part in parts)
-    if isinstance(value, np.ndarray) and value.ndim:
-        value = value.reshape(-1).tolist()
-    if isinstance(value, Sequence):
-        if not value:
+    if isinstance(value, np.ndarray):
+        value = value.reshape(-1).tolist() if value.ndim else value.item()
+    if isinstance(value, Iterable) and not isinstance(value, (set, frozenset, bytes)):
+        ids = tuple(whole("token", one) for one in value)
+        if not ids:
             raise ValueError("tokens are none; at least one is looked up")
-        return tuple(whole("token", one) for one in value)
+        return ids
     count = whole("tokens", value)
     if count < 1:
         raise ValueError(f"tokens is {count}; at least 1 is looked up")
@@ -476,10 +513,7 @@ def _spelled(words: Mapping[str, Any]) -> dict[str, Any]:
     for spelling, value in words.items():
         name = _SPELLINGS.get(spelling, spelling)
         if name not in _BY_NAME and name not in (*QUESTION, "configuration"):
-            known = [*_BY_NAME, *QUESTION, *_SPELLINGS]
-            raise ValueError(
-                f"there is no option {spelling!r}{_nearest(spelling, known)}; options are {', '.join(known)}"
-            )
+            raise unknown("option", spelling, [*_BY_NAME, *QUESTION, *_SPELLINGS])
         if value is None:
             continue
         if name in given:
@@ -488,7 +522,22 @@ def _spelled(words: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _nearest(name: object, known: Iterable[str]) -> str:
+def field_of(name: str) -> str:
+    """The field of a system's wishes that a word names; a name that is no word stays as it is."""
+    word = _BY_NAME.get(_SPELLINGS.get(name, name))
+    return name if word is None else word.wish or word.name
+
+
+def unknown(what: str, name: object, known: Iterable[str], plural: str = "") -> ValueError:
+    """The error of a name that is not known, with the nearest that is."""
+    names = list(known)
+    return ValueError(
+        f"there is no {what} {name!r}{nearest(name, names)}; {plural or what + 's'} are {', '.join(names)}"
+    )
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """A question that names the known name next to a name, if one is near."""
     close = difflib.get_close_matches(str(name), list(known), 1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
@@ -504,12 +553,12 @@ def _of_configuration(found: Any, given: dict[str, Any], link: Link, machine: Ma
     name = given.pop("table", None)
     shape = f"{found.table.rows}x{found.table.channels}"
     if name is not None:
-        stated = _shape(name, count)[1]
+        stated = shape_of(name, count)[1]
         if (stated.rows, stated.channels) != (found.table.rows, found.table.channels):
             raise ValueError(f"table is {stated.rows}x{stated.channels}; the configuration is for {shape}")
     if given:
         raise ValueError(f"configuration and {next(iter(given))} are both named; the configuration says it all")
-    return Question(found, shape if name is None else _shape(name, count)[0], tokens, link, machine)
+    return Question(found, shape if name is None else shape_of(name, count)[0], tokens, link, machine)
 
 
 def _table(given: dict[str, Any], tokens: int) -> tuple[str, Table]:
@@ -522,10 +571,22 @@ def _table(given: dict[str, Any], tokens: int) -> tuple[str, Table]:
         raise ValueError(f"{next(iter(sides))} is {next(iter(sides.values()))} and {missing} is missing; name both")
     if sides:
         return f"{sides['m']}x{sides['n']}", Table(sides["m"], sides["n"], tokens)
-    return _shape(given.pop("table", DEFAULT_TABLE), tokens)
+    return shape_of(given.pop("table", DEFAULT_TABLE), tokens)
 
 
-def _shape(table: object, tokens: int) -> tuple[str, Table]:
+def shape_of(table: object, tokens: int = 1) -> tuple[str, Table]:
+    """Name and shape of a table: its name, its path, rows and channels, or a :class:`Table`.
+
+    Raises
+    ------
+    ValueError
+        If the value is none of these.
+
+    Examples
+    --------
+    >>> shape_of((300, 24))[0]
+    '300x24'
+    """
     if isinstance(table, Table):
         return f"{table.rows}x{table.channels}", replace(table, tokens=tokens if tokens > 1 else table.tokens)
     if isinstance(table, (str, Path)):
@@ -536,6 +597,17 @@ def _shape(table: object, tokens: int) -> tuple[str, Table]:
     raise ValueError(
         f"table is {table!r}; it must be a name such as llama-7b or 32000x4096, a path, or (rows, channels)"
     )
+
+
+def name_of(table: object) -> str:
+    """The name of a table: a text, a path, or rows and channels.
+
+    Raises
+    ------
+    ValueError
+        If the value is none of these.
+    """
+    return os.fspath(table) if isinstance(table, (str, os.PathLike)) else shape_of(table)[0]
 
 
 def _wishes(given: dict[str, Any]) -> dict[str, Any]:

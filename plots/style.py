@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import ArrayLike
 
+from costmodel.files import replaced
+
 FORMATS = (".png", ".svg", ".pdf")
 DOTS_PER_INCH = 160
 
@@ -200,11 +202,8 @@ def save(drawn: Figure, path: Path) -> Path:
     """
     if path.suffix not in FORMATS:
         raise ValueError(f"output is {str(path)!r}; a figure's name must end in one of {', '.join(FORMATS)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        drawn.savefig(path, dpi=DOTS_PER_INCH)
-    except OSError as error:
-        raise ValueError(f"output is {str(path)!r}, which cannot be written: {error.strerror}") from None
+    with replaced(path) as beside:
+        drawn.savefig(beside, dpi=DOTS_PER_INCH)
     return path
 
 
@@ -224,5 +223,7 @@ def styled(sheet: Path | None) -> Iterator[None]:
         parameters = rc_params_from_file(sheet, use_default_template=False)
     except OSError as error:
         raise ValueError(f"style is {str(sheet)!r}, which cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"style is {str(sheet)!r}, which is no text file") from None
     with rc_context(parameters):
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,17 @@ class PackedTable:
     coefficients: UnsignedArray
     public: PublicTable
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PackedTable):
+            return NotImplemented
+        return self.public == other.public and np.array_equal(self.coefficients, other.coefficients)
+
+    __hash__ = None  # type: ignore[assignment]  # an array cannot be hashed
+
+    def __repr__(self) -> str:
+        public = self.public
+        return f"PackedTable({public.recipe}, {public.rows}x{public.channels}, levels {public.field_levels})"
+
     def __post_init__(self) -> None:
         shape = (self.public.rows, self.public.coefficients)
         if self.coefficients.shape != shape:
@@ -62,13 +74,28 @@ class PackedTable:
             chosen = np.asarray(self.public.row_of_token)[chosen]
         return self.public.dequantize(self.public.open(self.coefficients[chosen]))
 
-    def save(self, path: Path) -> None:
-        """Write one ``.safetensors`` file: the coefficients, and the description as metadata."""
-        require("safetensors.numpy", "saving a packed table").save_file(
-            {TENSOR: np.ascontiguousarray(self.coefficients)},
-            str(path),
-            metadata={METADATA: self.public.to_json()},
-        )
+    def save(self, path: str | Path) -> None:
+        """Write one ``.safetensors`` file: the coefficients, and the description as metadata.
+
+        Raises
+        ------
+        ValueError
+            If the path is of anything but a regular file, or cannot be written.
+        """
+        place = Path(os.path.realpath(path))  # the library renames: over a link or a device it would put a file
+        if place.exists() and not place.is_file():
+            raise ValueError(f"path is {str(path)!r}, which is no regular file; name a new file or one to replace")
+        if not place.parent.is_dir():
+            raise ValueError(f"path is {str(path)!r}, whose folder does not exist; make the folder first")
+        library = require("safetensors", "saving a packed table")
+        try:
+            require("safetensors.numpy", "saving a packed table").save_file(
+                {TENSOR: np.ascontiguousarray(self.coefficients)},
+                str(place),
+                metadata={METADATA: self.public.to_json()},
+            )
+        except (library.SafetensorError, OSError) as error:
+            raise ValueError(f"path is {str(path)!r}, which cannot be written: {error}") from None
 
     @classmethod
     def load(cls, path: Path) -> PackedTable:

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from costmodel.estimate import Estimate, estimate
+from costmodel.files import replace_text, replaced
 from costmodel.grid import Grid
 from costmodel.ledger import COLUMNS, totals
 from costmodel.machine import Machine, default_machine, machine_toml
@@ -294,10 +295,7 @@ def _status(path: Path) -> str | None:
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document), encoding="utf-8")
-    partial.replace(path)
+    replace_text(path, json.dumps(document))
 
 
 def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]:
@@ -394,12 +392,15 @@ def evaluated(folder: Path, base: Machine | None = None) -> Campaign:
         uncalibrated,
         plan["provenance"],
     )
-    campaign.runs.to_csv(folder / "runs.csv", index=False)
-    campaign.entries.to_parquet(folder / "entries.parquet", index=False)
+    with replaced(folder / "runs.csv") as beside:
+        campaign.runs.to_csv(beside, index=False)
+    with replaced(folder / "entries.parquet") as beside:
+        campaign.entries.to_parquet(beside, index=False)
     every = pd.concat([frame.assign(sample=index) for index, frame in raw.items()], ignore_index=True)
-    every.to_parquet(folder / "measurements.parquet", index=False)
-    (folder / "machine.toml").write_text(machine_toml(machine), encoding="utf-8")
-    (folder / "campaign.toml").write_text(campaign.toml(), encoding="utf-8")
+    with replaced(folder / "measurements.parquet") as beside:
+        every.to_parquet(beside, index=False)
+    replace_text(folder / "machine.toml", machine_toml(machine))
+    replace_text(folder / "campaign.toml", campaign.toml())
     return campaign
 
 

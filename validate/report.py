@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from costmodel.files import replace_text
 from validate.campaign import Campaign, relative_error
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -40,8 +41,8 @@ def write_report(campaign: Campaign, folder: Path, figures: Mapping[str, Path]) 
     """
     parts = content(campaign, {caption: path.relative_to(folder).as_posix() for caption, path in figures.items()})
     markdown, page = folder / "report.md", folder / "report.html"
-    markdown.write_text(_markdown(parts), encoding="utf-8")
-    page.write_text(_html(parts), encoding="utf-8")
+    replace_text(markdown, _markdown(parts))
+    replace_text(page, _html(parts))
     return [markdown, page]
 
 

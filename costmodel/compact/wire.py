@@ -111,7 +111,7 @@ def _digit_choices(grid: Grid) -> Iterator[tuple[IntArray, IntArray]]:
     if grid.output != "packlwes":
         yield np.zeros((), np.int64), np.zeros((), np.int64)
         return
-    limbs = np.broadcast_arrays(*grid.limb_bits)
+    *limbs, _ = np.broadcast_arrays(*grid.limb_bits, grid.sigma)
     bits, most = np.maximum.reduce(limbs)[..., None], np.minimum.reduce(limbs)[..., None] - 2
     drops = np.arange(int(bits.max()) // 2 if grid.limbs == 1 else 1)
     for count in range(1, MAX_DIGITS + 1):

@@ -7,7 +7,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -56,43 +56,58 @@ class Version(argparse.Action):
 class Ended(BaseException):
     """A signal asked the process to end."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; 0 only if the question held, 2 for input that cannot be, 128 and the number for a signal."""
     words = list(sys.argv[1:] if argv is None else argv)
     name = next((word for word in words if not word.startswith("-")), "")
-    try:
-        with _ending_on_signals():
-            code = _run(words, name)
-            sys.stdout.flush()
-            return code
-    except BrokenPipeError:
-        # The reader went away; the interpreter's own flush at exit must not say so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    except (KeyboardInterrupt, Ended) as end:
-        number = end.number if isinstance(end, Ended) else signal.SIGINT
-        print(f"fastquery {name}: interrupted", file=sys.stderr)
-        return 128 + number
 
-
-def _run(words: list[str], name: str) -> int:
-    arguments = _parser(name).parse_args(words)
-    try:
+    def execute() -> int:
+        arguments = _parser(name).parse_args(words)
         code: int = arguments.execute(arguments)
-    except ValueError as error:
-        print(f"fastquery {name}: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        place = f" {error.filename!r}" if error.filename else ""
-        print(f"fastquery {name}:{place} {error.strerror or error}", file=sys.stderr)
-        return 2
+        return code
+
+    return guarded(f"fastquery {name}".rstrip(), execute)
+
+
+def guarded(name: str, execute: Callable[[], int]) -> int:
+    """The exit code of a program; whatever stops it takes one line on standard error, and a reader that left none."""
+    # A stream that the caller closed takes everything and shows nothing.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    received: list[int] = []
+    try:
+        with _ending_on_signals(received):
+            try:
+                return execute()
+            finally:
+                sys.stdout.flush()
+    except (Exception, KeyboardInterrupt, Ended) as error:
+        if received:  # a library may turn the interruption of its import into an error of its own
+            return _stopped(f"{name}: interrupted", 128 + received[0])
+        if isinstance(error, BrokenPipeError):
+            return _stopped("", 128 + signal.SIGPIPE)
+        if not isinstance(error, (ValueError, OSError, MemoryError)):
+            raise
+        return _stopped(f"{name}:{_reason(error)}", 2)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f" not enough memory; ask for less at once {error}".rstrip()
+    if isinstance(error, OSError):
+        return (f" {error.filename!r}" if error.filename else "") + f" {error.strerror or error}"
+    return f" {error}"
+
+
+def _stopped(line: str, code: int) -> int:
+    """Say why a program stopped, if anyone can be told; the interpreter's own flush at exit must not fail again."""
+    for stream, text in ((sys.stdout, ""), (sys.stderr, line)):
+        try:
+            stream.write(text and text + "\n")
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code
 
 
@@ -116,14 +131,15 @@ def _parser(name: str) -> Parser:
 
 
 @contextmanager
-def _ending_on_signals() -> Iterator[None]:
+def _ending_on_signals(received: list[int]) -> Iterator[None]:
     """Turn the signals that end a process into an exception, so that folders and processes are cleaned up."""
 
     def end(number: int, _: FrameType | None) -> None:
-        raise Ended(number)
+        received.append(number)
+        raise Ended
 
     try:
-        previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+        previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     except ValueError:  # not the main thread: its owner handles signals
         previous = {}
     try:

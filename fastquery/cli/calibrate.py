@@ -10,9 +10,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from costmodel.machine import Machine, default_machine
+from costmodel.files import output_path, replace_text
+from costmodel.machine import Machine, default_machine, machine_toml
 from fastquery.cli.show import json_text, pairs
-from fastquery.own_machine import keep, write
+from fastquery.own_machine import keep
 from fastquery.processor import memory_bytes_per_s, this_processor
 from fastquery.provenance import provenance
 
@@ -63,6 +64,8 @@ def execute(arguments: argparse.Namespace) -> int:
     sessions = SESSIONS if arguments.sessions is None else arguments.sessions
     if sessions < 1:
         raise ValueError(f"sessions is {sessions}; a lookup is measured at least once")
+    if not arguments.quick or arguments.output is not None:
+        output_path(arguments.output or OUTPUT)
     try:
         document, said = quick(arguments.output) if arguments.quick else whole(sessions, arguments.output or OUTPUT)
     except (OpenFHEUnavailable, ProtocolError) as error:
@@ -91,8 +94,7 @@ def quick(output: Path | None) -> tuple[dict[str, Any], str]:
     if output is None:
         path = keep(profile, processor)
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write(profile, output)
+        replace_text(output, machine_toml(profile))
         path = output
     by_class = {f"{engine}: {kind}": factor for (engine, kind), factor in scale.items()}
     document = {
@@ -139,8 +141,7 @@ def whole(sessions: int, output: Path) -> tuple[dict[str, Any], str]:
         "quantiles of all of them over the fit",
     }
     profile = calibrated(facts["processor"], observed, default_machine(), facts)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write(profile, output)
+    replace_text(output, machine_toml(profile))
     units = units_of(profile)
     measured = {name: cost for name, cost in units.items() if cost["samples"]}
     document = {"path": str(output), "units": units, "measured": sorted(measured), "provenance": origin}

@@ -159,6 +159,8 @@ def _errors(path: str) -> pd.DataFrame:
         return pd.read_csv(path, dtype={"bits": str})
     except OSError as error:
         raise ValueError(f"errors is {path!r}, which cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"errors is {path!r}, which is no CSV file: {error}") from None
 
 
 def text(result: Optimum) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from costmodel.files import output_path, replaced
 from costmodel.link import PRESETS, parse_link
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.quantization import COSTS, LANGUAGE_MODEL, LAYERS, Job, Pricing, Quantization, apply, recipes
@@ -106,18 +107,23 @@ def _quantize(arguments: argparse.Namespace) -> int:
     options = {"flooding_bits": arguments.flooding_bits}
     pricing = Pricing(arguments.protocol, arguments.tokens, arguments.link, arguments.machine, options)
     job = _job(arguments)
+    path = arguments.output or _default_path(job, chosen.name)
+    found = split_name(arguments.table)
+    inputs = found[0] if found else arguments.table, arguments.frequencies, arguments.text
+    if not chosen.obstacle:
+        output_path(path, *inputs)
     with _bars() as progress:
         bench = job.workbench(progress)
         evaluated = (job.benchmark, pricing) if arguments.evaluate else ()
         result = apply(chosen.name, bench, *evaluated)
-    path = None
     if result.table is not None:
-        path = arguments.output or _default_path(job, chosen.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        result.table.save(path)
+        with replaced(path, *inputs) as beside:
+            result.table.save(beside)
     for note in bench.source.notes:
         print(f"table {arguments.table}: {note}", file=sys.stderr)
-    print(json_text({"path": path and str(path), **result.document()}) if arguments.json else text(result, path))
+    written = None if result.table is None else path
+    document = {"path": written and str(written), **result.document()}
+    print(json_text(document) if arguments.json else text(result, written))
     return 0
 
 

@@ -22,6 +22,7 @@ from fastquery.cli.show import (
 )
 from fastquery.own_machine import AUTO, REMEDY
 from fastquery.runs import Run, again, run
+from fastquery.words import WORDS
 
 EXAMPLE = """examples:
   fastquery run --table minilm --protocol fastquery --tokens 3
@@ -41,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
         allow_abbrev=False,
     )
     add_configuration_options(parser, default_link="loopback")
-    parser.add_argument("--tokens", default="1", help="how many to draw (default 1), or ID,ID,... (one id: ID,)")
+    parser.add_argument("--tokens", help="how many to draw (default 1), or ID,ID,... (one id: ID,)")
     parser.add_argument("--token", type=int, action="append", help="a token id; may be repeated")
     parser.add_argument(
         "--from", dest="saved", type=Path, metavar="FILE.json", help="run a saved run again, from what --json printed"
@@ -57,7 +58,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from protocol.openfhe_library import OpenFHEUnavailable
 
     if arguments.saved is None:
-        asked = question_of(arguments, "loopback", tokens=arguments.token or arguments.tokens)
+        if arguments.token and arguments.tokens is not None:
+            raise ValueError("token and tokens are both named; name the ids by one of them")
+        asked = question_of(arguments, "loopback", tokens=arguments.token or arguments.tokens or 1)
         what = {
             "configuration": asked.configuration,
             "table": asked.table,
@@ -67,6 +70,9 @@ def execute(arguments: argparse.Namespace) -> int:
             "machine": asked.machine,
         }
     else:
+        for name in ("table", "protocol", "link", "machine", "token", "tokens", *(word.name for word in WORDS)):
+            if getattr(arguments, name) is not None and name != "allow_insecure":
+                raise ValueError(f"from and {name} are both named; the saved run says it all")
         what = again(arguments.saved)
     bars: dict[str, Any] = {}
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from costmodel.files import replace_text
 from fastquery.figures import accuracy, choices, first_layer, links, measurements, paper
 from fastquery.figures.inputs import Inputs
 from fastquery.figures.named import NamedFigure
@@ -111,8 +112,7 @@ def draw_all(
         except ValueError as error:
             omitted[name] = str(error)
     index = folder / "index.html"
-    folder.mkdir(parents=True, exist_ok=True)
-    index.write_text(index_page({name: path.name for name, path in drawn.items()}, omitted), encoding="utf-8")
+    replace_text(index, index_page({name: path.name for name, path in drawn.items()}, omitted))
     return Gallery([*drawn.values(), index], omitted)
 
 

@@ -50,7 +50,7 @@ def test_rates(text, bit_per_s):
         ("44", "link rate '44' has no unit: one of bit/s"),
         ("44,40ms", "has no unit"),
         ("44Mb/s", "unknown unit 'Mb/s'"),
-        ("44Mbps", "unknown unit"),
+        ("44Mbs", "unknown unit"),
         ("0Mbit/s", "must be positive"),
         ("44Mbit/s,40", "link round-trip time '40' has no unit: one of us, ms, s"),
         ("44Mbit/s,", "link round-trip time"),

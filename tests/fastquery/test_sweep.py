@@ -292,7 +292,7 @@ def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["estimate", "--link", "9Mbps"], "link rate '9Mbps': unknown unit 'Mbps'"),
+        (["estimate", "--link", "9Mbs"], "link rate '9Mbs': unknown unit 'Mbs'"),
         (["estimate", "--engine", "sael"], "invalid choice: 'sael'"),
         (["estimate", "--explian"], "unrecognized arguments: --explian"),
         (["sweep", "--ablation", "pack"], "invalid choice: 'pack'"),

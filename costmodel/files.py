@@ -1,0 +1,86 @@
+"""Output files: checked before the work, written beside their place, and renamed into it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def output_path(path: str | Path, *inputs: str | Path | None) -> Path:
+    """The place of an output, symbolic links followed; its folder is made if there is none.
+
+    Parameters
+    ----------
+    path
+        Of the output.
+    inputs
+        Files that are read; None is none.
+
+    Raises
+    ------
+    ValueError
+        If the path is an input, or there is anything but a regular file, or its folder cannot be written to.
+    """
+    place = Path(os.path.realpath(path))
+    if os.fspath(path).endswith(os.sep) or (place.exists() and not place.is_file()):
+        raise ValueError(f"output is {str(path)!r}, which is no regular file; name a new file or one to replace")
+    for one in inputs:
+        if one is not None and place.exists() and Path(one).exists() and place.samefile(one):
+            raise ValueError(f"output is {str(path)!r}, which is an input too; name another file")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    if not os.access(place.parent, os.W_OK):
+        raise ValueError(f"output is {str(path)!r}, which cannot be written: its folder is not writable")
+    return place
+
+
+def unwritable(path: str | Path, error: OSError) -> ValueError:
+    """The error of an output that cannot be written."""
+    return ValueError(f"output is {str(path)!r}, which cannot be written: {error.strerror or error}")
+
+
+@contextmanager
+def replaced(path: str | Path, *inputs: str | Path | None) -> Iterator[Path]:
+    """A path beside an output; what is written there takes the output's place at the end, or is removed.
+
+    Every writer has a path of its own, so that two writers leave the file of one of them.
+
+    Raises
+    ------
+    ValueError
+        As :func:`output_path`; or if the file cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with replaced(Path(folder, "a.txt")) as beside:
+    ...         _ = beside.write_text("whole")
+    ...     Path(folder, "a.txt").read_text()
+    'whole'
+    """
+    place = output_path(path, *inputs)
+    beside = place.with_name(f".{place.stem}.{os.getpid()}{place.suffix}")
+    try:
+        yield beside
+        beside.replace(place)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def replace_text(path: str | Path, text: str) -> None:
+    """Write a text file by :func:`replaced`.
+
+    Raises
+    ------
+    ValueError
+        As there.
+    """
+    with replaced(path) as beside:
+        beside.write_text(text, encoding="utf-8")

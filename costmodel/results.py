@@ -1,0 +1,62 @@
+"""How results behave as values: equality field by field, one line as text, a small table in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Result:
+    """A frozen dataclass whose fields may be frames and arrays."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(same(getattr(self, one.name), getattr(other, one.name)) for one in fields(self))  # type: ignore[arg-type]
+
+    __hash__ = None  # type: ignore[assignment]  # a frame cannot be hashed
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name} {text}' for name, text in self.headline().items())})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in self.headline().items())
+        folded = "".join(
+            f"<details><summary>{escape(name)}</summary>{frame.to_html(index=False)}</details>"
+            for name, frame in self.tables().items()
+        )
+        return f"<table>{rows}</table>{folded}"
+
+    def headline(self) -> dict[str, str]:
+        """What the result says first, by name."""
+        raise NotImplementedError
+
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """Frames that a notebook shows folded."""
+        return {}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal, frames and arrays in every entry; NaN equals NaN in these."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        kind = np.asarray(one).dtype.kind
+        return bool(np.array_equal(one, other, equal_nan=kind == "f"))
+    if hasattr(one, "equals"):
+        return bool(one.equals(other))
+    return bool(one == other)
+
+
+def lookup_headline(configuration: Any) -> dict[str, str]:
+    """The lookup of a configuration in a few words."""
+    table = configuration.table
+    return {
+        "protocol": configuration.protocol,
+        "lookup": f"{table.tokens} token(s) of {table.rows}x{table.channels}",
+    }
