@@ -45,7 +45,7 @@ SPU_ANEW := anew
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lm demo test test-all lint format docs bench bench-peers headline calibrate campaign clean anew
+.PHONY: help setup lm demo test test-all fuzz hostile lint format docs bench bench-peers headline calibrate campaign clean anew
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -90,6 +90,12 @@ test: $(STAMP)  ## the tests but the slow ones
 
 test-all: $(STAMP)  ## every test
 	$(PY) -m pytest $(ARGS)
+
+fuzz: $(STAMP)  ## damage what a party reads, for an hour (ARGS="--seconds 60" for less)
+	$(PY) -m tests.protocol.fuzzing --seconds 3600 $(ARGS)
+
+hostile: $(STAMP)  ## throw a million damaged sessions at a service (ARGS="--cases 1000" for less)
+	$(PY) -m tests.protocol.hostile --cases 1000000 $(ARGS)
 
 lint: $(STAMP)  ## ruff and mypy --strict
 	$(PY) -m ruff check $(SOURCES)

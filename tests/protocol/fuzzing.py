@@ -2,7 +2,7 @@
 
 A corpus of valid inputs is kept in ``corpus/``, a file an input; what once went wrong is added to it.
 
-    python -m tests.protocol.fuzzing --seconds 3600          (all targets in turn; ends with the first surprise)
+    python -m tests.protocol.fuzzing --seconds 3600          (`make fuzz`; all targets in turn, to the first surprise)
     python -m tests.protocol.fuzzing --make                  (the valid inputs anew)
 """
 

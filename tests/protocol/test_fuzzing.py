@@ -1,8 +1,9 @@
-"""A bounded run of every fuzz target over the kept corpus; `python -m tests.protocol.fuzzing` runs for longer."""
+"""A bounded run of every fuzz target over the kept corpus; FASTQUERY_FUZZ_SECONDS and `make fuzz` run for longer."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,8 @@ pytest.importorskip("openfhe")
 from protocol.errors import ProtocolError
 from tests.protocol import fuzzing
 
-SECONDS = 2.0
+SECONDS = float(os.environ.get("FASTQUERY_FUZZ_SECONDS", "1"))
+"""Of each target."""
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,58 @@
+"""Hostile sessions: twenty thousand here, or FASTQUERY_HOSTILE_CASES; `make hostile` throws a million."""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("openfhe")
+from protocol.lookup import LookupServer
+from tests.protocol import hostile
+
+CASES = int(os.environ.get("FASTQUERY_HOSTILE_CASES", "20000"))
+
+
+@pytest.mark.parametrize("name", hostile.PARTS)
+def test_hostile_sessions_leave_the_service_whole(name: str) -> None:
+    with ExitStack() as stack:
+        running = hostile.served(name, stack)
+        frames = hostile.recorded(running)
+        with hostile.watched() as surprises:
+            for path in hostile.kept(name):
+                hostile.throw(running, path.read_bytes(), "127.0.0.2", surprises)
+        hostile.bombard(running, name, frames, round(CASES * hostile.PARTS[name]), seed=1)
+
+
+def test_parts_are_a_whole() -> None:
+    assert hostile.PARTS.keys() == hostile.SESSIONS.keys()
+    assert sum(hostile.PARTS.values()) == pytest.approx(1)
+
+
+def test_a_service_that_fails_is_a_surprise_and_its_session_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hostile, "CORPUS", tmp_path)
+    with ExitStack() as stack:
+        running = hostile.served("fastquery", stack)
+        frames = hostile.recorded(running)
+
+        def failing(*_: object) -> None:
+            raise KeyError(hostile.TOKEN)
+
+        monkeypatch.setattr(LookupServer, "session", failing)
+        with pytest.raises(hostile.Surprise, match="KeyError"):
+            hostile.bombard(running, "fastquery", frames, 100, seed=0)
+    (session, *_) = hostile.kept("fastquery")
+    assert session.stat().st_size > 0
+
+
+def test_damage_reaches_every_frame() -> None:
+    frames: hostile.Frames = [
+        (kind, bytes(1000)) for kind in (hostile.Kind.HELLO, hostile.Kind.KEYS, hostile.Kind.QUERY)
+    ]
+    sent = [hostile.damaged(frames, random.Random(number)) for number in range(2000)]
+    assert {len(session) // 1000 for session in sent} >= {0, 1, 2, 3}
