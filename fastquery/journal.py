@@ -35,7 +35,8 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self._first + "\n", encoding="utf-8")
             return
-        first, *lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+        text = path.read_text(encoding="utf-8", errors="replace")
+        first, *lines = text.splitlines() or [""]
         if first != self._first:
             raise ValueError(f"journal: {str(path)!r} is of other settings; remove it or name another file")
         for line in lines:
@@ -46,6 +47,9 @@ class Journal:
             except (ValueError, TypeError, KeyError):
                 continue  # a line that was cut off when the command ended
             self.known[evaluation.name] = evaluation
+        if not text.endswith("\n"):  # the next line must not begin within the one that was cut off
+            with path.open("a", encoding="utf-8") as file:
+                file.write("\n")
 
     def keep(self, evaluation: Evaluation) -> None:
         """Add an evaluation."""

@@ -339,10 +339,11 @@ def pooled_coefficients(configuration: Configuration) -> int:
 def noise_columns(configuration: Configuration) -> int:
     """Packed columns over which the client measures the noise: all, or those of OpenFHE's first answers.
 
-    A power-of-two scale makes the elements of one column up to twice those of another, and so its noise.
+    A power-of-two scale makes the elements of one column up to twice those of another, and so its noise. Packed answers
+    hold all columns, and the noise of slots does not depend on the table.
     """
-    columns = int(Grid.of(configuration).coefficients)
-    if configuration.engine == "openfhe":
+    columns, packing = int(Grid.of(configuration).coefficients), configuration.packing
+    if configuration.engine == "openfhe" and packing.output == "ciphertexts" and packing.tile != "system":
         columns = min(columns, NOISE_SAMPLE_ANSWERS * Layout.of(configuration).tile_columns)
     return columns
 

@@ -83,6 +83,8 @@ def _compare(arguments: argparse.Namespace) -> int:
         raise ValueError("output is a file for one packed table; --recipe all compares and saves none")
     job = _job(arguments)
     journal = arguments.journal or (FOLDER / _journal_name(job) if job.table == LANGUAGE_MODEL else None)
+    if journal:
+        print(f"evaluations are kept in {journal}: the same command goes on with them", file=sys.stderr)
     with _bars() as progress:
         frame = recipes(
             **{name: getattr(job, name) for name in Job.__dataclass_fields__},

@@ -48,6 +48,7 @@ def test_a_comparison_that_was_interrupted_goes_on(tmp_path: Path) -> None:
     assert known["int3"] == evaluate("int3", Job("60x12").workbench())
     again = recipes("60x12", ["int3", "fitted"], journal=path)
     assert again.equals(whole)
+    assert list(Journal(path, Job("60x12").settings()).known) == ["int3", "fitted", "fastquery"]
     with pytest.raises(ValueError, match="is of other settings; remove it or name another file"):
         recipes("60x12", ["int3"], seed=1, journal=path)
 

@@ -76,6 +76,14 @@ def test_a_sample_survives_its_document(samples: list[Sample]) -> None:
         assert Sample.from_document(json.loads(json.dumps(sample.document()))) == sample
 
 
+@pytest.mark.parametrize("design", designs(), ids=lambda one: f"{one.protocol} on {one.engine}")
+def test_the_noise_of_every_design_is_measured_over_columns_that_it_has(design: Design) -> None:
+    one = executed(design.protocol, Table(3000, 96), engine=design.engine)
+    columns = -(-96 // len(one.packing.widths))
+    few = design == Design("cheetah", "openfhe")
+    assert module.noise_columns(one) == columns or (few and 0 < module.noise_columns(one) < columns)
+
+
 def test_too_few_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="samples is 3"):
         draw(3, 0)
