@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.expanded.bucketed.parameters import BucketedColumns
 from costmodel.expanded.compressed.parameters import CompressedColumns
 from costmodel.expanded.folded.parameters import FoldedColumns
 from costmodel.packing import field_moduli, field_weights
@@ -56,7 +57,7 @@ class Grid:
     answer_b_bits: IntArray
     digit_bits: IntArray
     digit_dropped_bits: IntArray
-    expanded: FoldedColumns | CompressedColumns | None = None
+    expanded: FoldedColumns | CompressedColumns | BucketedColumns | None = None
     shape: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from costmodel.expanded.bucketed.parameters import BucketedParameters
 from costmodel.expanded.compressed.parameters import CompressedParameters
 from costmodel.expanded.folded.parameters import FoldedParameters
 from costmodel.expanded.parameters import LEAST_LOG2_DISTANCE, MOST_QUERIES
@@ -189,7 +190,9 @@ class Configuration:
     prepared: bool = False
     options: tuple[str, ...] = ()  # of OPTIONS
     log2_failure: float = LOG2_FAILURE  # target of the failure probability of all answers together
-    expanded: FoldedParameters | CompressedParameters | None = None  # chosen for an expanded query; None elsewhere
+    expanded: FoldedParameters | CompressedParameters | BucketedParameters | None = (
+        None  # chosen for an expanded query; None elsewhere
+    )
 
     def __post_init__(self) -> None:
         _require_one_of("engine", self.engine, ENGINES)
@@ -235,10 +238,18 @@ class Configuration:
             if parts.get(name) is not None:
                 parts[name] = _build(kind, name, parts[name])
         if parts.get("expanded") is not None:
-            chosen = CompressedParameters if parts.get("protocol") == "compressed" else FoldedParameters
+            chosen = _EXPANDED.get(str(parts.get("protocol")), FoldedParameters)
             parts["expanded"] = chosen.from_dict(parts["expanded"])
         built: Configuration = _build(cls, "configuration", parts)
         return built
+
+
+_EXPANDED: dict[str, type[FoldedParameters | CompressedParameters | BucketedParameters]] = {
+    "folded": FoldedParameters,
+    "compressed": CompressedParameters,
+    "bucketed": BucketedParameters,
+}
+"""Parameters of an expanded query by its protocol."""
 
 
 def _toml_value(value: Any) -> str:

@@ -15,6 +15,7 @@ from protocol.engine import ClientEngine, Engine, ServerEngine
 MODULES = {
     "compact": "protocol.compact.engine",
     "folded": "protocol.expanded.folded.engine",
+    "bucketed": "protocol.expanded.bucketed.engine",
     "compressed": "protocol.expanded.compressed.engine",
     "openfhe products": "protocol.openfhe.products",
     "openfhe packed": "protocol.openfhe.packed",

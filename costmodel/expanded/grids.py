@@ -23,6 +23,7 @@ def searched(
     search: Search[K],
     grid: Grid,
     log2_failure: float,
+    byte_s: float = BYTE_S,
 ) -> K:
     """The cheapest parameters of every configuration of a grid, in the grid's shape.
 
@@ -32,6 +33,8 @@ def searched(
         The design's search.
     log2_failure
         Target of the answers to all tokens together.
+    byte_s
+        Cost of a byte of query and answer beside the server's seconds.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def searched(
         distinct.T
     )
     task = Task.of(
-        rows, channels, grid.widths, flooding_bits, failure, modulus, sigma, BYTE_S, log2_distance, answers, tokens
+        rows, channels, grid.widths, flooding_bits, failure, modulus, sigma, byte_s, log2_distance, answers, tokens
     )
     rings = Rings.each(degree.astype(np.int64), [bits.astype(np.int64) for bits in limb_bits])
     found: list[Any] = []

@@ -69,14 +69,20 @@ def expanded_symbols(grid: Grid, p: Columns) -> dict[str, Symbol]:
         "ring_switch_rows": Symbol(p.ring_switch_rows, "rows of the key to the answers' secrets"),
         "outputs": Symbol(p.answer_outputs, "secrets of the answers under one a"),
         "answer_q": Symbol(p.answer_modulus_bits, "bits of the answers' modulus"),
-        "K": Symbol(p.query_coefficients, "coefficients of a query that hold anything"),
-        "nodes": Symbol(p.expansion_switches, "key switches of the expansion, repeated ones included"),
         "T": Symbol(p.answer_tokens, "rows of an answer"),
         "answers": Symbol(p.answers, "polynomials a of an answer"),
         "N'": Symbol(p.answer_degree, "ring degree of an answer"),
         "a_pair_bits": Symbol(p.answer_half_bits, "bits of two rounded coefficients of an answer's a"),
         "low_bits": Symbol(p.answer_low_bits, "bits sent of a coefficient of b"),
         "flooded": Symbol(p.flooded, "1 where answers are flooded, else 0"),
+    }
+
+
+def expansion_symbols(p: Columns) -> dict[str, Symbol]:
+    """Symbols of the expansion of a query."""
+    return {
+        "K": Symbol(p.query_coefficients, "coefficients of a query that hold anything"),
+        "nodes": Symbol(p.expansion_switches, "key switches of the expansion, repeated ones included"),
     }
 
 
@@ -89,12 +95,29 @@ class ExpandedLedger:
         The configurations and their chosen parameters.
     entries
         Of the design's formulas.
+    queries
+        Queries of all tokens; one a token if left out.
+    sent
+        Bytes of these queries with their frames; a frame each if left out.
+    messages, counted
+        Answers to all of them, and their number in the ledger's symbols; as few as hold the tokens' rows if left out.
     """
 
-    def __init__(self, grid: Grid, columns: Columns, entries: Entries) -> None:
-        self.grid, self.columns, self.entries = grid, columns, entries
+    def __init__(
+        self,
+        grid: Grid,
+        columns: Columns,
+        entries: Entries,
+        queries: Number = None,
+        sent: Number = None,
+        messages: Number = None,
+        counted: str = "ceil(tokens/T)",
+    ) -> None:
+        self.grid, self.columns, self.entries, self.counted = grid, columns, entries, counted
         self.size: Number = residues(grid)
-        self.messages: Number = -(-grid.tokens // columns.answer_tokens)
+        self.queries: Number = grid.tokens if queries is None else queries
+        self.sent: Number = self.queries * columns.up_bytes if sent is None else sent
+        self.messages: Number = -(-grid.tokens // columns.answer_tokens) if messages is None else messages
 
     def keys(self, formula: str) -> tuple[Term, ...]:
         """The session's setup and the client's keys."""
@@ -105,8 +128,7 @@ class ExpandedLedger:
 
     def query(self, formula: str) -> tuple[Term, ...]:
         """The query and its encryption: its polynomial, and its used coefficients as long integers."""
-        p, tokens = self.columns, self.grid.tokens
-        sent = tokens * p.up_bytes
+        p, tokens, sent = self.columns, self.queries, self.sent
         handled = p.degree * p.limbs + LONG_INTEGER * p.query_coefficients
         return (
             self.entries.transfer(
@@ -119,26 +141,26 @@ class ExpandedLedger:
         """The answer and its decryption."""
         messages = self.messages
         sent, answers = messages * self.columns.down_bytes, messages * self.columns.answers
-        formula = "ceil(tokens/T)*(header + answers*ceil(N'/2*a_pair_bits/8) + ceil(T*n'*low_bits/8))"
+        formula = f"{self.counted}*(header + answers*ceil(N'/2*a_pair_bits/8) + ceil(T*n'*low_bits/8))"
         return (
             self.entries.transfer(
                 "online", "server", "answer", answers, sent, formula, unit="ciphertexts", messages=messages
             ),
-            self.entries.work("online", "client", "decrypt row", messages, self.size, "ceil(tokens/T)", 1),
+            self.entries.work("online", "client", "decrypt row", messages, self.size, self.counted, 1),
         )
 
     def compress(self) -> Work:
         """Making the answers of what queries become."""
         p = self.columns
         return self.entries.work(
-            "online", "server", "compress", self.messages * p.answers, answer_size(p), "ceil(tokens/T)*answers"
+            "online", "server", "compress", self.messages * p.answers, answer_size(p), f"{self.counted}*answers"
         )
 
     def overhead(self) -> tuple[Term, ...]:
         """Each party's seconds outside of its operations."""
         grid, p = self.grid, self.columns
-        both = grid.tokens * p.up_bytes + self.messages * p.down_bytes
-        client, server = QUERY_WORDS * grid.tokens, 2 * QUERY_WORDS * grid.tokens
+        both = self.sent + self.messages * p.down_bytes
+        client, server = QUERY_WORDS * self.queries, 2 * QUERY_WORDS * self.queries
         online: dict[Party, Number] = {"client": both + 8 * client, "server": both + 8 * server}
         offline: dict[Party, Number] = {"client": np.int64(0), "server": 8 * client}
         none: dict[Party, Number] = {"client": np.int64(0), "server": np.int64(0)}

@@ -6,6 +6,7 @@ from costmodel.design import Design
 from costmodel.grid import Grid
 from costmodel.parameters import EXECUTING_ENGINES, Configuration, Table
 from costmodel.system import System, wishes_of
+from costmodel.systems.bucketed import Bucketed
 from costmodel.systems.bumblebee import BumbleBee
 from costmodel.systems.cham import Cham
 from costmodel.systems.cheetah import Cheetah
@@ -28,6 +29,7 @@ SYSTEMS: tuple[System, ...] = (
     SpuFM32(),
     SpuFM64(),
     Folded(),
+    Bucketed(),
     Compressed(),
 )
 """In the order of lists, legends and help texts."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from costmodel.design import Design
+from costmodel.expanded.bucketed.parameters import BucketedParameters
 from costmodel.expanded.compressed.parameters import CompressedParameters
 from costmodel.expanded.design import ExpandedDesign
 from costmodel.expanded.folded.parameters import FoldedParameters
@@ -18,7 +19,7 @@ from costmodel.system import System, Wishes
 
 
 class ExpandedSystem(System):
-    """Folded and compressed queries: this project's own, executed on residues alone.
+    """Folded, bucketed and compressed queries: this project's own, executed on residues alone.
 
     Attributes
     ----------
@@ -36,7 +37,7 @@ class ExpandedSystem(System):
     widths: ClassVar[tuple[int, ...]]
     expanded_design: ClassVar[ExpandedDesign[Any]]
     rings: ClassVar[tuple[RingChoice, ...]]
-    search: ClassVar[Callable[..., FoldedParameters | CompressedParameters]]
+    search: ClassVar[Callable[..., FoldedParameters | CompressedParameters | BucketedParameters]]
 
     def published(self, table: Table, ablation: str | None = None) -> Configuration:
         """None.

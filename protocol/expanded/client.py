@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Generic
+from copy import copy
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from protocol.residue.low_bits import client_shares
 from protocol.residue.sampling import expand, new_seed
 from protocol.residue.shared_switch import generate_rows, new_secrets, products_with_secrets
 from protocol.seeds import SeedRecord
+
+Client = TypeVar("Client", bound="ExpandedClient[Any]")
 
 
 class ExpandedClient(ABC, Generic[Parameters]):
@@ -62,6 +65,17 @@ class ExpandedClient(ABC, Generic[Parameters]):
         self._counter = 0
         self._keys: Frame | None = None
 
+    @property
+    def seed(self) -> bytes:
+        """Of all a of keys and queries; public."""
+        return self._seed
+
+    def for_table(self: Client, layout: ExpandedLayout[Parameters]) -> Client:
+        """Return the same client for queries of another table under the same keys; its counters are set aside here."""
+        other = copy(self)
+        other.layout, other.parameters = layout, layout.parameters
+        return other
+
     def keys(self) -> Frame:
         """Return the body of the keys' message, made once: fresh noise on the same a would give away noise."""
         if self._keys is None:
@@ -80,9 +94,19 @@ class ExpandedClient(ABC, Generic[Parameters]):
         ValueError
             If the token is outside the vocabulary; its value is not in the message.
         """
+        return self.query_under(self.set_aside(1).start, token)
+
+    def set_aside(self, count: int) -> range:
+        """Return the next counters, which no query takes again."""
+        first = self._counter
+        self._counter += count
+        return range(first, self._counter)
+
+    def query_under(self, counter: int, token: int) -> Frame:
+        """Return the body of a query under a counter that was set aside for it."""
         parts, modulus = self.layout.query_parts, self.ring.modulus
         with self.meter.work("encrypt selectors"):
-            counter, sent = self._encrypt(self.layout.message(token, modulus))
+            sent = self._encrypt(counter, self.layout.message(token, modulus))
             values, first = [], 0
             for part in parts:
                 values.append(round_off(sent[first : first + part.coefficients], modulus, part.bits))
@@ -133,17 +157,16 @@ class ExpandedClient(ABC, Generic[Parameters]):
     def _key_rows(self, seed: bytes, tally: Tally) -> tuple[NDArray[np.uint64], ...]:
         """Return the keys' groups of rows before those of the ring switch, every row told to the tally."""
 
-    def _encrypt(self, message: Sequence[int]) -> tuple[int, list[int]]:
-        """Return a fresh counter, and N*b of a query's used coefficients, all that the server makes of b.
+    def _encrypt(self, counter: int, message: Sequence[int]) -> list[int]:
+        """Return N*b of a query's used coefficients, all that the server makes of b.
 
         That is N times the encryption of message/N.
         """
         p, ring = self.parameters, self.ring
-        counter, self._counter = self._counter, self._counter + 1
         a = expand(self._seed, self.labels.query, counter, ring)
         masked = ring.subtract(sample_noise(ring, ()), ring.inverse(self.secret.multiply(a)))
         b = ring.to_integers(masked[:, leaf_positions(p)])
-        return counter, [int(m) + p.degree * int(x) for m, x in zip(message, b, strict=True)]
+        return [int(m) + p.degree * int(x) for m, x in zip(message, b, strict=True)]
 
     def _ring_switch_rows(self) -> NDArray[np.uint64]:
         """Return the b of the key to the answers' secrets, (rows, secrets, N'): no rows without a ring switch."""

@@ -14,6 +14,7 @@ from typing import Any, Generic
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.expanded.parameters import Expanded
 from costmodel.parameters import Configuration
 from costmodel.systems import completed
 from protocol.elements import middle_element
@@ -69,8 +70,7 @@ class Family(Generic[Parameters]):
 
     def shapes(self, parameters: Parameters, tokens: int, prepared: bool) -> Shapes:
         """Return the lengths of every message."""
-        p = parameters
-        halves = 2 * 8 * p.degree * sum(rows * limbs for rows, limbs in p.key_groups) + kept_bytes(p.shared_answer)
+        p, halves = parameters, key_memory_bytes(parameters)
         return Shapes(
             keys=Shape(1, p.key_bytes),
             announcement=NOTHING,
@@ -79,6 +79,13 @@ class Family(Generic[Parameters]):
             answer=Shape(-(-tokens // p.answer_tokens), p.answer_bytes),
             kept_bytes=halves + self.kept_bytes(p) + (tokens * self.prepared_bytes(p) if prepared else 0),
         )
+
+
+def key_memory_bytes(parameters: Expanded) -> int:
+    """Memory of both halves of every row of a client's keys."""
+    p = parameters
+    rows = sum(rows * limbs for rows, limbs in p.key_groups)
+    return 2 * 8 * p.degree * rows + kept_bytes(p.shared_answer)
 
 
 class ExpandedClientEngine:
@@ -173,23 +180,38 @@ class ExpandedSessionEngine:
         return self._session
 
 
-def engine_of(family: Family[Parameters]) -> Engine[ServerEngine, ClientEngine]:
-    """Return the engine of an expanded query, which compiles its kernels before either party is made."""
+MakeServer = Callable[[Configuration, UnsignedArray, Meter], ServerEngine]
+MakeClient = Callable[[Configuration, int, Meter, SeedRecord], ClientEngine]
 
-    def make_client(configuration: Configuration, tokens: int, meter: Meter, seeds: SeedRecord) -> ExpandedClientEngine:
+
+def engine_of(family: Family[Parameters]) -> Engine[ServerEngine, ClientEngine]:
+    """Return the engine of an expanded query."""
+
+    def make_server(configuration: Configuration, coefficients: UnsignedArray, meter: Meter) -> ServerEngine:
+        return ExpandedServerEngine(family, configuration, coefficients, meter)
+
+    def make_client(configuration: Configuration, tokens: int, meter: Meter, seeds: SeedRecord) -> ClientEngine:
         parameters = parameters_of(configuration, family.parameters)
         shapes = family.shapes(parameters, tokens, configuration.prepared)
         return ExpandedClientEngine(family.client(parameters, seeds, meter), shapes)
 
+    return compiling_engine(make_server, make_client, family.small_rows)
+
+
+def compiling_engine(
+    make_server: MakeServer, make_client: MakeClient, small_rows: Callable[[Configuration], int]
+) -> Engine[ServerEngine, ClientEngine]:
+    """Return an engine that compiles its kernels, by a lookup in a table of so many rows, before a party is made."""
+
     @lru_cache(maxsize=64)
     def warm_up(configuration: Configuration) -> None:
-        """Compile or load every kernel that a configuration uses, by a lookup in a small table."""
-        rows = min(family.small_rows(configuration), configuration.table.rows)
+        """Compile or load every kernel that a configuration uses."""
+        rows = min(small_rows(configuration), configuration.table.rows)
         channels = len(configuration.packing.widths) * SMALL_COEFFICIENTS
         small = configuration.updated(table=replace(configuration.table, rows=rows, channels=channels, tokens=1))
         small = completed(small)
         meter, table = Meter("client"), np.zeros((rows, SMALL_COEFFICIENTS), dtype=np.uint16)
-        server = ExpandedServerEngine(family, small, table, meter).session(1, meter)
+        server = make_server(small, table, meter).session(1, meter)
         client = make_client(small, 1, meter, SeedRecord())
         server.accept_keys(list(client.keys()))
         client.accept_first_halves(server.prepare(list(client.announce())))
@@ -202,7 +224,7 @@ def engine_of(family: Family[Parameters]) -> Engine[ServerEngine, ClientEngine]:
     ) -> ServerEngine:
         check_noise(configuration.ring.sigma)
         warm_up(configuration)
-        return ExpandedServerEngine(family, configuration, coefficients, meter)
+        return make_server(configuration, coefficients, meter)
 
     def client(
         configuration: Configuration, tokens: int, meter: Meter, allow_insecure: bool, seeds: SeedRecord

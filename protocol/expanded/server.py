@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,6 @@ class ExpandedServer(ABC, Generic[Parameters, Session]):
         self.seeds = RecentSeeds()
         self.ring = query_ring(self.parameters)
         self.result_ring = self.ring.first(layout.result_limbs)
-        check_table(self.parameters, coefficients, middle)
         with self.meter.counting("encode table") as encoded:
             self._encode(coefficients, encoded)
 
@@ -116,7 +115,7 @@ class ExpandedSession(ABC):
 
     def __init__(self, server: ExpandedServer[Parameters, Session], halves: KeyHalves, meter: Meter) -> None:
         self.meter = meter
-        self._layout = server.layout
+        self._layout: ExpandedLayout[Any] = server.layout
         self._ring, self._result_ring, self._middle = server.ring, server.result_ring, server.middle
         self._seed = halves.seed
         self._public_key: NDArray[np.uint64] | None = None
@@ -125,6 +124,11 @@ class ExpandedSession(ABC):
             p: Expanded = server.parameters
             self._keys = QueryKeys.of(p, self._ring, self._seed, self.labels, rows, halves.ring_switch, read)
             self._read_keys(rows, others, read)
+
+    @property
+    def seed(self) -> bytes:
+        """Of all a of the client's keys and queries; public."""
+        return self._seed
 
     def prepare_many(self, counters: Sequence[int]) -> None:
         """Do everything that needs the a of queries only, before their tokens are known.

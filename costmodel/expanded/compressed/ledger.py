@@ -8,6 +8,7 @@ from costmodel.expanded.ledger import (
     FLOODING,
     ExpandedLedger,
     expanded_symbols,
+    expansion_symbols,
     node_size,
     product_size,
     square_size,
@@ -41,6 +42,7 @@ def compressed_symbols(grid: Grid, p: CompressedColumns) -> Symbols:
     bits = "(place_bits + ceil(log2(ceil(m/G))))"
     return {
         **expanded_symbols(grid, p),
+        **expansion_symbols(p),
         "K": Symbol(p.query_coefficients, "coefficients of a query that hold anything", f"{bits}*digits"),
         "digits": Symbol(p.bit.digits, "digits of an encrypted bit"),
         "s": Symbol(p.segments, "columns of a table polynomial"),

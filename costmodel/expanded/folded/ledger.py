@@ -9,6 +9,7 @@ from costmodel.expanded.ledger import (
     FLOODING,
     ExpandedLedger,
     expanded_symbols,
+    expansion_symbols,
     node_size,
     product_size,
     square_size,
@@ -47,6 +48,7 @@ def folded_symbols(grid: Grid, p: FoldedColumns) -> Symbols:
     """Symbols of the ledger's formulas."""
     return {
         **expanded_symbols(grid, p),
+        **expansion_symbols(p),
         "K": Symbol(p.query_coefficients, "coefficients of a query that hold anything", "d1 + l*h"),
         "d1": Symbol(p.selectors, "polynomials of a column"),
         "slots": Symbol(p.slots, "rows of a polynomial"),

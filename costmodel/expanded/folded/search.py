@@ -140,6 +140,26 @@ class _Query(NamedTuple):
     cost: Floats
 
 
+def expansion_transforms(columns: FoldedColumns, digits: Floats) -> Floats:
+    """Transforms that the expansion of a query takes with so many digits a level, (levels, ...)."""
+    found: Floats = np.sum(switch_counts(columns) * (3.0 + 1.1 * digits), axis=0)
+    return found
+
+
+def server_s(columns: FoldedColumns, expansion: Floats, square_digits: Floats) -> Floats:
+    """Seconds that a query takes, in terms of transforms and of the pass over the table.
+
+    In transforms (`python -m benchmarks.folded`), a node of the expansion takes 3, a squared row 2, either half of
+    a fold 1.8 and a column 2.5, and every digit of what is decomposed 1.1 more.
+    """
+    p = columns
+    squares = p.fold_coefficients * (2.0 + 1.1 * square_digits)
+    folds = p.folds * 2 * (1.8 + 1.1 * p.fold.digits) + 2.5 * p.blocks * p.columns
+    transforms = TRANSFORM_S * (expansion + squares + folds)
+    found: Floats = p.limbs * p.degree * (transforms + PRODUCT_S * 2 * p.table_products)
+    return found
+
+
 class _Model(Model):
     """The noise and cost of shapes for any choice of the rest; shapes lie along the first axis of ``axes``."""
 
@@ -187,24 +207,11 @@ class _Model(Model):
         square = self.tables.square.fewest(np.log2(target / (16.0 * per_fold)), self.rows)
         selector_bits = bits_within(self.budget * choice.rounded_selectors / self.per_selector, self.log2_q)
         fold_bits = bits_within(self.budget * choice.rounded_bits / per_fold, self.log2_q)
-        expanding = np.sum(switch_counts(p) * (3.0 + 1.1 * expansion.digits), axis=0)
+        expanding = expansion_transforms(p, expansion.digits)
         kept = (own_digits(p, expansion.digits) + square.digits) * p.degree * self.log2_q
         sent = p.selectors * selector_bits + p.fold_coefficients * fold_bits
-        cost = self.server_s(expanding, square.digits) + self.byte_s * sent / 8 + KEY_BYTE_S * kept / 8
+        cost = server_s(p, expanding, square.digits) + self.byte_s * sent / 8 + KEY_BYTE_S * kept / 8
         return _Query(expansion, square, selector_bits, fold_bits, cost)
-
-    def server_s(self, expansion: Floats, square_digits: Floats) -> Floats:
-        """Seconds that a query takes, in terms of transforms and of the pass over the table.
-
-        In transforms (`python -m benchmarks.folded`), a node of the expansion takes 3, a squared row 2, either half of
-        a fold 1.8 and a column 2.5, and every digit of what is decomposed 1.1 more.
-        """
-        p = self.columns
-        squares = p.fold_coefficients * (2.0 + 1.1 * square_digits)
-        folds = p.folds * 2 * (1.8 + 1.1 * p.fold.digits) + 2.5 * p.blocks * p.columns
-        transforms = TRANSFORM_S * (expansion + squares + folds)
-        found: Floats = p.limbs * p.degree * (transforms + PRODUCT_S * 2 * p.table_products)
-        return found
 
     def hidden(self, choice: _Choice, query: _Query) -> tuple[Floats, Floats]:
         """Variances over Q^2 of what the flooding hides: the columns' sums, the worst where flooded, and the folds."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from protocol.expanded.keys import public_key
 from protocol.expanded.messages import KeyHalves, Query
 from protocol.expanded.products import Factors
 from protocol.expanded.rounding import restore
-from protocol.expanded.server import ExpandedServer, ExpandedSession
+from protocol.expanded.server import ExpandedServer, ExpandedSession, ServerAnswer
 from protocol.meter import Meter, Tally
 from protocol.residue.sampling import expand as expand_seed
 
@@ -48,6 +49,13 @@ class Prepared(NamedTuple):
     def size_bytes(self) -> int:
         """Memory kept until the query comes."""
         return self.columns.nbytes + self.rows.nbytes
+
+
+class Table(Protocol):
+    """What selectors of queries are multiplied by."""
+
+    def products(self, selectors: Factors, out: NDArray[np.uint64], tally: Tally) -> NDArray[np.uint64]:
+        """Return every column's sum of selectors times polynomials, (tokens, columns, 2, limbs, N), in ``out``."""
 
 
 class Room(NamedTuple):
@@ -134,8 +142,27 @@ class FoldedSession(ExpandedSession):
             raise ProtocolError(f"{len(self._prepared)} queries are prepared already; {MOST_PREPARED} are kept")
         for together, room in self._rounds(missing):
             constants = np.zeros((len(together), p.selectors, p.limbs), dtype=np.uint64)
-            for counter, columns, rows in zip(together, *self._multiply(together, constants, room), strict=True):
+            multiplied = self._multiply(together, constants, room, self._server.table)
+            for counter, columns, rows in zip(together, *multiplied, strict=True):
                 self._prepared[counter] = Prepared(columns.copy(), rows)
+
+    def for_table(self, server: FoldedServer) -> FoldedSession:
+        """Return the same session, its counters and keys, for queries of another table."""
+        other = copy(self)
+        other._server, other._layout, other._middle = server, server.layout, server.middle
+        return other
+
+    def answer_each(self, bodies: Sequence[bytes], tables: Iterable[Table]) -> Iterator[ServerAnswer]:
+        """Answer queries of which each is for a table of its own, as many in an answer as share one a.
+
+        Raises
+        ------
+        ProtocolError
+            If a query is not of these parameters, or its counter is not to be used.
+        """
+        room, queries = Room.of(self._server, 1), self._read(bodies)
+        pairs = zip(queries, tables, strict=True)
+        return self._answers(next(self._folded([query], room, table)) for query, table in pairs)
 
     def _check_fresh(self, counters: Sequence[int]) -> None:
         if len(set(counters)) != len(counters) or self._seen.intersection(counters):
@@ -165,7 +192,7 @@ class FoldedSession(ExpandedSession):
             yield together, room
 
     def _multiply(
-        self, counters: Sequence[int], constants: NDArray[np.uint64], room: Room
+        self, counters: Sequence[int], constants: NDArray[np.uint64], room: Room, table: Table
     ) -> tuple[NDArray[np.uint64], list[NDArray[np.uint64]]]:
         """Return columns (tokens, columns, 2, limbs, N) of coefficients, in ``room``, and rows of encrypted bits.
 
@@ -186,18 +213,22 @@ class FoldedSession(ExpandedSession):
                 bits = leaves[p.selectors :].reshape(p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
                 rows.append(bit_rows(bits, self._keys.square, ring, squared))
         with self.meter.counting("table pass") as products:
-            ring.invert(server.table.products(room.selectors, room.columns, products))
+            ring.invert(table.products(room.selectors, room.columns, products))
         return room.columns, rows
 
     def _unprepared(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
         """Yield the folded ciphertexts (blocks, 2, limbs, N) of coefficients of queries not prepared for."""
-        (selectors, _), ring = self._server.layout.query_parts, self._server.ring
         for together, room in self._rounds(queries):
-            with self.meter.counting("add query") as added:
-                restored = [restore(query.values[0], ring, selectors.bits, added) for query in together]
-            multiplied = self._multiply([query.counter for query in together], np.stack(restored), room)
-            for query, columns, rows in zip(together, *multiplied, strict=True):
-                yield self._fold(columns, rows, query)
+            yield from self._folded(together, room, self._server.table)
+
+    def _folded(self, queries: Sequence[Query], room: Room, table: Table) -> Iterator[NDArray[np.uint64]]:
+        """Yield the folded ciphertexts of queries that one pass over a table serves together."""
+        (selectors, _), ring = self._server.layout.query_parts, self._server.ring
+        with self.meter.counting("add query") as added:
+            restored = [restore(query.values[0], ring, selectors.bits, added) for query in queries]
+        multiplied = self._multiply([query.counter for query in queries], np.stack(restored), room, table)
+        for query, columns, rows in zip(queries, *multiplied, strict=True):
+            yield self._fold(columns, rows, query)
 
     def _prepared_product(self, query: Query, prepared: Prepared) -> NDArray[np.uint64]:
         """Return the folded ciphertext of a query that was prepared for, which is used up."""
