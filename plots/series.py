@@ -159,9 +159,10 @@ def _is_result(column: str) -> bool:
 
 
 RESULTS = {
-    "bytes", "bytes_per_query", "time_per_query_s", "online_bytes", "quantisation_error", "ties", "label", "usable",
-    "setup_share_bytes", "latency_without_slow_start_s", "design", "channels_per_coefficient", "step", "aside",
-    "noise_bits", "target_bits", "up_ciphertexts", "down_ciphertexts", "plaintext_products", "log2_q",
+    "bytes", "total_bytes", "session_s", "bytes_per_query", "time_per_query_s", "online_bytes", "quantisation_error",
+    "ties", "label", "usable", "setup_share_bytes", "latency_without_slow_start_s", "design",
+    "channels_per_coefficient", "step", "aside", "noise_bits", "target_bits", "up_ciphertexts", "down_ciphertexts",
+    "plaintext_products", "log2_q",
 }  # fmt: skip
 """Columns of this project's frames that say what came out, beside the figures of an estimate."""
 

@@ -17,6 +17,7 @@ from fastquery.figures.measurements import measured_frame
 from fastquery.figures.named import NamedFigure
 from fastquery.figures.paper import figure_1_frame, figure_9_frame, figure_10_frame, waterfall_frame
 from fastquery.figures.registry import FIGURES, Appearance, draw, draw_all, frame_of
+from fastquery.figures.sessions import session_frame
 
 __all__ = [
     "FIGURES",
@@ -42,5 +43,6 @@ __all__ = [
     "ring_map_frame",
     "round_trip_frame",
     "sensitivity_frame",
+    "session_frame",
     "waterfall_frame",
 ]

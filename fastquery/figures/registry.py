@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from costmodel.files import replace_text
-from fastquery.figures import accuracy, choices, first_layer, links, measurements, paper
+from fastquery.figures import accuracy, choices, first_layer, links, measurements, paper, sessions
 from fastquery.figures.inputs import Inputs
 from fastquery.figures.named import NamedFigure
 
@@ -18,7 +18,9 @@ Progress = Callable[[str, int, int], None]
 
 
 FIGURES: Mapping[str, NamedFigure] = {
-    one.name: one for module in (paper, links, choices, accuracy, first_layer, measurements) for one in module.FIGURES
+    one.name: one
+    for module in (paper, links, sessions, choices, accuracy, first_layer, measurements)
+    for one in module.FIGURES
 }
 """In the order of the index page."""
 

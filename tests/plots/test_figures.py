@@ -62,6 +62,23 @@ def tables() -> pd.DataFrame:
     )
 
 
+def sessions() -> pd.DataFrame:
+    tokens = np.array([1.0, 10.0, 100.0])
+    costs = {"cheetah": (0, 1000), "folded": (5000, 10)}
+    frames = [
+        pd.DataFrame(
+            {
+                "protocol": name,
+                "session_tokens": tokens,
+                "total_bytes": once + each * tokens,
+                "session_s": 1.0 + once / 1e4 + each * tokens / 1e3,
+            }
+        )
+        for name, (once, each) in costs.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
 def on_links() -> pd.DataFrame:
     frame = pd.DataFrame(
         {
@@ -229,6 +246,7 @@ FRAMES: dict[str, tuple[Callable[[], pd.DataFrame], str, list[str]]] = {
     "figure-10": (on_links, "latency_s", ["Cheetah", "Folded query"]),
     "waterfall": (steps, "bytes", ["saved by the step", "published", "baseline"]),
     "bandwidth": (links, "latency_s", ["Iron", "Folded query"]),
+    "session": (sessions, "session_s", ["Cheetah from 1 token (1 kB) on, Folded query from 10."]),
     "round-trip": (round_trips, "latency_s", ["Cheetah", "Folded query"]),
     "ring-map": (rings, "log2_failure", ["below 100 bits of security", "FastQuery, no flooding"]),
     "pareto": (configurations, "bytes", ["Cheetah", "Folded query"]),
@@ -332,11 +350,18 @@ def test_wrong_frames_are_refused(name: str) -> None:
         drawn(name, frame.assign(**{column: "many"}))
 
 
-@pytest.mark.parametrize("name", ["figure-9", "bandwidth", "pareto", "ring-map", "quantization", "round-trip"])
+@pytest.mark.parametrize(
+    "name", ["figure-9", "bandwidth", "session", "pareto", "ring-map", "quantization", "round-trip"]
+)
 def test_values_below_zero_do_not_reach_a_logarithmic_axis(name: str) -> None:
     column = {"ring-map": "bytes"}.get(name, FRAMES[name][1])
     with pytest.raises(ValueError, match="must be above 0"):
         drawn(name, FRAMES[name][0]().assign(**{column: -1.0}))
+
+
+def test_sessions_have_the_same_tokens() -> None:
+    with pytest.raises(ValueError, match="Folded query has others"):
+        drawn("session", sessions().iloc[:-1])
 
 
 def test_a_measured_frame_needs_predictions() -> None:

@@ -19,6 +19,7 @@ from costmodel.link import Link
 from costmodel.machine import Machine, UnitCost, default_machine, machine_toml
 from costmodel.parameters import Table
 from costmodel.systems import NAMES, SYSTEMS, executed
+from costmodel.workload import Workload, estimate_workload
 from fastquery import figures
 from fastquery.cli import main
 from fastquery.figures import choices
@@ -51,6 +52,19 @@ def test_bandwidth_frame_is_the_estimate_at_every_rate() -> None:
         assert row["latency_s"] == pytest.approx(estimate(executed("fastquery", SMALL), link, MACHINE).latency_s)
     assert set(frame["protocol"]) == set(NAMES)
     assert frame.groupby(["protocol", "engine", "prepared"]).size().eq(4).all()
+
+
+def test_session_frame_is_the_workload_of_so_many_tokens() -> None:
+    frame = figures.session_frame(SMALL, WAN, MACHINE, most_tokens=100)
+    own = frame[(frame["protocol"] == "folded")].set_index("session_tokens")
+    for tokens in (1, 100):
+        found = estimate_workload(executed("folded", SMALL), Workload(1, tokens - 1), WAN, MACHINE)
+        assert own.loc[tokens, "total_bytes"] == found.total_bytes
+        seconds = found.first_share_s + (tokens - 1) * found.share_s
+        assert own.loc[tokens, "session_s"] == pytest.approx(seconds)
+    assert set(frame["protocol"]) == set(NAMES)
+    with pytest.raises(ValueError, match="most_tokens is 1"):
+        figures.session_frame(SMALL, WAN, MACHINE, most_tokens=1)
 
 
 def test_slow_start_is_what_the_window_costs() -> None:
