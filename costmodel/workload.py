@@ -17,14 +17,15 @@ split nothing is looked up whole, and L(P) includes the preparation of the promp
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.estimate import LINK_MODELS, Estimate, Links, estimate, seconds, terms
+from costmodel.estimate import LINK_MODELS, Estimate, Links, estimate, evaluate, seconds, terms
 from costmodel.grid import Grid
 from costmodel.latency import latency_s
 from costmodel.ledger import Phase, Work
@@ -33,7 +34,11 @@ from costmodel.link import PRESETS, Link
 from costmodel.machine import Machine, default_machine
 from costmodel.parameters import Configuration, Table
 from costmodel.preparation import preparation_wait
+from costmodel.results import Result
 from costmodel.systems import configuration
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_PROMPT, MOST_GENERATED, MOST_CLIENTS = 2**16, 2**30, 2**30
 
@@ -159,8 +164,8 @@ def session_s(
     return np.asarray(found + (link.round_trip_s if phase == "setup" else 0.0), dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class WorkloadEstimate:
+@dataclass(frozen=True, repr=False)
+class WorkloadEstimate(Result):
     """Figures of a session over one link, and the estimates of its lookups that they are made of.
 
     Attributes
@@ -219,6 +224,20 @@ class WorkloadEstimate:
     tokens: float
     queries: float
 
+    def headline(self) -> dict[str, str]:
+        """The session, and its totals."""
+        return {
+            "protocol": self.configuration.protocol,
+            "session": f"{self.workload.prompt} and {self.workload.generated} token(s)",
+            "bytes in all": f"{self.total_bytes:,.0f}",
+            "first share": f"{self.first_share_s:.3g} s",
+            "generated share": f"{self.share_s:.3g} s",
+        }
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The ledgers of both lookups."""
+        return {"prompt": self.prompt.ledger, "token": self.token.ledger}
+
     @property
     def configuration(self) -> Configuration:
         """The configuration of the session, for lookups of as many tokens as the prompt has."""
@@ -267,33 +286,87 @@ def estimate_workload(
     first, later = (
         estimate(each, link, profile, link_model) for each in (prompt_of(planned, workload), generated_of(planned))
     )
-    grids = [Grid.of(each.configuration) for each in (first, later)]
-    setup = float(session_s(grids[0], "setup", link, profile, link_model))
-    before, preparation = (float(session_s(grid, "offline", link, profile, link_model)) for grid in grids)
-    wait = preparation_wait(workload.rate, preparation) if preparation else None
-    repeated = workload.generated
-    sums = {
-        name: getattr(first, name) + repeated * getattr(later, name)
-        for name in ("up_bytes", "down_bytes", "client_s", "server_s")
-    }
+    grids = Grid.of(first.configuration), Grid.of(later.configuration)
+    waits = _waits(*grids, workload, link, profile, link_model)
+    figures = _session(first.figures, later.figures, waits, workload)
+    stated = {"tokens": workload.tokens, "queries": planned.queries}
     return WorkloadEstimate(
-        workload,
-        first,
-        later,
-        setup_bytes=first.setup_bytes,
-        **sums,
-        total_bytes=first.setup_bytes + sums["up_bytes"] + sums["down_bytes"],
-        setup_s=setup,
-        first_share_s=setup + before + first.latency_s,
-        share_s=later.latency_s,
-        preparation_s=preparation,
-        unprepared=0.0 if wait is None else float(wait.probability),
-        wait_s=0.0 if wait is None else float(wait.mean_s),
-        sessions_per_core=1.0 / (workload.rate * later.server_s) if later.server_s else float("inf"),
-        cores=workload.clients * workload.rate * later.server_s,
-        tokens=float(workload.tokens),
-        queries=float(planned.queries),
+        workload, first, later, **{name: float(value) for name, value in {**figures, **stated}.items()}
     )
+
+
+def evaluate_workload(
+    grid: Grid,
+    workload: Workload,
+    link: Links = PRESETS["lan"],
+    machine: Machine | None = None,
+    link_model: str = "tcp",
+) -> dict[str, NDArray[np.float64]]:
+    """Every figure of a session of a grid's configurations; see :func:`costmodel.estimate.evaluate`.
+
+    Returns
+    -------
+    dict
+        Figures of a lookup by their names, of the prompt: ``log2_failure`` and flooding are those of the most tokens.
+        In their place the figures of the session where these have the same names, and ``latency_s`` of a generated
+        token. ``prompt_`` and ``token_`` before a name: the same of the prompt's lookup and of a generated token's.
+    """
+    profile = machine or default_machine()
+    planned = replace(grid, queries=np.maximum(grid.queries, workload.queries))
+    first = replace(planned, tokens=np.full_like(grid.tokens, workload.prompt), prepared=False)
+    later = replace(planned, tokens=np.ones_like(grid.tokens))
+    prompt, token = (evaluate(each, link, profile, link_model) for each in (first, later))
+    session = _session(prompt, token, _waits(first, later, workload, link, profile, link_model), workload)
+    shape = token["latency_s"].shape
+    named = {f"{which}_{name}": of[name] for which, of in (("prompt", prompt), ("token", token)) for name in REPEATED}
+    figures = {**prompt, **session, **named, "latency_s": token["latency_s"]}
+    return {name: np.broadcast_to(values, shape) for name, values in figures.items()}
+
+
+REPEATED = ("up_bytes", "down_bytes", "client_s", "server_s", "latency_s")
+"""Figures of a lookup that a session has as often as lookups."""
+
+
+class _Waits(NamedTuple):
+    """Wall seconds of the set-up, of the prompt's preparation and of a generated token's; how often and how long a
+    generated token waits for it.
+    """
+
+    setup_s: Any
+    prompt_s: Any
+    token_s: Any
+    unprepared: Any
+    mean_s: Any
+
+
+def _waits(first: Grid, later: Grid, workload: Workload, link: Links, machine: Machine, link_model: str) -> _Waits:
+    setup = session_s(first, "setup", link, machine, link_model)
+    before, preparation = (session_s(grid, "offline", link, machine, link_model) for grid in (first, later))
+    if not np.any(preparation > 0):
+        return _Waits(setup, before, preparation, 0.0, 0.0)
+    wait = preparation_wait(workload.rate, preparation)
+    return _Waits(setup, before, preparation, wait.probability, wait.mean_s)
+
+
+def _session(prompt: Mapping[str, Any], token: Mapping[str, Any], waits: _Waits, workload: Workload) -> dict[str, Any]:
+    """Figures of a session from those of its lookups."""
+    sums = {name: prompt[name] + workload.generated * token[name] for name in REPEATED if name != "latency_s"}
+    busy = workload.rate * token["server_s"]
+    with np.errstate(divide="ignore"):
+        sessions = np.divide(1.0, busy)
+    return {
+        **sums,
+        "setup_bytes": prompt["setup_bytes"],
+        "total_bytes": prompt["setup_bytes"] + sums["up_bytes"] + sums["down_bytes"],
+        "setup_s": waits.setup_s,
+        "first_share_s": waits.setup_s + waits.prompt_s + prompt["latency_s"],
+        "share_s": token["latency_s"],
+        "preparation_s": waits.token_s,
+        "unprepared": waits.unprepared,
+        "wait_s": waits.mean_s,
+        "sessions_per_core": sessions,
+        "cores": workload.clients * busy,
+    }
 
 
 def session_configuration(protocol: str, table: Table, workload: Workload, **wishes: Any) -> Configuration:

@@ -10,13 +10,13 @@ import numpy as np
 
 from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE
-from costmodel.link import Link
 from costmodel.packing import required_plaintext_bits
 from costmodel.parameters import EXECUTING_ENGINES, Configuration, Packing, Ring, Table
 from costmodel.security import security_bits
 from costmodel.systems import configuration, design_of, system
 from costmodel.systems.expanded import ExpandedSystem
 from costmodel.systems.fastquery import ABLATIONS
+from costmodel.workload import session_configurations
 from fastquery.goals import Constraints, Goal, Widths
 from fastquery.spaces import Column, Space
 from fastquery.words import widths_of
@@ -48,16 +48,16 @@ def candidates(
     if isinstance(searched, ExpandedSystem):
         yield from _searched(searched, table, packings, goal, needs)
         return
-    base = _base(protocol, table, needs)
+    base = _base(protocol, table, needs, goal)
     if protocol == "cheetah" and not named:  # with several channels a coefficient it is FastQuery's own ablation
         packings = [widths for widths in packings if len(widths) == 1]
     if base.engine not in EXECUTING_ENGINES:
         if not named or base.packing.widths in packings:
-            yield _space(base, goal.link)
+            yield _space(base, goal)
         return
     if base.wire is None:
         for widths in packings:
-            yield _space(_base(protocol, table, needs, widths), goal.link)
+            yield _space(_base(protocol, table, needs, goal, widths), goal)
         return
     layouts = dict.fromkeys((p.tile, p.output) for p in _layouts(base, table, needs))
     plaintexts = [(widths, modulus) for widths in packings for modulus in _moduli(widths, needs.align_bits)]
@@ -67,11 +67,11 @@ def candidates(
             continue
         carrier = base.updated(ring=Ring(base.ring.degree, (61, 61), modulus), packing=Packing(widths, tile, output))
         axes = [rings, {"plaintext_modulus": np.array([modulus])}]
-        wire = (goal.queries, needs.log2_failure)
-        yield _space(carrier, goal.link, axes, *wire)
+        wire = (goal.lookups, needs.log2_failure)
+        yield _space(carrier, goal, axes, *wire)
         if output == "packlwes":  # more digits take longer and leave less noise, fewer make smaller keys
             digits = {"digit_bits": np.array(DIGIT_BITS), "digit_dropped_bits": np.zeros(len(DIGIT_BITS), np.int64)}
-            yield _space(carrier, goal.link, [*axes, digits], *wire)
+            yield _space(carrier, goal, [*axes, digits], *wire)
 
 
 def _moduli(widths: Widths, align_bits: int) -> list[int]:
@@ -98,13 +98,13 @@ def _searched(
             for degree, limb_bits in dict.fromkeys((ring.degree, ring.limb_bits) for ring in rings):
                 ring = {"degree": degree, "limb_bits": limb_bits, "plaintext_modulus": modulus}
                 try:
-                    base = _own(searched.name, table, needs, widths, ring)
-                    grid = Grid.of(base)
-                    design_of(grid).failure(grid)
+                    bases = _own(searched.name, table, needs, goal, widths, ring)
+                    for base in bases:
+                        design_of(Grid.of(base)).failure(Grid.of(base))
                 except ValueError as error:
                     reason = str(error)
                     continue
-                yield _space(base, goal.link)
+                yield from (_space(base, goal) for base in bases)
                 held += 1
                 if held == 2:  # a larger one only costs more
                     break
@@ -113,38 +113,42 @@ def _searched(
         raise ValueError(reason)
 
 
-def _base(protocol: str, table: Table, needs: Constraints, widths: Widths | None = None) -> Configuration:
+def _base(protocol: str, table: Table, needs: Constraints, goal: Goal, widths: Widths | None = None) -> Configuration:
     """The project's own design of a system where there is one, the published one otherwise."""
     if "residue" in system(protocol).engines:
-        return _own(protocol, table, needs, widths)
-    return configuration(protocol, table, align_bits=needs.align_bits)
+        return _own(protocol, table, needs, goal, widths)[0]
+    return configuration(protocol, table, align_bits=needs.align_bits, queries=goal.planned)
 
 
 def _own(
     protocol: str,
     table: Table,
     needs: Constraints,
+    goal: Goal,
     widths: Widths | None = None,
     ring: Mapping[str, Any] | None = None,
-) -> Configuration:
-    """The project's own design of a system.
+) -> tuple[Configuration, ...]:
+    """The project's own design of a system; with a workload in every way that it may be chosen for.
 
     Raises
     ------
     ValueError
         If there is none, or none so.
     """
-    return configuration(
-        protocol,
-        table,
-        engine="residue",
-        ring=ring,
-        widths=widths,
-        flooding_bits=needs.flooding_bits,
-        log2_failure=needs.log2_failure,
-        prepared=needs.prepared,
-        align_bits=needs.align_bits,
-    )
+    wishes: dict[str, Any] = {
+        "engine": "residue",
+        "ring": ring,
+        "widths": widths,
+        "flooding_bits": None if needs.distance else needs.flooding_bits,
+        "distance": needs.distance,
+        "queries": goal.planned,
+        "log2_failure": needs.log2_failure,
+        "prepared": needs.prepared,
+        "align_bits": needs.align_bits,
+    }
+    if goal.workload is None:
+        return (configuration(protocol, table, **wishes),)
+    return session_configurations(protocol, table, goal.workload, **wishes)
 
 
 def _layouts(base: Configuration, table: Table, needs: Constraints) -> Iterator[Packing]:
@@ -170,13 +174,13 @@ def _rings(plaintext_modulus: int, limbs: int, security: int) -> dict[str, Colum
 
 def _space(
     base: Configuration,
-    link: Link,
+    goal: Goal,
     axes: Sequence[Mapping[str, Column]] = (),
     queries: float | None = None,
     log2_failure: float = LOG2_FAILURE,
 ) -> Space:
-    """A space of one lookup over one link."""
-    table = base.table
+    """A space of one lookup or session over one link."""
+    table, link = base.table, goal.link
     lookup = {"rows": table.rows, "channels": table.channels, "tokens": table.tokens}
     on_link = {"rate_bit_per_s": link.rate_bit_per_s, "round_trip_s": link.round_trip_s}
     return Space(
@@ -186,6 +190,7 @@ def _space(
         ({k: np.array([v]) for k, v in lookup.items()}, *axes, {k: np.array([v]) for k, v in on_link.items()}),
         queries,
         log2_failure,
+        goal.workload,
     )
 
 

@@ -11,8 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from costmodel.estimate import evaluate
+from costmodel.grid import Grid
 from costmodel.limits import FLOODING_BITS, LOG2_FAILURE, SECURITY_FLOOR_BITS
 from costmodel.link import Link, exchange_s
+from costmodel.machine import Machine
+from costmodel.parameters import Configuration
+from costmodel.workload import REPEATED, Workload, evaluate_workload
 from fastquery.sweeps import Block
 from fastquery.words import field_of, unknown, whole
 
@@ -28,6 +33,9 @@ class Constraints:
     ----------
     flooding_bits
         Statistical flooding; published systems that flood as much by themselves hold it too.
+    distance
+        log2 of the statistical distance that the flooding may leave after all planned queries, in the place of
+        ``flooding_bits``; 0 asks for none.
     log2_failure
         Target of the failure probability.
     security
@@ -44,6 +52,7 @@ class Constraints:
     """
 
     flooding_bits: int = FLOODING_BITS
+    distance: float = 0.0
     log2_failure: float = LOG2_FAILURE
     security: int = SECURITY_FLOOR_BITS
     prepared: bool = False
@@ -61,14 +70,14 @@ class Constraints:
             If there is no such constraint.
         """
         known = [one.name for one in fields(cls)]
-        given = {field_of(name): value for name, value in named.items()}
+        given = {field_of(name): value for name, value in named.items() if value is not None}
         for name in given:
             if name not in known:
                 raise unknown("constraint", name, known)
         for name in ("flooding_bits", "security", "align_bits"):
             if name in given:
                 given[name] = whole(name, given[name])
-        return cls(**{name: value for name, value in given.items() if not (name == "at_most" and value is None)})
+        return cls(**given)
 
 
 @dataclass(frozen=True)
@@ -78,14 +87,51 @@ class Goal:
     Attributes
     ----------
     queries
-        Over which a client's setup is spread.
+        Tokens of a client, over which its setup is spread.
     errors
         Quantisation error by channel widths; the rounding error of uniform quantisers for those that it lacks.
+    tokens
+        Of a lookup; with a workload of its prompt.
+    workload
+        Of the sessions that are compared, where they are no lookups of as many tokens each.
+    planned
+        Tokens of all clients, over which the distances of the flooding add up.
     """
 
     link: Link
     queries: float
     errors: Mapping[Widths, float]
+    tokens: int = 1
+    workload: Workload | None = None
+    planned: int = 1
+
+    @property
+    def lookups(self) -> float:
+        """Lookups that a client's keys are spread over."""
+        return max(1.0, self.queries / self.tokens)
+
+    @property
+    def repeated(self) -> float:
+        """Lookups that are alike: all of them, or those of generated tokens."""
+        return self.lookups if self.workload is None else self.workload.generated
+
+    def tokens_of(self, repeated: float) -> float:
+        """Tokens of a client after so many lookups that are alike."""
+        return repeated * self.tokens if self.workload is None else self.workload.prompt + repeated
+
+    def shares(self, name: str, figures: Mapping[str, Floats], widths: Widths) -> tuple[Any, Any]:
+        """An objective of each of the lookups that are alike, and of everything that comes once.
+
+        Nothing comes once of an objective that does not add up over lookups.
+        """
+        objective = OBJECTIVES[name]
+        if self.workload is None:
+            return objective.each(figures, self, widths), objective.once(figures, self)
+        of_token, of_prompt = (
+            objective.each({**figures, **{one: figures[f"{which}_{one}"] for one in REPEATED}}, self, widths)
+            for which in ("token", "prompt")
+        )
+        return of_token, objective.once(figures, self) + of_prompt if objective.adds else 0.0
 
     def figure(self, name: str, block: Block) -> Floats:
         """An objective, or any figure of an estimate, of a block's configurations.
@@ -103,9 +149,21 @@ class Goal:
         return f[name]
 
     def cost(self, name: str, figures: Mapping[str, Floats], widths: Widths) -> Floats:
-        """An objective of figures and channel widths, with the setup's share."""
-        objective = OBJECTIVES[name]
-        return np.asarray(objective.each(figures, self, widths) + objective.once(figures, self) / self.queries)
+        """An objective of figures and channel widths, of a query with its share of the setup.
+
+        A query is a lookup; with a workload it is a token on average.
+        """
+        each, once = self.shares(name, figures, widths)
+        if self.workload is None or not OBJECTIVES[name].adds:
+            return np.asarray(each + once / self.lookups)
+        return np.asarray((self.repeated * each + once) / self.workload.tokens)
+
+    def priced(self, one: Configuration, machine: Machine) -> dict[str, Floats]:
+        """Figures of a configuration, of a lookup or of a session."""
+        grid = Grid.of(one)
+        if self.workload is None:
+            return evaluate(grid, self.link, machine)
+        return evaluate_workload(grid, self.workload, self.link, machine)
 
     def error(self, widths: Widths) -> float:
         """Quantisation error of channel widths."""
@@ -126,34 +184,48 @@ def _setup_bytes(figures: Mapping[str, Floats], goal: Goal) -> Any:
 
 
 def _setup_s(figures: Mapping[str, Floats], goal: Goal) -> Any:
+    if goal.workload is not None:
+        return figures["setup_s"]
     return exchange_s(figures["setup_bytes"], 0, goal.link.rate_bit_per_s, goal.link.round_trip_s)
 
 
+def _first_share_s(figures: Mapping[str, Floats]) -> Any:
+    if "first_share_s" not in figures:
+        raise ValueError("objective is 'first'; it goes with a workload, whose prompt comes first")
+    return figures["first_share_s"]
+
+
 class Objective(NamedTuple):
-    """What can be minimised: its column in a front, the cost of each query, and the cost that queries share."""
+    """What can be minimised: its column in a front, the cost of each query, and the cost that queries share.
+
+    ``adds`` where the costs of a client's queries add up.
+    """
 
     column: str
     each: Callable[[Mapping[str, Floats], Goal, Widths], Any]
     once: Callable[[Mapping[str, Floats], Goal], Any] = _nothing
+    adds: bool = True
 
-    @property
-    def spread(self) -> bool:
+    def spread(self, goal: Goal) -> bool:
         """Whether a client's queries share a part of the cost."""
-        return self.once is not _nothing
+        return self.adds and (goal.workload is not None or self.once is not _nothing)
 
 
 OBJECTIVES: Mapping[str, Objective] = {
     "bytes": Objective("bytes_per_query", lambda f, *_: f["up_bytes"] + f["down_bytes"], _setup_bytes),
     "online": Objective("online_bytes", lambda f, *_: f["up_bytes"] + f["down_bytes"]),
-    "latency": Objective("latency_s", lambda f, *_: f["latency_s"]),
+    "latency": Objective("latency_s", lambda f, *_: f["latency_s"], adds=False),
+    "first": Objective("first_share_s", lambda f, *_: _first_share_s(f), adds=False),
     "time": Objective("time_per_query_s", lambda f, *_: f["latency_s"], _setup_s),
     "server": Objective("server_s", lambda f, *_: f["server_s"]),
-    "setup": Objective("setup_bytes", lambda f, *_: f["setup_bytes"]),
-    "memory": Objective("table_bytes", lambda f, *_: f["table_bytes"]),
-    "error": Objective("quantisation_error", lambda _, goal, widths: goal.error(widths)),
+    "setup": Objective("setup_bytes", lambda f, *_: f["setup_bytes"], adds=False),
+    "memory": Objective("table_bytes", lambda f, *_: f["table_bytes"], adds=False),
+    "error": Objective("quantisation_error", lambda _, goal, widths: goal.error(widths), adds=False),
 }
 """``bytes`` of a query with its share of the setup, ``online`` bytes without it; ``latency``, and ``time`` with the
-setup's share; ``server`` CPU seconds; ``setup`` bytes; ``memory`` of the encoded table; quantisation ``error``."""
+setup's share; ``first``, a workload's seconds from the connection to the prompt's shares; ``server`` CPU seconds;
+``setup`` bytes; ``memory`` of the encoded table; quantisation ``error``. With a workload ``latency`` is that of a
+generated token, and what adds up is the session's over its tokens."""
 
 
 def errors_by_widths(errors: pd.DataFrame | Mapping[Widths, float] | None) -> dict[Widths, float]:

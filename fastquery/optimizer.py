@@ -6,6 +6,7 @@ wire follow from the target failure probability. Systems as published have no ch
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,13 +21,14 @@ from costmodel.parameters import Configuration, Table
 from costmodel.results import Result
 from costmodel.systems import NAMES, configuration
 from costmodel.systems.fastquery import PAPER_WIDTHS
+from costmodel.workload import Workload, WorkloadEstimate, estimate_workload
 from fastquery.axes import one_of
 from fastquery.candidates import candidates, packings_of
 from fastquery.goals import OBJECTIVES, Constraints, Goal, Widths, errors_by_widths
 from fastquery.search import Search, why
 from fastquery.sweeps import blocks
 from fastquery.winners import winners_frame
-from fastquery.words import DEFAULT_TABLE, count, link_of, machine_of, nearest, real, shape_of
+from fastquery.words import DEFAULT_TABLE, count, link_of, machine_of, nearest, real, shape_of, workload_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,7 +38,9 @@ class Optimum(Result):
     Attributes
     ----------
     configuration, estimate
-        The best by the objective.
+        The best by the objective; of a workload its prompt's lookup.
+    session
+        The estimate of the best's session, where there is a workload.
     pareto
         A row for every point of the front, in order of the first objective: both objectives, what the configuration is,
         its figures, and ``ties``, how many configurations came to the same point (the one shown has the most security,
@@ -44,7 +48,7 @@ class Optimum(Result):
     configurations
         Of the rows of ``pareto``.
     queries
-        Of a client, over which its setup is spread.
+        Tokens of a client, over which its setup is spread.
     searched
         Configurations.
     skipped
@@ -64,6 +68,7 @@ class Optimum(Result):
     skipped: tuple[str, ...]
     winners: pd.DataFrame
     break_even: pd.DataFrame
+    session: WorkloadEstimate | None = None
 
     def headline(self) -> dict[str, str]:
         """The best lookup, and among how many."""
@@ -76,7 +81,10 @@ class Optimum(Result):
     def document(self) -> dict[str, Any]:
         """Everything as plain values."""
         return {
-            "best": {"configuration": asdict(self.configuration), "estimate": self.estimate.document()},
+            "best": {
+                "configuration": asdict(self.configuration),
+                "estimate": (self.session or self.estimate).document(),
+            },
             "pareto": [
                 {"configuration": asdict(one), **row}
                 for one, row in zip(self.configurations, self.pareto.to_dict(orient="records"), strict=True)
@@ -94,9 +102,10 @@ def optimize(
     *,
     protocol: str | Sequence[str] = "all",
     tokens: int = 1,
+    workload: Workload | Mapping[str, Any] | str | None = None,
     link: Any = "lan",
     machine: Machine | str | Path | None = None,
-    queries: float = 1,
+    queries: float | None = None,
     objective: str = "latency",
     pareto: tuple[str, str] = ("bytes", "latency"),
     packing: Any = None,
@@ -109,8 +118,13 @@ def optimize(
     ----------
     table, protocol, tokens, link, machine
         As :func:`fastquery.estimate` takes them; ``all`` is every system of the model.
+    workload
+        What a session does, in the place of ``tokens``: a :class:`Workload`, a mapping of its fields, or
+        ``prompt=128,generated=64``.
     queries
-        Queries of one client, over which its keys and the rest of the setup are spread.
+        Tokens that are looked up in all, over which the keys and the rest of a client's setup are spread and the
+        distances of the flooding add up. With a workload the setup is spread over the session's tokens, and the
+        distances add up over all clients' if left out.
     objective, pareto
         Of ``OBJECTIVES``: the figure that is minimised, and the two axes of the front.
     packing
@@ -133,22 +147,35 @@ def optimize(
     >>> best = fq.optimize("gpt2", protocol=["cheetah", "folded"], packing=(4, 3), queries=100)
     >>> best.configuration.protocol
     'folded'
+    >>> chat = fq.optimize("gpt2", protocol=["cheetah", "folded"], packing=(4, 3), workload="prompt=16,generated=64")
+    >>> chat.session.tokens, chat.break_even["objective"].unique().tolist()
+    (80.0, ['bytes'])
     """
+    if constraints.get("distance") and constraints.get("flooding_bits") is not None:
+        raise ValueError("distance and flooding_bits are both named; the width follows from the distance")
     needs = Constraints.of(constraints)
-    queries = real("queries", queries)
-    if not queries > 0:
-        raise ValueError(f"queries is {queries}; it must be above 0")
+    asked = 1.0 if queries is None else real("queries", queries)
+    if not asked > 0:
+        raise ValueError(f"queries is {asked}; it must be above 0")
+    session = None if workload is None else workload_of(workload)
+    if session is not None:
+        if tokens != 1:
+            raise ValueError("workload and tokens are both named; the workload says how many tokens are looked up")
+        tokens = session.prompt
+    tokens = count("tokens", tokens)
+    spread = max(1.0, asked) if session is None else session.tokens
+    planned = math.ceil(asked) if session is None else max(math.ceil(asked), session.queries)
     first, second = _front(pareto)
     for name in (objective, first, second):
         if name not in OBJECTIVES:
             known = ", ".join(OBJECTIVES)
             raise ValueError(f"objective is {name!r}; it must be one of {known}{nearest(name, OBJECTIVES)}")
-    shape = replace(shape_of(table)[1], tokens=count("tokens", tokens))
+    shape = replace(shape_of(table)[1], tokens=tokens)
     names = one_of("protocol", protocol, [*NAMES, "all"])
     as_published = configuration("fastquery", shape, ablation="packlwes", log2_failure=needs.log2_failure)
     as_published.updated(flooding_bits=needs.flooding_bits, align_bits=needs.align_bits)  # refuses bad values
     by_widths = errors_by_widths(errors)
-    goal = Goal(link_of(link), queries, by_widths)
+    goal = Goal(link_of(link), spread, by_widths, tokens, session, planned)
     bound = goal.error(PAPER_WIDTHS) * (1 + 1e-9) if needs.max_error is None else needs.max_error
     needs = replace(needs, max_error=bound)
     packings = [w for w in packings_of(packing, by_widths) if goal.error(w) <= bound]
@@ -169,17 +196,18 @@ def optimize(
     except ValueError as error:
         raise ValueError("; ".join([str(error), *skipped])) from None
     front, configurations = search.front()
-    published = estimate(as_published, goal.link, profile)
+    found = None if session is None else estimate_workload(best, session, goal.link, profile)
     return Optimum(
         best,
-        estimate(best, goal.link, profile),
+        estimate(best, goal.link, profile) if found is None else found.prompt,
         front,
         configurations,
-        queries,
+        spread,
         search.searched,
         skipped,
-        winners_frame(search.best_of_designs(profile), published, search.cost),
+        winners_frame(search.best_of_designs(), as_published, goal, profile),
         search.break_even(),
+        found,
     )
 
 

@@ -10,8 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from costmodel.estimate import Estimate, estimate
-from costmodel.machine import Machine
 from costmodel.parameters import Configuration
 from fastquery.goals import OBJECTIVES, Constraints, Floats, Goal
 from fastquery.spaces import Space, configuration_at
@@ -89,11 +87,15 @@ class Search:
         upper = {**needs.at_most, "log2_failure": needs.log2_failure}
         if needs.max_error is not None:
             upper = {"error": needs.max_error, **upper}
-        lower = {"flooding_bits": needs.flooding_bits, "security_bits": needs.security}
+        lower: dict[str, float] = {"security_bits": needs.security}
+        if needs.distance:
+            upper = {**upper, "log2_planned_distance": needs.distance}
+        else:
+            lower = {"flooding_bits": needs.flooding_bits, **lower}
         self.bounds = [Bound(name, "most", bound) for name, bound in upper.items()]
         self.bounds += [Bound(name, "least", bound) for name, bound in lower.items()]
         self.searched = 0
-        self._spread = [name for name in dict.fromkeys(objectives) if OBJECTIVES[name].spread]
+        self._spread = [name for name in dict.fromkeys(objectives) if OBJECTIVES[name].spread(goal)]
         self._spaces: list[Space] = []
         self._rows: list[pd.DataFrame] = []
 
@@ -127,9 +129,9 @@ class Search:
         figures, widths = block.figures, block.space.base.packing.widths
         found: dict[str, Floats] = {}
         for name in self._spread:
-            each = OBJECTIVES[name].each(figures, self.goal, widths)
+            each, once = self.goal.shares(name, figures, widths)
             found[f"each_{name}"] = np.broadcast_to(each, block.shape)
-            found[f"once_{name}"] = np.broadcast_to(OBJECTIVES[name].once(figures, self.goal), block.shape)
+            found[f"once_{name}"] = np.broadcast_to(once, block.shape)
         return found
 
     def rows(self) -> pd.DataFrame:
@@ -160,14 +162,14 @@ class Search:
         return self._shown(front, configurations), configurations
 
     def break_even(self) -> pd.DataFrame:
-        """Who wins from how many queries of a client on, for every objective that a setup is spread in.
+        """Who wins from how many tokens of a client on, for every objective that a setup is spread in.
 
-        The lines of cost, each + once x, over x = 1/queries: the lower envelope from the queries that are asked for on.
+        The lines of cost, once + lookups times each: the lower envelope from the lookups that are asked for on.
 
         Returns
         -------
         DataFrame
-            Columns ``objective``, ``design``, ``from_queries``; the first of an objective is the winner as asked.
+            Columns ``objective``, ``design``, ``from_tokens``; the first of an objective is the winner as asked.
         """
         rows = self.rows()
         designs = rows["space"].map(self._designs()).to_numpy()
@@ -176,15 +178,15 @@ class Search:
             if f"each_{name}" not in rows:
                 continue
             each, once = rows[f"each_{name}"].to_numpy(), rows[f"once_{name}"].to_numpy()
-            for queries, k in envelope(each, once, self.goal.queries):
+            for lookups, k in envelope(each, once, self.goal.repeated):
                 if not found or found[-1][:2] != (name, designs[k]):
-                    found.append((name, str(designs[k]), queries))
-        return pd.DataFrame(found, columns=["objective", "design", "from_queries"])
+                    found.append((name, str(designs[k]), self.goal.tokens_of(lookups)))
+        return pd.DataFrame(found, columns=["objective", "design", "from_tokens"])
 
     def _designs(self) -> dict[int, str]:
         return {k: design_of(space.base) for k, space in enumerate(self._spaces)}
 
-    def best_of_designs(self, machine: Machine) -> dict[str, list[Estimate]]:
+    def best_of_designs(self) -> dict[str, list[Configuration]]:
         """By objective, the best of every design in order."""
         rows = self.rows()
         designs = rows["space"].map(self._designs())
@@ -192,14 +194,8 @@ class Search:
         for k, name in enumerate(self.objectives):
             order = [f"objective_{k}", *(f"objective_{other}" for other in range(3) if other != k)]
             firsts = rows.assign(design=designs).sort_values(order, kind="stable").drop_duplicates("design")
-            found = [self._configuration(row) for _, row in firsts.iterrows()]
-            best[name] = [estimate(one, self.goal.link, machine) for one in found]
+            best[name] = [self._configuration(row) for _, row in firsts.iterrows()]
         return best
-
-    def cost(self, objective: str, one: Estimate) -> float:
-        """An objective of an estimate."""
-        figures = {name: np.asarray(value) for name, value in one.figures.items()}
-        return float(self.goal.cost(objective, figures, one.configuration.packing.widths))
 
     def _configuration(self, row: pd.Series[Any]) -> Configuration:
         space = self._spaces[int(row["space"])]
@@ -222,16 +218,16 @@ class Search:
         return pd.DataFrame({**axes, **about, **rest}).reset_index(drop=True)
 
 
-def envelope(each: Floats, once: Floats, queries: float) -> list[tuple[float, int]]:
-    """The lines each + once/queries that are lowest from so many queries on: where each begins, and its index.
+def envelope(each: Floats, once: Floats, lookups: float) -> list[tuple[float, int]]:
+    """The lines once + lookups * each that are lowest from so many lookups on: where each begins, and its index.
 
     Examples
     --------
     >>> envelope(np.array([10.0, 4.0, 3.0]), np.array([0.0, 60.0, 200.0]), 1)
     [(1, 0), (10.0, 1), (140.0, 2)]
     """
-    at = int(np.lexsort((each, each + once / queries))[0])
-    found = [(queries, at)]
+    at = int(np.lexsort((each, once + lookups * each))[0])
+    found = [(lookups, at)]
     while True:
         cheaper = np.flatnonzero(each < each[at])
         if not len(cheaper):

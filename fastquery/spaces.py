@@ -18,6 +18,7 @@ from costmodel.link import Link
 from costmodel.packing import fitting_widths, required_plaintext_modulus
 from costmodel.parameters import EXECUTING_ENGINES, Configuration, Table
 from costmodel.systems import NAMES, completed, configuration, system
+from costmodel.workload import Workload
 
 Column: TypeAlias = NDArray[Any]
 
@@ -56,6 +57,7 @@ class Space:
     axes: tuple[Mapping[str, Column], ...]
     queries: float | None = None  # choose the wire's bits, the keys' bytes spread over so many queries
     log2_failure: float = LOG2_FAILURE  # the target that they are chosen for
+    workload: Workload | None = None  # of the sessions that are priced in the place of one lookup
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -135,7 +137,8 @@ def grid_of(base: Configuration, columns: Mapping[str, Column]) -> Grid:
     limbs = tuple(columns[name] for name in sorted(columns) if name.startswith("limb_bits_"))
     other = {k: v for k, v in columns.items() if not k.startswith("limb_bits_") and k not in LINK_COLUMNS}
     grid = Grid.of(base, limb_bits=limbs or base.ring.limb_bits, **other)
-    if base.expanded is None:
+    own = Grid.of(base).arrays()
+    if base.expanded is None or all(np.all(values == own[name]) for name, values in grid.arrays().items()):
         return grid
     return system(base.protocol).complete(replace(grid, expanded=None), base.log2_failure)
 
@@ -241,7 +244,7 @@ def configuration_at(base: Configuration, values: Mapping[str, Any]) -> Configur
         elif part.name in plain:
             changes[part.name] = plain[part.name]
     found = base.updated(**changes)
-    if base.expanded is None or not changes:
+    if base.expanded is None or found == base:
         return found
     return completed(found)
 

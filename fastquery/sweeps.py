@@ -28,6 +28,7 @@ from costmodel.packing import required_plaintext_modulus
 from costmodel.parameters import ENGINES, SIZES
 from costmodel.systems import NAMES
 from costmodel.systems.fastquery import ABLATIONS
+from costmodel.workload import evaluate_workload
 from fastquery.axes import (
     axes_by_name,
     link_axis,
@@ -245,7 +246,10 @@ def evaluated(space: Space, slices: Sequence[slice], machine: Machine) -> Block:
     columns = space.part(slices)
     links = Links(*(columns[name] for name in LINK_COLUMNS))
     grid = grid_of(space.base, columns)
-    figures = evaluate(grid, links, machine)
+    if space.workload is None:
+        figures = evaluate(grid, links, machine)
+    else:
+        figures = evaluate_workload(grid, space.workload, links, machine)
     shape = figures["latency_s"].shape
     fits = _fits(space, grid)
     possible = np.True_ if fits.all() else np.broadcast_to(fits, shape)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 from costmodel.alignment.ledger import needs_transfers
-from costmodel.estimate import Estimate
+from costmodel.machine import Machine
 from costmodel.parameters import Configuration
 from costmodel.systems import system
 from costmodel.systems.fastquery import PACKED_OUTPUTS
+from fastquery.goals import Goal
 
 PUBLISHED = "fastquery as published"
 FIGURES = ("up_bytes", "down_bytes", "setup_bytes", "server_s", "latency_s", "log2_failure", "flooding_bits")
@@ -40,7 +41,7 @@ def design_of(configuration: Configuration) -> str:
 
 
 def winners_frame(
-    best: Mapping[str, Iterable[Estimate]], published: Estimate, cost: Callable[[str, Estimate], float]
+    best: Mapping[str, Iterable[Configuration]], published: Configuration, goal: Goal, machine: Machine
 ) -> pd.DataFrame:
     """A row for every design and objective, the winner of the objective first, FastQuery as published last.
 
@@ -49,42 +50,41 @@ def winners_frame(
     best
         By objective, the best of every design in order; at least one.
     published
-        FastQuery as published, over the same link.
-    cost
-        Value of an objective.
+        FastQuery as published.
+    goal, machine
+        What they are compared by, at which unit costs.
 
     Returns
     -------
     DataFrame
-        Columns ``objective``, ``design``, ``widths_bits``, ``plaintext_modulus``, ``ring_degree``, figures, and
-        ``objective_ratio``, ``bytes_ratio`` and ``latency_ratio``: the objective, up and down bytes, and latency, over
-        those of the objective's winner.
+        Columns ``objective``, ``design``, ``widths_bits``, ``plaintext_modulus``, ``ring_degree``, figures (with a
+        workload the session's, and the latency of a generated token), and ``objective_ratio``, ``bytes_ratio`` and
+        ``latency_ratio``: the objective, up and down bytes, and latency, over those of the objective's winner.
     """
     rows = []
-    for objective, estimates in best.items():
-        named = [*((design_of(one.configuration), one) for one in estimates), (PUBLISHED, published)]
-        winner = named[0][1]
+    for objective, configurations in best.items():
+        named = [*((design_of(one), one) for one in configurations), (PUBLISHED, published)]
+        winner: dict[str, float] = {}
         for design, one in named:
-            configuration = one.configuration
+            figures = goal.priced(one, machine)
+            found = {name: float(figures[name]) for name in FIGURES}
+            found["cost"] = float(goal.cost(objective, figures, one.packing.widths))
+            winner = winner or found
             rows.append(
                 {
                     "objective": objective,
                     "design": design,
-                    "widths_bits": ",".join(map(str, configuration.packing.widths)),
-                    "plaintext_modulus": configuration.ring.plaintext_modulus,
-                    "ring_degree": configuration.ring.degree,
-                    **{name: one.figures[name] for name in FIGURES},
-                    "objective_ratio": _ratio(cost(objective, one), cost(objective, winner)),
-                    "bytes_ratio": _bytes(one) / _bytes(winner),
-                    "latency_ratio": one.latency_s / winner.latency_s,
+                    "widths_bits": ",".join(map(str, one.packing.widths)),
+                    "plaintext_modulus": one.ring.plaintext_modulus,
+                    "ring_degree": one.ring.degree,
+                    **{name: found[name] for name in FIGURES},
+                    "objective_ratio": found["cost"] / winner["cost"] if winner["cost"] else math.nan,
+                    "bytes_ratio": _bytes(found) / _bytes(winner),
+                    "latency_ratio": found["latency_s"] / winner["latency_s"],
                 }
             )
     return pd.DataFrame(rows)
 
 
-def _bytes(one: Estimate) -> float:
-    return one.figures["up_bytes"] + one.figures["down_bytes"]
-
-
-def _ratio(value: float, winner: float) -> float:
-    return value / winner if winner else math.nan
+def _bytes(figures: Mapping[str, float]) -> float:
+    return figures["up_bytes"] + figures["down_bytes"]

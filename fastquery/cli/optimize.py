@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from costmodel.limits import FLOODING_BITS, LOG2_FAILURE
+from costmodel.limits import LOG2_FAILURE
 from costmodel.parameters import EXECUTING_ENGINES
 from costmodel.systems import NAMES
+from fastquery.cli.estimate import session_text
+from fastquery.cli.options import add_workload_option
 from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text
 from fastquery.goals import OBJECTIVES
 from fastquery.optimizer import Optimum, optimize
@@ -23,10 +25,13 @@ EXAMPLE = f"""examples:
   fastquery optimize --table gpt2 --objective bytes --pareto bytes,server --at-most memory=4e8 --json
   fastquery optimize --link 9Mbit/s,40ms --align-bits 37 --run
   fastquery optimize --packing 4,3,3 --packing 8 --pareto error,bytes --max-error 1 --flooding-bits 0
+  fastquery optimize --workload prompt=128,generated=64 --objective bytes --pareto first,latency --prepared
+  fastquery optimize --protocol folded --distance -26 --queries 1e6
 
 Objectives: {", ".join(OBJECTIVES)}. bytes are those of a query with its share of the setup (keys), time is the latency
-with the setup's share, memory the encoded table, online the bytes of a query alone. Systems as published flood as
-their papers say, most of them nothing: compare with --flooding-bits 0.
+with the setup's share, memory the encoded table, online the bytes of a query alone. With --workload a query is a token
+of the session on average, latency is that of a generated token, and first the time from the connection to the prompt's
+shares. Systems as published flood as their papers say, most of them nothing: compare with --flooding-bits 0.
 """
 
 
@@ -43,17 +48,31 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--table", default="llama-7b", help="preset, MxN, or FILE.safetensors:KEY (default llama-7b)")
     parser.add_argument("--protocol", action="append", help=f"{', '.join(NAMES)}, or all (default)")
     parser.add_argument("--tokens", type=int, default=1, help="rows looked up together (default 1)")
+    add_workload_option(parser)
     parser.add_argument("--packing", action="append", metavar="WIDTHS", help="channel widths of a coefficient, 4,3,3")
     parser.add_argument("--link", default="lan", help="a preset or RATE,DELAY such as 44Mbit/s,40ms (default lan)")
     parser.add_argument("--machine", help=MACHINE_HELP, metavar="FILE")
-    parser.add_argument("--queries", type=float, default=1, help="queries of a client that share its keys (default 1)")
+    parser.add_argument(
+        "--queries",
+        type=float,
+        metavar="COUNT",
+        help="tokens looked up in all, which share a client's keys and the distance of the flooding (default 1; with "
+        "--workload the session's share the keys, and those of all clients the distance)",
+    )
     parser.add_argument("--objective", default="latency", choices=OBJECTIVES, help="what is minimised")
     parser.add_argument("--pareto", default="bytes,latency", metavar="A,B", help="axes of the front, two objectives")
     parser.add_argument(
         "--errors", metavar="FILE", help="CSV with columns bits and weighted_error: the packings to try"
     )
     parser.add_argument("--max-error", type=float, help="largest quantisation error (default: that of 4,3,3)")
-    parser.add_argument("--flooding-bits", type=int, default=FLOODING_BITS, help="statistical flooding (default 40)")
+    parser.add_argument("--flooding-bits", type=int, help="statistical flooding (default 40)")
+    parser.add_argument(
+        "--distance",
+        type=float,
+        metavar="LOG2",
+        help="log2 of the statistical distance that the flooding may leave after all --queries, such as -26; in the "
+        "place of --flooding-bits",
+    )
     parser.add_argument("--failure", type=float, default=LOG2_FAILURE, help="log2 failure probability (default -40)")
     parser.add_argument("--security", type=int, default=128, help="bits by the stricter table (default 128)")
     parser.add_argument(
@@ -86,6 +105,7 @@ def execute(arguments: argparse.Namespace) -> int:
         arguments.table,
         protocol=arguments.protocol or "all",
         tokens=arguments.tokens,
+        workload=arguments.workload,
         link=arguments.link,
         machine=machine_of(arguments.machine),
         queries=arguments.queries,
@@ -95,6 +115,7 @@ def execute(arguments: argparse.Namespace) -> int:
         errors=_errors(arguments.errors) if arguments.errors else None,
         max_error=arguments.max_error,
         flooding_bits=arguments.flooding_bits,
+        distance=arguments.distance,
         log2_failure=arguments.failure,
         security=arguments.security,
         prepared=arguments.prepared,
@@ -166,21 +187,26 @@ def _errors(path: str) -> pd.DataFrame:
 def text(result: Optimum) -> str:
     """The outcome for people."""
     c, f = result.configuration, result.estimate.figures
-    best = pairs(
-        {
-            "best": f"{c.protocol}, {c.table.tokens} token(s) of {c.table.rows} x {c.table.channels}",
-            "ring": f"N={c.ring.degree}, q={'+'.join(map(str, c.ring.limb_bits))} bits, t={c.ring.plaintext_modulus}",
-            "packing": packing_text(c.packing),
-            "up": bytes_text(f["up_bytes"]),
-            "down": bytes_text(f["down_bytes"]),
-            "setup": bytes_text(f["setup_bytes"]),
-            "server": seconds_text(f["server_s"]),
-            "latency": f"{seconds_text(f['latency_s'])} over {result.estimate.link.name}",
-            "security": f"{f['security_bits']:.0f} bits",
-            "failure": failure_text(f["log2_failure"]),
-            "flooding": f"{f['flooding_bits']:.0f} bits",
-            **({"alignment": f"{c.align_bits} bits"} if c.align_bits else {}),
-        }
+    best = (
+        session_text(result.session, explain=False)
+        if result.session
+        else pairs(
+            {
+                "best": f"{c.protocol}, {c.table.tokens} token(s) of {c.table.rows} x {c.table.channels}",
+                "ring": f"N={c.ring.degree}, q={'+'.join(map(str, c.ring.limb_bits))} bits, "
+                f"t={c.ring.plaintext_modulus}",
+                "packing": packing_text(c.packing),
+                "up": bytes_text(f["up_bytes"]),
+                "down": bytes_text(f["down_bytes"]),
+                "setup": bytes_text(f["setup_bytes"]),
+                "server": seconds_text(f["server_s"]),
+                "latency": f"{seconds_text(f['latency_s'])} over {result.estimate.link.name}",
+                "security": f"{f['security_bits']:.0f} bits",
+                "failure": failure_text(f["log2_failure"]),
+                "flooding": f"{f['flooding_bits']:.0f} bits",
+                **({"alignment": f"{c.align_bits} bits"} if c.align_bits else {}),
+            }
+        )
     )
     columns = list(
         dict.fromkeys([*result.pareto.columns[:6], "ring_degree", "latency_s", "server_s", "setup_bytes", "ties"])
@@ -194,12 +220,12 @@ def text(result: Optimum) -> str:
 
 
 def queries_text(result: Optimum) -> str:
-    """Over how many queries the setup is spread, and from how many on another design wins."""
-    lines = [f"setup spread over {result.queries:g} quer{'y' if result.queries == 1 else 'ies'} of a client"]
+    """Over how many tokens the setup is spread, and from how many on another design wins."""
+    lines = [f"setup spread over {result.queries:g} token{'' if result.queries == 1 else 's'} of a client"]
     for objective, rows in result.break_even.groupby("objective", sort=False):
         first, *later = rows.to_dict(orient="records")
-        changes = [f"{one['design']} from {math.ceil(one['from_queries']):,} queries on" for one in later]
-        then = ", ".join(changes) if changes else "and for more queries too"
+        changes = [f"{one['design']} from {math.ceil(one['from_tokens']):,} tokens on" for one in later]
+        then = ", ".join(changes) if changes else "and for more tokens too"
         lines.append(f"by {objective}: {first['design']}, {then}")
     return "\n".join(lines)
 

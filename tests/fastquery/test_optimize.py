@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costmodel.estimate import estimate
-from costmodel.link import PRESETS
+from costmodel.link import PRESETS, parse_link
 from costmodel.machine import default_machine
 from costmodel.parameters import Table
+from costmodel.workload import Workload, estimate_workload
 from fastquery.candidates import candidates
 from fastquery.cli import main
 from fastquery.goals import Constraints, Goal, rounding_error
@@ -227,12 +228,69 @@ def test_the_winner_by_bytes_changes_with_the_queries() -> None:
     once = optimize(SMALL, queries=1, **asked)
     assert once.queries == 1
     changes = once.break_even[once.break_even["objective"] == "bytes"]
-    assert changes["from_queries"].iloc[0] == 1
-    assert changes["from_queries"].is_monotonic_increasing
+    assert changes["from_tokens"].iloc[0] == 1
+    assert changes["from_tokens"].is_monotonic_increasing
     assert changes["design"].nunique() == len(changes) > 1
-    late = optimize(SMALL, queries=10 * changes["from_queries"].iloc[-1], **asked)
+    late = optimize(SMALL, queries=10 * changes["from_tokens"].iloc[-1], **asked)
     assert design_of(once.configuration) == changes["design"].iloc[0]
     assert design_of(late.configuration) == changes["design"].iloc[-1]
+
+
+def test_the_best_of_a_workload_is_its_own_session() -> None:
+    workload = Workload(8, 40)
+    found = optimize(SMALL, protocol=["fastquery", "folded"], workload=workload, objective="bytes", link="9Mbit/s,40ms")
+    assert found.session is not None
+    priced = estimate_workload(found.configuration, workload, parse_link("9Mbit/s,40ms"))
+    assert found.session == priced
+    assert found.queries == 48
+    winner = found.winners[found.winners["objective"] == "bytes"].iloc[0]
+    assert winner["up_bytes"] + winner["down_bytes"] + winner["setup_bytes"] == priced.total_bytes
+    assert winner["latency_s"] == priced.share_s
+    assert found.pareto["bytes_per_query"].min() == pytest.approx(priced.total_bytes / 48)
+    first = optimize(SMALL, protocol="folded", workload=workload, objective="first", pareto=("first", "latency"))
+    assert first.pareto["first_share_s"].min() == pytest.approx(first.session.first_share_s)
+    assert first.pareto["latency_s"].min() <= first.session.share_s
+
+
+def test_a_workload_changes_winners_where_its_sessions_cost_the_same() -> None:
+    asked: dict[str, Any] = {"protocol": ["cheetah", "folded"], "objective": "bytes", "flooding_bits": 0}
+    changes = optimize(SMALL, workload=Workload(1, 0), **asked).break_even.query("objective == 'bytes'")
+    assert changes["from_tokens"].iloc[0] == 1
+    at = changes["from_tokens"].iloc[-1]
+    for generated, design in ((int(at) - 2, changes["design"].iloc[-2]), (int(at), changes["design"].iloc[-1])):
+        best = optimize(SMALL, workload=Workload(1, generated), **asked)
+        assert design_of(best.configuration) == design
+
+
+def test_lookups_of_several_tokens_share_a_setup_as_a_workload_of_single_ones_does() -> None:
+    asked: dict[str, Any] = {"protocol": "folded", "objective": "bytes", "packing": (4, 3), "max_error": 1}
+    lookups, session = optimize(SMALL, queries=50, **asked), optimize(SMALL, workload=Workload(1, 49), **asked)
+    assert lookups.configuration == session.configuration
+    assert lookups.pareto["bytes_per_query"].tolist() == pytest.approx(session.pareto["bytes_per_query"].tolist())
+    several = optimize(SMALL, tokens=5, queries=50, **asked)
+    figures = estimate(several.configuration).figures
+    bytes_each = figures["up_bytes"] + figures["down_bytes"] + figures["setup_bytes"] / 10
+    assert several.pareto["bytes_per_query"].min() == bytes_each
+
+
+def test_flooding_takes_the_width_that_meets_a_distance() -> None:
+    found = {
+        queries: optimize(SMALL, protocol=["folded", "fastquery"], distance=-26, queries=queries)
+        for queries in (1, 2**20)
+    }
+    for best in found.values():
+        assert -27 < best.estimate.log2_planned_distance <= -26
+        assert any("floods by a width" in line for line in best.skipped)
+    assert found[1].estimate.flooding_bits < found[2**20].estimate.flooding_bits
+    with pytest.raises(ValueError, match="distance and flooding_bits are both named"):
+        optimize(SMALL, distance=-26, flooding_bits=40)
+
+
+def test_a_first_share_goes_with_a_workload() -> None:
+    with pytest.raises(ValueError, match="objective is 'first'; it goes with a workload"):
+        optimize(SMALL, protocol="folded", objective="first")
+    with pytest.raises(ValueError, match="workload and tokens are both named"):
+        optimize(SMALL, tokens=2, workload="prompt=2")
 
 
 def test_online_bytes_leave_the_setup_out() -> None:
