@@ -72,8 +72,9 @@ def evaluate(
     ``latency_s`` is the wall time from the token to both parties' shares (:mod:`costmodel.latency`);
     ``latency_low_s`` and ``latency_high_s`` put the intervals of the machine's unit costs in. ``noise_bits`` are those
     of a table of the grid's spread; ``log2_failure`` is that of all answers for the worst table where this project
-    executes the design, and of the grid's where it is published. ``table_bytes`` are the residues of the encoded table,
-    at 8 bytes.
+    executes the design (of folded and compressed queries without flooding for the largest elements, with signs that do
+    not conspire with the errors), and of the grid's where it is published. ``table_bytes`` are the residues of the
+    encoded table, at 8 bytes.
 
     The arrays are read-only views: a figure that does not depend on an axis is stored once along it.
     """
