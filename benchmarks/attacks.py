@@ -34,12 +34,18 @@ CROWD, HONEST = "127.0.0.2", "127.0.0.1"
 PATIENCE_S = 200.0
 
 
+class Recorded(Exception):
+    """The query was made, and all that a session sends before it."""
+
+
 class Recorder(Channel):
-    """A client's channel that keeps what is sent."""
+    """A client's channel that keeps what is sent, and ends with its query, which does not leave."""
 
     def send(self, kind: Kind, body: bytes | memoryview) -> None:
         """Send one frame and keep it."""
         self.__dict__.setdefault("frames", []).append((kind, bytes(body)))
+        if kind is Kind.QUERY:
+            raise Recorded
         super().send(kind, body)
 
 
@@ -69,13 +75,20 @@ def connect(port: int, source: str) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S, source_address=(source, 0))
 
 
-def ask(port: int, source: str, tokens: list[int]) -> list[tuple[Kind, bytes]]:
-    """Look rows up; what was sent."""
+def ask(port: int, source: str, tokens: list[int]) -> None:
+    """Look rows up."""
     meter = Meter("client")
-    channel = Recorder(connect(port, source), meter, PATIENCE_S)
-    with closing(channel):
+    with closing(Channel(connect(port, source), meter, PATIENCE_S)) as channel:
         look_up(channel, meter, tokens, False, SeedRecord())
-    return list(channel.__dict__["frames"])
+
+
+def record(port: int, tokens: list[int]) -> list[tuple[Kind, bytes]]:
+    """What a lookup sends, of designs whose query is one frame."""
+    meter = Meter("client")
+    with closing(Recorder(connect(port, CROWD), meter, PATIENCE_S)) as channel:
+        with suppress(Recorded):
+            look_up(channel, meter, tokens, False, SeedRecord())
+        return list(channel.__dict__["frames"])
 
 
 def greet(port: int, tokens: int) -> socket.socket:
@@ -99,7 +112,7 @@ def half_sessions(count: int) -> Callable[[int, ExitStack], None]:
     """Sessions that send their keys and no query."""
 
     def attack(port: int, held: ExitStack) -> None:
-        frames = ask(port, HONEST, [1])
+        frames = record(port, [1])
         for _ in range(count):
             connection = held.enter_context(connect(port, CROWD))
             replay(connection, frames[:2])
@@ -111,7 +124,7 @@ def slow_readers(count: int) -> Callable[[int, ExitStack], None]:
     """Batches whose answers nobody reads."""
 
     def attack(port: int, held: ExitStack) -> None:
-        frames = ask(port, HONEST, list(range(64)))
+        frames = record(port, list(range(64)))
         for _ in range(count):
             connection = held.enter_context(connect(port, CROWD))
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -125,7 +138,7 @@ def batches(count: int, tokens: int) -> Callable[[int, ExitStack], None]:
     """Sessions that look so many rows up together."""
 
     def attack(port: int, held: ExitStack) -> None:
-        frames = ask(port, HONEST, [k % 4096 for k in range(tokens)])
+        frames = record(port, [k % 4096 for k in range(tokens)])
         for _ in range(count):
             in_background(held.enter_context(connect(port, CROWD)), frames)
         time.sleep(3.0)
