@@ -34,7 +34,7 @@ CLASSES: Mapping[str, frozenset[str]] = {
          "square"}
     ),
     "hashing": frozenset(
-        {"base transfers", "correct carries", "draw mask", "expand seed", "extend transfers", "generate keys",
+        {"base transfers", "correct carries", "draw mask", "expand seed", "extend transfers", "flood", "generate keys",
          "mask query", "take corrections"}
     ),
     "Python": frozenset({OVERHEAD, "read ciphertext", "write ciphertext"}),
