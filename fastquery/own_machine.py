@@ -13,7 +13,7 @@ from fastquery.processor import Processor, this_processor
 
 AUTO = "auto"
 """Names this profile in the place of a file."""
-REMEDY = "`fastquery calibrate --quick` measures one in 10 seconds"
+REMEDY = "`fastquery calibrate --quick` measures one in seconds"
 
 
 def own_machine() -> Machine:

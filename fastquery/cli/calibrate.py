@@ -43,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--quick", action="store_true", help="rescale the built-in profile, in 10 seconds")
+    parser.add_argument("--quick", action="store_true", help="rescale the built-in profile, in seconds")
     parser.add_argument(
         "--output",
         type=Path,
