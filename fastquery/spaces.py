@@ -78,6 +78,11 @@ class Space:
         return [*named, *(name for name in WIRE_COLUMNS if self.queries is not None and name not in named)]
 
     @property
+    def searched(self) -> bool:
+        """Whether parameters of the design are searched at every point."""
+        return self.base.expanded is not None
+
+    @property
     def size(self) -> int:
         """Configurations, impossible ones included."""
         return int(np.prod(self.shape, dtype=np.int64))

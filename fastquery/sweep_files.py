@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ import numpy as np
 from costmodel.files import output_path, replace_text, unwritable
 from costmodel.machine import Machine
 from fastquery.axes import axes_by_name, several
-from fastquery.frames import ROW_GROUP, WRITERS, Writer, copy_rows
+from fastquery.frames import WRITERS, join_rows, parquet_of_table
 from fastquery.provenance import provenance
-from fastquery.sweeps import Columns, Plan, Progress
+from fastquery.sweeps import Part, Plan, Progress, plan_parts
 from fastquery.words import machine_of
 from quantize.table_files import split_name
+
+STATE = "state.json"
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def write_sweep(
     limit: int | None = None,
     usable_only: bool = False,
     progress: Progress | None = None,
+    jobs: int = 1,
+    scheduler: str | None = None,
     **axes: Any,
 ) -> SweepFile:
     """Sweep to a Parquet or CSV file, with a JSON file of its provenance beside it.
@@ -78,7 +82,7 @@ def write_sweep(
     ----------
     path
         Ends in ``.parquet`` or ``.csv``; the provenance's path has ``.json`` after that.
-    machine, limit, usable_only, progress, axes
+    machine, limit, usable_only, progress, jobs, scheduler, axes
         As :func:`fastquery.sweeps.sweep`.
 
     Raises
@@ -103,7 +107,10 @@ def write_sweep(
         folder = place.with_name(f".{place.name}.parts")
         parts = _Parts.of(folder, _digest({**about, "units": repr(sorted(profile.units.items()))}))
         resumed = parts.state.rows
-        seconds, write_s = _evaluate(plan, parts, progress)
+        since = time.perf_counter()
+        for number, part in plan_parts(_stored, plan, progress, parts.state.done, jobs, scheduler):
+            parts.add(number, part)
+        seconds = time.perf_counter() - since - parts.write_s
         since = time.perf_counter()
         columns = parts.join(place)
         state = parts.state
@@ -112,97 +119,85 @@ def write_sweep(
             "usable": state.usable,
             "possible": plan.sample.total,
             "columns": columns,
-            "skipped": list(dict.fromkeys(state.skipped)),
+            "skipped": list(dict.fromkeys([*plan.skipped.reasons, *state.skipped])),
         }
         replace_text(place.with_name(place.name + ".json"), json.dumps(about, indent=2) + "\n")
         shutil.rmtree(folder)
-        write_s += time.perf_counter() - since
+        write_s = parts.write_s + time.perf_counter() - since
     except OSError as error:
         raise unwritable(path, error) from None
     skipped = tuple(about["skipped"])
     return SweepFile(path, state.rows, state.usable, plan.sample.total, resumed, seconds, write_s, skipped)
 
 
-def _evaluate(plan: Plan, parts: _Parts, progress: Progress | None) -> tuple[float, float]:
-    """Evaluate what is not there, a part whenever a row group is full; seconds of evaluating and of writing."""
-    waiting = Columns(plan.spaces, min(plan.sample.taken, ROW_GROUP))
-    written_s, usable, since = 0.0, 0, time.perf_counter()
-
-    def flush(following: int) -> None:
-        nonlocal written_s, usable
-        started = time.perf_counter()
-        parts.add(waiting, usable, following, plan.skipped.unique())
-        waiting.clear()
-        usable = 0
-        written_s += time.perf_counter() - started
-
-    for block in plan.blocks(progress, parts.state.following):
-        if block.count() > waiting.room():
-            flush(block.number)
-        waiting.append(block)
-        usable += block.count_usable()
-    flush(len(plan.pieces))
-    return time.perf_counter() - since - written_s, written_s
+def _stored(plan: Plan, number: int) -> Part:
+    """A part with its rows as the bytes of a Parquet file, made where the part is evaluated."""
+    part = plan.evaluated(number)
+    return part._replace(content=parquet_of_table(part.content) if part.content.num_columns else b"")
 
 
 @dataclass(frozen=True)
 class _State:
-    """What the parts so far hold, and the block that follows them."""
+    """Which parts are there: rows, usable ones and what was skipped, by number."""
 
     digest: str
-    following: int = 0
-    parts: int = 0
-    rows: int = 0
-    usable: int = 0
-    skipped: tuple[str, ...] = ()
+    done: dict[int, tuple[int, int, list[str]]]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all parts."""
+        return sum(rows for rows, _, _ in self.done.values())
+
+    @property
+    def usable(self) -> int:
+        """Usable rows of all parts."""
+        return sum(usable for _, usable, _ in self.done.values())
+
+    @property
+    def skipped(self) -> list[str]:
+        """Why systems are left out, each reason once, in the order of the parts."""
+        return list(dict.fromkeys(reason for _, (_, _, reasons) in sorted(self.done.items()) for reason in reasons))
 
 
 class _Parts:
-    """A folder of Parquet files, one a row group, and a file that says how far they reach."""
+    """A folder of Parquet files, one a part, and a file that says which are there."""
 
     def __init__(self, folder: Path, state: _State) -> None:
-        self.folder, self.state = folder, state
+        self.folder, self.state, self.write_s = folder, state, 0.0
 
     @classmethod
     def of(cls, folder: Path, digest: str) -> _Parts:
         """The parts of the same sweep, if it was interrupted, and else none."""
         try:
-            kept = _State(**json.loads((folder / "state.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            kept = None
-        if kept is not None and kept.digest == digest:
-            return cls(folder, replace(kept, skipped=tuple(kept.skipped)))
+            kept = json.loads((folder / STATE).read_text(encoding="utf-8"))
+            if kept["digest"] == digest:
+                return cls(folder, _State(digest, {int(k): (*counts,) for k, counts in kept["done"].items()}))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            pass
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        return cls(folder, _State(digest))
+        return cls(folder, _State(digest, {}))
 
-    def add(self, columns: Columns, usable: int, following: int, skipped: list[str]) -> None:
-        """Write rows as one part; the state is renamed into place once it is there."""
-        state = self.state
-        if columns.rows or not state.parts:
-            with Writer(self._path(state.parts)) as writer:
-                writer.write(columns.arrays())
-        self.state = _State(
-            state.digest,
-            following,
-            state.parts + bool(columns.rows or not state.parts),
-            state.rows + columns.rows,
-            state.usable + usable,
-            tuple(dict.fromkeys([*state.skipped, *skipped])),
-        )
-        replace_text(self.folder / "state.json", json.dumps(asdict(self.state)))
+    def add(self, number: int, part: Part) -> None:
+        """Write a part; the state is renamed into place once it is there."""
+        since = time.perf_counter()
+        if part.content:
+            self._path(number).write_bytes(part.content)
+        self.state.done[number] = part.rows, part.usable, part.skipped
+        replace_text(self.folder / STATE, json.dumps(asdict(self.state)))
+        self.write_s += time.perf_counter() - since
 
     def join(self, path: Path) -> list[str]:
         """All parts as one file in the place of an earlier one; its columns."""
         whole = self.folder / f"whole{path.suffix}"
+        found = [self._path(number) for number in sorted(self.state.done)]
         with WRITERS[path.suffix](whole) as writer:
-            for k in range(self.state.parts):
-                columns = copy_rows(self._path(k), writer)
+            columns = join_rows([one for one in found if one.exists()], writer)
         whole.replace(path)
         return columns
 
-    def _path(self, k: int) -> Path:
-        return self.folder / f"{k:05}.parquet"
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:05}.parquet"
 
 
 def _files(axes: Mapping[str, Any]) -> list[str | Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -40,14 +40,22 @@ from fastquery.axes import (
     table_axis,
     whole_axis,
 )
-from fastquery.frames import Label
+from fastquery.frames import ROW_GROUP, Label, frame_of_tables, table_of_columns
 from fastquery.spaces import DISCRETE, LINK_COLUMNS, Column, Space, choices, grid_of, spaces
 from fastquery.words import DEFAULT_TABLE, count, machine_of
+from fastquery.workers import evaluated_parts
 
 Progress = Callable[[float, float], None]
 
 BLOCK = 1 << 17
 """Configurations evaluated at once: 1 MB a figure."""
+
+SEARCHES = 64
+"""Searches of a block, where parameters of a design are searched at every point but the links."""
+PART_S = 2.0
+"""Seconds that a part takes, roughly: enough to outweigh its way to a worker, and small enough to share out evenly."""
+PIECE_S, CLOSED_S, SEARCH_S = 5e-3, 2e-7, 5e-3
+"""Seconds of a block, a configuration in closed form, and a search, roughly: they share parts out and state nothing."""
 
 RENAMED = {"degree": "ring_degree", "rows": "table_rows", "channels": "table_channels", "sigma": "encryption_sigma"}
 """Columns whose names in a grid do not stand alone."""
@@ -97,12 +105,12 @@ class Block:
     figures: dict[str, NDArray[np.float64]]
     possible: NDArray[np.bool_]
     shape: tuple[int, ...]
-    number: int = 0  # among the pieces of a plan
 
-    def columns(self) -> dict[str, Column]:
-        """What each configuration is and its figures, by the names of results."""
+    def columns(self, limbs: int) -> dict[str, Column]:
+        """What each configuration is and its figures, by the names of results; so many limbs, of which some are 0."""
         numbers = {RENAMED.get(name, name): values for name, values in self.grid.arrays().items()}
         share = {"time_per_query_s": self.figures["latency_s"] + self.setup_s / QUERIES_PER_CLIENT}
+        numbers |= {f"limb_bits_{k}": np.zeros((), np.int64) for k in range(self.grid.limbs, limbs)}
         return {**numbers, **self.links._asdict(), **self.figures, **share, "usable": self.usable}
 
     @property
@@ -285,6 +293,8 @@ class Plan:
         The configurations that are taken of all possible ones.
     pieces
         Space, part of it, and possible configurations before the part and in it, block by block.
+    parts
+        Runs of pieces, each of much the same cost and of at most a row group; they depend on nothing but the axes.
     usable_only
         Whether unusable configurations are left out.
     """
@@ -294,6 +304,7 @@ class Plan:
     machine: Machine
     sample: Sample
     pieces: list[Piece]
+    parts: list[range]
     usable_only: bool
 
     @classmethod
@@ -310,37 +321,89 @@ class Plan:
         pieces: list[Piece] = []
         total = 0
         for space in found:
-            for slices in parts(space.shape, BLOCK):
+            for slices in parts(space.shape, min(BLOCK, SEARCHES * space.shape[-1]) if space.searched else BLOCK):
                 pieces.append(Piece(space, slices, total, possible_count(space, slices)))
                 total += pieces[-1].possible
         taken = total if most is None else min(most, total)
-        return cls(found, skipped, machine, Sample(taken, max(1, total)), pieces, usable_only)
+        sample = Sample(taken, max(1, total))
+        return cls(found, skipped, machine, sample, pieces, _runs(pieces, sample), usable_only)
 
-    def blocks(self, progress: Progress | None = None, start: int = 0) -> Iterator[Block]:
-        """The blocks from the one of number ``start`` on, one for every piece, of what the sample takes.
+    def block(self, number: int) -> Block | str:
+        """The block of a piece, of what the sample takes; or why it cannot be had.
 
-        A space that cannot be evaluated is skipped if it is one of ``all``, and an error if it was named.
+        Raises
+        ------
+        ValueError
+            If it cannot be had and its system was named, rather than one of ``all``.
         """
-        failed: set[int] = set()
-        expected = _Expected(self.pieces, self.machine) if progress else None
-        for number, piece in enumerate(self.pieces):
-            if number < start or id(piece.space) in failed or not self._taken(piece):
-                continue
-            since = time.perf_counter()
-            try:
-                block = evaluated(piece.space, piece.slices, self.machine).sampled(self.sample, piece.before)
-            except ValueError as error:
-                if not self.skipped.allowed:
-                    raise
-                self.skipped.reasons.append(f"{piece.space.labels['protocol']}: {error}")
-                failed.add(id(piece.space))
-                continue
-            if progress and expected:
-                progress(*expected.after(number, time.perf_counter() - since))
-            yield replace(block.usable_only() if self.usable_only else block, number=number)
+        piece = self.pieces[number]
+        try:
+            block = evaluated(piece.space, piece.slices, self.machine).sampled(self.sample, piece.before)
+        except ValueError as error:
+            if not self.skipped.allowed:
+                raise
+            return f"{piece.space.labels['protocol']}: {error}"
+        return block.usable_only() if self.usable_only else block
 
-    def _taken(self, piece: Piece) -> bool:
-        return self.sample.before(piece.before + piece.possible) > self.sample.before(piece.before)
+    def numbers(self, part: range) -> list[int]:
+        """Pieces of a part that the sample takes anything of."""
+        return [number for number in part if self.pieces[number].taken(self.sample)]
+
+    def evaluated(self, number: int) -> Part:
+        """A part with its figures.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`block`.
+        """
+        numbers = self.numbers(self.parts[number])
+        columns = Columns(self.spaces, sum(self.pieces[one].taken(self.sample) for one in numbers))
+        reasons, spent, usable = [], {}, 0
+        for one in numbers:
+            since = time.perf_counter()
+            block = self.block(one)
+            if isinstance(block, str):
+                reasons.append(block)
+            else:
+                columns.append(block)
+                usable += block.count_usable()
+            spent[one] = time.perf_counter() - since
+        return Part(table_of_columns(columns.arrays()), columns.rows, usable, reasons, spent)
+
+
+class Part(NamedTuple):
+    """A part of a plan with its figures.
+
+    Attributes
+    ----------
+    content
+        Its rows: a table of pyarrow, or the bytes of a Parquet file.
+    rows, usable
+        Numbers of them.
+    skipped
+        Why pieces of it could not be had.
+    spent_s
+        Seconds by number of a piece.
+    """
+
+    content: Any
+    rows: int
+    usable: int
+    skipped: list[str]
+    spent_s: dict[int, float]
+
+
+def _runs(pieces: Sequence[Piece], sample: Sample) -> list[range]:
+    """Pieces in runs that fit a row group and take seconds at most."""
+    found, first, rows, cost_s = [], 0, 0, 0.0
+    for number, piece in enumerate(pieces):
+        more = piece.taken(sample)
+        if number > first and (rows + more > ROW_GROUP or cost_s + piece.cost_s > PART_S):
+            found.append(range(first, number))
+            first, rows, cost_s = number, 0, 0.0
+        rows, cost_s = rows + more, cost_s + (piece.cost_s if more else 0.0)
+    return [*found, range(first, len(pieces))]
 
 
 class Piece(NamedTuple):
@@ -356,13 +419,24 @@ class Piece(NamedTuple):
         """Pieces of one kind cost much the same a configuration."""
         return self.space.base.protocol, self.space.base.engine
 
+    @property
+    def cost_s(self) -> float:
+        """Seconds that the piece takes, roughly: a search for every point but the links, or closed forms."""
+        lengths = [len(range(*one.indices(n))) for one, n in zip(self.slices, self.space.shape, strict=True)]
+        searches = math.prod(lengths[:-1]) if self.space.searched else 0
+        return PIECE_S + SEARCH_S * searches + CLOSED_S * math.prod(lengths)
+
+    def taken(self, sample: Sample) -> int:
+        """Configurations that a sample takes."""
+        return sample.before(self.before + self.possible) - sample.before(self.before)
+
 
 PROBE_S = 0.02
 """A configuration that takes longer is not evaluated vectorised; a shorter one mostly waits for calls."""
 PROBED = 256
 
 
-class _Expected:
+class Expected:
     """Seconds that pieces are expected to take: measured on a probe of every kind, then on the pieces themselves."""
 
     def __init__(self, pieces: Sequence[Piece], machine: Machine) -> None:
@@ -370,17 +444,26 @@ class _Expected:
         firsts = {piece.kind: piece for piece in reversed(pieces)}
         self.rates = {kind: _probed(piece.space, machine) for kind, piece in firsts.items()}
         self.done_s = 0.0
-        self.measured: dict[tuple[str, str], tuple[float, int]] = {}
+        self.measured = dict.fromkeys(firsts, (0.0, 0))
+        self.left = dict.fromkeys(firsts, 0)
+        for piece in pieces:
+            self.left[piece.kind] += max(1, piece.possible)
 
-    def after(self, number: int, spent_s: float) -> tuple[float, float]:
-        """Seconds done and seconds in all, once a piece has taken so long."""
-        piece = self.pieces[number]
-        seconds, count = self.measured.get(piece.kind, (0.0, 0))
-        self.measured[piece.kind] = seconds + spent_s, count + max(1, piece.possible)
-        self.rates[piece.kind] = (seconds + spent_s) / (count + max(1, piece.possible))
-        self.done_s += spent_s
-        left_s = sum(self.rates[one.kind] * max(1, one.possible) for one in self.pieces[number + 1 :])
-        return self.done_s, self.done_s + left_s
+    def without(self, numbers: Iterable[int]) -> None:
+        """Leave pieces out that are done already or that nothing is taken of."""
+        for number in numbers:
+            self.left[self.pieces[number].kind] -= max(1, self.pieces[number].possible)
+
+    def after(self, spent_s: Mapping[int, float]) -> tuple[float, float]:
+        """Seconds done and seconds in all, once pieces have taken so long."""
+        self.without(spent_s)
+        for number, took_s in spent_s.items():
+            piece = self.pieces[number]
+            seconds, count = self.measured[piece.kind]
+            self.measured[piece.kind] = seconds + took_s, count + max(1, piece.possible)
+            self.rates[piece.kind] = (seconds + took_s) / (count + max(1, piece.possible))
+            self.done_s += took_s
+        return self.done_s, self.done_s + sum(self.rates[kind] * left for kind, left in self.left.items())
 
 
 def _probed(space: Space, machine: Machine) -> float:
@@ -406,6 +489,8 @@ def sweep(
     limit: int | None = None,
     usable_only: bool = False,
     progress: Progress | None = None,
+    jobs: int = 1,
+    scheduler: str | None = None,
     **axes: Any,
 ) -> pd.DataFrame:
     """Evaluate every combination of what several values are given for.
@@ -420,6 +505,11 @@ def sweep(
         Leave out what has less than 128 bits of security or fails more often than 2^-40.
     progress
         Called with the work done and the work in all, in estimated seconds.
+    jobs
+        Processes that share the work; a program of your own then guards its main part by
+        ``if __name__ == "__main__":``, since each process imports the program.
+    scheduler
+        Address of a Dask scheduler whose workers share the work, such as ``"tcp://10.0.0.1:8786"``.
     axes
         As :func:`sweep_spaces` takes them: ``table``, ``protocol``, ``ring``, ``link``, ...
 
@@ -437,10 +527,46 @@ def sweep(
     (4, 4)
     """
     plan = Plan.of(axes, machine_of(machine), limit, usable_only)
-    whole = Columns(plan.spaces, plan.sample.taken)
-    for block in plan.blocks(progress):
-        whole.append(block)
-    return whole.frame()
+    found = dict(plan_parts(Plan.evaluated, plan, progress, jobs=jobs, scheduler=scheduler))
+    return frame_of_tables([found[number].content for number in sorted(found)])
+
+
+def plan_parts(
+    function: Callable[[Plan, int], Part],
+    plan: Plan,
+    progress: Progress | None = None,
+    done: Collection[int] = (),
+    jobs: int = 1,
+    scheduler: str | None = None,
+) -> Iterator[tuple[int, Part]]:
+    """Numbers and figures of the parts of a plan that are not done, as they come.
+
+    Parameters
+    ----------
+    function
+        :meth:`Plan.evaluated`, or a module's function that does more with a part where it is evaluated.
+    plan, progress, jobs, scheduler
+        As :func:`sweep`.
+    done
+        Numbers of parts to leave out.
+
+    Raises
+    ------
+    ValueError
+        As :meth:`Plan.block` and :func:`fastquery.workers.evaluated_parts`.
+    """
+    expected = Expected(plan.pieces, plan.machine) if progress else None
+    if expected:
+        there = {one for number in done for one in plan.parts[number]}
+        untaken = {one for one, piece in enumerate(plan.pieces) if not piece.taken(plan.sample)}
+        expected.without(there | untaken)
+    numbers = [number for number in range(len(plan.parts)) if number not in done]
+    if jobs > 1 or scheduler:
+        numbers.sort(key=lambda number: -sum(plan.pieces[one].cost_s for one in plan.parts[number]))
+    for number, part in evaluated_parts(function, plan, numbers, count("jobs", jobs), scheduler):
+        if progress and expected:
+            progress(*expected.after(part.spent_s))
+        yield number, part
 
 
 class Columns:
@@ -473,8 +599,7 @@ class Columns:
 
     def append(self, block: Block) -> int:
         """Take a block that fits; returns its rows."""
-        numbers = block.columns()
-        numbers.update({f"limb_bits_{k}": np.zeros((), np.int64) for k in range(block.grid.limbs, self._limbs)})
+        numbers = block.columns(self._limbs)
         if not self._columns:
             self._columns = {name: np.empty(self.capacity, np.int32) for name in self._books}
             self._columns |= {name: np.empty(self.capacity, values.dtype) for name, values in numbers.items()}
@@ -517,16 +642,6 @@ class Columns:
             name: Label(values, list(self._books[name])) if name in self._books else values
             for name, values in columns.items()
         }
-
-    def frame(self) -> pd.DataFrame:
-        """The rows so far as a data frame, texts as categories."""
-        columns = {
-            name: pd.Categorical.from_codes(values.codes, pd.Index(list(values.values)))  # type: ignore[arg-type]
-            if isinstance(values, Label)
-            else values
-            for name, values in self.arrays().items()
-        }
-        return pd.DataFrame(columns, copy=False)
 
 
 def parts(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, ...]]:

@@ -20,6 +20,7 @@ from fastquery.words import MACHINE_HELP, machine_of, parse_widths
 EXAMPLE = """examples:
   fastquery sweep --ring N=2048:4096,p=5:20,q=30:60 --link 1:1000Mbit/s --table llama-7b --table gpt2 --protocol all
   fastquery sweep --ring N=4096,p=13,q=38:54 --tokens 1:128 --link 44Mbit/s,40ms --output tokens.csv
+  fastquery sweep --protocol folded --ring N=4096,p=9:13 --tokens 1:128 --jobs 2
   fastquery sweep --packing 4,3,3 --packing 4,4 --set tile=column --set tile=cheetah --json
 
 A number takes a range a:b or a:b:step, ends included (ring degrees double); every option may be repeated; the sweep is
@@ -48,6 +49,14 @@ def add_axis_options(parser: argparse.ArgumentParser) -> None:
         help="any further field of a configuration: sigma=3.19, digit_bits=8:20, tile=cheetah, prepared=true",
     )
     parser.add_argument("--machine", help=MACHINE_HELP, metavar="FILE")
+
+
+def add_worker_options(parser: argparse.ArgumentParser) -> None:
+    """Options that share the work out."""
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that share the work (default 1)")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a Dask cluster that shares the work: tcp://10.0.0.1:8786"
+    )
 
 
 def axes_of(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -95,6 +104,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--link", action="append", help=f"1:1000Mbit/s,40ms or {', '.join(PRESETS)} (default lan)")
     parser.add_argument("--output", type=Path, default=Path("results/sweep.parquet"), help=".parquet or .csv")
     parser.add_argument("--limit", type=int, help="at most so many configurations, evenly spread")
+    add_worker_options(parser)
     parser.add_argument("--usable-only", action="store_true", help="leave out what is insecure or fails too often")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
@@ -116,6 +126,8 @@ def execute(arguments: argparse.Namespace) -> int:
             limit=arguments.limit,
             usable_only=arguments.usable_only,
             progress=progress,
+            jobs=arguments.jobs,
+            scheduler=arguments.scheduler,
             **axes,
         )
     for line in result.skipped:
