@@ -112,7 +112,7 @@ def run(
         "prepared_bytes": kept.size_bytes,
         "batch": batch,
         "batch_server_s_per_token": round(batch_s / batch, 4) if batch else None,
-        "work_ms": {k[1]: round(v[1] / v[0] * 1e3, 4) for k, v in session.meter.operations.items()},
+        "work_ms": {k[2]: round(v[1] / v[0] * 1e3, 4) for k, v in session.meter.operations.items()},
         "table_s": round(table_s, 3),
         "table_bytes": server.table.size_bytes,
         "read_keys_s": round(keys_s, 3),

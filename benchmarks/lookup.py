@@ -51,7 +51,7 @@ def measure(configuration: Configuration, coefficients: np.ndarray, repeats: int
         if not np.array_equal((client.decrypt(answer) + shares) % modulus, coefficients[chosen]):
             raise SystemExit("a row came out wrong")
         seconds = {
-            phase: sum(s for (at, _), (_, s) in meter.operations.items() if at == phase)
+            phase: sum(s for (_, at, _), (_, s) in meter.operations.items() if at == phase)
             for phase in ("offline", "online")
         }
         offline.append(seconds["offline"])

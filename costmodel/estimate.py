@@ -20,6 +20,7 @@ from costmodel.machine import Machine, UnitCost, default_machine
 from costmodel.parameters import Configuration
 from costmodel.results import Result, lookup_headline
 from costmodel.security import least_security_bits
+from costmodel.session import request_terms
 from costmodel.systems import design_of
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     ValueError
         If no such protocol is modelled.
     """
-    return (*design_of(grid).ledger(grid), *alignment_terms(grid))
+    return (*design_of(grid).ledger(grid), *alignment_terms(grid), *request_terms(grid))
 
 
 def symbols(grid: Grid) -> Symbols:
@@ -155,6 +156,7 @@ class Entry:
     """
 
     kind: str
+    lookup: int
     phase: str
     party: str
     item: str
@@ -327,9 +329,10 @@ def _number(value: ArrayLike) -> int | float:
 
 
 def _entry(term: Term, machine: Machine, engine: str) -> Entry:
+    lookup = 0 if term.phase == "setup" else 1
     if isinstance(term, Transfer):
         sent = (int(term.count), term.unit, int(term.messages), float(term.size_bytes), None)
-        return Entry("transfer", term.phase, term.party, term.item, *sent, term.formula, term.source)
+        return Entry("transfer", lookup, term.phase, term.party, term.item, *sent, term.formula, term.source)
     spent = float(seconds(term, machine.unit(engine, term.operation)))
     done = (int(term.count), None, None, None, spent)
-    return Entry("work", term.phase, term.party, term.operation, *done, term.formula, term.source)
+    return Entry("work", lookup, term.phase, term.party, term.operation, *done, term.formula, term.source)

@@ -23,7 +23,7 @@ Number: TypeAlias = Any  # a scalar or an array that broadcasts with the others 
 
 UNITS: tuple[Unit, ...] = ("ciphertexts", "keys", "key rows", "halves", "vectors", "transfers", "messages")
 PHASES: tuple[Phase, ...] = ("setup", "offline", "online")
-KEY_COLUMNS = ["kind", "phase", "party", "item"]
+KEY_COLUMNS = ["kind", "lookup", "phase", "party", "item"]
 COLUMNS = [*KEY_COLUMNS, "count", "unit", "messages", "bytes", "seconds", "formula", "source"]
 
 

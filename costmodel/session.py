@@ -6,6 +6,7 @@ import numpy as np
 
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
+from costmodel.parameters import EXECUTING_ENGINES
 from costmodel.sizes import size_format
 
 
@@ -22,6 +23,18 @@ def setup_terms(grid: Grid) -> tuple[Term, ...]:
         Transfer("setup", "server", "ready", one, sizes.ready(grid), formulas.ready, "frame format"),
         Work("setup", "client", "generate keys", one, residues(grid), "1", "once a session"),
     )
+
+
+def request_terms(grid: Grid) -> tuple[Term, ...]:
+    """What asks for a lookup, and for a preparation where there is one; published systems have neither."""
+    if grid.engine not in EXECUTING_ENGINES:
+        return ()
+    sizes, one = size_format(grid), np.int64(1)
+    size, formula = sizes.request(grid), sizes.session.request
+    lookup = Transfer("online", "client", "lookup", one, size, formula, "frame format")
+    if not (grid.prepared or "delphi" in grid.options):
+        return (lookup,)
+    return Transfer("offline", "client", "preparation", one, size, formula, "frame format"), lookup
 
 
 def overhead_terms(grid: Grid, phase: Phase, bytes_each: dict[Party, Number]) -> tuple[Term, ...]:

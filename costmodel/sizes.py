@@ -20,7 +20,7 @@ from costmodel import seal
 from costmodel.formulas import Symbol
 from costmodel.grid import Grid
 from costmodel.openfhe import sizes as openfhe
-from costmodel.wire import CHANNEL_METADATA_BYTES, FRAME_HEADER_BYTES, HELLO_BYTES, METADATA_BYTES
+from costmodel.wire import CHANNEL_METADATA_BYTES, FRAME_HEADER_BYTES, HELLO_BYTES, METADATA_BYTES, REQUEST_BYTES
 
 SPECIAL_LIMB_BITS = 60
 """The special prime of SEAL's key switching."""
@@ -29,15 +29,19 @@ Bytes = Any
 
 
 class SessionFormulas(NamedTuple):
-    """Formulas of the messages that open a session."""
+    """Formulas of the messages that open a session, and of the one that asks for a lookup."""
 
     hello: str = "0"
     parameters: str = "0"
     ready: str = "0"
+    request: str = "0"
 
 
 _FRAMED = SessionFormulas(
-    f"header + {HELLO_BYTES}", f"header + {METADATA_BYTES} + {CHANNEL_METADATA_BYTES}*n", "header"
+    f"header + {HELLO_BYTES}",
+    f"header + {METADATA_BYTES} + {CHANNEL_METADATA_BYTES}*n",
+    "header",
+    f"header + {REQUEST_BYTES}",
 )
 
 
@@ -46,7 +50,7 @@ class SizeFormat(Protocol):
 
     @property
     def session(self) -> SessionFormulas:
-        """Formulas of :meth:`hello`, :meth:`parameters` and :meth:`ready`."""
+        """Formulas of :meth:`hello`, :meth:`parameters`, :meth:`ready` and :meth:`request`."""
 
     def hello(self, grid: Grid) -> Bytes:
         """The client's first message."""
@@ -56,6 +60,9 @@ class SizeFormat(Protocol):
 
     def ready(self, grid: Grid) -> Bytes:
         """The server's word that it has the client's keys."""
+
+    def request(self, grid: Grid) -> Bytes:
+        """The client's word that a lookup or its preparation begins."""
 
     def query(self, grid: Grid) -> Bytes:
         """One fresh ciphertext of the client."""
@@ -84,6 +91,10 @@ class Ideal:
         """Nothing: sessions are not part of the formula."""
         return np.int64(0)
 
+    def request(self, grid: Grid) -> Bytes:
+        """Nothing: sessions are not part of the formula."""
+        return np.int64(0)
+
     def query(self, grid: Grid) -> Bytes:
         """N log2 q / 8, the other polynomial coming from a seed."""
         return -(-grid.degree * grid.log2_q // 8)
@@ -107,7 +118,7 @@ class OpenFHE:
     session = _FRAMED
 
     def hello(self, grid: Grid) -> Bytes:
-        """A session identifier in a frame."""
+        """A session's identifier, and what resumes it, in a frame."""
         return np.int64(FRAME_HEADER_BYTES + HELLO_BYTES)
 
     def parameters(self, grid: Grid) -> Bytes:
@@ -117,6 +128,10 @@ class OpenFHE:
     def ready(self, grid: Grid) -> Bytes:
         """An empty frame."""
         return np.int64(FRAME_HEADER_BYTES)
+
+    def request(self, grid: Grid) -> Bytes:
+        """The number of a lookup and its tokens in a frame."""
+        return np.int64(FRAME_HEADER_BYTES + REQUEST_BYTES)
 
     def query(self, grid: Grid) -> Bytes:
         """A whole ciphertext, whatever it was made from."""
@@ -146,6 +161,10 @@ class Seal:
         return np.int64(0)
 
     def ready(self, grid: Grid) -> Bytes:
+        """Not counted by the published figures."""
+        return np.int64(0)
+
+    def request(self, grid: Grid) -> Bytes:
         """Not counted by the published figures."""
         return np.int64(0)
 

@@ -18,7 +18,12 @@ HELD_FOR_A_BYTE = 3
 def held_bytes(shapes: Shapes, aligning_bytes: int = 0) -> int:
     """Most that a session holds: its messages, what its engine keeps besides, and the alignment of its shares."""
     messages = (shapes.keys, shapes.announcement, shapes.first_halves, shapes.query, shapes.answer)
-    return HELD_FOR_A_BYTE * sum(message.size_bytes for message in messages) + shapes.kept_bytes + aligning_bytes
+    return (
+        HELD_FOR_A_BYTE * sum(message.size_bytes for message in messages)
+        + shapes.kept_bytes
+        + shapes.prepared_bytes
+        + aligning_bytes
+    )
 
 
 class Memory:
@@ -151,6 +156,10 @@ class Room:
         """Hold so much more; see :meth:`Memory.take`."""
         self._memory.take(self, size_bytes)
 
+    def give(self, size_bytes: int) -> None:
+        """Hold so much less."""
+        self._memory.free(self, size_bytes)
+
     def arrived(self, size_bytes: int) -> None:
         """Hold what a part of a message takes."""
         self.take(HELD_FOR_A_BYTE * size_bytes)
@@ -224,6 +233,10 @@ class AdmittedSession:
         self.shapes = session.shapes
         self._session = session
         self._turn = turn
+
+    def lookup(self, tokens: int, prepared: bool) -> AdmittedSession:
+        """See :class:`protocol.engine.ServerSession`."""
+        return AdmittedSession(self._session.lookup(tokens, prepared), self._turn)
 
     def accept_keys(self, frames: Sequence[bytes]) -> None:
         """See :class:`protocol.engine.ServerSession`."""

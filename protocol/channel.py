@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import select
 import socket
 import ssl
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from protocol.errors import PeerGone, ProtocolError
@@ -73,8 +74,8 @@ class Channel:
         arrived: Callable[[int], None] = lambda _: None,
         aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._connection = connection
-        self._meter = meter
+        self.connection = connection
+        self.meter = meter
         self._timeout_s = timeout_s
         self._stall_s = min(stall_s, timeout_s)
         self._patience_s = patience_s
@@ -94,22 +95,22 @@ class Channel:
         """Send one frame and count it."""
         framed = encode_frame(kind, self._sent, body)
         started = time.monotonic()
-        self._connection.settimeout(max(1e-3, min(self._timeout_s + len(body) / SLOWEST_BYTE_PER_S, self._patience_s)))
+        self.connection.settimeout(max(1e-3, min(self._timeout_s + len(body) / SLOWEST_BYTE_PER_S, self._patience_s)))
         self._waiting_from, self._sending = started + len(framed) / SLOWEST_BYTE_PER_S, True
         try:
             with self._aside():
-                self._connection.sendall(framed)
+                self.connection.sendall(framed)
         except OSError as error:
             if self._interrupted is not None:
                 raise ProtocolError(self._interrupted) from None
             # A peer that ended the session has said why before it closed.
             self.receive_error()
-            raise ProtocolError(f"peer does not take the {kind.item} frame: {error}") from None
+            raise PeerGone(f"peer does not take the {kind.item} frame: {error}") from None
         finally:
             self._waiting_from, self._sending = None, False
             self._patience_s -= time.monotonic() - started
         self._sent += 1
-        self._meter.sent(kind.item, len(framed))
+        self.meter.sent(kind.item, len(framed))
 
     def receive(self, kind: Kind, length: int) -> bytes:
         """The body of the next frame, which must be of this kind and exactly this long.
@@ -132,19 +133,31 @@ class Channel:
         _, body = self._receive(f"{kind.item} frame", (kind,), lengths)
         return body
 
-    def receive_request(self, kinds: Collection[Kind]) -> Kind | None:
-        """Kind of the next frame, which must be one of these and empty; none if the peer has left instead.
+    def receive_any(self, lengths: Mapping[Kind, int]) -> tuple[Kind, bytes]:
+        """The next frame, which must be of one of these kinds and as long as frames of its kind are.
 
         Raises
         ------
         ProtocolError
             As :meth:`receive`.
         """
-        try:
-            kind, _ = self._receive("request", kinds, range(1))
-        except PeerGone:
-            return None
-        return kind
+        shortest, longest = min(lengths.values()), max(lengths.values())
+        kind, body = self._receive("request", lengths.keys(), range(shortest, longest + 1))
+        if len(body) != lengths[kind]:
+            raise ProtocolError(f"{kind.item} frame has {len(body)} bytes, expected {lengths[kind]}")
+        return kind, body
+
+    @property
+    def readable(self) -> bool:
+        """Whether something has arrived that was not read, if only that the peer has left."""
+        if self._ahead or (isinstance(self.connection, ssl.SSLSocket) and self.connection.pending()):
+            return True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        return bool(select.select([self.connection], [], [], 0)[0])
+
+    def renew_patience(self, patience_s: float) -> None:
+        """Wait for the peer anew, for so long in all."""
+        self._patience_s = patience_s
 
     def receive_error(self) -> None:
         """Raise what the peer or its TLS reported, if either reported anything; see :meth:`receive`."""
@@ -164,7 +177,7 @@ class Channel:
         self._interrupted = reason
         with contextlib.suppress(OSError):
             # Not the method of a TLS socket, which would go on in the clear.
-            socket.socket.shutdown(self._connection, socket.SHUT_RDWR if self._sending else socket.SHUT_RD)
+            socket.socket.shutdown(self.connection, socket.SHUT_RDWR if self._sending else socket.SHUT_RD)
 
     def fail(self, text: str) -> None:
         """Tell the peer why the session ends; a peer that is gone is not an error.
@@ -175,20 +188,20 @@ class Channel:
         body = text.encode("utf-8")[:MAX_ERROR_BYTES]
         deadline = time.monotonic() + LINGER_S
         with contextlib.suppress(OSError):
-            self._connection.settimeout(LINGER_S)
-            self._connection.sendall(encode_frame(Kind.ERROR, self._sent, body))
-            socket.socket.shutdown(self._connection, socket.SHUT_WR)
+            self.connection.settimeout(LINGER_S)
+            self.connection.sendall(encode_frame(Kind.ERROR, self._sent, body))
+            socket.socket.shutdown(self.connection, socket.SHUT_WR)
             while (remaining := deadline - time.monotonic()) > 0:
-                self._connection.settimeout(remaining)
-                if not self._connection.recv(_DISCARD_BYTES):
+                self.connection.settimeout(remaining)
+                if not self.connection.recv(_DISCARD_BYTES):
                     break
 
     def dismiss(self, text: str) -> None:
         """Tell the peer why there is no session, as far as that can be done at once, and close the socket."""
         with contextlib.suppress(OSError):
-            self._connection.setblocking(False)
-            self._connection.send(encode_frame(Kind.ERROR, self._sent, text.encode("utf-8")[:MAX_ERROR_BYTES]))
-        self._connection.close()
+            self.connection.setblocking(False)
+            self.connection.send(encode_frame(Kind.ERROR, self._sent, text.encode("utf-8")[:MAX_ERROR_BYTES]))
+        self.connection.close()
 
     @property
     def sending(self) -> bool:
@@ -197,7 +210,7 @@ class Channel:
 
     def close(self) -> None:
         """Close the socket."""
-        self._connection.close()
+        self.connection.close()
 
     def _receive(self, what: str, kinds: Collection[Kind], lengths: range) -> tuple[Kind, bytes]:
         self._waiting_from = time.monotonic()
@@ -241,12 +254,12 @@ class Channel:
             while filled < length:
                 remaining = min(deadline - time.monotonic(), stall_s)
                 # A timeout of nothing would mean that the socket does not block.
-                self._connection.settimeout(max(remaining, 1e-6))
+                self.connection.settimeout(max(remaining, 1e-6))
                 if not self._secured:  # what is left of a record may be less than what is left of a message
                     low = min(length - filled, WAKING_BYTES)
-                    self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
                 try:
-                    got = self._connection.recv_into(view[filled:]) if remaining > 0 else -1
+                    got = self.connection.recv_into(view[filled:]) if remaining > 0 else -1
                 except TimeoutError:
                     got = -1
                 except ssl.SSLError as error:

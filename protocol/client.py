@@ -32,6 +32,7 @@ from protocol.lookup import ClientSession
 from protocol.meter import Meter
 from protocol.parameters_message import StatedBudget
 from protocol.seeds import SeedRecord, SeedRecordUnusable, SeedReused
+from protocol.share import Share
 from protocol.tls import secured
 from quantize.public import PublicTable
 
@@ -56,6 +57,7 @@ class Lookup:
     started_s: float
     finished_s: float
     noise_bits: float
+    share: Share
     budget: StatedBudget | None = None
 
     @property
@@ -116,6 +118,9 @@ def look_up(
     told = PARAMETERS_REFUSED
     try:
         session = ClientSession.open(channel, meter, len(tokens), allow_insecure, seeds, checked)
+        if session.configuration.has_offline_phase:
+            session.prepare(len(tokens))
+            session.wait_prepared()
         started_s = time.monotonic()
         shares = session.lookup(tokens)
         finished_s = time.monotonic()
@@ -123,7 +128,7 @@ def look_up(
         channel.fail(told)
         raise ValueError(f"token is outside the vocabulary; it must lie between 0 and {error.rows - 1}") from None
     except ProtocolError:
-        channel.fail(told if not meter.transfers.get(("setup", Kind.KEYS.item)) else LEFT)
+        channel.fail(told if not meter.transfers.get((0, "setup", Kind.KEYS.item)) else LEFT)
         raise
     return Lookup(
         configuration=session.configuration,
@@ -133,6 +138,7 @@ def look_up(
         started_s=started_s,
         finished_s=finished_s,
         noise_bits=session.engine.noise_bits(),
+        share=Share.held(session, shares),
         budget=session.budget,
     )
 
@@ -169,13 +175,14 @@ def ask_shares(channel: Channel, own: Shares | ChannelShares) -> Shares | Channe
 
 def _server_row(row: dict[str, Any]) -> dict[str, Any]:
     kind, phase, item, count = row["kind"], row["phase"], row["item"], int(row["count"])
+    lookup = int(row["lookup"])
     quantity = {"transfer": "bytes", "work": "seconds"}[kind]
     value = float(row[quantity])
     if phase not in PHASES or not 1 <= len(item) <= 64 or not item.isprintable():
         raise ValueError("phase or item")
-    if not (0 <= count < 2**53 and 0 <= value < 2**53 and math.isfinite(value)):
+    if not (0 <= lookup < 2**32 and 0 <= count < 2**53 and 0 <= value < 2**53 and math.isfinite(value)):
         raise ValueError("count or quantity")
-    entry = {"kind": kind, "phase": phase, "party": "server", "item": item, "count": count}
+    entry = {"kind": kind, "lookup": lookup, "phase": phase, "party": "server", "item": item, "count": count}
     if kind == "work":
         return {**entry, "seconds": value}
     unit, messages = row["unit"], int(row["messages"])

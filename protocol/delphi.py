@@ -49,6 +49,9 @@ TOKENS_TOGETHER = 8
 class VectorClient(ClientEngine, Protocol):
     """A client engine that encrypts any vectors."""
 
+    def lookup(self, tokens: int, prepared: bool) -> VectorClient:
+        """Kernels for one more lookup."""
+
     def encrypt_vectors(self, vectors: IntArray) -> Iterator[bytes]:
         """The query whose rows are vectors modulo t, (tokens, m)."""
 
@@ -98,7 +101,7 @@ def split_shapes(inner: Shapes, configuration: Configuration, tokens: int) -> Sh
         first_halves=inner.answer,
         query=masked,
         answer=NOTHING,
-        kept_bytes=inner.kept_bytes + shares,
+        prepared_bytes=inner.prepared_bytes + shares,
     )
 
 
@@ -109,11 +112,16 @@ class DelphiClient:
         _warm_up()
         self.shapes = split_shapes(engine.shapes, configuration, tokens)
         self._engine = engine
+        self._configuration = configuration
         self._modulus = configuration.ring.plaintext_modulus
         self._shape = (tokens, configuration.table.rows)
         self._meter = meter
         self._vectors: IntArray | None = None
         self._shares: Shares | None = None
+
+    def lookup(self, tokens: int, prepared: bool) -> DelphiClient:
+        """Kernels for one more lookup, with random vectors of its own."""
+        return DelphiClient(self._engine.lookup(tokens, False), self._configuration, tokens, self._meter)
 
     def keys(self) -> Iterator[bytes]:
         """Those of the engine."""
@@ -184,6 +192,10 @@ class DelphiSession:
         self._tokens = tokens
         self._meter = meter
         self._shares: Shares | None = None
+
+    def lookup(self, tokens: int, prepared: bool) -> DelphiSession:
+        """Kernels for one more lookup, with shares of its own."""
+        return DelphiSession(self._server, self._engine.lookup(tokens, False), tokens, self._meter)
 
     def accept_keys(self, frames: Sequence[bytes]) -> None:
         """Those of the engine."""

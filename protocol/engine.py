@@ -58,14 +58,15 @@ NOTHING = Shape(0, 0)
 
 @dataclass(frozen=True)
 class Shapes:
-    """Every message of a batch of tokens."""
+    """Every message of a session's keys and of one lookup."""
 
     keys: Shape
     announcement: Shape  # offline, prepared queries only
     first_halves: Shape  # offline, prepared queries only
     query: Shape
     answer: Shape
-    kept_bytes: int = 0  # by a server's session besides its messages: keys ready for use, and what is prepared
+    kept_bytes: int = 0  # by a server's session besides its messages: its keys, ready for use
+    prepared_bytes: int = 0  # by a server's session for a prepared lookup, until it comes
 
 
 def root_mean_square_bits(errors: ArrayLike) -> float:
@@ -74,9 +75,15 @@ def root_mean_square_bits(errors: ArrayLike) -> float:
 
 
 class ClientEngine(Protocol):
-    """The client's kernels; the secret key lives and dies in it."""
+    """The client's kernels; the secret key lives and dies in it.
+
+    An engine is made for a number of tokens; its lookups of any number share its keys.
+    """
 
     shapes: Shapes
+
+    def lookup(self, tokens: int, prepared: bool) -> ClientEngine:
+        """Kernels for one more lookup, of so many tokens, under the same keys; prepared, or computed whole."""
 
     def keys(self) -> Iterator[bytes]:
         """What the server needs to compute on this client's ciphertexts."""
@@ -101,6 +108,9 @@ class ServerSession(Protocol):
     """The server's kernels for one client: its keys and its queries, the table behind them."""
 
     shapes: Shapes
+
+    def lookup(self, tokens: int, prepared: bool) -> ServerSession:
+        """Kernels for one more lookup, of so many tokens, with the keys that were accepted."""
 
     def accept_keys(self, frames: Sequence[bytes]) -> None:
         """Take and check the client's keys."""

@@ -14,7 +14,7 @@ import zlib
 from protocol.errors import ProtocolError
 
 MAGIC = b"FQ"
-VERSION = 1
+VERSION = 2
 HEADER = struct.Struct("<2sBBIII")
 _UNCHECKED = struct.Struct("<2sBBII")
 MAX_BODY_BYTES = 1 << 28
@@ -37,6 +37,9 @@ class Kind(enum.IntEnum):
     OT_EXTENSION = 11
     CARRY_CORRECTIONS = 12
     READY = 13
+    LOOKUP = 14
+    PREPARATION = 15
+    END = 16
     REPORT = 32
     SHARES = 33
     ERROR = 255

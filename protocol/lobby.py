@@ -144,9 +144,8 @@ class Lobby:
         if visitor.leaving:
             return
         visitor.said += said
-        start = bytes(visitor.said[: len(_GREETING_START)])
-        if not _GREETING_START.startswith(start):
-            self._refuse(visitor, _wrong_start(start))
+        if (wrong := _wrong_start(bytes(visitor.said[: HEADER.size]))) is not None:
+            self._refuse(visitor, wrong)
         elif len(visitor.said) == GREETING_BYTES:
             self._give_away(visitor)
 
@@ -243,10 +242,14 @@ def _say(connection: socket.socket, reason: str) -> None:
         connection.send(encode_frame(Kind.ERROR, 0, reason.encode()))
 
 
-def _wrong_start(start: bytes) -> str:
-    """What is wrong with the first bytes of a connection that is none of this protocol's clients."""
+def _wrong_start(start: bytes) -> str | None:
+    """What is wrong with the first bytes of a connection, up to a header, if it is none of this protocol's clients."""
+    if len(start) < HEADER.size and _GREETING_START.startswith(start[: len(_GREETING_START)]):
+        return None
     try:
-        kind, *_ = decode_header(start.ljust(HEADER.size, b"\0"))
+        kind, _, length, _ = decode_header(start.ljust(HEADER.size, b"\0"))
     except ProtocolError as error:
         return str(error)
-    return f"expected a frame of kind {Kind.HELLO.item!r}, got {kind.item!r}"
+    if kind is not Kind.HELLO:
+        return f"expected a frame of kind {Kind.HELLO.item!r}, got {kind.item!r}"
+    return None if length == HELLO_BYTES else f"hello frame announces {length} bytes, expected {HELLO_BYTES}"

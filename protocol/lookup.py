@@ -1,32 +1,43 @@
-"""The lookup as a state machine over messages, written once for every engine.
+"""A session of lookups as a state machine over messages, written once for every engine.
 
     setup    client -> server   hello
              server -> client   parameters
-             client -> server   keys            where the engine needs any
+             client -> server   keys               where the engine needs any
              server -> client   ready
-    offline  client -> server   announcement    prepared queries only
-             server -> client   first halves
-    online   client -> server   query
+    then, any number of times and in any order,
+    offline  client -> server   preparation        of a lookup to come: its number and its tokens
+             client -> server   announcement       where the engine has one
+             server -> client   first halves       once the server has nothing else to do
+    online   client -> server   lookup             its number and its tokens
+             client -> server   query
              server -> client   answer
 
-             server -> client   ot extension    with alignment only
+             server -> client   ot extension       with alignment only
              client -> server   carry corrections
+    and at last
+             client -> server   end
 
-Both parties end with shares modulo t of every packed coefficient of the rows looked up, or, aligned, modulo 2^L of
-every channel; the base transfers of the alignment belong to the setup. How many frames a message has
-and how long they are follows from the public parameters alone.
+Both parties end every lookup with shares modulo t of every packed coefficient of the rows looked up, or, aligned,
+modulo 2^L of every channel; the base transfers of the alignment belong to the setup. How many frames a message has and
+how long they are follows from the public parameters and the number of tokens alone.
+
+Lookups have numbers, which only go up: one that was prepared has the number of its preparation, any other the next. A
+client whose connection was lost resumes with a hello that has the session's secret, a ready, and new base transfers.
 """
 
 from __future__ import annotations
 
-import secrets
 import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
 from costmodel.parameters import Configuration
+from costmodel.wire import HELLO_BYTES, REQUEST_BYTES
 from protocol.admission import HELD_FOR_A_BYTE, AdmittedSession, Allowance, held_bytes, unlimited
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
 from protocol.alignment.session import Aligner, ChannelShares, aligning_bytes, alignment_of
@@ -34,8 +45,9 @@ from protocol.budget import DistanceBudget
 from protocol.channel import Channel
 from protocol.engine import ClientEngine, Frame, Progress, ServerSession, Shape, Shapes, Shares
 from protocol.engines import engine_of
-from protocol.errors import ProtocolError
+from protocol.errors import PeerGone, ProtocolError
 from protocol.frames import Kind
+from protocol.hello import Greeter, Hello
 from protocol.meter import Meter
 from protocol.parameters_message import (
     PARAMETERS_LENGTHS,
@@ -44,17 +56,34 @@ from protocol.parameters_message import (
     decode_parameters,
     encode_parameters,
 )
+from protocol.parked import Parked
 from protocol.seeds import SeedRecord
 from quantize.packed import PackedTable
 from quantize.public import PublicTable
 
-_HELLO = struct.Struct("<12sI")
+_REQUEST = struct.Struct("<II")
+assert _REQUEST.size == REQUEST_BYTES
+_REQUESTS = {Kind.LOOKUP: REQUEST_BYTES, Kind.PREPARATION: REQUEST_BYTES, Kind.REPORT: 0, Kind.SHARES: 0, Kind.END: 0}
 MAX_MESSAGE_BYTES = 256 * 2**20
 """Most that any message of a session takes."""
 MAX_TOKENS = 1024
 """Most rows that are looked up together."""
 MAX_ENTRIES = 2**28
 """Most entries of all one-hot rows that a client makes, whatever the server says of its table."""
+MAX_LOOKUPS = 2**32 - 1
+MAX_PREPARATIONS = 8
+"""Lookups of a session that are prepared, or to be, and have not come."""
+MAX_PREPARED_BYTES = 2**28
+"""Memory of them all, but for one that takes more by itself."""
+MAX_UNREAD_BYTES = 2**18
+"""What a server may send of preparations while its client does not read: buffers on the way hold as much."""
+
+
+class Answered(NamedTuple):
+    """A lookup that was answered: its number, and the server's shares."""
+
+    number: int
+    shares: Shares | ChannelShares
 
 
 class LookupServer:
@@ -77,6 +106,11 @@ class LookupServer:
     budget
         Counts what answers tell of the table; not counted if left out.
 
+    Attributes
+    ----------
+    public : what both parties know of the table
+    parked : sessions whose connection was lost
+
     Raises
     ------
     ValueError
@@ -94,8 +128,9 @@ class LookupServer:
         budget: DistanceBudget | None = None,
     ) -> None:
         self.configuration = configuration
+        self.public = table.public
+        self.parked: Parked[ServedSession] = Parked()
         self._max_tokens = min(max_tokens, MAX_TOKENS)
-        self._public = table.public
         self._budget = budget
         self._parameters()
         if configuration.align_bits:
@@ -112,10 +147,23 @@ class LookupServer:
         """The message of a session that begins now."""
         budget = self._budget
         stated = None if budget is None else StatedBudget(budget.log2_most, budget.log2_spent)
-        return encode_parameters(self.configuration, self._public, stated)
+        return encode_parameters(self.configuration, self.public, stated)
 
     def session(self, channel: Channel, meter: Meter, allowance: Allowance | None = None) -> Shares | ChannelShares:
-        """Serve one client; the server's shares, (tokens, n') modulo t or, aligned, (tokens, n) modulo 2^L.
+        """Serve a client's first lookup; the server's shares, (tokens, n') modulo t or, aligned, (tokens, n).
+
+        Raises
+        ------
+        ProtocolError
+            If the client sends anything that is not of the protocol, or ends the session without a lookup.
+        """
+        for event in self.open(channel, meter, allowance).events():
+            if isinstance(event, Answered):
+                return event.shares
+        raise ProtocolError("client ended the session without a lookup")
+
+    def open(self, channel: Channel, meter: Meter, allowance: Allowance | None = None) -> ServedSession:
+        """Greet a client: its session, with its keys, whether it is a new one or is resumed.
 
         Parameters
         ----------
@@ -127,56 +175,245 @@ class LookupServer:
         Raises
         ------
         ProtocolError
-            If the client sends anything that is not of the protocol.
+            If the client sends anything that is not of the protocol, or resumes a session that is not here.
         """
         allowance = allowance or unlimited()
-        with allowance.room.scope():
-            return self._session(channel, meter, allowance)
-
-    def _session(self, channel: Channel, meter: Meter, allowance: Allowance) -> Shares | ChannelShares:
-        room = allowance.room
+        hello = Hello.decode(channel.receive(Kind.HELLO, HELLO_BYTES), self._max_tokens)
+        if hello.resumes:
+            session = self.parked.take(hello)
+            session.resume(channel, hello, allowance)
+            return session
         with meter.phase_of("setup"):
-            hello = channel.receive(Kind.HELLO, _HELLO.size)
-            _, tokens = _HELLO.unpack(hello)
-            if not 1 <= tokens <= self._max_tokens:
-                raise ProtocolError(f"hello asks for {tokens} tokens; 1 to {self._max_tokens} are served together")
-            engine: ServerSession = self._engine.session(tokens, meter)
+            engine: ServerSession = self._engine.session(hello.tokens, meter)
             try:
                 _check_sizes(engine.shapes)
             except ValueError as error:
-                raise ProtocolError(f"hello asks for {tokens} tokens: {error}") from None
-            aligning = aligning_bytes(self.configuration, self._public, tokens)
-            room.expect(held_bytes(engine.shapes, aligning))
-            engine = AdmittedSession(engine, allowance.turn)
+                raise ProtocolError(f"hello asks for {hello.tokens} tokens: {error}") from None
+            room = allowance.room
+            room.expect(held_bytes(engine.shapes, aligning_bytes(self.configuration, self.public, hello.tokens)))
             parameters = self._parameters()
             channel.send(Kind.PARAMETERS, parameters)
-            keys = _receive(channel, Kind.KEYS, engine.shapes.keys)
+            with room.scope():
+                keys = _receive(channel, Kind.KEYS, engine.shapes.keys)
+                with allowance.turn:
+                    engine.accept_keys(keys)
+                del keys
             # Keys ready for use are there once the client has sent any; messages are counted as they arrive.
             room.take(engine.shapes.kept_bytes)
-            engine.accept_keys(keys)
-            del keys
-            transcript = hello + parameters
-            aligner = alignment_of(AlignmentServer, self.configuration, self._public, channel, meter, transcript)
-            aligner.setup()
-            channel.send(Kind.READY, b"")
-        if self.configuration.has_offline_phase:
-            with meter.phase_of("offline"):
-                announced = _receive(channel, Kind.ANNOUNCEMENT, engine.shapes.announcement)
-                room.take(HELD_FOR_A_BYTE * engine.shapes.first_halves.size_bytes)
-                _send(channel, meter, Kind.FIRST_HALVES, engine.prepare(announced))
-        with meter.phase_of("online"):
-            query = _receive(channel, Kind.QUERY, engine.shapes.query)
+            session = ServedSession(self, hello, engine, meter)
+            session.attach(channel, allowance, hello.encode() + parameters)
+        return session
+
+
+class ServedSession:
+    """A client's session at the server: its keys, what is prepared for it, and the number of its next lookup.
+
+    Parameters
+    ----------
+    server
+        The table, and sessions that are parked.
+    hello
+        The client's first message.
+    engine
+        With the client's keys.
+    meter
+        Counts and times what is done for the session.
+
+    Attributes
+    ----------
+    hello : the client's last one
+    meter : of the session, over all its connections
+    """
+
+    def __init__(self, server: LookupServer, hello: Hello, engine: ServerSession, meter: Meter) -> None:
+        self.hello = hello
+        self.meter = meter
+        self._server = server
+        self._configuration = server.configuration
+        self._bare = engine
+        self._next = 1
+        self._channel: Channel
+        self._allowance: Allowance
+        self._aligner: Aligner
+        self._forget_prepared()
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is served."""
+        return self._configuration
+
+    @property
+    def public(self) -> PublicTable:
+        """What both parties know of the table."""
+        return self._server.public
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of the session between lookups, without what is prepared."""
+        return self._bare.shapes.kept_bytes
+
+    def attach(self, channel: Channel, allowance: Allowance, transcript: bytes) -> None:
+        """Go on over a channel, with new base transfers bound to a transcript, and say that the server is ready."""
+        self._channel, self._allowance = channel, allowance
+        self._engine = AdmittedSession(self._bare, allowance.turn)
+        configuration, public = self._configuration, self._server.public
+        self._aligner = alignment_of(AlignmentServer, configuration, public, channel, self.meter, transcript)
+        self._aligner.setup()
+        channel.send(Kind.READY, b"")
+
+    def resume(self, channel: Channel, hello: Hello, allowance: Allowance) -> None:
+        """Go on after a lost connection, with what is next; what was prepared is gone.
+
+        Raises
+        ------
+        ProtocolError
+            If the client goes back, or asks for more tokens than before.
+        """
+        if hello.number < self._next or hello.tokens != self.hello.tokens:
+            raise ProtocolError(f"session cannot be resumed: its next lookup is {self._next} or later")
+        self.hello, self._next = hello, hello.number
+        self.meter.turn, channel.meter = allowance.turn, self.meter
+        room = allowance.room
+        aligning = aligning_bytes(self._configuration, self._server.public, hello.tokens)
+        room.expect(held_bytes(self._bare.shapes, aligning))
+        room.take(self.kept_bytes)
+        with self.meter.phase_of("setup"):
+            self.attach(channel, allowance, hello.encode())
+
+    def events(self) -> Iterator[Answered | Kind]:
+        """Serve the client until it ends the session: lookups once they are answered, and requests for others to meet.
+
+        A session whose connection is lost is parked.
+
+        Raises
+        ------
+        ProtocolError
+            If the client sends anything that is not of the protocol.
+        """
+        try:
+            while (request := self._request()) is not None:
+                yield request
+        except PeerGone:
+            self._park()
+            raise
+
+    def _request(self) -> Answered | Kind | None:
+        """Meet requests up to the next that others have to know of; None at the session's end."""
+        while True:
+            if self._waiting and not self._channel.readable:
+                self._prepare()
+                continue
+            try:
+                kind, body = self._channel.receive_any(_REQUESTS)
+            except PeerGone:
+                self._park()
+                return None
+            if kind is Kind.END:
+                return None
+            if kind is Kind.LOOKUP:
+                return self._look_up(*self._numbered(body))
+            if kind is not Kind.PREPARATION:
+                return kind
+            self._take_order(*self._numbered(body))
+
+    def _numbered(self, body: bytes) -> tuple[int, int]:
+        number, tokens = _REQUEST.unpack(body)
+        if not 1 <= tokens <= self.hello.tokens:
+            raise ProtocolError(f"lookup is of {tokens} tokens; the session is for 1 to {self.hello.tokens}")
+        return number, tokens
+
+    def _begin(self, number: int) -> None:
+        """Go on to a number."""
+        if not self._next <= number < MAX_LOOKUPS:
+            raise ProtocolError(f"lookup has number {number}; numbers go up, and {self._next} is next")
+        self._next = number + 1
+
+    def _take_order(self, number: int, tokens: int) -> None:
+        """Take the announcement of a preparation, which waits until there is nothing else to do."""
+        if not self._configuration.has_offline_phase:
+            raise ProtocolError("a preparation was asked for; nothing of these parameters can be prepared")
+        self._begin(number)
+        engine, room = self._engine.lookup(tokens, True), self._allowance.room
+        shapes = engine.shapes
+        size = ordered_bytes(shapes)
+        orders = [*self._waiting, *self._ready.values()]
+        check_orders([order.size_bytes for order in orders], size)
+        room.take(size)
+        with room.scope(), self.meter.phase_of("offline", number):
+            announced = _receive(self._channel, Kind.ANNOUNCEMENT, shapes.announcement)
+        self._waiting.append(_Order(number, tokens, size, engine, announced))
+
+    def _prepare(self) -> None:
+        """Meet the order that has waited longest."""
+        order = self._waiting.popleft()
+        with self.meter.phase_of("offline", order.number):
+            _send(self._channel, self.meter, Kind.FIRST_HALVES, order.engine.prepare(order.announced))
+        self._ready[order.number] = replace(order, announced=[])
+
+    def _look_up(self, number: int, tokens: int) -> Answered:
+        order = self._ready.pop(number, None)
+        if order is None:
+            self._begin(number)
+            if self._configuration.has_offline_phase and not self._configuration.prepared:
+                raise ProtocolError("a lookup came without its preparation, which these parameters need")
+            engine: ServerSession = self._engine.lookup(tokens, False)
+        elif order.tokens != tokens:
+            raise ProtocolError(f"lookup {number} is of {tokens} tokens; {order.tokens} were prepared")
+        else:
+            engine = order.engine
+        room, public, budget = self._allowance.room, self._server.public, self._server.budget
+        with room.scope(), self.meter.phase_of("online", number):
+            query = _receive(self._channel, Kind.QUERY, engine.shapes.query)
+            aligning = aligning_bytes(self._configuration, public, tokens)
             room.take(HELD_FOR_A_BYTE * engine.shapes.answer.size_bytes + aligning)
-            if self._budget is not None:
-                self._budget.spend(tokens)
-            shares = np.empty((tokens, self._public.coefficients), dtype=np.int64)
-            _send(channel, meter, Kind.ANSWER, engine.answer(query, shares))
-            return aligner.align(shares)
+            if budget is not None:
+                budget.spend(tokens)
+            shares = np.empty((tokens, public.coefficients), dtype=np.int64)
+            _send(self._channel, self.meter, Kind.ANSWER, engine.answer(query, shares))
+            aligned = self._aligner.align(shares)
+        if order is not None:
+            room.give(order.size_bytes)
+        return Answered(number, aligned)
+
+    def _park(self) -> None:
+        self._forget_prepared()
+        self._server.parked.put(self.hello, self, self.kept_bytes)
+
+    def _forget_prepared(self) -> None:
+        self._waiting: deque[_Order] = deque()
+        self._ready: dict[int, _Order] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """A preparation at the server: what it takes, and the announcement until it is met."""
+
+    number: int
+    tokens: int
+    size_bytes: int
+    engine: ServerSession
+    announced: list[bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class _Ordered:
+    """A preparation at the client."""
+
+    number: int
+    tokens: int
+    size_bytes: int
+    engine: ClientEngine
 
 
 @dataclass
 class ClientSession:
-    """The client's side of one connection: public parameters first, then a lookup."""
+    """The client's side: public parameters first, then lookups.
+
+    Attributes
+    ----------
+    tokens : most rows of a lookup
+    next_number : of the next lookup that begins
+    """
 
     channel: Channel
     meter: Meter
@@ -185,7 +422,12 @@ class ClientSession:
     public: PublicTable
     engine: ClientEngine
     aligner: Aligner
+    greeter: Greeter
     budget: StatedBudget | None = None
+    next_number: int = 1
+    last_number: int = 0
+    _ordered: deque[_Ordered] = field(default_factory=deque)
+    _ready: deque[_Ordered] = field(default_factory=deque)
 
     @classmethod
     def open(
@@ -197,14 +439,14 @@ class ClientSession:
         seeds: SeedRecord,
         accept: Callable[[Configuration], None] | None = None,
     ) -> ClientSession:
-        """Greet the server, learn its parameters, make keys for them, and prepare what can be.
+        """Greet the server, learn its parameters, and make keys for them.
 
         Parameters
         ----------
         channel, meter
             Connection to the server; counts and times what the client does.
         tokens
-            How many rows are looked up together.
+            How many rows are looked up together at most.
         allow_insecure
             Let OpenFHE make a ring below its security table.
         seeds
@@ -218,8 +460,9 @@ class ClientSession:
         ProtocolError
             If the server sends anything that is not of the protocol, or parameters that are refused.
         """
+        greeter = Greeter(tokens)
         with meter.phase_of("setup"):
-            hello = _HELLO.pack(secrets.token_bytes(12), tokens)
+            hello = greeter.hello.encode()
             channel.send(Kind.HELLO, hello)
             message = channel.receive_sized(Kind.PARAMETERS, PARAMETERS_LENGTHS)
             configuration, public = decode_parameters(message)
@@ -239,31 +482,176 @@ class ClientSession:
             aligner.setup()
             # A query that left while keys are under way would wait for them, and its latency would be theirs.
             channel.receive(Kind.READY, 0)
-        if configuration.has_offline_phase:
-            with meter.phase_of("offline"):
-                _send(channel, meter, Kind.ANNOUNCEMENT, engine.announce())
-                engine.accept_first_halves(_arriving(channel, Kind.FIRST_HALVES, engine.shapes.first_halves))
-        return cls(channel, meter, tokens, configuration, public, engine, aligner, budget)
+        return cls(channel, meter, tokens, configuration, public, engine, aligner, greeter, budget)
 
-    def lookup(self, tokens: Sequence[int]) -> Shares | ChannelShares:
-        """The client's shares of the rows, (tokens, n') modulo t or, aligned, (tokens, n) modulo 2^L.
+    def resume(self, channel: Channel) -> None:
+        """Go on over a new connection, with the keys that the server holds; what was prepared is gone.
+
+        Raises
+        ------
+        ProtocolError
+            If the server does not hold the session.
+        """
+        self.channel, channel.meter = channel, self.meter
+        self._ordered.clear()
+        self._ready.clear()
+        with self.meter.phase_of("setup"):
+            hello = self.greeter.again(self.next_number).encode()
+            channel.send(Kind.HELLO, hello)
+            made = alignment_of(AlignmentClient, self.configuration, self.public, channel, self.meter, hello)
+            self.aligner = made
+            made.setup()
+            channel.receive(Kind.READY, 0)
+
+    @property
+    def prepared(self) -> int:
+        """Lookups that are prepared, or being prepared."""
+        return len(self._ordered) + len(self._ready)
+
+    def prepare(self, tokens: int) -> None:
+        """Order the preparation of a lookup of so many tokens, which the server makes while it has nothing else to do.
 
         Raises
         ------
         ValueError
-            If there are more or fewer tokens than the session was opened for, or one is outside the vocabulary; its
+            If nothing can be prepared, or the server keeps no more.
+        ProtocolError
+            If the server sends anything that is not of the protocol.
+        """
+        if not self.configuration.has_offline_phase:
+            raise ValueError("the server's parameters have nothing that is prepared; serve with --prepared")
+        self._check_count(tokens)
+        engine, number = self.engine.lookup(tokens, True), self._begin()
+        shapes = engine.shapes
+        size = ordered_bytes(shapes)
+        check_orders([order.size_bytes for order in (*self._ordered, *self._ready)], size)
+        with self.meter.phase_of("offline", number):
+            self.channel.send(Kind.PREPARATION, _REQUEST.pack(number, tokens))
+            _send(self.channel, self.meter, Kind.ANNOUNCEMENT, engine.announce())
+        self._ordered.append(_Ordered(number, tokens, size, engine))
+        while sum(order.engine.shapes.first_halves.size_bytes for order in self._ordered) > MAX_UNREAD_BYTES:
+            self._take_first_halves()
+
+    def wait_prepared(self) -> None:
+        """Wait until every preparation that was ordered is there."""
+        while self._ordered:
+            self._take_first_halves()
+
+    def lookup(self, tokens: Sequence[int]) -> Shares | ChannelShares:
+        """The client's shares of the rows, (tokens, n') modulo t or, aligned, (tokens, n) modulo 2^L.
+
+        A preparation of as many tokens is used where one is there; otherwise the lookup is computed whole.
+
+        Raises
+        ------
+        ValueError
+            If there are none or more tokens than the session was opened for, or one is outside the vocabulary; its
             value is not in the message.
         ProtocolError
             If the server's answer is not of the protocol.
         """
-        if len(tokens) != self.tokens:
-            raise ValueError(f"there are {len(tokens)} tokens; the session was opened for {self.tokens}")
+        self._check_count(len(tokens))
         if any(not 0 <= token < self.public.rows for token in tokens):
             raise ValueError(f"token is outside the vocabulary; it must lie between 0 and {self.public.rows - 1}")
-        with self.meter.phase_of("online"):
-            _send(self.channel, self.meter, Kind.QUERY, self.engine.encrypt(tokens))
-            shares = self.engine.decrypt(_arriving(self.channel, Kind.ANSWER, self.engine.shapes.answer))
+        number, engine = self._engine_for(len(tokens))
+        self.last_number = number
+        with self.meter.phase_of("online", number):
+            self.channel.send(Kind.LOOKUP, _REQUEST.pack(number, len(tokens)))
+            _send(self.channel, self.meter, Kind.QUERY, engine.encrypt(tokens))
+            shares = engine.decrypt(self._answer(engine.shapes.answer))
             return self.aligner.align(shares)
+
+    def end(self) -> None:
+        """Tell the server that the session is over."""
+        self.channel.send(Kind.END, b"")
+
+    def _check_count(self, count: int) -> None:
+        if not 1 <= count <= self.tokens:
+            raise ValueError(f"there are {count} tokens; the session was opened for 1 to {self.tokens}")
+
+    def _begin(self) -> int:
+        number, self.next_number = self.next_number, self.next_number + 1
+        if number >= MAX_LOOKUPS:
+            raise ValueError(f"session has had {MAX_LOOKUPS} lookups; open another")
+        return number
+
+    def _engine_for(self, count: int) -> tuple[int, ClientEngine]:
+        while self._ordered and self.channel.readable:
+            self._take_first_halves()
+        found = next((order for order in self._ready if order.tokens == count), None)
+        needed = self.configuration.has_offline_phase and not self.configuration.prepared
+        if found is None and needed:
+            if not any(order.tokens == count for order in self._ordered):
+                self.prepare(count)
+            self.wait_prepared()
+            found = next(order for order in self._ready if order.tokens == count)
+        if needed:
+            # Nothing of an answer would tell where the first halves of another lookup end.
+            self.wait_prepared()
+        if found is None:
+            return self._begin(), self.engine.lookup(count, False)
+        self._ready.remove(found)
+        return found.number, found.engine
+
+    def _answer(self, shape: Shape) -> Iterator[bytes]:
+        """Frames of an answer; first halves of other lookups may come before it."""
+        if shape.frames:
+            yield self._first_of_answer(shape)
+            yield from _arriving(self.channel, Kind.ANSWER, replace(shape, frames=shape.frames - 1))
+
+    def _first_of_answer(self, shape: Shape) -> bytes:
+        while self._ordered:
+            halves = self._ordered[0].engine.shapes.first_halves
+            kind, body = self.channel.receive_any({Kind.ANSWER: shape.length, Kind.FIRST_HALVES: halves.length})
+            if kind is Kind.ANSWER:
+                return body
+            self._accept(body)
+        return self.channel.receive(Kind.ANSWER, shape.length)
+
+    def _take_first_halves(self) -> None:
+        shape = self._ordered[0].engine.shapes.first_halves
+        self._accept(self.channel.receive(Kind.FIRST_HALVES, shape.length))
+
+    def _accept(self, first: bytes) -> None:
+        """The first halves of the order that has waited longest, of which one frame is there."""
+        order = self._ordered.popleft()
+        shape = order.engine.shapes.first_halves
+        rest = _arriving(self.channel, Kind.FIRST_HALVES, replace(shape, frames=shape.frames - 1))
+        with self.meter.phase_of("offline", order.number):
+            order.engine.accept_first_halves(chain([first], rest))
+        self._ready.append(order)
+
+
+def check_orders(sizes: Sequence[int], size_bytes: int) -> None:
+    """Hold a session's preparations to what a server keeps.
+
+    Raises
+    ------
+    ProtocolError
+        If another one of this size is too many.
+    """
+    if len(sizes) >= MAX_PREPARATIONS or (sizes and sum(sizes) + size_bytes > MAX_PREPARED_BYTES):
+        raise ProtocolError(
+            f"{len(sizes)} lookups of {sum(sizes)} bytes are prepared already; a session keeps {MAX_PREPARATIONS} of "
+            f"{MAX_PREPARED_BYTES} bytes"
+        )
+
+
+def ordered_bytes(shapes: Shapes) -> int:
+    """Memory of a preparation, with its messages."""
+    return shapes.prepared_bytes + HELD_FOR_A_BYTE * (shapes.announcement.size_bytes + shapes.first_halves.size_bytes)
+
+
+def preparations(shapes: Shapes) -> int:
+    """How many lookups of one shape a session has prepared at most.
+
+    Examples
+    --------
+    >>> from protocol.engine import NOTHING
+    >>> preparations(Shapes(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, prepared_bytes=2**27))
+    2
+    """
+    return max(1, min(MAX_PREPARATIONS, MAX_PREPARED_BYTES // max(1, ordered_bytes(shapes))))
 
 
 def _check_sizes(shapes: Shapes) -> None:

@@ -45,30 +45,33 @@ class Done(NamedTuple):
 
 @dataclass
 class Meter:
-    """Counters of one party; ``phase`` is advanced by the protocol's state machine.
+    """Counters of one party; phase and lookup are advanced by the protocol's state machine.
 
     ``clock`` gives CPU seconds: those of the process, or of the thread where sessions run side by side. Every operation
-    is done within ``turn``, which lets others compute between two of them.
+    is done within ``turn``, which lets others compute between two of them. Lookup 0 is the session itself.
     """
 
     party: Party
     phase: Phase = "setup"
     clock: Callable[[], float] = time.process_time
     turn: AbstractContextManager[None] = field(default_factory=nullcontext)
-    transfers: dict[tuple[Phase, str], list[int]] = field(default_factory=dict)
-    operations: dict[tuple[Phase, str], Done] = field(default_factory=dict)
-    objects: dict[tuple[Phase, str], tuple[Unit, int]] = field(default_factory=dict)
+    lookup: int = 0
+    transfers: dict[tuple[int, Phase, str], list[int]] = field(default_factory=dict)
+    operations: dict[tuple[int, Phase, str], Done] = field(default_factory=dict)
+    objects: dict[tuple[int, Phase, str], tuple[Unit, int]] = field(default_factory=dict)
+    _inner_s: float = 0.0
 
     def sent(self, item: str, size_bytes: int) -> None:
         """Count one frame that has left through the socket."""
-        entry = self.transfers.setdefault((self.phase, item), [0, 0])
+        entry = self.transfers.setdefault((self.lookup, self.phase, item), [0, 0])
         entry[0] += 1
         entry[1] += size_bytes
 
     def carried(self, item: str, unit: Unit, count: int) -> None:
         """Count the objects of a frame that has left; a frame of an item that is never carried is one message."""
-        _, before = self.objects.get((self.phase, item), (unit, 0))
-        self.objects[self.phase, item] = (unit, before + count)
+        place = self.lookup, self.phase, item
+        _, before = self.objects.get(place, (unit, 0))
+        self.objects[place] = (unit, before + count)
 
     @contextmanager
     def work(self, operation: str) -> Iterator[None]:
@@ -81,48 +84,61 @@ class Meter:
     def counting(self, operation: str) -> Iterator[Tally]:
         """Time as many repetitions of an operation as the tally is told of, in CPU seconds."""
         with self.turn:
-            phase, tally, start = self.phase, Tally(), self.clock()
+            place, tally, start = (self.lookup, self.phase, operation), Tally(), self.clock()
             try:
                 yield tally
             finally:
-                self._enter(phase, operation, tally.count, self.clock() - start)
+                self._enter(place, tally.count, self.clock() - start)
 
     @contextmanager
-    def phase_of(self, phase: Phase) -> Iterator[None]:
-        """Enter a phase; on leaving it, what no operation covered is entered as overhead."""
-        previous, self.phase = self.phase, phase
-        before = self._seconds(phase)
-        start = self.clock()
+    def phase_of(self, phase: Phase, lookup: int = 0) -> Iterator[None]:
+        """Enter a phase of a lookup; on leaving it, what no operation covered is entered as overhead.
+
+        Phases may lie within each other, as where an answer is waited for and what was prepared comes first: the inner
+        one's seconds are its own.
+        """
+        outer, outer_inner_s = (self.phase, self.lookup), self._inner_s
+        self.phase, self.lookup, self._inner_s = phase, lookup, 0.0
+        before, start = self._seconds(phase, lookup), self.clock()
         try:
             yield
         finally:
-            uncovered = self.clock() - start - (self._seconds(phase) - before)
-            self._enter(phase, OVERHEAD, 1, max(0.0, uncovered))
-            self.phase = previous
+            whole = self.clock() - start
+            uncovered = whole - self._inner_s - (self._seconds(phase, lookup) - before)
+            place = lookup, phase, OVERHEAD
+            self._enter(place, 0 if place in self.operations else 1, max(0.0, uncovered))
+            (self.phase, self.lookup), self._inner_s = outer, outer_inner_s + whole
 
-    def _enter(self, phase: Phase, operation: str, count: int | Fraction, seconds: float) -> None:
-        before = self.operations.get((phase, operation), Done(0, 0.0))
-        self.operations[phase, operation] = Done(before.times + count, before.seconds + seconds)
+    def forget(self, before: int) -> None:
+        """Drop the entries of lookups below a number; those of the session stay."""
+        for entries in (self.transfers, self.operations, self.objects):
+            for place in [place for place in entries if 0 < place[0] < before]:
+                del entries[place]
 
-    def _seconds(self, phase: Phase) -> float:
-        return sum(done.seconds for (at, _), done in self.operations.items() if at == phase)
+    def _enter(self, place: tuple[int, Phase, str], count: int | Fraction, seconds: float) -> None:
+        before = self.operations.get(place, Done(0, 0.0))
+        self.operations[place] = Done(before.times + count, before.seconds + seconds)
+
+    def _seconds(self, phase: Phase, lookup: int) -> float:
+        return sum(done.seconds for (which, at, _), done in self.operations.items() if (which, at) == (lookup, phase))
 
     def rows(self) -> list[dict[str, Any]]:
         """Ledger rows of everything counted."""
         transfers = []
-        for (phase, item), (messages, size) in self.transfers.items():
-            unit, count = self.objects.get((phase, item), ("messages", messages))
-            sent = {"count": count, "unit": unit, "messages": messages, "bytes": size}
-            transfers.append({"kind": "transfer", "phase": phase, "party": self.party, "item": item, **sent})
+        for (lookup, phase, item), (messages, size) in self.transfers.items():
+            unit, count = self.objects.get((lookup, phase, item), ("messages", messages))
+            where = {"kind": "transfer", "lookup": lookup, "phase": phase, "party": self.party, "item": item}
+            transfers.append({**where, "count": count, "unit": unit, "messages": messages, "bytes": size})
         work = [
             {
                 "kind": "work",
+                "lookup": lookup,
                 "phase": phase,
                 "party": self.party,
                 "item": item,
                 "count": int(done.times) if done.times.denominator == 1 else float(done.times),
                 "seconds": done.seconds,
             }
-            for (phase, item), done in self.operations.items()
+            for (lookup, phase, item), done in self.operations.items()
         ]
         return transfers + work

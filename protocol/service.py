@@ -34,14 +34,17 @@ from protocol.errors import ProtocolError, place_of
 from protocol.frames import Kind
 from protocol.limits import Limits
 from protocol.lobby import MAX_VISITORS, Lobby, Visitor
-from protocol.lookup import LookupServer
+from protocol.lookup import Answered, LookupServer, ServedSession
 from protocol.meter import Meter
+from protocol.share import Share
 from protocol.tls import Tls
 
 LOG = logging.getLogger("fastquery.serve")
 
 MAX_REQUESTS = 2
-"""Of a client after its lookup."""
+"""Of a client after a lookup."""
+MAX_REPORTED = 16
+"""Lookups, the last ones, that a report has entries of."""
 STOPPING_S = 0.5
 """How long a service that stops waits for what is being computed and sent."""
 _TICK_S = 0.1
@@ -80,6 +83,8 @@ class Service:
         something of its table and of other clients.
     audit
         Enters every lookup.
+    on_share
+        Called with the server's share of every lookup, in the session's thread.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class Service:
         tls: Tls | None = None,
         tell_seconds: bool = False,
         audit: Audit | None = None,
+        on_share: Callable[[Share], None] | None = None,
     ) -> None:
         self._server = server
         self._limits = limits
@@ -99,6 +105,7 @@ class Service:
         self._reveal_shares = reveal_shares
         self._tell_seconds = tell_seconds
         self._audit = audit
+        self._on_share = on_share
         self.admission = limits.admission()
         self._lobby = Lobby(listener, self._receive, limits.timeout_s, tls)
         self._guests: dict[socket.socket, _Guest] = {}
@@ -125,6 +132,7 @@ class Service:
             "queued_sessions": ("Clients that have greeted and wait for a place", lambda: self.queued),
             "waiting_for_a_turn": ("Sessions that wait to compute", lambda: turns.waiting),
             "held_bytes": ("Memory held by all sessions", lambda: memory.held_bytes),
+            "parked_sessions": ("Sessions whose connection was lost", lambda: len(self._server.parked)),
         }
         if budget is not None:
             gauges["budget_rows_left"] = ("Rows that the table's distance budget leaves", lambda: budget.rows_left)
@@ -261,16 +269,7 @@ class Service:
                 if self._stopping.is_set():
                     raise ProtocolError(_STOPPING)
                 with allowance.room.held():
-                    shares = self._server.session(channel, meter, allowance)
-                    if self._audit is not None:
-                        budget = self._server.budget
-                        distance = None if budget is None else budget.log2_of(len(shares))
-                        self._audit.enter(peer, visitor.name, len(shares), distance)
-                    LOG.info("%s: %d token(s) in %.2f s", peer, len(shares), time.monotonic() - started)
-                    # Whoever stays without asking is not to keep the server's shares in memory.
-                    revealed = shares if self._reveal_shares else None
-                    del shares
-                    self._answer_requests(channel, meter, revealed)
+                    self._serve(self._server.open(channel, meter, allowance), channel, visitor)
             except ProtocolError as error:
                 LOG.warning("%s: ended after %.2f s: %s", peer, time.monotonic() - started, str(error))
                 channel.fail(str(error))
@@ -286,20 +285,41 @@ class Service:
             if not self._stopping.is_set():
                 self._seat()
 
-    def _answer_requests(self, channel: Channel, meter: Meter, shares: Shares | ChannelShares | None) -> None:
-        """What a client may ask after its lookup: the server's ledger and, of a test server, its shares."""
-        rows = [self._told(row) for row in (*self._table_rows, *meter.rows())]
-        report = json.dumps(rows, separators=(",", ":")).encode()
-        for _ in range(MAX_REQUESTS):
-            asked = channel.receive_request((Kind.REPORT, Kind.SHARES))
-            if asked is None:
-                return
-            if asked is Kind.REPORT:
-                channel.send(Kind.REPORT, report)
-            elif shares is not None:
-                channel.send(Kind.SHARES, np.ascontiguousarray(shares).view(np.uint64).astype("<u8").tobytes())
-            else:
-                raise ProtocolError("server does not reveal its shares")
+    def _serve(self, session: ServedSession, channel: Channel, visitor: Visitor) -> None:
+        """A client's lookups, and what it asks for after each of them."""
+        began, asked, last = time.monotonic(), 0, None
+        for event in session.events():
+            channel.renew_patience(self._limits.patience_s)
+            if not isinstance(event, Answered):
+                asked += 1
+                if asked > MAX_REQUESTS:
+                    raise ProtocolError(f"more than {MAX_REQUESTS} requests after a lookup")
+                self._meet(event, channel, session.meter, last)
+                began = time.monotonic()
+                continue
+            count = len(event.shares)
+            if self._audit is not None:
+                budget = self._server.budget
+                self._audit.enter(visitor.peer, visitor.name, count, None if budget is None else budget.log2_of(count))
+            LOG.info(
+                "%s: lookup %d, %d token(s) in %.2f s", visitor.peer, event.number, count, time.monotonic() - began
+            )
+            if self._on_share is not None:
+                self._on_share(Share.of(session, event))
+            # Whoever stays without asking is not to keep the server's shares in memory.
+            last, asked = event.shares if self._reveal_shares else None, 0
+            session.meter.forget(event.number + 1 - MAX_REPORTED)
+            began = time.monotonic()
+
+    def _meet(self, asked: Kind, channel: Channel, meter: Meter, shares: Shares | ChannelShares | None) -> None:
+        """Send a client that asks the server's ledger or, of a test server, its shares of the last lookup."""
+        if asked is Kind.REPORT:
+            rows = [self._told(row) for row in (*self._table_rows, *meter.rows())]
+            channel.send(Kind.REPORT, json.dumps(rows, separators=(",", ":")).encode())
+        elif shares is not None:
+            channel.send(Kind.SHARES, np.ascontiguousarray(shares).view(np.uint64).astype("<u8").tobytes())
+        else:
+            raise ProtocolError("server does not reveal its shares")
 
     def _told(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row of the ledger as clients get it: seconds to two digits, or none."""

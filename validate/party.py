@@ -37,10 +37,10 @@ class AccountingMeter(Meter):
     online: Accounts = NOTHING
 
     @contextmanager
-    def phase_of(self, phase: Phase) -> Iterator[None]:
+    def phase_of(self, phase: Phase, lookup: int = 0) -> Iterator[None]:
         """As :class:`protocol.meter.Meter`."""
         before = accounts()
-        with super().phase_of(phase):
+        with super().phase_of(phase, lookup):
             yield
         if phase == "online":
             self.online = self.online.plus(accounts().since(before))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,14 @@ class ResidueClient:
         self._sample: list[tuple[Residues, Residues]] = []
         with meter.work("generate keys"):
             self._secret = SecretKey.generate(ring)
+
+    def lookup(self, tokens: int, prepared: bool) -> ResidueClient:
+        """Kernels for one more lookup; every one has a seed of its own."""
+        other = copy(self)
+        other._plan = self._plan.lookup(tokens, prepared)
+        other.shapes = other._plan.shapes
+        other._seed = other._first_halves = None
+        return other
 
     def keys(self) -> Iterator[bytes]:
         """A seed and the b of every switching key and of the public key, each limb in as many bits as its prime."""

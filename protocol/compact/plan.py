@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -43,6 +43,12 @@ class Plan:
             raise ValueError("packing.tile is cheetah; output packing takes tile column or spu")
         if self.configuration.prepared and not (self.packs and self.scalar_products):
             raise ValueError("prepared queries go with packing.output packlwes and a plaintext of at most 16 bits")
+
+    def lookup(self, tokens: int, prepared: bool) -> Plan:
+        """The plan of another number of tokens, prepared or not."""
+        if (tokens, prepared) == (self.tokens, self.configuration.prepared):
+            return self
+        return replace(self, tokens=tokens, configuration=replace(self.configuration, prepared=prepared))
 
     @cached_property
     def layout(self) -> Layout:
@@ -185,5 +191,6 @@ class Plan:
             first_halves=Shape(1, halves) if prepared else NOTHING,
             query=Shape(1, query if prepared else SEED_BYTES + query),
             answer=Shape(1, columns if prepared else halves + columns),
-            kept_bytes=ready + waiting,
+            kept_bytes=ready,
+            prepared_bytes=waiting,
         )

@@ -38,6 +38,10 @@ class Products:
         self._keys = keys
         self._meter = meter
 
+    def of(self, plan: Plan) -> Products:
+        """The same for another number of tokens."""
+        return Products(plan, self._table, self._keys, self._meter)
+
     def answers(self, query: Query, halves: int) -> Residues:
         """Answers in evaluation form, (tokens, answers, 2, limbs, N); of one half, a, their b owes nothing to a b.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -54,6 +55,15 @@ class ResidueSession:
         self._products = Products(plan, table, None, meter)
         self._public_key: Residues | None = None
         self._prepared: Residues | None = None
+
+    def lookup(self, tokens: int, prepared: bool) -> ResidueSession:
+        """Kernels for one more lookup."""
+        other = copy(self)
+        other._plan = self._plan.lookup(tokens, prepared)
+        other.shapes = other._plan.shapes
+        other._products = self._products.of(other._plan)
+        other._prepared = None
+        return other
 
     def accept_keys(self, frames: Sequence[bytes]) -> None:
         """Read and check switching keys and public key; every a comes from the seed."""

@@ -1,20 +1,20 @@
 """Expanded queries as engines.
 
-Seeds are not announced: a session's seed comes with its keys and every query takes the next counter, so that what is
-prepared needs no message but the server's word that it is done.
+Seeds are not announced: a session's seed comes with its keys and every query takes the next counter, so that of what is
+to be prepared the first counter is said, and the server's word that it is done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.expanded.parameters import Expanded
+from costmodel.expanded.parameters import COUNTER_BYTES, Expanded
 from costmodel.parameters import Configuration
 from costmodel.systems import completed
 from protocol.elements import middle_element
@@ -43,6 +43,9 @@ from quantize.packing import UnsignedArray
 
 NOISE_SAMPLE_ANSWERS = 8
 """Answers of a session whose noise the client can measure afterwards."""
+
+MOST_COUNTERS = 1 << 63
+"""No session comes near it."""
 
 SMALL_COEFFICIENTS = 8
 """Packed coefficients of a row of the table that kernels are compiled by."""
@@ -73,11 +76,12 @@ class Family(Generic[Parameters]):
         p, halves = parameters, key_memory_bytes(parameters)
         return Shapes(
             keys=Shape(1, p.key_bytes),
-            announcement=NOTHING,
+            announcement=Shape(1, COUNTER_BYTES) if prepared else NOTHING,
             first_halves=Shape(1, 0) if prepared else NOTHING,
             query=Shape(tokens, p.query_bytes),
             answer=Shape(-(-tokens // p.answer_tokens), p.answer_bytes),
-            kept_bytes=halves + self.kept_bytes(p) + (tokens * self.prepared_bytes(p) if prepared else 0),
+            kept_bytes=halves + self.kept_bytes(p),
+            prepared_bytes=tokens * self.prepared_bytes(p) if prepared else 0,
         )
 
 
@@ -91,18 +95,30 @@ def key_memory_bytes(parameters: Expanded) -> int:
 class ExpandedClientEngine:
     """The client's kernels; the secret key lives and dies here."""
 
-    def __init__(self, client: ExpandedClient[Any], shapes: Shapes) -> None:
-        self.shapes = shapes
+    def __init__(
+        self, client: ExpandedClient[Any], shapes: Callable[[int, bool], Shapes], tokens: int, prepared: bool
+    ) -> None:
+        self.shapes = shapes(tokens, prepared)
+        self._shapes = shapes
         self._client = client
+        self._counters: range | None = None
         self._sample: list[bytes] = []
+
+    def lookup(self, tokens: int, prepared: bool) -> ExpandedClientEngine:
+        """Kernels for one more lookup; the session's counters go on."""
+        other = ExpandedClientEngine(self._client, self._shapes, tokens, prepared)
+        other._sample = self._sample
+        return other
 
     def keys(self) -> Iterator[bytes]:
         """All keys in one message, with the seed of all queries."""
         yield self._client.keys()
 
     def announce(self) -> Iterator[bytes]:
-        """Nothing: the keys carry the seed."""
-        return iter(())
+        """The first of the counters that are set aside for these queries, where they are prepared."""
+        if self.shapes.announcement.frames:
+            self._counters = self._client.set_aside(self.shapes.query.frames)
+            yield self._counters.start.to_bytes(COUNTER_BYTES, "little")
 
     def accept_first_halves(self, frames: Iterable[bytes]) -> None:
         """The server's word that it is prepared, where anything can be."""
@@ -110,7 +126,9 @@ class ExpandedClientEngine:
 
     def encrypt(self, tokens: Sequence[int]) -> Iterator[bytes]:
         """A query a token."""
-        return (self._client.query(token) for token in tokens)
+        counters = self._counters or self._client.set_aside(len(tokens))
+        self._counters = None
+        return (self._client.query_under(counter, token) for counter, token in zip(counters, tokens, strict=True))
 
     def decrypt(self, frames: Iterable[bytes]) -> Shares:
         """The client's shares; the last answer may be of fewer tokens than it has room for."""
@@ -142,18 +160,32 @@ class ExpandedServerEngine(Generic[Parameters]):
 
     def session(self, tokens: int, meter: Meter) -> ServerSession:
         """Kernels for one client that looks so many rows up together."""
-        shapes = self._family.shapes(self._parameters, tokens, self._prepared)
-        return ExpandedSessionEngine(self._server, shapes, meter)
+        shapes = partial(self._family.shapes, self._parameters)
+        return ExpandedSessionEngine(self._server, shapes, tokens, self._prepared, meter)
 
 
 class ExpandedSessionEngine:
     """One client's keys and queries."""
 
-    def __init__(self, server: ExpandedServer[Any, ExpandedSession], shapes: Shapes, meter: Meter) -> None:
-        self.shapes = shapes
+    def __init__(
+        self,
+        server: ExpandedServer[Any, ExpandedSession],
+        shapes: Callable[[int, bool], Shapes],
+        tokens: int,
+        prepared: bool,
+        meter: Meter,
+    ) -> None:
+        self.shapes = shapes(tokens, prepared)
+        self._shapes = shapes
         self._server = server
         self._meter = meter
         self._session: ExpandedSession | None = None
+
+    def lookup(self, tokens: int, prepared: bool) -> ExpandedSessionEngine:
+        """Kernels for one more lookup, of the same session."""
+        other = ExpandedSessionEngine(self._server, self._shapes, tokens, prepared, self._meter)
+        other._session = self._opened()
+        return other
 
     def accept_keys(self, frames: Sequence[bytes]) -> None:
         """Read and check the client's keys."""
@@ -163,7 +195,11 @@ class ExpandedSessionEngine:
     def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
         """Everything on the a of the queries to come, if they are prepared; an empty frame says that it is done."""
         if self.shapes.first_halves.frames:
-            self._opened().prepare_many(range(self.shapes.query.frames))
+            (frame,) = frames
+            first = int.from_bytes(frame, "little")
+            if first >= MOST_COUNTERS:
+                raise ProtocolError(f"announcement begins at counter {first}; counters are below {MOST_COUNTERS}")
+            self._opened().prepare_many(range(first, first + self.shapes.query.frames))
             yield b""
 
     def answer(self, frames: Sequence[bytes], shares: Shares) -> Iterator[bytes]:
@@ -192,8 +228,8 @@ def engine_of(family: Family[Parameters]) -> Engine[ServerEngine, ClientEngine]:
 
     def make_client(configuration: Configuration, tokens: int, meter: Meter, seeds: SeedRecord) -> ClientEngine:
         parameters = parameters_of(configuration, family.parameters)
-        shapes = family.shapes(parameters, tokens, configuration.prepared)
-        return ExpandedClientEngine(family.client(parameters, seeds, meter), shapes)
+        shapes = partial(family.shapes, parameters)
+        return ExpandedClientEngine(family.client(parameters, seeds, meter), shapes, tokens, configuration.prepared)
 
     return compiling_engine(make_server, make_client, family.small_rows)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -110,6 +111,12 @@ class OpenFHEClient:
         self._sample: list[bytes] = []
         with meter.work("generate keys"):
             self._key = self._ring.context.KeyGen().secretKey
+
+    def lookup(self, tokens: int, prepared: bool) -> OpenFHEClient:
+        """Kernels for one more lookup."""
+        other = copy(self)
+        other.shapes, other._tokens = self._plan.shapes(tokens), tokens
+        return other
 
     def keys(self) -> Iterator[bytes]:
         """A key for every automorphism, one a frame; none where products with plaintexts are all."""
@@ -252,6 +259,12 @@ class OpenFHESession(ABC):
         self._middle = middle
         self._meter = meter
         self._keys: dict[int, Any] = {}
+
+    def lookup(self, tokens: int, prepared: bool) -> OpenFHESession:
+        """Kernels for one more lookup."""
+        other = copy(self)
+        other.shapes = self._plan.shapes(tokens)
+        return other
 
     def accept_keys(self, frames: Sequence[bytes]) -> None:
         """Read and check the keys of all automorphisms."""

@@ -252,8 +252,8 @@ def test_ledger_of_one(flooding_bits: int, prepared: bool) -> None:
     asked = configuration(flooding_bits=flooding_bits, prepared=prepared, tokens=3)
     grid, p = filled(asked), completed(asked).expanded
     ledger = DESIGN.ledger(grid)
-    done = 16 if prepared else 0  # an empty frame says so
-    assert total_bytes(ledger, "client", ("offline", "online")) == 3 * p.up_bytes
+    announced, done = (24, 16) if prepared else (0, 0)  # the first counter; an empty frame says that it is done
+    assert total_bytes(ledger, "client", ("offline", "online")) == 3 * p.up_bytes + announced
     assert total_bytes(ledger, "server", ("offline", "online")) == -(-3 // p.answer_tokens) * p.down_bytes + done
     keys = next(term for term in ledger if isinstance(term, Transfer) and term.item == "keys")
     assert keys.size_bytes == 16 + p.key_bytes

@@ -193,7 +193,7 @@ def made() -> dict[str, bytes]:
     inputs = {
         "parameters.valid": encode_parameters(configuration, table.public),
         "parameters.folded": encode_parameters(folded, load_table(folded, "300x24", 0).public),
-        "frame.hello": encode_frame(Kind.HELLO, 0, bytes(16)),
+        "frame.hello": encode_frame(Kind.HELLO, 0, bytes(84)),
         "frame.error": encode_frame(Kind.ERROR, 3, b"server is full"),
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -86,7 +86,9 @@ def client_hello() -> bytes:
 def fresh(frame: tuple[Kind, bytes], chance: random.Random) -> bytes:
     """A body with another seed: one that the service has seen would end the session before the damage is read."""
     kind, body = frame
-    return body if kind is Kind.HELLO else (chance.randbytes(SEED_BYTES) + body[SEED_BYTES:])[: len(body)]
+    if kind in (Kind.HELLO, Kind.LOOKUP):
+        return body
+    return (chance.randbytes(SEED_BYTES) + body[SEED_BYTES:])[: len(body)]
 
 
 def damaged(frames: Frames, chance: random.Random) -> bytes:

@@ -105,6 +105,9 @@ class Parties:
         thread.start()
         try:
             seen.session = ClientSession.open(ours, Meter("client"), len(tokens), False, SeedRecord())
+            if self.configuration.has_offline_phase:
+                seen.session.prepare(len(tokens))
+                seen.session.wait_prepared()
             seen.client = seen.session.lookup(tokens)
         except ProtocolError as error:
             seen.errors.append(error)

@@ -14,6 +14,7 @@ from costmodel.parameters import Configuration
 from protocol.channel import Channel
 from protocol.client import Lookup, ask_report, ask_shares, look_up
 from protocol.frames import HEADER, Kind, decode_header, encode_frame
+from protocol.hello import Hello
 from protocol.limits import Limits
 from protocol.lookup import LookupServer
 from protocol.meter import Meter
@@ -92,7 +93,7 @@ def serving(running: Running, reveal: bool = True, port: int = 0, tls: Tls | Non
 
 def hello(tokens: int = 1) -> bytes:
     """A client's first frame."""
-    return encode_frame(Kind.HELLO, 0, bytes(12) + tokens.to_bytes(4, "little"))
+    return encode_frame(Kind.HELLO, 0, Hello(bytes(12), tokens, bytes(32), bytes(32)).encode())
 
 
 def read_frames(connection: socket.socket) -> list[tuple[Kind, bytes]]:

@@ -26,7 +26,7 @@ from protocol.channel import Channel
 from protocol.client import look_up
 from protocol.compact.client import ResidueClient
 from protocol.errors import ProtocolError
-from protocol.frames import HEADER, MAX_BODY_BYTES, Kind, encode_frame
+from protocol.frames import HEADER, MAX_BODY_BYTES, VERSION, Kind, encode_frame
 from protocol.limits import Limits
 from protocol.lobby import GREETING_BYTES, MAX_VISITORS
 from protocol.meter import Meter
@@ -124,8 +124,8 @@ def of_other_context(frames: Recording) -> bytes:
 
 def query_out_of_range(frames: Recording) -> bytes:
     """Two limbs of nothing but ones, padded with zeros to whole bytes, after a fresh seed."""
-    limb = b"\xff" * ((len(frames.frames[2][1]) - 32) // 2 - 1) + b"\x0f"
-    return b"".join(frames.encoded()[:2]) + encode_frame(Kind.QUERY, 2, os.urandom(32) + limb + limb)
+    limb = b"\xff" * ((len(frames.frames[3][1]) - 32) // 2 - 1) + b"\x0f"
+    return b"".join(frames.encoded()[:3]) + encode_frame(Kind.QUERY, 3, os.urandom(32) + limb + limb)
 
 
 def flipped(raw: bytes, bit: int) -> bytes:
@@ -144,29 +144,30 @@ def frames_with(change: Callable[[list[bytes]], list[bytes]]) -> Callable[[Recor
         (lambda r: b"GET / HTTP/1.1\r\n\r\n", "magic"),
         (lambda r: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), "magic"),
         (lambda r: HEADER.pack(b"FQ", 9, Kind.HELLO, 0, 16, 0) + bytes(16), "version 9"),
-        (lambda r: HEADER.pack(b"FQ", 1, 77, 0, 16, 0) + bytes(16), "unknown kind 77"),
+        (lambda r: HEADER.pack(b"FQ", VERSION, 77, 0, 16, 0) + bytes(16), "unknown kind 77"),
         (lambda r: encode_frame(Kind.QUERY, 0, bytes(16)), "expected a frame of kind 'hello'"),
-        (lambda r: HEADER.pack(b"FQ", 1, Kind.HELLO, 0, 2**32 - 1, 0) + bytes(16), "at most"),
-        (lambda r: HEADER.pack(b"FQ", 1, Kind.HELLO, 0, MAX_BODY_BYTES, 0) + bytes(16), "expected 16"),
+        (lambda r: HEADER.pack(b"FQ", VERSION, Kind.HELLO, 0, 2**32 - 1, 0) + bytes(16), "at most"),
+        (lambda r: HEADER.pack(b"FQ", VERSION, Kind.HELLO, 0, MAX_BODY_BYTES, 0) + bytes(16), "expected 84"),
         (lambda r: flipped(hello(), 8 * 20 + 3), "checksum"),
         (lambda r: hello(0), "asks for 0 tokens"),
         (lambda r: hello(1025), "asks for 1025 tokens"),
         (lambda r: hello(2**32 - 1), "tokens"),
         (lambda r: hello() + hello(), "expected a frame of kind 'keys', got 'hello'"),
-        (lambda r: hello() + HEADER.pack(b"FQ", 1, Kind.KEYS, 1, 2**30, 0), "at most"),
-        (lambda r: hello() + HEADER.pack(b"FQ", 1, Kind.KEYS, 1, 2**20, 0), "announces 1048576 bytes, expected"),
+        (lambda r: hello() + HEADER.pack(b"FQ", VERSION, Kind.KEYS, 1, 2**30, 0), "at most"),
+        (lambda r: hello() + HEADER.pack(b"FQ", VERSION, Kind.KEYS, 1, 2**20, 0), "announces 1048576 bytes, expected"),
         (lambda r: hello() + r.encoded()[1][:5000], "closed the connection in the body"),
         (lambda r: hello() + r.encoded()[1][:7], "closed the connection in the header"),
         (lambda r: hello() + flipped(r.encoded()[1], 80001), "checksum"),
         (lambda r: hello() + encode_frame(Kind.KEYS, 1, b"\xff" * len(r.frames[1][1])), "not below its modulus"),
         (of_other_context, "expected"),
-        (frames_with(lambda f: [f[0], f[2], f[1]]), "expected a frame of kind 'keys', got 'query'"),
-        (frames_with(lambda f: [f[0], f[1], f[1]]), "expected a frame of kind 'query', got 'keys'"),
+        (frames_with(lambda f: [f[0], f[2], f[1]]), "expected a frame of kind 'keys', got 'lookup'"),
+        (frames_with(lambda f: [f[0], f[1], f[1]]), "or 'end', got 'keys'"),
+        (frames_with(lambda f: [*f[:3], f[1]]), "expected a frame of kind 'query', got 'keys'"),
         (frames_with(lambda f: [f[0], b"xyz", f[1]]), "magic"),
         (lambda r: hello() + encode_frame(Kind.KEYS, 7, r.frames[1][1]), "sequence number 7, expected 1"),
-        (lambda r: hello() + r.encoded()[1] + encode_frame(Kind.QUERY, 2, bytes(3)), "announces 3 bytes"),
+        (lambda r: b"".join(r.encoded()[:3]) + encode_frame(Kind.QUERY, 3, bytes(3)), "announces 3 bytes"),
         (lambda r: b"".join(r.encoded()), "seed was used before"),
-        (lambda r: b"".join(r.encoded()[:2]) + encode_frame(Kind.QUERY, 2, b"\xff" * len(r.frames[2][1])), "encoding"),
+        (lambda r: b"".join(r.encoded()[:3]) + encode_frame(Kind.QUERY, 3, b"\xff" * len(r.frames[3][1])), "encoding"),
         (query_out_of_range, "query has a residue that is not below its modulus"),
         (lambda r: encode_frame(Kind.ERROR, 0, b"x\x1b[2J\n")[:GREETING_BYTES] + bytes(9), "expected a frame"),
     ],
@@ -203,7 +204,7 @@ class Damage:
         elif self.what == "cut":
             out[k:] = [raw[:place]]
         elif self.what == "length":
-            out[k:] = [HEADER.pack(b"FQ", 1, kind, k, self.number, 0) + body]
+            out[k:] = [HEADER.pack(b"FQ", VERSION, kind, k, self.number, 0) + body]
         elif self.what == "drop":
             del out[k]
         elif self.what == "twice":
@@ -225,7 +226,7 @@ class Damage:
 DAMAGES = st.builds(
     Damage,
     what=st.sampled_from(["flip", "cut", "length", "drop", "twice", "swap", "kind", "number", "short", "body"]),
-    which=st.integers(0, 2),
+    which=st.integers(0, 3),
     place=st.integers(0, 64) | st.integers(0, 2**21),
     number=st.integers(0, 2**32 - 1),
     part=st.binary(min_size=1, max_size=64),

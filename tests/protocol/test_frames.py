@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from costmodel.wire import FRAME_HEADER_BYTES
 from protocol.channel import Channel
 from protocol.errors import ProtocolError
-from protocol.frames import HEADER, Kind, encode_frame
+from protocol.frames import HEADER, VERSION, Kind, encode_frame
 from protocol.meter import Meter
 
 
@@ -68,9 +68,9 @@ def test_a_truncated_frame_is_noticed(kept: int) -> None:
         (encode_frame(Kind.QUERY, 0, bytes(41)), "announces 41 bytes, expected 40"),
         (encode_frame(Kind.QUERY, 3, bytes(40)), "sequence number 3"),
         (HEADER.pack(b"FQ", 9, 4, 0, 40, 0), "version 9"),
-        (HEADER.pack(b"FQ", 1, 99, 0, 40, 0), "unknown kind 99"),
-        (HEADER.pack(b"FQ", 1, 4, 0, 2**32 - 1, 0), "at most"),
-        (HEADER.pack(b"HT", 1, 4, 0, 40, 0), "magic"),
+        (HEADER.pack(b"FQ", VERSION, 99, 0, 40, 0), "unknown kind 99"),
+        (HEADER.pack(b"FQ", VERSION, 4, 0, 2**32 - 1, 0), "at most"),
+        (HEADER.pack(b"HT", VERSION, 4, 0, 40, 0), "magic"),
         (encode_frame(Kind.ERROR, 0, b"table is away"), "peer reports: table is away"),
     ],
 )

@@ -90,6 +90,9 @@ class Served:
         channel = Channel(there, meter, timeout_s=10.0)
         try:
             session = self.open(channel, meter, len(tokens))
+            if self.configuration.has_offline_phase:
+                session.prepare(len(tokens))
+                session.wait_prepared()
             shares = session.lookup(tokens)
         finally:
             channel.close()
@@ -162,7 +165,11 @@ def test_a_token_outside_the_vocabulary_is_refused_without_naming_it(served: Ser
 
 
 def hello(tokens: int) -> bytes:
-    return encode_frame(Kind.HELLO, 0, bytes(12) + tokens.to_bytes(4, "little"))
+    return encode_frame(Kind.HELLO, 0, bytes(12) + tokens.to_bytes(4, "little") + bytes(68))
+
+
+def asked() -> bytes:
+    return hello(1) + encode_frame(Kind.LOOKUP, 1, (1).to_bytes(4, "little") * 2)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +178,9 @@ def hello(tokens: int) -> bytes:
         (b"GET / HTTP/1.1\r\n\r\n", "magic"),
         (hello(0), "asks for 0 tokens"),
         (hello(2**31), "tokens"),
-        (hello(1) + b"".join(encode_frame(Kind.QUERY, 1 + k, bytes(33513)) for k in range(3)), "not of the agreed"),
-        (hello(1) + encode_frame(Kind.QUERY, 1, bytes(9)), "expected 33513"),
+        (asked() + b"".join(encode_frame(Kind.QUERY, 2 + k, bytes(33513)) for k in range(3)), "not of the agreed"),
+        (asked() + encode_frame(Kind.QUERY, 2, bytes(9)), "expected 33513"),
+        (hello(1) + encode_frame(Kind.LOOKUP, 1, bytes(8)), "lookup is of 0 tokens"),
         (hello(1)[:20], "closed"),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_hello_for_an_answer_that_takes_too_much_is_refused(monkeypatch: pytes
     parties = Parties(own(9, 9, flooding_bits=0))
     here, there = socket.socketpair()
     channel = Channel(there, Meter("server"), timeout_s=10.0)
-    Channel(here, Meter("client")).send(Kind.HELLO, bytes(12) + (1024).to_bytes(4, "little"))
+    Channel(here, Meter("client")).send(Kind.HELLO, bytes(12) + (1024).to_bytes(4, "little") + bytes(68))
     with pytest.raises(ProtocolError, match=r"1024 tokens: answer of \d+ bytes"):
         parties.server.session(channel, Meter("server"))
     channel.close()

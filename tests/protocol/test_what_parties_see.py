@@ -80,7 +80,7 @@ def test_a_session_takes_the_tokens_that_it_was_opened_for() -> None:
     thread.start()
     client = WatchedChannel(here, lambda kind, body: body)
     session = ClientSession.open(client, Meter("client"), 2, False, SeedRecord())
-    with pytest.raises(ValueError, match="3 tokens; the session was opened for 2"):
+    with pytest.raises(ValueError, match="3 tokens; the session was opened for 1 to 2"):
         session.lookup([1, 2, 3])
     assert Kind.QUERY not in [kind for kind, _ in client.frames]
     client.close()

@@ -14,6 +14,7 @@ from costmodel.expanded.ledger import (
     product_size,
     square_size,
 )
+from costmodel.expanded.parameters import COUNTER_BYTES
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Entries, Number, Phase, Term, Work
@@ -63,10 +64,11 @@ def folded_symbols(grid: Grid, p: FoldedColumns) -> Symbols:
 
 def _setup(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Term, ...]:
     rows, formula, one = p.key_rows, "key_rows", np.int64(1)
-    # Nothing is announced, since the keys carry the seed; the server says that it is done.
+    announced = FRAME_HEADER_BYTES + COUNTER_BYTES
+    announcement = ENTRIES.transfer("offline", "client", "announcement", one, one * announced, "header + counter")
     done = ENTRIES.transfer("offline", "server", "first halves", one, one * FRAME_HEADER_BYTES, "header")
     return (
-        *((done,) if grid.prepared else ()),
+        *((announcement, done) if grid.prepared else ()),
         ENTRIES.work("setup", "client", "generate expansion keys", rows, size, formula),
         ENTRIES.work("setup", "server", "read keys", rows, size, formula),
         ENTRIES.work("setup", "server", "encode table", p.table_products, size, "blocks*C*d1"),

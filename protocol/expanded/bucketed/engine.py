@@ -51,6 +51,12 @@ class BucketedClientEngine:
         self._asked: Asked | None = None
         self._sample: list[bytes] = []
 
+    def lookup(self, tokens: int, prepared: bool) -> BucketedClientEngine:
+        """Kernels for one more prompt; the session's counters go on, and the placement stays."""
+        other = BucketedClientEngine(self._client, tokens)
+        other._sample = self._sample
+        return other
+
     def keys(self) -> Iterator[bytes]:
         """All keys in one message, with the seed of all queries and of the placement."""
         yield self._client.keys()
@@ -115,6 +121,12 @@ class BucketedSessionEngine:
         self._server = server
         self._meter = meter
         self._session: BucketedSession | None = None
+
+    def lookup(self, tokens: int, prepared: bool) -> BucketedSessionEngine:
+        """Kernels for one more prompt, of the same session."""
+        other = BucketedSessionEngine(self._server, shapes_of(self._server.parameters, tokens), self._meter)
+        other._session = self._session
+        return other
 
     def accept_keys(self, frames: Sequence[bytes]) -> None:
         """Read and check the client's keys."""

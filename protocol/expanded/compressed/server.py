@@ -57,7 +57,7 @@ class CompressedServer(ExpandedServer[CompressedParameters, "CompressedSession"]
 
 
 class CompressedSession(ExpandedSession):
-    """One client's keys and compressed queries, whose counters follow each other."""
+    """One client's keys and compressed queries, whose counters only go up."""
 
     labels = LABELS
 
@@ -79,12 +79,12 @@ class CompressedSession(ExpandedSession):
 
     def _use(self, counters: Sequence[int]) -> None:
         for counter in counters:
-            if counter != self._next:
+            if counter < self._next:
                 raise ProtocolError(
-                    f"query has counter {counter} in place of {self._next}: two queries under one counter would "
+                    f"query has counter {counter}, and {self._next} is next: two queries under one counter would "
                     "show the difference of their tokens"
                 )
-            self._next += 1
+            self._next = counter + 1
 
     def _products(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
         """Yield the packed products (packed, 2, table limbs, N) of coefficients."""

@@ -29,6 +29,9 @@ Item = TypeVar("Item")
 TOKENS_TOGETHER = 16
 """Queries that one pass over the table serves: their selectors take some 8 to 30 MB each."""
 
+WINDOW = 1 << 13
+"""Counters below the highest one that may still come: those of all lookups that are prepared at once."""
+
 MOST_PREPARED = 128
 """Queries of a session that are prepared and not yet answered."""
 
@@ -104,6 +107,36 @@ class FoldedServer(ExpandedServer[FoldedParameters, "FoldedSession"]):
         return FoldedSession(self, halves, meter)
 
 
+class FreshCounters:
+    """Counters that no query had: all above the highest, and of the last ones below it those that were passed over.
+
+    Examples
+    --------
+    >>> fresh = FreshCounters()
+    >>> fresh.use([2])
+    >>> [counter in fresh for counter in range(4)]
+    [True, True, False, True]
+    """
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._passed: set[int] = set()
+
+    def __contains__(self, counter: int) -> bool:
+        """Whether a counter may be used."""
+        return counter >= self._next or counter in self._passed
+
+    def use(self, counters: Sequence[int]) -> None:
+        """Take counters that are fresh."""
+        for counter in counters:
+            self._passed.discard(counter)
+            if counter >= self._next:
+                self._passed.update(range(max(self._next, counter - WINDOW), counter))
+                self._next = counter + 1
+                if len(self._passed) > WINDOW:
+                    self._passed = {passed for passed in self._passed if passed >= self._next - WINDOW}
+
+
 class FoldedSession(ExpandedSession):
     """One client's keys and folded queries, of which some may be prepared."""
 
@@ -111,7 +144,7 @@ class FoldedSession(ExpandedSession):
 
     def __init__(self, server: FoldedServer, halves: KeyHalves, meter: Meter) -> None:
         self._server = server
-        self._seen: set[int] = set()
+        self._fresh = FreshCounters()
         self._prepared: dict[int, Prepared] = {}
         super().__init__(server, halves, meter)
 
@@ -140,6 +173,7 @@ class FoldedSession(ExpandedSession):
         self._check_fresh(missing)
         if len(self._prepared) + len(missing) > MOST_PREPARED:
             raise ProtocolError(f"{len(self._prepared)} queries are prepared already; {MOST_PREPARED} are kept")
+        self._fresh.use(missing)
         for together, room in self._rounds(missing):
             constants = np.zeros((len(together), p.selectors, p.limbs), dtype=np.uint64)
             multiplied = self._multiply(together, constants, room, self._server.table)
@@ -165,14 +199,15 @@ class FoldedSession(ExpandedSession):
         return self._answers(next(self._folded([query], room, table)) for query, table in pairs)
 
     def _check_fresh(self, counters: Sequence[int]) -> None:
-        if len(set(counters)) != len(counters) or self._seen.intersection(counters):
+        fresh = [counter for counter in counters if counter not in self._prepared]
+        if len(set(counters)) != len(counters) or not all(counter in self._fresh for counter in fresh):
             raise ProtocolError(
                 "query repeats a counter: two queries under one would show the difference of their tokens"
             )
 
     def _use(self, counters: Sequence[int]) -> None:
         self._check_fresh(counters)
-        self._seen.update(counters)
+        self._fresh.use([counter for counter in counters if counter not in self._prepared])
 
     def _products(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
         """Yield the folded ciphertexts (blocks, 2, limbs, N), from what was prepared for a query if anything was."""

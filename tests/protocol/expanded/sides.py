@@ -178,6 +178,6 @@ def assert_ledger(
     measured = {
         (meter.party, phase, operation): count
         for meter in meters
-        for (phase, operation), (count, _) in meter.operations.items()
+        for (_, phase, operation), (count, _) in meter.operations.items()
     }
     assert measured == predicted

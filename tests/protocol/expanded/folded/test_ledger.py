@@ -59,6 +59,6 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
     errors, sent["answer"] = open_rows(side, session, tokens, queries)
     ledger = DESIGN.ledger(grid)
     assert_ledger(ledger, sent, (client, server), (OVERHEAD, "encode table"))
-    encoded = side.server.meter.operations["setup", "encode table"][0]
+    encoded = side.server.meter.operations[0, "setup", "encode table"][0]
     assert encoded == next(term.count for term in ledger if isinstance(term, Work) and term.operation == "encode table")
     assert 0.5 * np.log2(np.mean(np.square(errors)) / float(DESIGN.noise(grid))) == pytest.approx(0, abs=0.5)
