@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from fastquery.page import explore
     from fastquery.quantization import quantize, recipes
     from fastquery.runs import Run
+    from fastquery.sessions import Server, Session, connect
     from fastquery.sweeps import sweep
+    from protocol.share import Share
+    from protocol.share import open_shares as open
     from validate.published import check_claims as claims
 
 __all__ = [
-    "Configuration", "Estimate", "Link", "Machine", "Optimum", "Packing", "Ring", "Run", "Table", "Workload",
-    "WorkloadEstimate", "claims", "estimate", "explore", "optimize", "plot", "quantize", "recipes", "run", "sweep",
+    "Configuration", "Estimate", "Link", "Machine", "Optimum", "Packing", "Ring", "Run", "Server", "Session", "Share",
+    "Table", "Workload", "WorkloadEstimate", "claims", "connect", "estimate", "explore", "open", "optimize", "plot",
+    "quantize", "recipes", "run", "sweep",
 ]  # fmt: skip
 
 _HOMES = {
@@ -42,6 +46,8 @@ _HOMES = {
     "explore": "fastquery.page",
     "Run": "fastquery.runs",
     "sweep": "fastquery.sweeps",
+    **dict.fromkeys(("Server", "Session", "connect"), "fastquery.sessions"),
+    "Share": "protocol.share",
 }
 """Modules of the names above, loaded when a name is first asked for."""
 
@@ -53,6 +59,8 @@ def __getattr__(name: str) -> Any:
         return import_module("validate.published").check_claims
     if name == "__version__":
         return import_module("importlib.metadata").version("fastquery")
+    if name == "open":
+        return import_module("protocol.share").open_shares
     if name not in _HOMES:
         raise AttributeError(f"module 'fastquery' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from protocol.client import Lookup
     from protocol.parameters_message import StatedBudget
     from protocol.requirements import Requirements
+    from protocol.share import Share
 
 WRONG_KEY_NOISE_BITS = -2.0
 """A quarter of the decoding interval. Answers that decrypt have an eighth at most; others are uniform, with -1.8."""
@@ -51,6 +52,7 @@ class Query:
     ledger: pd.DataFrame
     prediction: Estimate
     comparison: pd.DataFrame
+    share: Share
     budget: StatedBudget | None = None
 
     @property
@@ -74,6 +76,7 @@ class Query:
         opened = {} if self.mismatches is None else {"correct": self.mismatches == 0, "mismatches": self.mismatches}
         return {
             **opened,
+            "lookups": 1,
             "share_bytes": self.shares.nbytes,
             "tokens": len(self.shares),
             "ledgers_agree": self.agrees,
@@ -165,6 +168,7 @@ def query(
     """
     from protocol.channel import Channel
     from protocol.client import ask_report, ask_shares, connect, look_up
+    from protocol.frames import Kind
     from protocol.meter import Meter
     from protocol.openfhe_library import load_openfhe
     from protocol.seeds import SeedRecord, default_record
@@ -185,6 +189,7 @@ def query(
         found = look_up(channel, meter, tokens, insecure, record, requirements.check)
         report = ask_report(channel)
         others = None if check is None else ask_shares(channel, found.shares)
+        channel.send(Kind.END, b"")
     if found.shares.size >= FEWEST_COEFFICIENTS and found.noise_bits > WRONG_KEY_NOISE_BITS:
         raise DoesNotDecrypt("the answer does not decrypt: it is not of this session's keys; there are no shares")
     configuration = found.configuration
@@ -201,6 +206,7 @@ def query(
         ledger=ledger,
         prediction=prediction,
         comparison=compare(prediction.ledger, ledger),
+        share=found.share,
         budget=found.budget,
     )
 

@@ -19,6 +19,7 @@ SUBCOMMANDS = {
     "run": "execute queries for real and compare",
     "serve": "serve a table to clients",
     "query": "look rows up at a server",
+    "open": "add both parties' shares of a lookup",
     "quantize": "turn a table into a packed one, or compare recipes",
     "claims": "derive every published number again",
     "calibrate": "measure unit costs of this machine",

@@ -13,6 +13,7 @@ import numpy as np
 from costmodel.link import PRESETS, parse_link
 from fastquery.cli.show import bytes_text, failure_text, json_text, pairs, seconds_text
 from fastquery.queries import DoesNotDecrypt, Query, query
+from fastquery.shares import keep
 from fastquery.words import MACHINE_HELP, checked, link_of, machine_of
 
 EXAMPLE = """examples:
@@ -60,6 +61,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="FILE.npy", help="where the share is written, for the user alone"
     )
+    parser.add_argument("--shares", type=Path, metavar="DIR", help="keep this client's share of every lookup there")
     parser.add_argument("--check", metavar="TABLE", help="open both shares against this table, of a test server")
     parser.add_argument("--seed", type=int, default=0, help="of a random table that is checked against (default 0)")
     parser.add_argument(
@@ -127,6 +129,8 @@ def execute(arguments: argparse.Namespace) -> int:
         )
         if arguments.output is not None:
             write_share(arguments.output, result.shares)
+        if arguments.shares is not None:
+            keep(arguments.shares, result.share)
     except (OpenFHEUnavailable, ProtocolError, DoesNotDecrypt, SeedReused, OSError) as error:
         print(f"fastquery query: {error}", file=sys.stderr)
         return 1

@@ -11,6 +11,7 @@ import socket
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from costmodel.systems import require_executed
 from fastquery.cli.options import add_lookup_options, question_of
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.queries import parse_address
+from fastquery.shares import keep
 
 if TYPE_CHECKING:
     from protocol.budget import DistanceBudget
@@ -126,6 +128,7 @@ def add_parser(subparsers: Any) -> None:
         "--tell-seconds", action="store_true", help="give clients that ask the server's CPU seconds, rounded"
     )
     parser.add_argument("--seed", type=int, default=0, help="of a random table (default 0)")
+    parser.add_argument("--shares", type=Path, metavar="DIR", help="keep the server's share of every lookup there")
     parser.add_argument(
         "--reveal-shares-for-tests",
         action="store_true",
@@ -238,9 +241,11 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
             configuration, table, meter, progress, arguments.allow_insecure, limits.max_tokens, budget
         )
     del table
+    folder: Path | None = arguments.shares
     service = Service(
-        server, listener, limits, meter, arguments.reveal_shares_for_tests, tls, arguments.tell_seconds, audit
-    )
+        server, listener, limits, meter, arguments.reveal_shares_for_tests, tls, arguments.tell_seconds, audit,
+        on_share=None if folder is None else partial(keep, folder),
+    )  # fmt: skip
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.stop())
     say(arguments, listener, configuration, meter, tls, budget)

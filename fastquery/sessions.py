@@ -1,0 +1,279 @@
+"""Lookups as a part of a program: a session with a server, and a server whose shares a program takes.
+
+Examples
+--------
+>>> import fastquery as fq
+>>> with fq.Server("300x24", align_bits=32) as server, fq.connect(server.address) as session:
+...     mine = session.lookup([7, 299])
+...     theirs = next(server.shares())
+>>> fq.open(mine, theirs).shape
+(2, 24)
+"""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from costmodel.parameters import Configuration
+from fastquery.queries import parse_address
+from fastquery.words import ask
+from protocol.channel import Channel
+from protocol.client import connect as connect_socket
+from protocol.errors import PeerGone
+from protocol.hello import Hello
+from protocol.limits import Limits
+from protocol.lookup import ClientSession, LookupServer
+from protocol.meter import Meter
+from protocol.openfhe_library import load_openfhe
+from protocol.requirements import Requirements
+from protocol.seeds import SeedRecord, default_record
+from protocol.server import load_table
+from protocol.service import Service
+from protocol.share import Share
+
+if TYPE_CHECKING:
+    import ssl
+
+    from protocol.tls import Tls
+
+MOST_UNTAKEN = 1024
+"""Shares of a server that wait to be taken; a lookup more waits itself."""
+
+
+class Session:
+    """A client's session: keys once, then lookups; threads may share it.
+
+    A connection that is lost is made again, and the session resumed where the server still holds its keys.
+
+    Parameters
+    ----------
+    reach
+        Makes a connection to the server.
+    tokens
+        Most rows of a lookup.
+    requirements
+        What the server's parameters have to hold.
+    seeds
+        Record of the seeds used; the session closes it.
+    """
+
+    def __init__(
+        self, reach: Callable[[], socket.socket], tokens: int, requirements: Requirements, seeds: SeedRecord
+    ) -> None:
+        self._reach, self._patience_s, self._seeds = reach, requirements.patience_s, seeds
+        self._lock = threading.Lock()
+        self.meter = Meter("client", clock=time.thread_time)
+        channel = self._channel()
+        insecure = requirements.security_bits == 0
+        try:
+            self._session = ClientSession.open(channel, self.meter, tokens, insecure, seeds, requirements.check)
+        except BaseException:
+            channel.close()
+            seeds.close()
+            raise
+
+    def __enter__(self) -> Session:
+        """The session."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    @property
+    def setup_bytes(self) -> int:
+        """Bytes that this party has sent for the session itself: hello, keys, base transfers."""
+        return sum(size for (lookup, *_), (_, size) in self.meter.transfers.items() if lookup == 0)
+
+    @property
+    def connection(self) -> socket.socket:
+        """The socket that the session speaks over now."""
+        return self._session.channel.connection
+
+    @property
+    def hello(self) -> Hello:
+        """The session's last first message."""
+        return self._session.greeter.hello
+
+    def lookup(self, ids: Sequence[int]) -> Share:
+        """Look rows up together; this party's share of them.
+
+        Raises
+        ------
+        ValueError
+            If an id is outside the vocabulary, or there are too many.
+        protocol.errors.ProtocolError
+            If the server does not follow the protocol, or a lost session cannot be resumed.
+        """
+        tokens = np.asarray(ids, dtype=np.int64).reshape(-1).tolist()
+        with self._lock:
+            self._session.channel.renew_patience(self._patience_s)
+            try:
+                values = self._session.lookup(tokens)
+            except PeerGone:
+                # Under a new number, seed and counter: nothing of the lookup that was lost is used again.
+                self._resume()
+                values = self._session.lookup(tokens)
+            self.meter.forget(self._session.last_number - 16)
+            return Share.held(self._session, values)
+
+    def prepare(self, tokens: int = 1) -> None:
+        """Order the preparation of a lookup of so many tokens, which the server makes while it is idle.
+
+        Raises
+        ------
+        ValueError
+            If the server prepares nothing.
+        protocol.errors.ProtocolError
+            If it keeps no more.
+        """
+        with self._lock:
+            self._session.prepare(tokens)
+
+    def wait_prepared(self) -> None:
+        """Wait until what was ordered is prepared: a lookup of as many tokens then uses it."""
+        with self._lock:
+            self._session.wait_prepared()
+
+    def close(self) -> None:
+        """End the session; the server drops its keys."""
+        with self._lock:
+            try:
+                self._session.end()
+            except PeerGone:
+                pass
+            finally:
+                self._session.channel.close()
+                self._seeds.close()
+
+    def _resume(self) -> None:
+        self._session.channel.close()
+        self._session.resume(self._channel())
+
+    def _channel(self) -> Channel:
+        return Channel(self._reach(), self.meter, patience_s=self._patience_s)
+
+
+def connect(
+    address: str,
+    *,
+    tokens: int = 64,
+    requirements: Requirements | None = None,
+    seeds: Path | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Session:
+    """Open a session with a server.
+
+    Parameters
+    ----------
+    address
+        ``HOST:PORT``.
+    tokens
+        Most rows of a lookup.
+    requirements
+        What the server's parameters have to hold; 128 bits of security if left out.
+    seeds
+        The client's record of used seeds; the user's own if left out.
+    tls
+        Speak TLS by this, of :func:`protocol.tls.client_context`.
+
+    Raises
+    ------
+    ValueError
+        If the address is none.
+    protocol.errors.ProtocolError
+        If the server cannot be reached, does not follow the protocol, or states what is refused.
+    """
+    host, port = parse_address(address)
+    load_openfhe()
+    record = SeedRecord(seeds or default_record())
+    return Session(lambda: connect_socket(host, port, tls), tokens, requirements or Requirements(), record)
+
+
+class Server:
+    """A table served from this process while its context is open.
+
+    Parameters
+    ----------
+    table
+        As :func:`fastquery.estimate` takes it; it is loaded, quantised and encoded.
+    on_share
+        Called with the server's share of every lookup, in its session's thread; :meth:`shares` gives them if left out.
+    listen
+        ``HOST:PORT``; port 0 takes a free one.
+    seed
+        Of a random table.
+    limits, tls
+        Of the service.
+    words
+        As :func:`fastquery.estimate`.
+
+    Raises
+    ------
+    ValueError
+        If a word is unknown, or no engine executes the lookup.
+    OSError
+        If nothing can listen there.
+    """
+
+    def __init__(
+        self,
+        table: Any,
+        *,
+        on_share: Callable[[Share], None] | None = None,
+        listen: str = "127.0.0.1:0",
+        seed: int = 0,
+        limits: Limits | None = None,
+        tls: Tls | None = None,
+        **words: Any,
+    ) -> None:
+        asked = ask({"table": table, **words})
+        allowed, meter = limits or Limits(), Meter("server")
+        packed = load_table(asked.configuration, asked.table, seed)
+        self._server = LookupServer(
+            asked.configuration, packed, meter, lambda *_: None, bool(words.get("allow_insecure")), allowed.max_tokens
+        )
+        self._shares: queue.Queue[Share] = queue.Queue(MOST_UNTAKEN)
+        host, port = parse_address(listen)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._port, self._host = listener.getsockname()[1], host
+        self._service = Service(self._server, listener, allowed, meter, tls=tls, on_share=on_share or self._shares.put)
+        self._thread = threading.Thread(target=self._service.run, name="fastquery server")
+
+    @property
+    def address(self) -> str:
+        """Where it is served, as :func:`connect` takes it."""
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is served."""
+        return self._server.configuration
+
+    def __enter__(self) -> Server:
+        """Serve."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all sessions."""
+        self._service.stop()
+        self._thread.join()
+
+    def shares(self) -> Iterator[Share]:
+        """The server's shares of all lookups as they are answered; waits for the next one."""
+        while True:
+            yield self._shares.get()

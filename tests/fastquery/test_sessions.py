@@ -1,0 +1,176 @@
+"""Sessions of many lookups, their shares, and what becomes of a session whose connection is lost."""
+
+from __future__ import annotations
+
+import random
+import resource
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+import fastquery as fq
+from protocol.channel import Channel
+from protocol.errors import ProtocolError
+from protocol.frames import Kind
+from protocol.hello import Greeter
+from protocol.meter import Meter
+from protocol.server import load_table
+from protocol.share import Share, open_levels
+from quantize.packed import PackedTable
+
+pytest.importorskip("openfhe")
+
+DESIGNS: list[dict[str, Any]] = [
+    {"protocol": "fastquery"},
+    {"protocol": "fastquery", "prepared": True},
+    {"protocol": "fastquery", "align_bits": 32},
+    {"protocol": "folded"},
+    {"protocol": "folded", "prepared": True},
+    {"protocol": "folded", "align_bits": 32},
+    {"protocol": "compressed"},
+    {"protocol": "compressed", "align_bits": 32},
+    {"protocol": "cryptflow2", "engine": "openfhe"},
+    {"protocol": "fastquery", "engine": "openfhe", "flooding_bits": 0},
+]
+ROWS = 300
+
+
+def plain(server: fq.Server) -> PackedTable:
+    configuration = server.configuration
+    return load_table(configuration, f"{configuration.table.rows}x{configuration.table.channels}", 0)
+
+
+def right(table: PackedTable, ids: list[int], mine: Share, theirs: Share) -> bool:
+    return np.array_equal(open_levels(mine, theirs), np.stack([table.levels(token) for token in ids]))
+
+
+def lookups(count: int, words: dict[str, Any], most: int = 16) -> None:
+    """Lookups of one session, of random numbers of tokens, every other one prepared where that can be."""
+    drawn, seen = random.Random(1), set()
+    after_the_first = 0
+    with fq.Server("300x24", **words) as server, fq.connect(server.address, tokens=most) as session:
+        table, shares = plain(server), server.shares()
+        setup = session.setup_bytes
+        for k in range(count):
+            ids = [drawn.randrange(ROWS) for _ in range(drawn.randint(1, most))]
+            if words.get("prepared") and k % 2:
+                session.prepare(len(ids))
+                session.wait_prepared()
+            mine = session.lookup(ids)
+            theirs = next(shares)
+            assert right(table, ids, mine, theirs)
+            assert mine.lookup not in seen
+            seen.add(mine.lookup)
+            if k == max(100, count // 2):
+                after_the_first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert session.setup_bytes == setup
+    if count > 200:
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - after_the_first < 8 * 1024  # KiB
+
+
+@pytest.mark.parametrize("words", DESIGNS, ids=str)
+def test_a_session_answers_lookups_of_any_number_of_tokens(words: dict[str, Any]) -> None:
+    lookups(5, words, 4)
+
+
+@pytest.mark.parametrize("words", [{"protocol": "fastquery"}, {"protocol": "folded", "prepared": True}], ids=str)
+def test_sixty_lookups(words: dict[str, Any]) -> None:
+    lookups(60, words, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", DESIGNS[:7], ids=str)
+def test_a_thousand_lookups(words: dict[str, Any]) -> None:
+    lookups(1000, words)
+
+
+@pytest.mark.parametrize(
+    "words", [{"protocol": "folded"}, {"protocol": "compressed"}, {"protocol": "fastquery", "align_bits": 32}], ids=str
+)
+def test_a_lost_connection_is_resumed_and_numbers_go_on(words: dict[str, Any]) -> None:
+    with fq.Server("300x24", **words) as server, fq.connect(server.address) as session:
+        table, shares = plain(server), server.shares()
+        first = session.lookup([1])
+        assert right(table, [1], first, next(shares))
+        before = session.setup_bytes
+        lose(session)
+        second = session.lookup([2, 3])
+        assert right(table, [2, 3], second, next(shares))
+        assert second.session == first.session
+        assert second.lookup > first.lookup
+        assert session.setup_bytes - before < 20_000 < before or words.get("align_bits")
+
+
+def lose(session: fq.Session) -> None:
+    """Cut the connection of a session, as a network would; its server has noticed once it reads."""
+    socket.socket.shutdown(session.connection, socket.SHUT_RDWR)
+    time.sleep(0.3)
+
+
+def test_a_session_of_somebody_else_is_not_resumed() -> None:
+    with fq.Server("300x24", protocol="folded") as server:
+        host, port = server.address.split(":")
+        with fq.connect(server.address) as session:
+            session.lookup([1])
+            hello = session.hello
+            lose(session)
+            forged = Greeter(hello.tokens)
+            forged.hello = hello
+            channel = Channel(socket.create_connection((host, int(port))), Meter("client"), 10.0)
+            channel.send(Kind.HELLO, forged.again(2).encode())
+            with pytest.raises(ProtocolError, match="cannot be resumed"):
+                channel.receive(Kind.READY, 0)
+            channel.close()
+            session.lookup([2])  # its own client still resumes it
+
+
+def test_a_share_is_saved_and_comes_back(tmp_path: Path) -> None:
+    with fq.Server("300x24", protocol="folded") as server, fq.connect(server.address) as session:
+        mine, theirs = session.lookup([5, 6]), next(server.shares())
+    mine.save(tmp_path / "a.npz")
+    theirs.save(tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").stat().st_mode & 0o777 == 0o600
+    rows = fq.open(Share.load(tmp_path / "a.npz"), Share.load(tmp_path / "b.npz"))
+    assert np.array_equal(rows, fq.open(mine, theirs))
+    with pytest.raises(ValueError, match="one of each party"):
+        fq.open(mine, mine)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda body: body[:-50], lambda body: body[:200] + b"\xff" * 8 + body[208:], lambda _: b"none"]
+)
+def test_a_damaged_share_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "a.npz"
+    with fq.Server("300x24", protocol="fastquery") as server, fq.connect(server.address) as session:
+        session.lookup([5]).save(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match="is no share"):
+        Share.load(path)
+
+
+def test_fixed_point_shares_open_to_the_float_rows() -> None:
+    with fq.Server("300x24", align_bits=40) as server, fq.connect(server.address) as session:
+        mine, theirs = session.lookup([5, 6]), next(server.shares())
+    bits, fraction = 36, 8
+    total = (mine.embedding(bits, fraction) + theirs.embedding(bits, fraction)) & np.uint64(2**bits - 1)
+    signed = np.where(total >= 2 ** (bits - 1), total.astype(np.int64) - 2**bits, total.astype(np.int64))
+    rows = fq.open(mine, theirs)
+    assert np.allclose(signed * mine.unit(fraction), rows, atol=np.abs(rows).max() * 2.0**-fraction)
+
+
+@pytest.mark.parametrize("align_bits", [0, 32])
+def test_either_share_alone_is_uniform(align_bits: int) -> None:
+    values: dict[str, list[np.ndarray]] = {"client": [], "server": []}
+    with fq.Server("300x24", align_bits=align_bits) as server, fq.connect(server.address) as session:
+        for _ in range(30):
+            for share in (session.lookup([7] * 8), next(server.shares())):
+                values[share.party].append(share.values.reshape(-1) * 16 // share.modulus)
+    for shares in values.values():
+        counts = np.bincount(np.concatenate(shares).astype(np.int64), minlength=16)
+        assert chisquare(counts).pvalue > 1e-6
