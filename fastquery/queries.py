@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,55 @@ class Query:
         }
 
 
+ADDED = (
+    "lookups", "mismatches", "share_bytes", "tokens", "up_bytes", "down_bytes", "predicted_up_bytes",
+    "predicted_down_bytes", "server_s", "offline_s", "client_s", "predicted_server_s",
+)  # fmt: skip
+"""Figures of a session that are sums over its lookups."""
+HELD = ("correct", "ledgers_agree")
+"""Of a session, true where they are of every lookup."""
+
+
+class SessionDocument:
+    """What ``--json`` prints of a session's lookups, gathered as they come: no more is kept than of one of them.
+
+    Figures of the setup and what was stated are the first lookup's, sums are over all of them, and ``latency_s`` is the
+    median of a lookup.
+
+    Examples
+    --------
+    >>> gathered = SessionDocument()
+    >>> for latency_s in (0.5, 0.1, 0.2):
+    ...     gathered.add({"lookups": 1, "latency_s": latency_s})
+    >>> gathered.document()
+    {'lookups': 3, 'latency_s': 0.2}
+    """
+
+    def __init__(self) -> None:
+        self._document: dict[str, Any] = {}
+        self._latencies: list[float] = []
+
+    def add(self, found: dict[str, Any]) -> None:
+        """Gather a lookup's document, of :meth:`Query.document`."""
+        before, self._document = self._document, {**found, **self._document}
+        self._latencies.append(found["latency_s"])
+        if not before:
+            return
+        for name in ADDED:
+            if found.get(name) is not None:
+                self._document[name] = before[name] + found[name]
+        for name in HELD:
+            if name in found:
+                self._document[name] = before[name] and found[name]
+        if "ledger" in found:
+            own = found["ledger"]
+            self._document["ledger"] = pd.concat([before["ledger"], own[own["lookup"] > 0]], ignore_index=True)
+
+    def document(self) -> dict[str, Any]:
+        """The document of all of them."""
+        return {**self._document, "latency_s": float(np.median(self._latencies))}
+
+
 def parse_address(text: str) -> tuple[str, int]:
     """Host and port of ``127.0.0.1:9000``, ``[::1]:9000`` or ``name:9000``.
 
@@ -118,9 +168,16 @@ def parse_address(text: str) -> tuple[str, int]:
     return found[1] or found[2], int(found[3])
 
 
-def query(
+def query(address: str, tokens: Sequence[int], **options: Any) -> Query:
+    """Look rows up at a server and compare the session with its prediction; see :func:`query_each`."""
+    (found,) = query_each(address, [tokens], len(tokens), **options)
+    return found
+
+
+def query_each(
     address: str,
-    tokens: Sequence[int],
+    batches: Iterable[Sequence[int]],
+    most: int,
     *,
     requirements: Requirements,
     check: str | None = None,
@@ -129,15 +186,17 @@ def query(
     link: Link = PRESETS["loopback"],
     seeds: Path | None = None,
     tls: ssl.SSLContext | None = None,
-) -> Query:
-    """Look rows up at a server and compare the session with its prediction.
+) -> Iterator[Query]:
+    """Look rows up at a server in one session, a lookup a batch, and compare every one with its prediction.
 
     Parameters
     ----------
     address
         ``HOST:PORT`` of the server.
-    tokens
-        The rows.
+    batches
+        The rows of every lookup, asked for once the last one was answered.
+    most
+        Rows of a lookup at most.
     requirements
         What the server's parameters have to hold; a security of 0 bits accepts every ring.
     check
@@ -154,7 +213,7 @@ def query(
     Raises
     ------
     ValueError
-        If the address is none, or a token is outside the vocabulary.
+        If the address is none, a token is outside the vocabulary, or a batch has none or too many.
     DoesNotDecrypt
         If the answer is not of this session's keys.
     protocol.openfhe_library.OpenFHEUnavailable
@@ -167,17 +226,16 @@ def query(
         If the server cannot be reached, does not follow the protocol, or states what is refused.
     """
     from protocol.channel import Channel
-    from protocol.client import ask_report, ask_shares, connect, look_up
+    from protocol.client import ask_report, ask_shares, connect, look_up_each
     from protocol.frames import Kind
     from protocol.meter import Meter
     from protocol.openfhe_library import load_openfhe
     from protocol.seeds import SeedRecord, default_record
 
-    if not tokens:
-        raise ValueError("tokens are none; at least one is looked up")
-    if any(token < 0 for token in tokens):
-        raise ValueError("token is outside the vocabulary; it must be 0 at least")
     host, port = parse_address(address)
+    coming = (checked_tokens(tokens) for tokens in batches)
+    if (first := next(coming, None)) is None:
+        raise ValueError("tokens are none; at least one is looked up")
     load_openfhe()
     meter = Meter("client")
     record = SeedRecord(seeds or default_record())
@@ -186,17 +244,44 @@ def query(
         closing(Channel(connect(host, port, tls), meter, patience_s=requirements.patience_s)) as channel,
     ):
         insecure = requirements.security_bits == 0
-        found = look_up(channel, meter, tokens, insecure, record, requirements.check)
-        report = ask_report(channel)
-        others = None if check is None else ask_shares(channel, found.shares)
+        asked = chain([first], coming)
+        for found in look_up_each(channel, meter, asked, most, insecure, record, requirements.check):
+            report = ask_report(channel)
+            others = None if check is None else ask_shares(channel, found.shares)
+            if found.shares.size >= FEWEST_COEFFICIENTS and found.noise_bits > WRONG_KEY_NOISE_BITS:
+                raise DoesNotDecrypt(
+                    "the answer does not decrypt: it is not of this session's keys; there are no shares"
+                )
+            mismatches = None if others is None or check is None else _mismatches(found, others, check, seed)
+            yield _compared(found, report, mismatches, link, machine)
+            channel.renew_patience(requirements.patience_s)
         channel.send(Kind.END, b"")
-    if found.shares.size >= FEWEST_COEFFICIENTS and found.noise_bits > WRONG_KEY_NOISE_BITS:
-        raise DoesNotDecrypt("the answer does not decrypt: it is not of this session's keys; there are no shares")
-    configuration = found.configuration
-    asked = configuration.updated(size="native", table=replace(configuration.table, tokens=len(tokens)))
+
+
+def checked_tokens(tokens: Sequence[int]) -> Sequence[int]:
+    """Tokens that a table may have.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or one is negative; its value is not in the message.
+    """
+    if not tokens:
+        raise ValueError("tokens are none; at least one is looked up")
+    if any(token < 0 for token in tokens):
+        raise ValueError("token is outside the vocabulary; it must be 0 at least")
+    return tokens
+
+
+def _compared(
+    found: Lookup, report: list[dict[str, Any]], mismatches: int | None, link: Link, machine: Machine | None
+) -> Query:
+    """A lookup with the server's entries of it, held against its prediction."""
+    configuration, number = found.configuration, found.share.lookup
+    asked = configuration.updated(size="native", table=replace(configuration.table, tokens=len(found.shares)))
     prediction = estimate(asked, link, machine, link_model="relay")
-    ledger = frame([*found.ledger, *report])
-    mismatches = None if others is None or check is None else _mismatches(found, others, check, seed, tokens)
+    predicted = prediction.ledger
+    ledger = frame([*found.ledger, *(row for row in report if row["lookup"] in (0, number))])
     return Query(
         configuration=asked,
         shares=found.shares,
@@ -205,13 +290,13 @@ def query(
         noise_bits=found.noise_bits,
         ledger=ledger,
         prediction=prediction,
-        comparison=compare(prediction.ledger, ledger),
+        comparison=compare(predicted.assign(lookup=predicted["lookup"].replace(1, number)), ledger),
         share=found.share,
         budget=found.budget,
     )
 
 
-def _mismatches(found: Lookup, others: NDArray[Any], check: str, seed: int, tokens: Sequence[int]) -> int:
+def _mismatches(found: Lookup, others: NDArray[Any], check: str, seed: int) -> int:
     """Channels that do not open to the plaintext table's, which is loaded only now."""
     from protocol.execute import Execution, channel_differences
     from protocol.server import load_table
@@ -220,4 +305,4 @@ def _mismatches(found: Lookup, others: NDArray[Any], check: str, seed: int, toke
     if plain.public != found.public:
         raise ValueError(f"table {check!r} is not the one that the server describes")
     opened = Execution(frame(found.ledger), found.latency_s, found.noise_bits, found.shares, others, 0)
-    return int(np.count_nonzero(channel_differences(opened, found.configuration, plain, tokens)))
+    return int(np.count_nonzero(channel_differences(opened, found.configuration, plain, found.tokens)))

@@ -150,7 +150,8 @@ class Session:
         """End the session; the server drops its keys."""
         with self._lock:
             try:
-                self._session.end()
+                if self.connection.fileno() >= 0:  # a connection that was lost and could not be made again is closed
+                    self._session.end()
             except PeerGone:
                 pass
             finally:

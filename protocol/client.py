@@ -12,8 +12,9 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class Lookup:
     finished_s: float
     noise_bits: float
     share: Share
+    tokens: Sequence[int] = field(repr=False)
     budget: StatedBudget | None = None
 
     @property
@@ -97,48 +99,89 @@ def look_up(
     seeds: SeedRecord,
     accept: Callable[[Configuration], None] | None = None,
 ) -> Lookup:
-    """Look rows up; the parameters are those of :meth:`protocol.lookup.ClientSession.open`.
+    """Look rows up, the only ones of a session that is left open; see :func:`look_up_each`."""
+    return next(look_up_each(channel, meter, [tokens], len(tokens), allow_insecure, seeds, accept))
+
+
+def look_up_each(
+    channel: Channel,
+    meter: Meter,
+    batches: Iterable[Sequence[int]],
+    most: int,
+    allow_insecure: bool,
+    seeds: SeedRecord,
+    accept: Callable[[Configuration], None] | None = None,
+) -> Iterator[Lookup]:
+    """Look rows up in one session, a lookup a batch of them; batches are asked for as their turn comes.
+
+    Parameters
+    ----------
+    batches
+        Tokens of every lookup; the first one's are there before the session is opened.
+    most
+        Rows of a lookup at most.
+    channel, meter, allow_insecure, seeds, accept
+        As :meth:`protocol.lookup.ClientSession.open`.
+
+    Yields
+    ------
+    Lookup
+        With the entries of the session's setup and its own.
 
     Raises
     ------
     ValueError
-        If a token is outside the vocabulary; nothing was made or sent of it, and the server sees a client leave that
-        did not take its parameters.
+        If a token is outside the vocabulary, or there are too many: nothing was made or sent of them, and of the first
+        lookup the server sees a client leave that did not take its parameters.
     ProtocolError
         If the server does not follow the protocol, ends the session, or states what is refused. It is told of its
         parameters what is refused; once keys are there, that the client has left and no more.
     """
+    coming = iter(batches)
+    first = next(coming)
 
     def checked(configuration: Configuration) -> None:
         if accept is not None:
             accept(configuration)
-        if any(not 0 <= token < configuration.table.rows for token in tokens):
+        if any(not 0 <= token < configuration.table.rows for token in first):
             raise _OutsideVocabulary(configuration.table.rows)
 
-    told = PARAMETERS_REFUSED
     try:
-        session = ClientSession.open(channel, meter, len(tokens), allow_insecure, seeds, checked)
-        if session.configuration.has_offline_phase:
-            session.prepare(len(tokens))
-            session.wait_prepared()
-        started_s = time.monotonic()
-        shares = session.lookup(tokens)
-        finished_s = time.monotonic()
+        session = ClientSession.open(channel, meter, most, allow_insecure, seeds, checked)
+        opened = meter.rows()
+        for tokens in chain([first], coming):
+            yield _looked_up(session, tokens, opened)
+            meter.forget(session.next_number)
     except _OutsideVocabulary as error:
-        channel.fail(told)
+        channel.fail(PARAMETERS_REFUSED)
         raise ValueError(f"token is outside the vocabulary; it must lie between 0 and {error.rows - 1}") from None
-    except ProtocolError:
-        channel.fail(told if not meter.transfers.get((0, "setup", Kind.KEYS.item)) else LEFT)
+    except ValueError:
+        channel.fail(LEFT)
         raise
+    except ProtocolError:
+        channel.fail(PARAMETERS_REFUSED if not meter.transfers.get((0, "setup", Kind.KEYS.item)) else LEFT)
+        raise
+
+
+def _looked_up(session: ClientSession, tokens: Sequence[int], opened: list[dict[str, Any]]) -> Lookup:
+    """One lookup of a session, prepared just before where anything can be."""
+    if session.configuration.has_offline_phase:
+        session.prepare(len(tokens))
+        session.wait_prepared()
+    started_s = time.monotonic()
+    shares = session.lookup(tokens)
+    finished_s = time.monotonic()
+    own = [row for row in session.meter.rows() if row["lookup"] == session.last_number]
     return Lookup(
         configuration=session.configuration,
         public=session.public,
         shares=shares,
-        ledger=meter.rows(),
+        ledger=[*opened, *own],
         started_s=started_s,
         finished_s=finished_s,
         noise_bits=session.engine.noise_bits(),
         share=Share.held(session, shares),
+        tokens=tokens,
         budget=session.budget,
     )
 

@@ -43,8 +43,10 @@ LOG = logging.getLogger("fastquery.serve")
 
 MAX_REQUESTS = 2
 """Of a client after a lookup."""
-MAX_REPORTED = 16
+MAX_REPORTED = 8
 """Lookups, the last ones, that a report has entries of."""
+_ASIDE = (Kind.REPORT.item, Kind.SHARES.item)
+"""Messages that measure a session and are no part of it."""
 STOPPING_S = 0.5
 """How long a service that stops waits for what is being computed and sent."""
 _TICK_S = 0.1
@@ -314,7 +316,8 @@ class Service:
     def _meet(self, asked: Kind, channel: Channel, meter: Meter, shares: Shares | ChannelShares | None) -> None:
         """Send a client that asks the server's ledger or, of a test server, its shares of the last lookup."""
         if asked is Kind.REPORT:
-            rows = [self._told(row) for row in (*self._table_rows, *meter.rows())]
+            counted = (row for row in (*self._table_rows, *meter.rows()) if row["item"] not in _ASIDE)
+            rows = [self._told(row) for row in counted]
             channel.send(Kind.REPORT, json.dumps(rows, separators=(",", ":")).encode())
         elif shares is not None:
             channel.send(Kind.SHARES, np.ascontiguousarray(shares).view(np.uint64).astype("<u8").tobytes())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from costmodel.link import PRESETS, parse_link
 from fastquery.cli.show import bytes_text, failure_text, json_text, pairs, seconds_text
-from fastquery.queries import DoesNotDecrypt, Query, query
+from fastquery.queries import DoesNotDecrypt, Query, SessionDocument, query_each
 from fastquery.shares import keep
 from fastquery.words import MACHINE_HELP, checked, link_of, machine_of
 
@@ -20,6 +22,7 @@ EXAMPLE = """examples:
   fastquery query --connect 127.0.0.1:9000 --token 77
   fastquery query --connect 127.0.0.1:9000 --token 77 --token 512 --output share.npy --json
   fastquery query --connect 127.0.0.1:9000 --token-file - < tokens.txt   (not in the list of processes)
+  fastquery query --connect 127.0.0.1:9000 --token-file - --shares mine  (each line is one lookup of one session)
   fastquery query --connect 127.0.0.1:9000 --token 77 --check minilm     (of serve --reveal-shares-for-tests)
 
 The share is this client's only; the row is its sum with the server's, and neither alone says anything of it. Nobody is
@@ -56,10 +59,17 @@ def add_parser(subparsers: Any) -> None:
     tokens.add_argument(
         "--token-file",
         metavar="FILE",
-        help="token ids separated by spaces or line breaks; - is standard input",
+        help="token ids separated by spaces, each line one lookup of one session, answered as it comes; - is standard "
+        "input",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE.npy", help="where the share is written, for the user alone"
+        "--tokens", type=int, default=16, metavar="N", help="most rows of a line of --token-file - (default 16)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE.npy",
+        help="where the share of a single lookup is written, for the user alone",
     )
     parser.add_argument("--shares", type=Path, metavar="DIR", help="keep this client's share of every lookup there")
     parser.add_argument("--check", metavar="TABLE", help="open both shares against this table, of a test server")
@@ -107,39 +117,68 @@ def execute(arguments: argparse.Namespace) -> int:
 
     if not 0 <= arguments.security <= 256:
         raise ValueError(f"security is {arguments.security}; it must lie between 0 and 256 bits")
-    tokens = arguments.token or read_tokens(arguments.token_file)
+    if arguments.token:
+        batches, most = iter([arguments.token]), len(arguments.token)
+    else:
+        batches, most = lines_of(arguments.token_file, arguments.tokens)
     if arguments.memory < 1:
         raise ValueError(f"memory is {arguments.memory}; it must be at least 1 MiB")
     if arguments.tls_ca is None and (arguments.tls_cert or arguments.tls_key):
         raise ValueError("tls-cert and tls-key go with tls-ca, which is missing: nothing would be encrypted")
     tls = client_context(arguments.tls_ca, arguments.tls_cert, arguments.tls_key) if arguments.tls_ca else None
     security_bits = 0 if arguments.allow_insecure else arguments.security
+    gathered, agrees = SessionDocument(), True
     try:
-        result = query(
-            arguments.connect,
-            tokens,
-            requirements=Requirements(
-                security_bits, arguments.flooding_bits, arguments.failure, arguments.memory * 2**20
-            ),
-            check=arguments.check,
-            seed=arguments.seed,
-            machine=machine_of(arguments.machine),
-            link=link_of(arguments.link),
-            tls=tls,
-        )
-        if arguments.output is not None:
-            write_share(arguments.output, result.shares)
-        if arguments.shares is not None:
-            keep(arguments.shares, result.share)
+        for number, result in enumerate(
+            query_each(
+                arguments.connect,
+                batches,
+                most,
+                requirements=Requirements(
+                    security_bits, arguments.flooding_bits, arguments.failure, arguments.memory * 2**20
+                ),
+                check=arguments.check,
+                seed=arguments.seed,
+                machine=machine_of(arguments.machine),
+                link=link_of(arguments.link),
+                tls=tls,
+            )
+        ):
+            if arguments.output is not None and number:
+                raise ValueError("output takes one lookup's share; --shares DIR keeps those of many")
+            if arguments.output is not None:
+                write_share(arguments.output, result.shares)
+            if arguments.shares is not None:
+                keep(arguments.shares, result.share)
+            if not arguments.json:
+                print(text(result) if not number else line(result), flush=True)
+            document = result.document()
+            agrees = agrees and result.agrees and not result.mismatches
+            gathered.add(document)
     except (OpenFHEUnavailable, ProtocolError, DoesNotDecrypt, SeedReused, OSError) as error:
         print(f"fastquery query: {error}", file=sys.stderr)
         return 1
-    print(json_text(result.document()) if arguments.json else text(result))
-    return 0 if result.agrees and not result.mismatches else 1
+    if arguments.json:
+        print(json_text(gathered.document()))
+    return 0 if agrees else 1
 
 
-def read_tokens(path: str) -> list[int]:
-    """Token ids of a file, or of standard input for ``-``.
+def lines_of(path: str, most: int) -> tuple[Iterator[list[int]], int]:
+    """Token ids of every line, and the most of one: stated for lines that are still to come.
+
+    Raises
+    ------
+    ValueError
+        As :func:`read_lines`.
+    """
+    if path == "-":
+        return read_lines(path), most
+    batches = list(read_lines(path))
+    return iter(batches), max(map(len, batches), default=1)
+
+
+def read_lines(path: str) -> Iterator[list[int]]:
+    """Token ids of each line of a file, or of standard input for ``-`` as the lines come; empty lines are passed over.
 
     Raises
     ------
@@ -147,11 +186,14 @@ def read_tokens(path: str) -> list[int]:
         If it cannot be read, or holds something else, which is not repeated: it may be a secret.
     """
     try:
-        return [int(word) for word in (sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")).split()]
+        with nullcontext(sys.stdin) if path == "-" else open(path, encoding="utf-8") as lines:
+            for words in map(str.split, iter(lines.readline, "")):
+                if words:
+                    yield [int(word) for word in words]
     except OSError as error:
         raise ValueError(f"token-file is {path!r}, which cannot be read: {error.strerror}") from None
     except ValueError:
-        raise ValueError(f"token-file is {path!r}; it must hold token ids separated by spaces or line breaks") from None
+        raise ValueError(f"token-file is {path!r}; every line must hold token ids separated by spaces") from None
 
 
 def write_share(path: Path, shares: Any) -> None:
@@ -160,6 +202,17 @@ def write_share(path: Path, shares: Any) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         np.save(file, shares)
+
+
+def line(result: Query) -> str:
+    """A further lookup of a session for people."""
+    document = result.document()
+    opened = {None: "", 0: ", every channel right"}.get(result.mismatches, f", {result.mismatches} channels WRONG")
+    agree = "agree" if result.agrees else "do NOT agree"
+    return (
+        f"lookup {result.share.lookup}: {document['tokens']} row(s) in {seconds_text(document['latency_s'])}, ledgers "
+        f"{agree}{opened}"
+    )
 
 
 def text(result: Query) -> str:
