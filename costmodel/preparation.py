@@ -33,7 +33,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import pdtrc
 
 LONGEST_QUEUE = 4096
 RAREST = 1e-9
@@ -158,6 +157,8 @@ def _beyond(rho: NDArray[np.float64], held: NDArray[np.int64]) -> tuple[NDArray[
     longest = int(held.max(initial=0))
     customers: NDArray[np.float64] = np.empty((longest + 1, loads.size))
     customers[0] = 1.0 - loads
+    from scipy.special import pdtrc  # here, since it takes as long to load as everything else together
+
     more = np.stack([pdtrc(count, loads) for count in range(longest + 1)])  # P(A > count)
     for length in range(longest):
         # Everything is conditional on a service: from 0 the queue first waits for an arrival.

@@ -29,6 +29,9 @@ SUBCOMMANDS = {
 }
 """Every subcommand's module, and its line in the list; a module is loaded when its subcommand is asked for."""
 
+EXTRAS = {"openfhe": "he", "nacl": "he", "safetensors": "data", "tokenizers": "data", "gguf": "data", "jax": "lm"}
+"""Packages that the core does without, and the extra of each."""
+
 EXAMPLE = """example:
   fastquery estimate --table llama-7b --protocol fastquery --explain
   fastquery run --table minilm --tokens 3
@@ -88,6 +91,9 @@ def guarded(name: str, execute: Callable[[], int]) -> int:
             return _stopped(f"{name}: interrupted", 128 + received[0])
         if isinstance(error, BrokenPipeError):
             return _stopped("", 128 + signal.SIGPIPE)
+        if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in EXTRAS:
+            extra = EXTRAS[package]
+            return _stopped(f"{name}: needs the package {package}: pip install 'fastquery[{extra}]'", 1)
         if not isinstance(error, (ValueError, OSError, MemoryError)):
             raise
         return _stopped(f"{name}:{_reason(error)}", 2)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fastquery.cli import guarded
+
 COMMANDS = {
     "estimate": ["estimate", "--explain"],
     "sweep": ["sweep", "--protocol", "all", "--ring", "N=2048:4096,q=30:60", "--output", "s.parquet"],
@@ -62,6 +64,14 @@ def test_a_full_disk_takes_one_line(arguments: list[str], tmp_path: Path) -> Non
     assert process.returncode == 2
     assert error.count(b"\n") == 1
     assert b"No space left on device" in error
+
+
+def test_a_missing_extra_is_named_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def execute() -> int:
+        raise ModuleNotFoundError("No module named 'nacl'", name="nacl.bindings")
+
+    assert guarded("fastquery run", execute) == 1
+    assert capsys.readouterr().err == "fastquery run: needs the package nacl: pip install 'fastquery[he]'\n"
 
 
 def test_closed_streams_change_nothing_but_what_is_shown(tmp_path: Path) -> None:
