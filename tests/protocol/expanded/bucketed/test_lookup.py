@@ -12,12 +12,17 @@ pytest.importorskip("openfhe")
 from costmodel.expanded.bucketed.design import BucketedDesign
 from costmodel.expanded.bucketed.parameters import BucketedColumns, BucketedParameters
 from costmodel.expanded.bucketed.search import choose_parameters
+from costmodel.parameters import Table
+from costmodel.systems import executed
 from costmodel.wire import FRAME_HEADER_BYTES
+from protocol.engines import engine_of
 from protocol.errors import ProtocolError
 from protocol.expanded.bucketed import client as clients
 from protocol.expanded.bucketed.client import BucketedClient, Unplaced
 from protocol.expanded.bucketed.placement import EMPTY
 from protocol.expanded.bucketed.server import BucketedServer
+from protocol.meter import Meter
+from protocol.seeds import SeedRecord
 from tests.protocol.expanded.sides import log2_ratio
 
 MIDDLE = 3
@@ -155,3 +160,22 @@ def test_placements_differ_by_client() -> None:
     other = BucketedClient(one.parameters)
     assert not np.array_equal(one.client.placement.order, other.placement.order)
     assert np.array_equal(one.client.placement.order, one.session._placement.order)
+
+
+def test_lookups_of_any_number_of_tokens_share_an_engines_keys() -> None:
+    chosen = executed("bucketed", Table(300, 40, 8), flooding_bits=0)
+    table = np.random.default_rng(4).integers(0, 128, (300, 20), dtype=np.uint16)
+    engine, seeds = engine_of(chosen), SeedRecord()
+    session = engine.server(chosen, table, Meter("server"), lambda *_: None, False).session(8, Meter("server"))
+    client = engine.client(chosen, 8, Meter("client"), False, seeds)
+    session.accept_keys(list(client.keys()))
+    for tokens in ([7] * 8, [299], [3, 0, 3]):
+        asked, served = client.lookup(len(tokens), False), session.lookup(len(tokens), False)
+        shares = np.empty((len(tokens), 20), dtype=np.int64)
+        opened = asked.decrypt(served.answer(list(asked.encrypt(tokens)), shares)) + shares
+        np.testing.assert_array_equal(opened % chosen.ring.plaintext_modulus, table[tokens])
+    assert client.noise_bits() < -2
+    with pytest.raises(ValueError, match="prompts of up to 8"):
+        client.lookup(9, False)
+    with pytest.raises(ProtocolError, match="prompts of up to 8"):
+        engine.server(chosen, table, Meter("server"), lambda *_: None, False).session(9, Meter("server"))
