@@ -43,7 +43,7 @@ def test_a_service_that_fails_is_a_surprise_and_its_session_is_kept(
         def failing(*_: object) -> None:
             raise KeyError(hostile.TOKEN)
 
-        monkeypatch.setattr(LookupServer, "session", failing)
+        monkeypatch.setattr(LookupServer, "open", failing)
         with pytest.raises(hostile.Surprise, match="KeyError"):
             hostile.bombard(running, "fastquery", frames, 100, seed=0)
     (session, *_) = hostile.kept("fastquery")
