@@ -44,10 +44,7 @@ def explore(**state: Any) -> Page:
     >>> page = fq.explore(table="gpt2", link="wan")  # doctest: +SKIP
     """
     require_page()
-    import panel as pn
-
     from fastquery.page.state import State
     from fastquery.page.view import Page
 
-    pn.extension()
     return Page(State(**state))

@@ -53,9 +53,9 @@ class Bandwidth:
                 self._lines[name] = self._line(name, data)
         for name, drawn in self._lines.items():
             drawn.visible = name in designs
-        self.figure.legend[0].items = [
-            LegendItem(label=OFFERS[name].legend, renderers=[self._lines[name]]) for name in designs
-        ]
+        legend = self.figure.legend[0]
+        if [one.renderers[0] for one in legend.items] != [self._lines[name] for name in designs]:
+            legend.items = [LegendItem(label=OFFERS[name].legend, renderers=[self._lines[name]]) for name in designs]
 
     def _line(self, name: str, data: dict[str, Any]) -> GlyphRenderer:
         look = OFFERS[name].look

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import panel as pn
 from bokeh.models import ColumnDataSource, DataTable, FactorRange, HTMLTemplateFormatter, Span, TableColumn
 
 from fastquery.figures.measurements import measured_frame
 from fastquery.page.offers import OFFERS
-from fastquery.page.shape import SHEET, card, text
+from fastquery.page.shape import ALL, SHEET, card, filtering, text, wrapped
 from fastquery.page.style import LIGHT, Ground, colour, mark, plot, repaint
 from fastquery.page.texts import bytes_text, seconds_text
 
@@ -49,7 +48,6 @@ COLUMNS = {
 """By the field that a column is sorted by: its title, the field that it shows, its width."""
 TOOLTIPS = [("", "run @run, @protocol, @figure"), ("", "@what"), ("measured", "@measured_text"),
             ("predicted", "@predicted_text, @error_text")]  # fmt: skip
-ALL = "all"
 
 
 def entries_of(frame: pd.DataFrame) -> pd.DataFrame:
@@ -100,12 +98,8 @@ class Campaign:
         frame = measured_frame(measurements)
         self._ground = LIGHT
         self.entries = entries_of(frame)
-        self.figure_choice = pn.widgets.Select(
-            name="Figure", options=[ALL, *self.entries["figure"].unique()], value=ALL, width=200
-        )
-        self.protocol = pn.widgets.Select(
-            name="Protocol", options=[ALL, *self.entries["protocol"].unique()], value=ALL, width=200
-        )
+        self.figure_choice = filtering("Figure", self.entries["figure"].unique(), 200, self._filter)
+        self.protocol = filtering("Protocol", self.entries["protocol"].unique(), 200, self._filter)
         labels = list(dict.fromkeys(self.entries["figure"]))
         self.figure = plot(
             "campaign", y_range=FactorRange(factors=labels[::-1]), tooltips=TOOLTIPS, height=70 + 40 * len(labels),
@@ -129,15 +123,8 @@ class Campaign:
             source=self.source, columns=columns, index_position=None, sizing_mode="stretch_width", height=420,
             autosize_mode="none", stylesheets=[SHEET], reorderable=False, row_height=30, name="campaign-table",
         )  # fmt: skip
-        for widget in (self.figure_choice, self.protocol):
-            widget.param.watch(lambda _: self._filter(), "value")
         self.count = text(self._summary(self.entries, frame), "note")
-        self.layout = card(
-            pn.FlexBox(self.figure_choice, self.protocol),
-            self.count,
-            pn.pane.Bokeh(self.figure, sizing_mode="stretch_width"),
-            pn.pane.Bokeh(self.table, sizing_mode="stretch_width"),
-        )
+        self.layout = card(wrapped(self.figure_choice, self.protocol), self.count, self.figure, self.table)
 
     def paint(self, ground: Ground) -> None:
         """Put the figure on a ground."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
-from typing import Any
 
-import panel as pn
-from bokeh.models import CustomJS, DataTable, Select
+from bokeh.models import Column, CustomJS, DataTable, Div, Select, UIElement
 from bokeh.plotting import figure as Figure
 
 from fastquery.page.shape import SHEET, card, row, text
@@ -16,7 +15,14 @@ EXPORT = resources.files("fastquery.page").joinpath("export.js").read_text(encod
 SAVE = "Save"
 
 
-class Card:
+def figure_card(
+    name: str,
+    heading: str,
+    tells: str,
+    drawn: Figure | DataTable,
+    beside: Sequence[UIElement] = (),
+    notes: Sequence[Div] = (),
+) -> Column:
     """A figure or a table on the page.
 
     Parameters
@@ -27,24 +33,15 @@ class Card:
         Above the figure.
     drawn
         A figure, whose named renderers are exported as CSV; or a table, which is.
-    extra
+    beside
         Widgets beside the export.
+    notes
+        Texts between heading and figure.
     """
-
-    def __init__(self, name: str, heading: str, tells: str, drawn: Figure | DataTable, *extra: Any) -> None:
-        self.note = text("", "note", visible=False)
-        kinds = ("CSV",) if isinstance(drawn, DataTable) else ("PNG", "SVG", "CSV")
-        # A plain Bokeh model: Panel looks through the whole document for every script that it attaches.
-        saving = Select(options=[SAVE, *kinds], value=SAVE, width=74, margin=(0, 0, 0, 6), stylesheets=[SHEET])
-        code = f"const NAME = {name!r}, SAVE = {SAVE!r};\n{EXPORT}"
-        saving.js_on_change("value", CustomJS(args={"drawn": drawn}, code=code))
-        self.layout = card(
-            row(text(f"<h2>{heading}</h2>"), *extra, pn.pane.Bokeh(saving, margin=0)),
-            text(tells, "tells"),
-            self.note,
-            pn.pane.Bokeh(drawn, sizing_mode="stretch_width", margin=0),
-        )
-
-    def say(self, line: str) -> None:
-        """A line between heading and figure."""
-        self.note.object, self.note.visible = line, bool(line)
+    kinds = ("CSV",) if isinstance(drawn, DataTable) else ("PNG", "SVG", "CSV")
+    saving = Select(
+        options=[SAVE, *kinds], value=SAVE, width=74, margin=(0, 0, 0, 6), stylesheets=[SHEET], name=f"save-{name}"
+    )
+    code = f"const NAME = {name!r}, SAVE = {SAVE!r};\n{EXPORT}"
+    saving.js_on_change("value", CustomJS(args={"drawn": drawn}, code=code))
+    return card(row(text(f"<h2>{heading}</h2>"), *beside, saving), text(tells, "tells"), *notes, drawn)

@@ -7,13 +7,11 @@ from html import escape
 from typing import Any
 
 import pandas as pd
-import panel as pn
-from bokeh.models import ColumnDataSource, DataTable, HTMLTemplateFormatter, TableColumn
+from bokeh.models import ColumnDataSource, DataTable, HTMLTemplateFormatter, TableColumn, TextInput
 
-from fastquery.page.shape import SHEET, card, text
+from fastquery.page.shape import ALL, SHEET, card, filtering, text, watch, wrapped
 from validate.published import check_claims
 
-ALL = "all"
 COLUMNS = {"id": 260, "published": 110, "computed": 110, "error": 90, "verdict": 130, "source": 240, "why": 560}
 
 
@@ -40,9 +38,9 @@ class Claims:
 
     def __init__(self) -> None:
         frame = checked()
-        self.verdict = pn.widgets.Select(name="Verdict", options=[ALL, *frame["verdict"].unique()], width=200)
-        self.place = pn.widgets.Select(name="Table or section", options=[ALL, *frame["source"].unique()], width=360)
-        self.match = pn.widgets.TextInput(name="Id contains", width=200)
+        self.verdict = filtering("Verdict", frame["verdict"].unique(), 200, self._filter)
+        self.place = filtering("Table or section", frame["source"].unique(), 360, self._filter)
+        self.match = TextInput(title="Id contains", width=200, stylesheets=[SHEET])
         self.count = text("", "note")
         self.source = ColumnDataSource({name: [] for name in (*COLUMNS, "quote")})
         columns = [
@@ -54,15 +52,9 @@ class Claims:
             autosize_mode="none", stylesheets=[SHEET], reorderable=False, row_height=30, name="claims",
         )  # fmt: skip
         self.quote = text("Choose a row to read the words that a number stands in.", "note")
-        self.source.selected.on_change("indices", self._chosen)
-        for widget in (self.verdict, self.place, self.match):
-            widget.param.watch(lambda _: self._filter(), "value")
-        self.layout = card(
-            pn.FlexBox(self.verdict, self.place, self.match),
-            self.count,
-            pn.pane.Bokeh(self.table, sizing_mode="stretch_width"),
-            self.quote,
-        )
+        watch(self.source.selected, "indices", self._chosen)
+        watch(self.match, "value", lambda _: self._filter())
+        self.layout = card(wrapped(self.verdict, self.place, self.match), self.count, self.table, self.quote)
         self._filter()
 
     def _filter(self) -> None:
@@ -75,13 +67,13 @@ class Claims:
         shown = frame[kept]
         self.source.data = {name: shown[name].tolist() for name in (*COLUMNS, "quote")}
         counts = ", ".join(f"{count} {verdict}" for verdict, count in shown["verdict"].value_counts().items())
-        self.count.object = f"{len(shown)} of {len(frame)} claims{': ' if counts else ''}{counts}."
+        self.count.text = f"{len(shown)} of {len(frame)} claims{': ' if counts else ''}{counts}."
 
-    def _chosen(self, _: str, __: list[int], indices: list[int]) -> None:
+    def _chosen(self, indices: list[int]) -> None:
         if indices:
             k = indices[0]
             data: dict[str, Any] = dict(self.source.data)
-            self.quote.object = QUOTE.format(**{name: escape(data[name][k]) for name in ("source", "quote", "why")})
+            self.quote.text = QUOTE.format(**{name: escape(data[name][k]) for name in ("source", "quote", "why")})
 
 
 CELL = '<span title="<%= value %>"><%= value %></span>'

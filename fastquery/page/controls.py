@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-import panel as pn
-from bokeh.models import CustomJSTickFormatter
+from bokeh.models import (
+    AutocompleteInput,
+    Checkbox,
+    CheckboxGroup,
+    CustomJSTickFormatter,
+    Row,
+    Select,
+    Slider,
+    Spinner,
+    TextInput,
+    UIElement,
+    Widget,
+)
 
 from costmodel.link import PRESETS
+from fastquery.figures.choices import DEGREES
 from fastquery.page.offers import OFFERS
-from fastquery.page.shape import button, column, text
+from fastquery.page.shape import SHEET, button, column, text, watch
 from fastquery.page.state import State
 from fastquery.page.texts import rate_text
 from fastquery.words import link_of
 from quantize.tables import TABLE_SHAPES
 
-DEGREES = (1024, 2048, 4096, 8192, 16384)
 CHOSEN = "chosen"
 RATE = "const mbit = 10 ** (tick - 6); return Number(mbit.toPrecision(3)) + ' Mbit/s'"
 """Script that spells the slider's logarithm."""
 SLOWEST, FASTEST = 5.0, 10.5
 """log10 of the bit a second that the slider spans."""
+WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": [SHEET], "margin": (4, 10)}
+
+
+class Field(NamedTuple):
+    """A widget of one field of the state.
+
+    Attributes
+    ----------
+    widget, held
+        The widget, and the name of its property that holds the value.
+    shown, taken
+        From the state's value to the widget's, and back.
+    """
+
+    widget: Widget
+    held: str = "value"
+    shown: Callable[[Any], Any] = lambda value: value
+    taken: Callable[[Any], Any] = lambda value: value
 
 
 class Controls:
@@ -41,68 +71,41 @@ class Controls:
 
     def __init__(self, state: State, changed: Callable[[State], None], complain: Callable[[str], None]) -> None:
         self.state, self._changed, self._complain, self._setting = state, changed, complain, False
-        wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
-        self.table = pn.widgets.AutocompleteInput(
-            name="Table", options=list(TABLE_SHAPES), restrict=False, min_characters=0, placeholder="32000x4096",
-            search_strategy="includes", **wide,
+        self.fields = _fields()
+        presets = [("", "as typed below"), *((name, name) for name in PRESETS)]
+        self.preset = Select(title="Link", options=presets, **WIDE)
+        self.rate = Slider(
+            title="Bandwidth", value=7.0, start=SLOWEST, end=FASTEST, step=0.01,
+            format=CustomJSTickFormatter(code=RATE), **WIDE,
         )  # fmt: skip
-        self.tokens = pn.widgets.IntInput(name="Tokens a lookup", start=1, end=2**16, **wide)
-        self.queries = pn.widgets.IntInput(name="Tokens a set-up", start=1, step=100, **wide)
-        self.preset = pn.widgets.Select(name="Link", options=["", *PRESETS], **wide)
-        self.link = pn.widgets.TextInput(name="Rate, round trip", placeholder="44Mbit/s,40ms", **wide)
-        self.rate = pn.widgets.FloatSlider(
-            name="Bandwidth", start=SLOWEST, end=FASTEST, step=0.01, format=CustomJSTickFormatter(code=RATE), **wide
-        )
-        self.delay = pn.widgets.FloatSlider(name="Round trip", start=0, end=300, step=1, format="0 ms", **wide)
-        self.machine = pn.widgets.TextInput(name="Machine (a calibration file)", placeholder="built-in", **wide)
-        self.designs = pn.widgets.CheckBoxGroup(options={offer.legend: name for name, offer in OFFERS.items()}, **wide)
-        self.N = pn.widgets.Select(name="Ring degree N", options={CHOSEN: None, **{str(n): n for n in DEGREES}}, **wide)
-        self.q = pn.widgets.TextInput(name="q (bits of limbs)", placeholder=CHOSEN, **wide)
-        self.p = pn.widgets.TextInput(name="p (bits)", placeholder=CHOSEN, **wide)
-        self.packing = pn.widgets.TextInput(name="Packing (bits)", placeholder="4,3,3", **wide)
-        self.flooding_bits = pn.widgets.IntSlider(name="Flooding (bits)", start=0, end=64, **wide)
-        self.failure = pn.widgets.IntSlider(name="Failure of a lookup, log2", start=-80, end=-10, **wide)
-        self.prepared = pn.widgets.Checkbox(name="Prepared before the token is known", **wide)
-        self.align_bits = pn.widgets.IntSlider(name="Aligned shares (bits, 0: packed)", start=0, end=64, **wide)
-        self.most_bytes = pn.widgets.TextInput(name="Bytes a query, at most", placeholder="such as 1e6", **wide)
-        self.most_setup_bytes = pn.widgets.TextInput(name="Bytes of keys, at most", placeholder="such as 5e6", **wide)
-        self.most_s = pn.widgets.TextInput(name="Seconds of latency, at most", placeholder="such as 0.5", **wide)
-        self.hidden = pn.widgets.Checkbox(name="Table hidden from the client", **wide)
-        self.ring_free = button("Let ring and packing be chosen", margin=(4, 10), sizing_mode="stretch_width")
+        self.delay = Slider(title="Round trip (ms)", value=0, start=0, end=300, step=1, **WIDE)
+        self.ring_free = button("Let ring and packing be chosen", width=230)
+        self.ring_free.margin = (4, 10)
+        of = {name: field.widget for name, field in self.fields.items()}
         self.layout = column(
-            *self._section("What is looked up", self.table, _pair(self.tokens, self.queries)),
-            *self._section("Over what", self.preset, self.link, self.rate, self.delay, self.machine),
-            *self._section("Designs", self.designs),
-            *self._section("FastQuery's ring", _pair(self.N, self.q), _pair(self.p, self.packing), self.ring_free),
-            *self._section("This project's designs", self.flooding_bits, self.failure, self.prepared),
-            *self._section("All designs", self.align_bits),
-            *self._section("Constraints", self.most_bytes, self.most_setup_bytes, self.most_s, self.hidden),
+            *_section("What is looked up", of["table"], _pair(of["tokens"], of["queries"])),
+            *_section("Over what", self.preset, of["link"], self.rate, self.delay, of["machine"]),
+            *_section("Designs", of["designs"]),
+            *_section("FastQuery's ring", _pair(of["N"], of["q"]), _pair(of["p"], of["packing"]), self.ring_free),
+            *_section("This project's designs", of["flooding_bits"], of["failure"], of["prepared"]),
+            *_section("All designs", of["align_bits"]),
+            *_section("Constraints", of["most_bytes"], of["most_setup_bytes"], of["most_s"], of["hidden"]),
         )
         self.show(state)
         self._watch()
-
-    def _section(self, heading: str, *widgets: Any) -> tuple[Any, ...]:
-        return text(f"<h3>{heading}</h3>", "section"), *widgets
 
     def show(self, state: State) -> None:
         """Set every widget to a state, which is reported to nobody."""
         self.state, self._setting = state, True
         try:
-            for name in PLAIN:
-                getattr(self, name).value = getattr(state, name)
-            self.designs.value = list(state.designs)
-            self.p.value = "" if state.p is None else str(state.p)
-            self.failure.value = round(state.failure)
-            for name in BOUNDS:
-                bound = getattr(state, name)
-                getattr(self, name).value = "" if bound is None else f"{bound:g}"
+            for name, field in self.fields.items():
+                setattr(field.widget, field.held, field.shown(getattr(state, name)))
             self._show_link(state.link)
         finally:
             self._setting = False
 
     def _show_link(self, text: str) -> None:
         link = link_of(text)
-        self.link.value = text
         self.preset.value = text if text in PRESETS else ""
         exponent = min(max(math.log10(link.rate_bit_per_s), SLOWEST), FASTEST)
         if abs(exponent - self.rate.value) > 0.006:  # half a step: the slider that is being dragged stays where it is
@@ -112,19 +115,12 @@ class Controls:
             self.delay.value = min(delay_ms, self.delay.end)
 
     def _watch(self) -> None:
-        for name in (*PLAIN, "p", *BOUNDS):
-            getattr(self, name).param.watch(lambda event, name=name: self._changes(name, event.new), "value")
-        self.designs.param.watch(lambda event: self._changes("designs", tuple(event.new)), "value")
-        self.failure.param.watch(lambda event: self._changes("failure", float(event.new)), "value")
-        self.link.param.watch(lambda event: self._changes("link", event.new), "value")
-        self.preset.param.watch(self._preset_taken, "value")
-        self.rate.param.watch(lambda event: self._drag(10**event.new, None), "value")
-        self.delay.param.watch(lambda event: self._drag(None, event.new), "value")
+        for name, field in self.fields.items():
+            watch(field.widget, field.held, partial(self._take, name))
+        watch(self.preset, "value", lambda value: self._take("link", value or self.state.link))
+        watch(self.rate, "value", lambda value: self._drag(10**value, None))
+        watch(self.delay, "value", lambda value: self._drag(None, value))
         self.ring_free.on_click(lambda _: self.set(N=None, q="", p=None, packing=""))
-
-    def _preset_taken(self, event: Any) -> None:
-        if event.new:
-            self._changes("link", event.new)
 
     def _drag(self, rate_bit_per_s: float | None, delay_ms: float | None) -> None:
         if not self._setting:
@@ -145,36 +141,80 @@ class Controls:
             self.show(changed)
             self._changed(changed)
 
-    def _changes(self, name: str, value: Any) -> None:
-        """Take what a widget holds; a text that cannot be is reported where it stands."""
+    def _take(self, name: str, value: Any) -> None:
+        """Take what a widget holds; a text that cannot be is reported, and the widget shows the state again."""
         if self._setting:
             return
         try:
-            if name == "p":
-                value = None if not value.strip() else int(value)
-            elif name in BOUNDS:
-                value = None if not value.strip() else float(value)
-            self.set(**{name: value})
+            self.set(**{name: self.fields[name].taken(value)})
         except ValueError as error:
             self._complain(str(error))
             self.show(self.state)
 
 
-PLAIN = (
-    "table",
-    "tokens",
-    "queries",
-    "machine",
-    "N",
-    "q",
-    "packing",
-    "flooding_bits",
-    "prepared",
-    "align_bits",
-    "hidden",
-)
-BOUNDS = ("most_bytes", "most_setup_bytes", "most_s")
+def _fields() -> Mapping[str, Field]:
+    names = list(OFFERS)
+    degrees = [("", CHOSEN), *((str(degree), str(degree)) for degree in DEGREES)]
+    tables = AutocompleteInput(
+        title="Table", completions=list(TABLE_SHAPES), restrict=False, min_characters=0, placeholder="32000x4096",
+        search_strategy="includes", **WIDE,
+    )  # fmt: skip
+    return {
+        "table": Field(tables),
+        "tokens": Field(Spinner(title="Tokens a lookup", low=1, high=2**16, step=1, mode="int", **WIDE), taken=int),
+        "queries": Field(Spinner(title="Tokens a set-up", low=1, step=100, mode="int", **WIDE), taken=int),
+        "link": _typed("Rate, round trip", "44Mbit/s,40ms"),
+        "machine": _typed("Machine (a calibration file)", "built-in"),
+        "designs": Field(
+            CheckboxGroup(labels=[offer.legend for offer in OFFERS.values()], **WIDE),
+            "active",
+            shown=lambda chosen: [names.index(name) for name in chosen],
+            taken=lambda active: tuple(names[k] for k in sorted(active)),
+        ),
+        "N": Field(Select(title="Ring degree N", options=degrees, **WIDE), shown=_text, taken=_whole),
+        "q": _typed("q (bits of limbs)", CHOSEN),
+        "p": _typed("p (bits)", CHOSEN, taken=_whole),
+        "packing": _typed("Packing (bits)", "4,3,3"),
+        "flooding_bits": Field(Slider(title="Flooding (bits)", value=0, start=0, end=64, step=1, **WIDE), taken=int),
+        "failure": Field(
+            Slider(title="Failure of a lookup, log2", value=-40, start=-80, end=-10, step=1, **WIDE),
+            shown=round,
+            taken=float,
+        ),
+        "prepared": Field(Checkbox(label="Prepared before the token is known", **WIDE), "active"),
+        "align_bits": Field(
+            Slider(title="Aligned shares (bits, 0: packed)", value=0, start=0, end=64, step=1, **WIDE), taken=int
+        ),
+        "most_bytes": _typed("Bytes a query, at most", "such as 1e6", taken=_real),
+        "most_setup_bytes": _typed("Bytes of keys, at most", "such as 5e6", taken=_real),
+        "most_s": _typed("Seconds of latency, at most", "such as 0.5", taken=_real),
+        "hidden": Field(Checkbox(label="Table hidden from the client", **WIDE), "active"),
+    }
 
 
-def _pair(first: Any, second: Any) -> pn.Row:
-    return pn.Row(first, second, sizing_mode="stretch_width", margin=0)
+def _typed(title: str, placeholder: str, taken: Callable[[str], Any] = str.strip) -> Field:
+    return Field(TextInput(title=title, placeholder=placeholder, **WIDE), shown=_text, taken=taken)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.strip() else None
+
+
+def _real(text: str) -> float | None:
+    return float(text) if text.strip() else None
+
+
+def _section(heading: str, *widgets: UIElement) -> tuple[UIElement, ...]:
+    return text(f"<h3>{heading}</h3>", "section"), *widgets
+
+
+def _pair(first: Widget, second: Widget) -> Row:
+    for one in (first, second):
+        one.styles = {"min-width": "0", "flex": "1 1 0"}
+    return Row(first, second, sizing_mode="stretch_width", margin=0)

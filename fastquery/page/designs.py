@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 from bokeh.models import ColumnDataSource, DataTable, HTMLTemplateFormatter, TableColumn
 
@@ -11,6 +12,7 @@ from fastquery.page.held import Held
 from fastquery.page.limits import bytes_of_query
 from fastquery.page.offers import OFFERS
 from fastquery.page.shape import SHEET
+from fastquery.page.style import put
 from fastquery.page.texts import bytes_text, seconds_text
 
 Figures = Mapping[str, Mapping[str, float]]
@@ -69,7 +71,7 @@ class Designs:
             numbers = {**figures[name], "bytes": size, "degree": ring.degree}
             rows.append({column: numbers[column] for column in COLUMNS})
         names = list(designs)
-        data: dict[str, list[object]] = {
+        data: dict[str, list[Any]] = {
             "name": list(names),
             "design": [OFFERS[name].legend for name in names],
             "excluded": [excluded.get(name, "") for name in names],
@@ -77,8 +79,8 @@ class Designs:
         for column in COLUMNS:
             data[column] = [max(row[column], -1e6) for row in rows]
             data[f"{column}_text"] = [text_of(column, row[column]) for row in rows]
-        self.source.data = data
-        self.table.height = 34 + 31 * max(2, len(names))
+        put(self.source, data)
+        self.table.height = 30 + 30 * max(2, len(names))
 
 
 def _formatter(column: str, align: str) -> HTMLTemplateFormatter:
@@ -112,14 +114,22 @@ LABELS = {
     "log2_failure": "fails",
     "flooding_bits": "flooding",
     "log2_statistical_distance": "distance left",
+    "log2_planned_distance": "distance planned",
 }
+
+EXPONENTS = ("noise_bits", "log2_statistical_distance", "log2_planned_distance")
+"""Figures that are read as powers of two."""
 
 
 def spelled_out(title: str, what: str, figures: Mapping[str, float]) -> str:
     """HTML of every figure of a design; each cell carries its figure's name and its exact value."""
     rows = []
     for name, value in figures.items():
-        text = f"2^{value:.1f}" if name in ("log2_statistical_distance", "noise_bits") else text_of(name, value)
+        text = (
+            f"2^{value:.1f}"
+            if name in ("log2_statistical_distance", "log2_planned_distance", "noise_bits")
+            else text_of(name, value)
+        )
         rows.append(
             f"<div><dt>{escape(LABELS.get(name, name))}</dt>"
             f'<dd data-figure="{name}" data-value="{value!r}">{escape(text)}</dd></div>'

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from bokeh.models import ColumnDataSource, CustomJSTickFormatter, HoverTool
+from bokeh.models import ColumnDataSource, CustomJSTickFormatter, HoverTool, Range1d
 
 from costmodel.link import Link
 from costmodel.parameters import Configuration
@@ -17,7 +17,7 @@ from fastquery.page.limits import bytes_of_query, reasons
 from fastquery.page.offers import OFFERS
 from fastquery.page.paper import Stated
 from fastquery.page.state import State
-from fastquery.page.style import Ground, colour, legend_above, mark, plot, repaint
+from fastquery.page.style import Ground, colour, legend_above, mark, plot, put, repaint
 from fastquery.page.texts import bytes_text, seconds_text
 from fastquery.search import pareto_mask
 
@@ -65,14 +65,19 @@ def searched(state: State) -> tuple[tuple[str, Configuration], ...]:
 
 
 def points(
-    designs: Mapping[str, Held], more: Sequence[tuple[str, Configuration]], state: State, link: Link
+    designs: Mapping[str, Held],
+    figures_of: Mapping[str, Mapping[str, float]],
+    more: Sequence[tuple[str, Configuration]],
+    state: State,
+    link: Link,
 ) -> list[Point]:
-    """Every design as a point, the chosen ones first."""
-    held = [(name, one, False) for name, one in designs.items()]
-    held += [(name, hold_configuration(one, state.machine), True) for name, one in more]
+    """Every design as a point: the chosen ones with their figures first, then more, which are priced on the link."""
+    held = [(name, one, figures_of[name], False) for name, one in designs.items()]
+    for name, configuration in more:
+        one = hold_configuration(configuration, state.machine)
+        held.append((name, one, one.figures(link), True))
     found = []
-    for name, one, is_searched in held:
-        figures = one.figures(link)
+    for name, one, figures, is_searched in held:
         size = bytes_of_query(figures, state.queries)
         why = "; ".join(reasons(figures, state))
         what = configuration_text(one.configuration)
@@ -95,7 +100,7 @@ class Front:
     def __init__(self) -> None:
         self.figure = plot(
             "front", x_axis_type="log", y_axis_type="log", x_axis_label="bytes a query, keys' share included (B)",
-            y_axis_label="latency (s)", height=380,
+            y_axis_label="latency (s)", height=380, x_range=(1.0, 10.0), y_range=(1.0, 10.0),
         )  # fmt: skip
         self.figure.xaxis.formatter = CustomJSTickFormatter(code=SHORT_BYTES)
         self.step = ColumnDataSource({"bytes": [], "latency": []})
@@ -126,7 +131,7 @@ class Front:
         front = front_of(found)
         shown = {id(one) for one in front}
         colours = [colour(OFFERS[one.design].look, ground) for one in found]
-        self.points.data = {
+        data: dict[str, list[Any]] = {
             "design": [OFFERS[one.design].legend + (", searched" if one.searched else "") for one in found],
             "bytes": [one.bytes for one in found],
             "latency": [one.latency_s for one in found],
@@ -139,25 +144,27 @@ class Front:
             "fill": [own if id(one) in shown else ground.surface for one, own in zip(found, colours, strict=True)],
             "alpha": [0.45 if one.why else 1.0 for one in found],
         }
-        self.step.data = {"bytes": [one.bytes for one in front], "latency": [one.latency_s for one in front]}
+        put(self.points, data)
+        put(self.step, _places(front))
         best = min(front, key=lambda one: one.latency_s, default=None)
-        self.winner.data = {
-            "bytes": [best.bytes] if best else [], "latency": [best.latency_s] if best else []
-        }  # fmt: skip
+        put(self.winner, _places([best] if best else []))
         self.note = (
             "No design holds all constraints."
             if best is None
             else f"Fastest within the constraints: {OFFERS[best.design].legend}, {seconds_text(best.latency_s)} "
             f"and {bytes_text(best.bytes)} a query ({best.what})."
         )
-        self.stated.data = {
+        stated: dict[str, list[Any]] = {
+            "design": [OFFERS[one.design].legend for one in paper],
             "bytes": [one.bytes for one in paper],
             "latency": [one.seconds for one in paper],
-            "design": [OFFERS[one.design].legend for one in paper],
             "text": [f"{bytes_text(one.bytes)}, {seconds_text(one.seconds)} on the server" for one in paper],
             "what": [one.source for one in paper],
             "why": ["" for _ in paper],
         }
+        put(self.stated, stated)
+        _span(self.figure.x_range, [*self.points.data["bytes"], *self.stated.data["bytes"]])
+        _span(self.figure.y_range, [*self.points.data["latency"], *self.stated.data["latency"]])
 
     def paint(self, ground: Ground) -> None:
         """Put the figure on a ground."""
@@ -166,6 +173,18 @@ class Front:
         self._winner.glyph.line_color = ground.ink
         self._stated.glyph.line_color = "#D55E00"
         self._stated.glyph.fill_color = ground.surface
+
+
+def _span(axis: Range1d, values: Sequence[float]) -> None:
+    """Span values on a logarithmic axis from one quarter of a decade to another, so that it rests as one drags."""
+    if values:
+        exponents = 4 * np.log10(values)
+        ends = 10 ** (np.array([np.floor(exponents.min() - 0.3), np.ceil(exponents.max() + 0.3)]) / 4)
+        axis.update(start=float(ends[0]), end=float(ends[1]))
+
+
+def _places(found: Sequence[Point]) -> dict[str, list[float]]:
+    return {"bytes": [one.bytes for one in found], "latency": [one.latency_s for one in found]}
 
 
 COLUMNS = ("design", "bytes", "latency", "text", "what", "why", "mark", "size", "colour", "fill", "alpha")

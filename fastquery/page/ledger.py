@@ -11,7 +11,7 @@ from costmodel.estimate import Entry
 from costmodel.link import FRAMING, Link
 from fastquery.page.held import Held
 from fastquery.page.offers import OFFERS
-from fastquery.page.style import CLIENT, DOWN, KEYS, SERVER, UP, Ground, legend_above, plot, repaint
+from fastquery.page.style import CLIENT, DOWN, KEYS, SERVER, UP, Ground, legend_above, plot, put, repaint
 from fastquery.page.texts import bytes_text, seconds_text
 
 TOOLTIPS = """
@@ -67,6 +67,8 @@ class Stacked:
     def __init__(self, unit: str) -> None:
         self.unit = unit
         self.figure = plot(f"ledger-{unit}", y_range=FactorRange(factors=["-"]), x_range=(0, 1), tooltips=TOOLTIPS)
+        self.figure.xaxis.formatter = NumeralTickFormatter()
+        self.figure.xaxis.ticker.desired_num_ticks = 5
         self.colours = self.COLOURS[unit]
         self.parts = {group: ColumnDataSource({column: [] for column in PIECES}) for group in self.colours}
         self._bars = [
@@ -98,17 +100,16 @@ class Stacked:
                         rows[group].append(_row(name, piece, left, right, text(piece.amount), piece.amount / total))
                     left = right
         for group, source in self.parts.items():
-            source.data = {column: [row[column] for row in rows[group]] for column in PIECES}
+            put(source, {column: [row[column] for row in rows[group]] for column in PIECES})
         legends = [OFFERS[name].legend for name in pieces]
         self.figure.y_range.factors = legends[::-1] or ["-"]
         self.figure.height = 96 + 34 * max(3, len(legends))
         ends = [1.0 if as_shares else total for total in totals.values()]
-        self.totals.data = {"design": legends, "right": ends, "text": [text(total) for total in totals.values()]}
+        put(self.totals, {"design": legends, "right": ends, "text": [text(total) for total in totals.values()]})
         self.figure.x_range.end = 1.22 * max(ends, default=1.0) or 1.0
         axis = self.figure.xaxis[0]
         axis.axis_label = "share of the query" if as_shares else f"{self.unit} of a query"
-        axis.formatter = NumeralTickFormatter(format="0 %" if as_shares else "0.[000] a")
-        axis.ticker.desired_num_ticks = 5
+        axis.formatter.format = "0 %" if as_shares else "0.[000] a"
         axis.bounds = (0, 1) if as_shares else None
 
     def paint(self, ground: Ground) -> None:

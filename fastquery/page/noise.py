@@ -15,7 +15,7 @@ from costmodel.parameters import Configuration
 from fastquery.figures.choices import noise_steps
 from fastquery.page.held import Held
 from fastquery.page.offers import OFFERS
-from fastquery.page.style import Ground, colour, plot, repaint
+from fastquery.page.style import Ground, colour, plot, put, repaint
 
 FLOOR_BITS, WRONG_BITS = -1e4, -1.0
 """Where bars begin, out of sight, and where an error of one standard deviation decrypts wrongly."""
@@ -60,9 +60,8 @@ class Noise:
              ground: Ground) -> None:  # fmt: skip
         """A bar a design, and one a step of FastQuery as this project executes it."""
         rows = list(self._rows(designs, figures, ground))
-        self.rows.data = {
-            name: [row[k] for row in rows] for k, name in enumerate(("row", "bits", "colour", "alpha", "fails"))
-        }
+        columns = ("row", "bits", "colour", "alpha", "fails")
+        put(self.rows, {name: [row[k] for row in rows] for k, name in enumerate(columns)})
         self.figure.y_range.factors = [row[0] for row in rows][::-1] or ["-"]
         self.figure.height = 70 + 27 * max(3, len(rows))
         self.figure.x_range.start = 5 * math.floor(min([row[1] for row in rows], default=-20.0) / 5) - 5

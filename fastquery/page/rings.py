@@ -15,7 +15,8 @@ from costmodel.link import PRESETS
 from costmodel.parameters import Configuration
 from fastquery.figures.choices import DEGREES, rings_frame
 from fastquery.page.held import machine_of
-from fastquery.page.style import Ground, plot, repaint
+from fastquery.page.shape import watch
+from fastquery.page.style import Ground, plot, put, repaint
 from fastquery.page.texts import bytes_text
 
 TOOLTIPS = [("ring", "N=@degree, log2 q=@bits"), ("bytes a query", "@text"), ("security", "@security{0} bits"),
@@ -61,7 +62,7 @@ class Rings:
         self._taken = self.figure.rect("bits", "degree", 1.6, 0.98, source=self.taken, fill_color=None, line_width=2.5)
         self.figure.grid.visible = False
         self._take = take
-        self.cells.selected.on_change("indices", self._tapped)
+        watch(self.cells.selected, "indices", self._tapped)
         self.note = ""
 
     def draw(self, base: Configuration, machine: str) -> None:
@@ -71,7 +72,7 @@ class Rings:
         sizes = frame["bytes"].to_numpy()
         good = sizes[holds] if holds.any() else sizes
         self._colours.update(low=float(good.min()), high=float(max(good.max(), 1.001 * good.min())))
-        self.cells.data = {
+        data = {
             "degree": frame["ring_degree"].astype(str).tolist(),
             "bits": frame["log2_q"].tolist(),
             "bytes": sizes.tolist(),
@@ -82,6 +83,7 @@ class Rings:
             "hatch": frame["verdict"].map({WEAK: "right_diagonal_line", FAILING: "dot", HOLDS: "blank"}).tolist(),
             "alpha": np.where(holds, 1.0, 0.15).tolist(),
         }
+        put(self.cells, data)
         where = int(np.flatnonzero(holds)[np.argmin(sizes[holds])]) if holds.any() else None
         row = None if where is None else frame.iloc[where]
         self.best.data = {
@@ -107,7 +109,7 @@ class Rings:
         self._best.glyph.line_color = "#1c1e21"
         self._taken.glyph.line_color = "#D55E00"
 
-    def _tapped(self, _: str, __: list[int], indices: list[int]) -> None:
+    def _tapped(self, indices: list[int]) -> None:
         if indices:
             k = indices[0]
             self.cells.selected.indices = []

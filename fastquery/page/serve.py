@@ -6,8 +6,11 @@ import socket
 from collections.abc import Callable
 from importlib import resources
 
-import panel as pn
+from bokeh.application import Application
+from bokeh.application.handlers import FunctionHandler
+from bokeh.document import Document
 from bokeh.models import CustomJS
+from bokeh.server.server import Server
 
 from fastquery.page.state import State
 from fastquery.page.view import Page
@@ -25,30 +28,29 @@ PREFERRED = "dark.active = window.matchMedia('(prefers-color-scheme: dark)').mat
 """Script that takes the ground that the browser prefers."""
 
 TEMPLATE = """
-{% extends base %}
 {% block postamble %}<meta name="viewport" content="width=device-width, initial-scale=1">
 <style>STYLE</style>{% endblock %}
 {% block contents %}<main>{{ embed(roots.page) }}</main>{% endblock %}
 """
 
 
-def session(default: State) -> pn.Template:
-    """The page of one browser, at the state of its address."""
-    location = pn.state.location
-    page, problem = _of_address(location.search if location else "", default)
+def fill(document: Document, default: State) -> None:
+    """Put the page into the document of one browser, at the state of its address."""
+    context = document.session_context
+    query = context.request.query if context and context.request else ""
+    page, problem = _of_address(query, default)
     page.complain(problem)
     page.texts.js_on_change("data", CustomJS(code=ADDRESS))
     style = resources.files("fastquery.page").joinpath("page.css").read_text(encoding="utf-8")
-    template = pn.Template(TEMPLATE.replace("STYLE", style))
-    template.add_panel("page", page.layout)
-    if pn.state.curdoc is not None:
-        pn.state.curdoc.js_on_event("document_ready", CustomJS(args={"dark": page.dark}, code=PREFERRED))
-    return template
+    page.layout.name = "page"
+    document.title, document.template = TITLE, TEMPLATE.replace("STYLE", style)
+    document.add_root(page.layout)
+    document.js_on_event("document_ready", CustomJS(args={"dark": page.dark}, code=PREFERRED))
 
 
 def _of_address(query: str, default: State) -> tuple[Page, str]:
     try:
-        return Page(State.of_address(query) if query.strip("?") else default), ""
+        return Page(State.of_address(query) if query else default), ""
     except ValueError as error:
         return Page(default), str(error)
 
@@ -74,13 +76,12 @@ def serve(state: State, port: int = 0, *, show: bool = True, started: Callable[[
     """
     Page(state)  # its designs are held from here on, so that the first browser need not wait for them
     port = port or _free_port()
-    server = pn.serve(
-        {"/": lambda: session(state)}, port=port, address=HOST, show=False, start=False, title=TITLE,
-        websocket_origin=[f"{host}:{port}" for host in (HOST, "localhost")], verbose=False,
-    )  # fmt: skip
-    url = f"http://{HOST}:{port}/"
+    application = Application(FunctionHandler(lambda document: fill(document, state)))
+    origins = [f"{name}:{port}" for name in (HOST, "localhost")]
+    server = Server({"/": application}, port=port, address=HOST, allow_websocket_origin=origins)
+    server.start()
     if started:
-        started(url)
+        started(f"http://{HOST}:{port}/")
     if show:
         server.io_loop.add_callback(server.show, "/")
     server.run_until_shutdown()

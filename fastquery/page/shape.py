@@ -2,44 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from importlib import resources
 from typing import Any
 
-import panel as pn
+from bokeh.models import Button, Column, Div, Model, Row, Select, UIElement
 
 SHEET = resources.files("fastquery.page").joinpath("parts.css").read_text(encoding="utf-8")
 """Of parts: each has a shadow root of its own, which no sheet of the page's head reaches."""
 STRETCHED: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": [SHEET]}
 
 
-def text(html: str = "", *classes: str, **options: Any) -> pn.pane.HTML:
+def text(html: str = "", *classes: str, **options: Any) -> Div:
     """A piece of HTML."""
-    return pn.pane.HTML(html, css_classes=list(classes), **{**STRETCHED, "margin": 0, **options})
+    return Div(text=html, css_classes=list(classes), **{**STRETCHED, "margin": 0, **options})
 
 
-def row(*parts: Any, classes: tuple[str, ...] = (), **options: Any) -> pn.Row:
+def row(*parts: UIElement, classes: tuple[str, ...] = (), **options: Any) -> Row:
     """Parts side by side."""
-    return pn.Row(*parts, css_classes=list(classes), **{**STRETCHED, "margin": 0, **options})
+    return Row(*parts, css_classes=list(classes), **{**STRETCHED, "margin": 0, **options})
 
 
-def column(*parts: Any, classes: tuple[str, ...] = (), **options: Any) -> pn.Column:
+def column(*parts: UIElement, classes: tuple[str, ...] = (), **options: Any) -> Column:
     """Parts above each other."""
-    return pn.Column(*parts, css_classes=list(classes), **{**STRETCHED, "margin": 0, **options})
+    return Column(*parts, css_classes=list(classes), **{**STRETCHED, "margin": 0, **options})
 
 
-def card(*parts: Any) -> pn.Column:
+def card(*parts: UIElement) -> Column:
     """Parts on a sheet of their own."""
     return column(*parts, classes=("card",))
 
 
-def pair(*sheets: pn.Column) -> pn.FlexBox:
+def pair(*sheets: Column) -> Row:
     """Sheets side by side where there is room, above each other where there is none."""
     for sheet in sheets:
         sheet.styles = {"flex": "1 1 430px", "min-width": "0"}
-    return pn.FlexBox(*sheets, gap="0px", margin=0, sizing_mode="stretch_width")
+    return row(*sheets, styles={"flex-wrap": "wrap"})
 
 
-def button(label: str, **options: Any) -> pn.widgets.Button:
+def wrapped(*parts: UIElement) -> Row:
+    """Small parts side by side, in as many lines as they need."""
+    return row(*parts, styles={"flex-wrap": "wrap"})
+
+
+def button(label: str, width: int) -> Button:
     """A small button."""
-    shape = {"height": 26, "margin": (0, 0, 0, 6), "stylesheets": [SHEET]}
-    return pn.widgets.Button(name=label, **{**shape, **options})
+    return Button(label=label, width=width, height=26, margin=(0, 0, 0, 6), stylesheets=[SHEET])
+
+
+ALL = "all"
+
+
+def watch(one: Model, held: str, taken: Callable[[Any], None]) -> None:
+    """Call with every new value of a model's property."""
+    one.on_change(held, lambda _name, _before, value: taken(value))
+
+
+def filtering(title: str, options: Iterable[str], width: int, changed: Callable[[], None]) -> Select:
+    """A choice of one value or of all."""
+    one = Select(title=title, options=[ALL, *options], value=ALL, width=width, stylesheets=[SHEET])
+    watch(one, "value", lambda _: changed())
+    return one

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from bokeh.models import HoverTool
+from bokeh.models import ColumnDataSource, HoverTool
 from bokeh.plotting import figure as Figure
 
 from costmodel.system import Look
@@ -66,9 +67,15 @@ def plot(label: str, *, height: int = 340, tooltips: Any = None, **options: Any)
     drawn.toolbar.autohide = True
     if tooltips:
         drawn.add_tools(HoverTool(tooltips=tooltips))
-    drawn.min_border_left = 58
+    drawn.min_border_left, drawn.min_border_right = 58, 24
     drawn.outline_line_color = None
     return drawn
+
+
+def put(source: ColumnDataSource, data: Mapping[str, list[Any]]) -> None:
+    """Give a source its data where they differ: equal data would be sent and drawn again."""
+    if source.data != data:
+        source.data = dict(data)
 
 
 def repaint(drawn: Figure, ground: Ground) -> None:
@@ -86,7 +93,7 @@ def repaint(drawn: Figure, ground: Ground) -> None:
         legend.label_text_color = ground.ink
         legend.label_text_font_size = "12px"
         legend.border_line_color = None
-        legend.padding, legend.spacing, legend.glyph_width = 2, 2, 28
+        legend.padding, legend.spacing, legend.glyph_width = 2, 10, 24
 
 
 def legend_above(drawn: Figure, columns: int = 3) -> None:

@@ -1,0 +1,46 @@
+"""Texts that change as one drags, put into their places by the browser itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bokeh.models import ColumnDataSource, CustomJS, Div
+
+from fastquery.page.shape import text
+
+PUT = """
+for (const name of Object.keys(places)) {
+  const view = Bokeh.index.find_one(places[name]), html = cb_obj.data[name][0]
+  if (view?.markup_el != null && view.markup_el.innerHTML != html) view.markup_el.innerHTML = html
+}
+"""
+
+
+class Told:
+    """Texts by name.
+
+    Bokeh lays out the whole page again for every text that it is given. These texts reach the browser as the data of a
+    source, and stand in their places without that.
+
+    Parameters
+    ----------
+    classes
+        The CSS class of each text's place, by the text's name; an empty one for none.
+
+    Attributes
+    ----------
+    places
+        What to put on the page, by name.
+    """
+
+    def __init__(self, classes: Mapping[str, str]) -> None:
+        self.places: dict[str, Div] = {name: text("", *one.split()) for name, one in classes.items()}
+        self.source = ColumnDataSource({name: [""] for name in classes})
+        self.source.js_on_change("data", CustomJS(args={"places": self.places}, code=PUT))
+
+    def tell(self, **texts: str) -> None:
+        """Change texts, as HTML."""
+        if self.source.document is None:
+            for name, html in texts.items():
+                self.places[name].text = html
+        self.source.data = {**self.source.data, **{name: [html] for name, html in texts.items()}}
