@@ -14,7 +14,6 @@ import os
 import secrets
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from protocol.channel import Channel
 from protocol.client import look_up
 from protocol.errors import ProtocolError
 from protocol.frames import Kind, encode_frame
+from protocol.hello import Greeter
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 
@@ -94,7 +94,7 @@ def record(port: int, tokens: list[int]) -> list[tuple[Kind, bytes]]:
 def greet(port: int, tokens: int) -> socket.socket:
     """A connection that says hello and nothing else."""
     connection = connect(port, CROWD)
-    connection.sendall(encode_frame(Kind.HELLO, 0, struct.pack("<12sI", secrets.token_bytes(12), tokens)))
+    connection.sendall(encode_frame(Kind.HELLO, 0, Greeter(tokens).hello.encode()))
     return connection
 
 
@@ -115,7 +115,7 @@ def half_sessions(count: int) -> Callable[[int, ExitStack], None]:
         frames = record(port, [1])
         for _ in range(count):
             connection = held.enter_context(connect(port, CROWD))
-            replay(connection, frames[:2])
+            replay(connection, [frame for frame in frames if frame[0] in (Kind.HELLO, Kind.KEYS)])
 
     return attack
 
@@ -159,7 +159,7 @@ def in_background(connection: socket.socket, frames: list[tuple[Kind, bytes]]) -
 def replay(connection: socket.socket, frames: list[tuple[Kind, bytes]]) -> None:
     """Send a recorded session with fresh seeds: what is asked for is noise, and takes as long."""
     for number, (kind, body) in enumerate(frames):
-        fresh = body if kind is Kind.HELLO else secrets.token_bytes(32) + body[32:]
+        fresh = body if kind in (Kind.HELLO, Kind.LOOKUP) else secrets.token_bytes(32) + body[32:]
         connection.sendall(encode_frame(kind, number, fresh))
 
 

@@ -16,10 +16,10 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -39,11 +39,7 @@ from protocol.seeds import SeedRecord, default_record
 from protocol.server import load_table
 from protocol.service import Service
 from protocol.share import Share
-
-if TYPE_CHECKING:
-    import ssl
-
-    from protocol.tls import Tls
+from protocol.tls import client_tls, require_tls, server_tls
 
 MOST_UNTAKEN = 1024
 """Shares of a server that wait to be taken; a lookup more waits itself."""
@@ -172,7 +168,9 @@ def connect(
     tokens: int = 64,
     requirements: Requirements | None = None,
     seeds: Path | None = None,
-    tls: ssl.SSLContext | None = None,
+    tls_ca: Path | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
 ) -> Session:
     """Open a session with a server.
 
@@ -186,17 +184,20 @@ def connect(
         What the server's parameters have to hold; 128 bits of security if left out.
     seeds
         The client's record of used seeds; the user's own if left out.
-    tls
-        Speak TLS by this, of :func:`protocol.tls.client_context`.
+    tls_ca
+        Speak TLS 1.3 with a server whose certificate one of these authorities signed, PEM; in the clear if left out.
+    tls_cert, tls_key
+        This client's certificate and its key, PEM, where the server asks for one.
 
     Raises
     ------
     ValueError
-        If the address is none.
+        If the address is none, or a file of TLS is missing or no such file.
     protocol.errors.ProtocolError
         If the server cannot be reached, does not follow the protocol, or states what is refused.
     """
     host, port = parse_address(address)
+    tls = client_tls(tls_ca, tls_cert, tls_key)
     load_openfhe()
     record = SeedRecord(seeds or default_record())
     return Session(lambda: connect_socket(host, port, tls), tokens, requirements or Requirements(), record)
@@ -215,15 +216,24 @@ class Server:
         ``HOST:PORT``; port 0 takes a free one.
     seed
         Of a random table.
-    limits, tls
+    limits
         Of the service.
+    tls_cert, tls_key
+        Speak TLS 1.3 with this certificate and its key, PEM.
+    client_ca
+        Ask clients for certificates that these authorities signed, PEM.
+    allow
+        Names, one of which a client's certificate must have; any if there are none.
+    plaintext
+        Serve others than this machine without TLS.
     words
         As :func:`fastquery.estimate`.
 
     Raises
     ------
     ValueError
-        If a word is unknown, or no engine executes the lookup.
+        If a word is unknown, no engine executes the lookup, a file of TLS is missing or no such file, or others than
+        this machine would be served without TLS.
     OSError
         If nothing can listen there.
     """
@@ -236,18 +246,34 @@ class Server:
         listen: str = "127.0.0.1:0",
         seed: int = 0,
         limits: Limits | None = None,
-        tls: Tls | None = None,
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
+        client_ca: Path | None = None,
+        allow: Collection[str] = (),
+        plaintext: bool = False,
         **words: Any,
     ) -> None:
-        asked = ask({"table": table, **words})
-        allowed, meter = limits or Limits(), Meter("server")
-        packed = load_table(asked.configuration, asked.table, seed)
-        self._server = LookupServer(
-            asked.configuration, packed, meter, lambda *_: None, bool(words.get("allow_insecure")), allowed.max_tokens
-        )
-        self._shares: queue.Queue[Share] = queue.Queue(MOST_UNTAKEN)
+        tls = server_tls(tls_cert, tls_key, client_ca, allow)
         host, port = parse_address(listen)
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        try:
+            if not plaintext:
+                require_tls(listener, listen, tls)
+            asked = ask({"table": table, **words})
+            allowed, meter = limits or Limits(), Meter("server")
+            self._server = LookupServer(
+                asked.configuration,
+                load_table(asked.configuration, asked.table, seed),
+                meter,
+                lambda *_: None,
+                bool(words.get("allow_insecure")),
+                allowed.max_tokens,
+                parked_bytes=allowed.parked_bytes,
+            )
+        except BaseException:
+            listener.close()
+            raise
+        self._shares: queue.Queue[Share] = queue.Queue(MOST_UNTAKEN)
         self._port, self._host = listener.getsockname()[1], host
         self._service = Service(self._server, listener, allowed, meter, tls=tls, on_share=on_share or self._shares.put)
         self._thread = threading.Thread(target=self._service.run, name="fastquery server")

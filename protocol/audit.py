@@ -1,7 +1,8 @@
-"""The audit log: a line of JSON for every lookup that was answered, written before the log says that it was.
+"""The audit log: a line of JSON for every lookup, written before the first frame of its answer leaves.
 
-A line has the time, who asked, how many rows, and log2 of the distance that the table's budget has lost with it. It
-has no token, key or share. The file is its user's alone.
+A lookup whose client breaks off in the answer has its line; one that is refused has none. A line has the time, who
+asked, how many rows, and log2 of the distance that the table's budget has lost with it. It has no token, key or share.
+The file is its user's alone.
 """
 
 from __future__ import annotations

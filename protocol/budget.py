@@ -3,7 +3,8 @@
 An answer tells its client a little of the table: with flooding a distance of at most 2^-30 or so a row
 (``log2_statistical_distance`` of an estimate), and distances add up over rows, clients and restarts. The record is
 keyed by a digest of the packed table, on disk, and shared by all servers of the table on a machine. What a lookup
-takes is on the disk before its answer leaves: a server that is killed between the two has counted one too many.
+takes is on the disk before its answer leaves: a server that is killed between the two has counted one too many. A
+lookup that is refused takes nothing.
 """
 
 from __future__ import annotations
@@ -98,6 +99,17 @@ class DistanceBudget:
             self._record.connection.close()
             raise
 
+    def require(self, rows: int) -> None:
+        """Refuse so many rows if they would exceed the budget; nothing is counted.
+
+        Raises
+        ------
+        BudgetSpent
+            If they would.
+        """
+        with self._lock, self._record.usable():
+            self._check(rows)
+
     def spend(self, rows: int) -> None:
         """Count the answers of so many rows, before they leave.
 
@@ -109,9 +121,7 @@ class DistanceBudget:
             If they cannot be counted; they must not be answered then.
         """
         with self._lock, self._record.transaction() as connection:
-            spent, _ = self._spent()
-            if spent + rows * self._row > 2.0**self.log2_most:
-                raise BudgetSpent(f"the table's distance budget of 2^{self.log2_most:.1f} is used up")
+            self._check(rows)
             connection.execute(
                 "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE SET "
                 "distance = distance + excluded.distance, rows = rows + excluded.rows",
@@ -144,6 +154,11 @@ class DistanceBudget:
     def close(self) -> None:
         """Let the file go."""
         self._record.connection.close()
+
+    def _check(self, rows: int) -> None:
+        spent, _ = self._spent()
+        if spent + rows * self._row > 2.0**self.log2_most:
+            raise BudgetSpent(f"the table's distance budget of 2^{self.log2_most:.1f} is used up")
 
     def _spent(self) -> tuple[float, int]:
         query = "SELECT distance, rows FROM spent WHERE digest = ?"

@@ -45,7 +45,8 @@ class Limits:
     clients
         Sessions at once; others wait.
     memory_bytes
-        Of the messages and keys of all sessions together, and of what is prepared.
+        Of the messages and keys of all sessions together, and of what is prepared. Sessions whose connection was lost
+        have a quarter as much besides.
     timeout_s
         For a frame that is due; less of it as the service fills and others wait.
     patience_s
@@ -92,6 +93,11 @@ class Limits:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0.1 and 86400 seconds")
         if not 1 <= self.address_hourly_s <= 3600 * 1024:
             raise ValueError(f"address_hourly_s is {self.address_hourly_s}; it must lie between 1 and 3686400 seconds")
+
+    @property
+    def parked_bytes(self) -> int:
+        """Memory of all sessions whose connection was lost."""
+        return self.memory_bytes // 4
 
     def admission(self) -> Admission:
         """Memory and turns within these limits."""

@@ -56,7 +56,7 @@ from protocol.parameters_message import (
     decode_parameters,
     encode_parameters,
 )
-from protocol.parked import Parked
+from protocol.parked import MAX_PARKED_BYTES, Parked
 from protocol.seeds import SeedRecord
 from quantize.packed import PackedTable
 from quantize.public import PublicTable
@@ -105,6 +105,8 @@ class LookupServer:
         Most rows that a client may look up together.
     budget
         Counts what answers tell of the table; not counted if left out.
+    parked_bytes
+        Memory of all sessions whose connection was lost.
 
     Attributes
     ----------
@@ -126,10 +128,11 @@ class LookupServer:
         allow_insecure: bool,
         max_tokens: int = MAX_TOKENS,
         budget: DistanceBudget | None = None,
+        parked_bytes: int = MAX_PARKED_BYTES,
     ) -> None:
         self.configuration = configuration
         self.public = table.public
-        self.parked: Parked[ServedSession] = Parked()
+        self.parked: Parked[ServedSession] = Parked(most_bytes=parked_bytes)
         self._max_tokens = min(max_tokens, MAX_TOKENS)
         self._budget = budget
         self._parameters()
@@ -162,7 +165,13 @@ class LookupServer:
                 return event.shares
         raise ProtocolError("client ended the session without a lookup")
 
-    def open(self, channel: Channel, meter: Meter, allowance: Allowance | None = None) -> ServedSession:
+    def open(
+        self,
+        channel: Channel,
+        meter: Meter,
+        allowance: Allowance | None = None,
+        answering: Callable[[int], None] = lambda _: None,
+    ) -> ServedSession:
         """Greet a client: its session, with its keys, whether it is a new one or is resumed.
 
         Parameters
@@ -171,6 +180,8 @@ class LookupServer:
             Connection to the client; counts and times what the server does.
         allowance
             Turns at computing and room in memory, which the channel and the meter share; a single client has all.
+        answering
+            Called with the rows of every answer, once the budget has counted them and before its first frame leaves.
 
         Raises
         ------
@@ -181,7 +192,7 @@ class LookupServer:
         hello = Hello.decode(channel.receive(Kind.HELLO, HELLO_BYTES), self._max_tokens)
         if hello.resumes:
             session = self.parked.take(hello)
-            session.resume(channel, hello, allowance)
+            session.resume(channel, hello, allowance, answering)
             return session
         with meter.phase_of("setup"):
             engine: ServerSession = self._engine.session(hello.tokens, meter)
@@ -201,7 +212,7 @@ class LookupServer:
             # Keys ready for use are there once the client has sent any; messages are counted as they arrive.
             room.take(engine.shapes.kept_bytes)
             session = ServedSession(self, hello, engine, meter)
-            session.attach(channel, allowance, hello.encode() + parameters)
+            session.attach(channel, allowance, answering, hello.encode() + parameters)
         return session
 
 
@@ -234,6 +245,7 @@ class ServedSession:
         self._next = 1
         self._channel: Channel
         self._allowance: Allowance
+        self._answering: Callable[[int], None]
         self._aligner: Aligner
         self._forget_prepared()
 
@@ -252,16 +264,18 @@ class ServedSession:
         """Memory of the session between lookups, without what is prepared."""
         return self._bare.shapes.kept_bytes
 
-    def attach(self, channel: Channel, allowance: Allowance, transcript: bytes) -> None:
+    def attach(
+        self, channel: Channel, allowance: Allowance, answering: Callable[[int], None], transcript: bytes
+    ) -> None:
         """Go on over a channel, with new base transfers bound to a transcript, and say that the server is ready."""
-        self._channel, self._allowance = channel, allowance
+        self._channel, self._allowance, self._answering = channel, allowance, answering
         self._engine = AdmittedSession(self._bare, allowance.turn)
         configuration, public = self._configuration, self._server.public
         self._aligner = alignment_of(AlignmentServer, configuration, public, channel, self.meter, transcript)
         self._aligner.setup()
         channel.send(Kind.READY, b"")
 
-    def resume(self, channel: Channel, hello: Hello, allowance: Allowance) -> None:
+    def resume(self, channel: Channel, hello: Hello, allowance: Allowance, answering: Callable[[int], None]) -> None:
         """Go on after a lost connection, with what is next; what was prepared is gone.
 
         Raises
@@ -278,7 +292,7 @@ class ServedSession:
         room.expect(held_bytes(self._bare.shapes, aligning))
         room.take(self.kept_bytes)
         with self.meter.phase_of("setup"):
-            self.attach(channel, allowance, hello.encode())
+            self.attach(channel, allowance, answering, hello.encode())
 
     def events(self) -> Iterator[Answered | Kind]:
         """Serve the client until it ends the session: lookups once they are answered, and requests for others to meet.
@@ -346,8 +360,12 @@ class ServedSession:
     def _prepare(self) -> None:
         """Meet the order that has waited longest."""
         order = self._waiting.popleft()
+        halves = order.engine.prepare(order.announced)
+        if not order.engine.shapes.answer.frames:
+            # Nothing follows the query: the first halves are the answer, to vectors of the client's choice.
+            halves = self._counted(halves, order.tokens)
         with self.meter.phase_of("offline", order.number):
-            _send(self._channel, self.meter, Kind.FIRST_HALVES, order.engine.prepare(order.announced))
+            _send(self._channel, self.meter, Kind.FIRST_HALVES, halves)
         self._ready[order.number] = replace(order, announced=[])
 
     def _look_up(self, number: int, tokens: int) -> Answered:
@@ -361,23 +379,34 @@ class ServedSession:
             raise ProtocolError(f"lookup {number} is of {tokens} tokens; {order.tokens} were prepared")
         else:
             engine = order.engine
-        room, public, budget = self._allowance.room, self._server.public, self._server.budget
+        room, public = self._allowance.room, self._server.public
         with room.scope(), self.meter.phase_of("online", number):
             query = _receive(self._channel, Kind.QUERY, engine.shapes.query)
             aligning = aligning_bytes(self._configuration, public, tokens)
             room.take(HELD_FOR_A_BYTE * engine.shapes.answer.size_bytes + aligning)
-            if budget is not None:
-                budget.spend(tokens)
             shares = np.empty((tokens, public.coefficients), dtype=np.int64)
-            _send(self._channel, self.meter, Kind.ANSWER, engine.answer(query, shares))
+            answer = self._counted(engine.answer(query, shares), tokens)
+            _send(self._channel, self.meter, Kind.ANSWER, answer)
             aligned = self._aligner.align(shares)
         if order is not None:
             room.give(order.size_bytes)
         return Answered(number, aligned)
 
+    def _counted(self, frames: Iterator[bytes], tokens: int) -> Iterator[bytes]:
+        """Frames of an answer; its rows are counted once the first is made, for which the query was checked."""
+        budget = self._server.budget
+        if budget is not None:
+            budget.require(tokens)
+        for number, frame in enumerate(frames):
+            if number == 0:
+                if budget is not None:
+                    budget.spend(tokens)
+                self._answering(tokens)
+            yield frame
+
     def _park(self) -> None:
         self._forget_prepared()
-        self._server.parked.put(self.hello, self, self.kept_bytes)
+        self._server.parked.put(self.hello, self, self.kept_bytes, self._allowance.room.address)
 
     def _forget_prepared(self) -> None:
         self._waiting: deque[_Order] = deque()

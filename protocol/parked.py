@@ -1,10 +1,14 @@
-"""Sessions whose connection was lost, kept for a while so that their clients need not send their keys again."""
+"""Sessions whose connection was lost, kept for a while so that their clients need not send their keys again.
+
+One address has a share of them: whoever opens and drops sessions loses its own, and nobody else's.
+"""
 
 from __future__ import annotations
 
 import hmac
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -13,6 +17,10 @@ from protocol.hello import Hello, committed
 
 Session = TypeVar("Session")
 
+MAX_PARKED_BYTES = 2**28
+"""Memory of all of them."""
+ADDRESS_SHARE = 0.5
+"""Of the sessions, and of their memory, for one address."""
 _REFUSED = "session cannot be resumed: this server does not hold it, or the secret is not its own; open a new one"
 
 
@@ -21,11 +29,15 @@ class _Entry(Generic[Session]):
     session: Session
     commitment: bytes
     size_bytes: int
+    address: str
     until_s: float
 
 
 class Parked(Generic[Session]):
-    """Sessions by their identifier; those that were parked first go first.
+    """Sessions by their identifier.
+
+    An address that has more than its share loses the session that it parked first; where there are too many of all
+    addresses, so does the one that has the most.
 
     Parameters
     ----------
@@ -36,13 +48,13 @@ class Parked(Generic[Session]):
 
     Examples
     --------
-    >>> parked = Parked(most=1)
-    >>> parked.put(Hello(b"session 1...", 1, committed(b"a secret"), bytes(32)), "keys", 10)
+    >>> parked = Parked(most=2)
+    >>> parked.put(Hello(b"session 1...", 1, committed(b"a secret"), bytes(32)), "keys", 10, "192.0.2.1")
     >>> parked.take(Hello(b"session 1...", 1, bytes(32), b"a secret", 2))
     'keys'
     """
 
-    def __init__(self, most: int = 64, most_bytes: int = 2**28, keep_s: float = 600.0) -> None:
+    def __init__(self, most: int = 64, most_bytes: int = MAX_PARKED_BYTES, keep_s: float = 600.0) -> None:
         self._most, self._most_bytes, self._keep_s = most, most_bytes, keep_s
         self._entries: dict[bytes, _Entry[Session]] = {}
         self._lock = threading.Lock()
@@ -50,7 +62,7 @@ class Parked(Generic[Session]):
     def __len__(self) -> int:
         """Sessions that are kept."""
         with self._lock:
-            self._shrink()
+            self._expire()
             return len(self._entries)
 
     @property
@@ -59,12 +71,17 @@ class Parked(Generic[Session]):
         with self._lock:
             return sum(entry.size_bytes for entry in self._entries.values())
 
-    def put(self, hello: Hello, session: Session, size_bytes: int) -> None:
-        """Keep a session that began, or was resumed, with a hello."""
+    def put(self, hello: Hello, session: Session, size_bytes: int, address: str) -> None:
+        """Keep a session that began, or was resumed, with a hello from an address."""
         with self._lock:
+            self._expire()
             until_s = time.monotonic() + self._keep_s
-            self._entries[hello.session] = _Entry(session, hello.commitment, size_bytes, until_s)
-            self._shrink()
+            self._entries[hello.session] = _Entry(session, hello.commitment, size_bytes, address, until_s)
+            while self._share(self._of(address)) > ADDRESS_SHARE:
+                self._drop_first(address)
+            while self._share(self._entries.values()) > 1:
+                addresses = {entry.address for entry in self._entries.values()}
+                self._drop_first(max(addresses, key=lambda one: self._share(self._of(one))))
 
     def take(self, hello: Hello) -> Session:
         """The session that a hello resumes, which is kept no longer.
@@ -75,19 +92,24 @@ class Parked(Generic[Session]):
             If it is not there, or the hello has not its secret.
         """
         with self._lock:
-            self._shrink()
+            self._expire()
             entry = self._entries.get(hello.session)
             if entry is None or not hmac.compare_digest(entry.commitment, committed(hello.secret)):
                 raise ProtocolError(_REFUSED)
             del self._entries[hello.session]
             return entry.session
 
-    def _shrink(self) -> None:
+    def _of(self, address: str) -> list[_Entry[Session]]:
+        return [entry for entry in self._entries.values() if entry.address == address]
+
+    def _share(self, entries: Collection[_Entry[Session]]) -> float:
+        """Of the sessions or of the memory, whichever they take more of."""
+        return max(len(entries) / self._most, sum(entry.size_bytes for entry in entries) / self._most_bytes)
+
+    def _drop_first(self, address: str) -> None:
+        del self._entries[next(key for key, entry in self._entries.items() if entry.address == address)]
+
+    def _expire(self) -> None:
         now = time.monotonic()
-        while self._entries:
-            oldest = next(iter(self._entries))
-            held = sum(entry.size_bytes for entry in self._entries.values())
-            fits = len(self._entries) <= self._most and held <= self._most_bytes
-            if fits and self._entries[oldest].until_s > now:
-                return
-            del self._entries[oldest]
+        for key in [key for key, entry in self._entries.items() if entry.until_s <= now]:
+            del self._entries[key]

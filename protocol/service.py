@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class Service:
         Give a client that asks for the server's ledger its CPU seconds too, rounded: how long a server computes may say
         something of its table and of other clients.
     audit
-        Enters every lookup.
+        Enters every lookup before its answer leaves.
     on_share
         Called with the server's share of every lookup, in the session's thread.
     """
@@ -271,7 +272,8 @@ class Service:
                 if self._stopping.is_set():
                     raise ProtocolError(_STOPPING)
                 with allowance.room.held():
-                    self._serve(self._server.open(channel, meter, allowance), channel, visitor)
+                    session = self._server.open(channel, meter, allowance, partial(self._enter, visitor))
+                    self._serve(session, channel, visitor)
             except ProtocolError as error:
                 LOG.warning("%s: ended after %.2f s: %s", peer, time.monotonic() - started, str(error))
                 channel.fail(str(error))
@@ -287,6 +289,12 @@ class Service:
             if not self._stopping.is_set():
                 self._seat()
 
+    def _enter(self, visitor: Visitor, rows: int) -> None:
+        """Write a lookup to the audit log."""
+        if self._audit is not None:
+            budget = self._server.budget
+            self._audit.enter(visitor.peer, visitor.name, rows, None if budget is None else budget.log2_of(rows))
+
     def _serve(self, session: ServedSession, channel: Channel, visitor: Visitor) -> None:
         """A client's lookups, and what it asks for after each of them."""
         began, asked, last = time.monotonic(), 0, None
@@ -300,9 +308,6 @@ class Service:
                 began = time.monotonic()
                 continue
             count = len(event.shares)
-            if self._audit is not None:
-                budget = self._server.budget
-                self._audit.enter(visitor.peer, visitor.name, count, None if budget is None else budget.log2_of(count))
             LOG.info(
                 "%s: lookup %d, %d token(s) in %.2f s", visitor.peer, event.number, count, time.monotonic() - began
             )

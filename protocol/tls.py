@@ -9,6 +9,7 @@ A server that talks to clients of one authority whose certificate names them ``r
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import ssl
 from collections.abc import Collection
@@ -97,6 +98,52 @@ def client_context(authorities: Path, certificate: Path | None = None, key: Path
     if certificate is not None and key is not None:
         _load(context, certificate, key)
     return context
+
+
+def server_tls(
+    tls_cert: Path | None, tls_key: Path | None, client_ca: Path | None = None, allow: Collection[str] = ()
+) -> Tls | None:
+    """A server's side by the words of ``serve``; None, in the clear, without a certificate.
+
+    Raises
+    ------
+    ValueError
+        If the words do not go together, or a file is not what it should be.
+    """
+    if tls_cert is None and tls_key is None:
+        if client_ca or allow:
+            raise ValueError("client-ca and allow go with tls-cert and tls-key, which are missing")
+        return None
+    if tls_cert is None or tls_key is None:
+        raise ValueError("tls-cert and tls-key go together: one of them is missing")
+    return Tls.server(tls_cert, tls_key, client_ca, allow)
+
+
+def client_tls(tls_ca: Path | None, tls_cert: Path | None = None, tls_key: Path | None = None) -> ssl.SSLContext | None:
+    """A client's side by the words of ``query``; None, in the clear, without authorities.
+
+    Raises
+    ------
+    ValueError
+        If the words do not go together, or a file is not what it should be.
+    """
+    if tls_ca is None:
+        if tls_cert or tls_key:
+            raise ValueError("tls-cert and tls-key go with tls-ca, which is missing: nothing would be encrypted")
+        return None
+    return client_context(tls_ca, tls_cert, tls_key)
+
+
+def require_tls(listener: socket.socket, listen: str, tls: Tls | None) -> None:
+    """Hold a socket that others than this machine reach to TLS.
+
+    Raises
+    ------
+    ValueError
+        If it would speak in the clear.
+    """
+    if tls is None and not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+        raise ValueError(f"listen is {listen!r}, which others reach; give tls-cert and tls-key, or say --plaintext")
 
 
 def secured(connection: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:

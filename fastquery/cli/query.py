@@ -113,7 +113,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from protocol.openfhe_library import OpenFHEUnavailable
     from protocol.requirements import Requirements
     from protocol.seeds import SeedReused
-    from protocol.tls import client_context
+    from protocol.tls import client_tls
 
     if not 0 <= arguments.security <= 256:
         raise ValueError(f"security is {arguments.security}; it must lie between 0 and 256 bits")
@@ -123,9 +123,7 @@ def execute(arguments: argparse.Namespace) -> int:
         batches, most = lines_of(arguments.token_file, arguments.tokens)
     if arguments.memory < 1:
         raise ValueError(f"memory is {arguments.memory}; it must be at least 1 MiB")
-    if arguments.tls_ca is None and (arguments.tls_cert or arguments.tls_key):
-        raise ValueError("tls-cert and tls-key go with tls-ca, which is missing: nothing would be encrypted")
-    tls = client_context(arguments.tls_ca, arguments.tls_cert, arguments.tls_key) if arguments.tls_ca else None
+    tls = client_tls(arguments.tls_ca, arguments.tls_cert, arguments.tls_key)
     security_bits = 0 if arguments.allow_insecure else arguments.security
     gathered, agrees = SessionDocument(), True
     try:

@@ -73,7 +73,11 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--clients", type=int, default=128, help="sessions at once; others wait (default 128)")
     parser.add_argument(
-        "--memory", type=int, default=1024, metavar="MIB", help="MiB for the messages of all sessions (default 1024)"
+        "--memory",
+        type=int,
+        default=1024,
+        metavar="MIB",
+        help="MiB for the messages of all sessions (default 1024); lost sessions have a quarter as much besides",
     )
     parser.add_argument(
         "--timeout",
@@ -143,10 +147,11 @@ def execute(arguments: argparse.Namespace) -> int:
     from protocol.errors import ProtocolError
     from protocol.openfhe_library import OpenFHEUnavailable
     from protocol.records import RecordUnusable
+    from protocol.tls import require_tls, server_tls
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     host, port = parse_address(arguments.listen)
-    tls = tls_of(arguments)
+    tls = server_tls(arguments.tls_cert, arguments.tls_key, arguments.client_ca, arguments.allow)
     try:
         listener = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=512
@@ -155,11 +160,8 @@ def execute(arguments: argparse.Namespace) -> int:
         print(f"fastquery serve: cannot listen on {arguments.listen}: {error.strerror or error}", file=sys.stderr)
         return 1
     with listener:
-        bound = ipaddress.ip_address(listener.getsockname()[0])
-        if not bound.is_loopback and tls is None and not arguments.plaintext:
-            raise ValueError(
-                f"listen is {arguments.listen!r}, which others reach; give tls-cert and tls-key, or say --plaintext"
-            )
+        if not arguments.plaintext:
+            require_tls(listener, arguments.listen, tls)
         try:
             serve(arguments, listener, tls)
         except (OpenFHEUnavailable, ProtocolError, RecordUnusable) as error:
@@ -169,25 +171,6 @@ def execute(arguments: argparse.Namespace) -> int:
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)
-
-
-def tls_of(arguments: argparse.Namespace) -> Tls | None:
-    """What the options say of TLS.
-
-    Raises
-    ------
-    ValueError
-        If they do not go together, or a file is not what it should be.
-    """
-    from protocol.tls import Tls
-
-    if arguments.tls_cert is None and arguments.tls_key is None:
-        if arguments.client_ca or arguments.allow:
-            raise ValueError("client-ca and allow go with tls-cert and tls-key, which are missing")
-        return None
-    if arguments.tls_cert is None or arguments.tls_key is None:
-        raise ValueError("tls-cert and tls-key go together: one of them is missing")
-    return Tls.server(arguments.tls_cert, arguments.tls_key, arguments.client_ca, arguments.allow)
 
 
 def budget_of(arguments: argparse.Namespace, configuration: Configuration, table: PackedTable) -> DistanceBudget | None:
@@ -238,8 +221,9 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
             bar.update(done - bar.n)
 
         server = LookupServer(
-            configuration, table, meter, progress, arguments.allow_insecure, limits.max_tokens, budget
-        )
+            configuration, table, meter, progress, arguments.allow_insecure, limits.max_tokens, budget,
+            limits.parked_bytes,
+        )  # fmt: skip
     del table
     folder: Path | None = arguments.shares
     service = Service(
@@ -322,7 +306,7 @@ def say(
             "budget": "none" if budget is None else f"2^{budget.log2_most:.1f}, {budget.rows_left} rows left",
             "flooding": f"{configuration.flooding_bits} bits",
             "ring": f"N={ring.degree}, q={limbs} bits, t={ring.plaintext_modulus}",
-            "memory": f"{bytes_text(arguments.memory * 2**20)} for messages",
+            "memory": f"{bytes_text(arguments.memory * 2**20)} for messages, a quarter as much for lost sessions",
         }
     )
     print(text, flush=True)

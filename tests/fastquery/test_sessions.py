@@ -19,10 +19,12 @@ from protocol.channel import Channel
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.hello import Greeter
+from protocol.limits import Limits
 from protocol.meter import Meter
 from protocol.server import load_table
 from protocol.share import Share, open_levels
 from quantize.packed import PackedTable
+from tests.protocol.authority import Authority
 
 pytest.importorskip("openfhe")
 
@@ -174,3 +176,41 @@ def test_either_share_alone_is_uniform(align_bits: int) -> None:
     for shares in values.values():
         counts = np.bincount(np.concatenate(shares).astype(np.int64), minlength=16)
         assert chisquare(counts).pvalue > 1e-6
+
+
+def test_sessions_speak_tls_by_the_words_of_serve_and_query(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "authority")
+    server, reader, other = (authority.signed(name, "127.0.0.1") for name in ("server", "reader", "other"))
+    guarded: dict[str, Any] = {"client_ca": authority.certificate, "allow": ["reader"]}
+    common: dict[str, Any] = {"tls_cert": server[0], "tls_key": server[1], "protocol": "folded"}
+    with fq.Server("300x24", **common, **guarded) as served:
+        own: dict[str, Any] = {"tls_ca": authority.certificate, "tls_cert": reader[0], "tls_key": reader[1]}
+        with fq.connect(served.address, **own) as session:
+            mine, theirs = session.lookup([7]), next(served.shares())
+            assert right(plain(served), [7], mine, theirs)
+            lose(session)
+            session.lookup([8])
+        with pytest.raises(ProtocolError):
+            fq.connect(served.address, **{**own, "tls_cert": other[0], "tls_key": other[1]})
+        with pytest.raises(ProtocolError):
+            fq.connect(served.address)
+
+
+def test_words_of_tls_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="tls-cert and tls-key go together"):
+        fq.Server("300x24", tls_cert=tmp_path / "server.pem")
+    with pytest.raises(ValueError, match="client-ca and allow go with"):
+        fq.Server("300x24", allow=["reader"])
+    with pytest.raises(ValueError, match="go with tls-ca"):
+        fq.connect("127.0.0.1:1", tls_cert=tmp_path / "a", tls_key=tmp_path / "b")
+    with pytest.raises(ValueError, match="which others reach"):
+        fq.Server("300x24", listen="0.0.0.0:0")
+
+
+def test_lost_sessions_are_held_to_a_quarter_of_the_memory() -> None:
+    narrow = Limits(memory_bytes=2**25, address_bytes=2**25)  # 8 MiB for lost sessions, 4 of them for an address
+    with fq.Server("300x24", protocol="folded", limits=narrow) as server, fq.connect(server.address) as session:
+        session.lookup([1])
+        lose(session)
+        with pytest.raises(ProtocolError, match="cannot be resumed"):
+            session.lookup([2])

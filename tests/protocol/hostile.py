@@ -86,7 +86,7 @@ def client_hello() -> bytes:
 def fresh(frame: tuple[Kind, bytes], chance: random.Random) -> bytes:
     """A body with another seed: one that the service has seen would end the session before the damage is read."""
     kind, body = frame
-    if kind in (Kind.HELLO, Kind.LOOKUP):
+    if kind in (Kind.HELLO, Kind.PREPARATION, Kind.LOOKUP):
         return body
     return (chance.randbytes(SEED_BYTES) + body[SEED_BYTES:])[: len(body)]
 

@@ -28,7 +28,10 @@ def test_what_is_spent_is_spent_for_every_server_of_the_table(tmp_path: Path) ->
         one.spend(5)
         assert (other.rows_left, other.rows_answered, apart.rows_left) == (3, 5, 8)
         with pytest.raises(BudgetSpent, match="used up"):
+            other.require(4)
+        with pytest.raises(BudgetSpent, match="used up"):
             other.spend(4)
+        other.require(3)
         other.spend(3)
         with pytest.raises(BudgetSpent):
             one.spend(1)

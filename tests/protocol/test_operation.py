@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import struct
 import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +18,14 @@ from costmodel.parameters import Table
 from costmodel.systems import executed
 from protocol.audit import Audit
 from protocol.budget import DistanceBudget
+from protocol.channel import Channel
 from protocol.errors import ProtocolError
+from protocol.frames import Kind
 from protocol.health import Health
 from protocol.limits import Limits
-from protocol.lookup import LookupServer
+from protocol.lookup import ClientSession, LookupServer
+from protocol.meter import Meter
+from protocol.seeds import SeedRecord
 from protocol.service import Service
 from tests.protocol.serving import Running, prepared, serving
 
@@ -48,6 +56,96 @@ def test_a_budget_that_is_used_up_is_refused_before_an_answer(ready: Running) ->
         with pytest.raises(ProtocolError, match="used up"):
             served.opens([7])
     ready.server._budget = None
+
+
+DESIGNS: list[dict[str, Any]] = [
+    {"protocol": "fastquery"},
+    {"protocol": "fastquery", "prepared": True},
+    {"protocol": "fastquery", "delphi": True},
+    {"protocol": "folded"},
+    {"protocol": "folded", "prepared": True},
+    {"protocol": "compressed"},
+]
+
+
+@pytest.fixture(params=DESIGNS, ids=str)
+def counted(request: pytest.FixtureRequest) -> Iterator[tuple[Running, DistanceBudget]]:
+    """A service of a design, with a budget of 8 rows."""
+    words = {"options": ("delphi",) if (words := dict(request.param)).pop("delphi", False) else (), **words}
+    ready = prepared(executed(table=Table(300, 24), **words), Limits(clients=8, timeout_s=10.0))
+    budget = with_budget(ready, 8)
+    with serving(ready) as served:
+        yield served, budget
+
+
+def opened(channel: Channel, meter: Meter, tokens: int = 1) -> ClientSession:
+    return ClientSession.open(channel, meter, tokens, False, SeedRecord())
+
+
+def test_a_query_that_is_refused_takes_nothing_of_the_budget(counted: tuple[Running, DistanceBudget]) -> None:
+    served, budget = counted
+    channel, meter = served.channel()
+    with closing(channel):
+        session = opened(channel, meter)
+        delphi = not session.engine.lookup(1, True).shapes.answer.frames
+        shapes = session.engine.lookup(1, delphi).shapes
+        if delphi:
+            channel.send(Kind.PREPARATION, struct.pack("<II", 1, 1))
+            kind, shape = Kind.ANNOUNCEMENT, shapes.announcement
+        else:
+            channel.send(Kind.LOOKUP, struct.pack("<II", 1, 1))
+            kind, shape = Kind.QUERY, shapes.query
+        for _ in range(shape.frames):
+            channel.send(kind, b"\xff" * shape.length)
+        with pytest.raises(ProtocolError, match="peer reports"):
+            channel.receive(Kind.FIRST_HALVES if delphi else Kind.ANSWER, 2**20)
+    assert budget.rows_answered == 0
+    assert served.opens([6])
+    assert budget.rows_answered == 1
+
+
+def test_rows_are_counted_before_their_answer_leaves_and_once(
+    counted: tuple[Running, DistanceBudget], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, budget = counted
+    left: list[tuple[Kind, int]] = []
+    send = Channel.send
+
+    def watched(channel: Channel, kind: Kind, body: bytes | memoryview) -> None:
+        if kind in (Kind.FIRST_HALVES, Kind.ANSWER):
+            left.append((kind, budget.rows_answered))
+        send(channel, kind, body)
+
+    monkeypatch.setattr(Channel, "send", watched)
+    channel, meter = served.channel()
+    with closing(channel):
+        session = opened(channel, meter, 3)
+        if session.configuration.has_offline_phase:
+            session.prepare(3)
+            session.wait_prepared()
+        session.lookup([1, 2, 3])
+        session.lookup([4])
+    offline = not session.engine.lookup(3, session.configuration.has_offline_phase).shapes.answer.frames
+    telling = [spent for kind, spent in left if kind is (Kind.FIRST_HALVES if offline else Kind.ANSWER)]
+    assert set(telling) == {3, 4}
+    assert budget.rows_answered == 4
+
+
+def test_a_client_that_breaks_off_in_an_answer_has_its_line(tmp_path: Path) -> None:
+    ready = prepared(executed("fastquery", Table(300, 24), align_bits=20), Limits(clients=8, timeout_s=10.0))
+    path = tmp_path / "audit.jsonl"
+    with serving(ready) as served:
+        served.service._audit = Audit(path)
+        channel, meter = served.channel()
+        with closing(channel):
+            session = opened(channel, meter, 2)
+            engine = session.engine.lookup(2, False)
+            channel.send(Kind.LOOKUP, struct.pack("<II", 1, 2))
+            for frame in engine.encrypt([271, 12]):
+                channel.send(Kind.QUERY, frame)
+            channel.receive(Kind.ANSWER, engine.shapes.answer.length)
+    (line,) = map(json.loads, path.read_text().splitlines())
+    assert (line["tokens"], line["log2_distance"]) == (2, None)
 
 
 def test_every_lookup_is_entered_in_the_audit_log(
