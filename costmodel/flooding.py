@@ -12,23 +12,23 @@ between Z and Z + e is at most
 
 Affinities of independent coefficients and of successive answers multiply, so squared Hellinger distances add up, and
 the statistical distance is at most sqrt(2) H: over Q answers of n' coefficients whose errors before the flooding have
-the mean square v,
+the mean square v in expectation, for whichever row their client asks,
 
-    distance <= sqrt(I (1 + 0.54/w) Q n' v) / (2 w) + tail
+    distance <= sqrt(I (1 + 0.54/w) Q n' v) / (2 w)
 
 `docs/flooding.md` has the proof.
 
 References
 ----------
-.. [1] B. Laurent, P. Massart, "Adaptive estimation of a quadratic functional by model selection", Ann. Statist. 28
-   (2000), lemma 1.
-.. [2] A. Tsybakov, "Introduction to nonparametric estimation", Springer 2009, section 2.4.
+.. [1] A. Tsybakov, "Introduction to nonparametric estimation", Springer 2009, section 2.4.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from costmodel.noise import tail_factor
 
 Floats = NDArray[np.float64]
 
@@ -60,96 +60,73 @@ def squared_hellinger(error: ArrayLike, width: ArrayLike) -> Floats:
 
 
 def log2_distance(
-    log2_width: ArrayLike,
-    log2_mean_square: ArrayLike,
-    coefficients: ArrayLike,
-    answers: ArrayLike,
-    log2_tail: ArrayLike,
+    log2_width: ArrayLike, log2_mean_square: ArrayLike, coefficients: ArrayLike, answers: ArrayLike
 ) -> Floats:
     """log2 of a bound of the statistical distance that flooding leaves in all answers together, at most 0.
 
-    sqrt(I (1 + 0.54/w) Q n' v) / (2 w) and the probability that the mean square exceeds v.
+    sqrt(I (1 + 0.54/w) Q n' v) / (2 w).
 
     Parameters
     ----------
     log2_width : array_like of float
         log2 w.
     log2_mean_square : array_like of float
-        log2 v, v a bound of the mean square of an answer's errors before the flooding, for every table and row.
+        log2 v, v a bound of the expected mean square of an answer's errors before the flooding, for every table and
+        for whichever row is asked.
     coefficients : array_like of int
         n', coefficients that are sent of an answer.
     answers : array_like of float
         Q, answers that are ever given to those who may pool them.
-    log2_tail : array_like of float
-        log2 of the probability that the errors of any of the answers exceed v; see `tail_bits`.
 
     Examples
     --------
-    >>> round(float(log2_distance(92, 2 * 48.6, 2048, 2**20, -80)), 1)
+    >>> round(float(log2_distance(92, 2 * 48.6, 2048, 2**20)), 1)
     -28.8
     """
     width = np.asarray(log2_width, dtype=np.float64)
-    flooded = 0.5 * (
-        np.log2(FISHER_INFORMATION)
-        + np.log1p(DISCRETE_EXCESS * np.exp2(-width)) / _LN2
-        + np.log2(np.asarray(answers, dtype=np.float64))
-        + np.log2(np.asarray(coefficients, dtype=np.float64))
-        + np.asarray(log2_mean_square, dtype=np.float64)
-    )
-    return np.asarray(np.minimum(np.logaddexp2(flooded - width - 1.0, log2_tail), 0.0))
+    excess = np.log1p(DISCRETE_EXCESS * np.exp2(-width)) / _LN2
+    energy = _log2_energy(log2_mean_square, coefficients, answers) + excess
+    return np.asarray(np.minimum(0.5 * energy - width - 1.0, 0.0))
 
 
 def log2_width(
-    log2_target: ArrayLike,
-    log2_mean_square: ArrayLike,
-    coefficients: ArrayLike,
-    answers: ArrayLike,
-    log2_tail: ArrayLike,
+    log2_target: ArrayLike, log2_mean_square: ArrayLike, coefficients: ArrayLike, answers: ArrayLike
 ) -> Floats:
     """log2 of the least power of two w with which all answers together leave at most a distance; others as there.
 
-    Infinite where the tail alone exceeds the target.
-
     Examples
     --------
-    >>> float(log2_width(-26, 0.0, 2048, 2**20, -80))
+    >>> float(log2_width(-26, 0.0, 2048, 2**20))
     41.0
     """
-    target, tail = (np.asarray(value, dtype=np.float64) for value in (log2_target, log2_tail))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        left = target + np.log1p(-np.exp2(tail - target)) / _LN2
-    energy = (
-        np.log2(np.asarray(answers, dtype=np.float64))
-        + np.log2(np.asarray(coefficients, dtype=np.float64))
-        + np.asarray(log2_mean_square, dtype=np.float64)
-        + np.log2(FISHER_INFORMATION)
-    )
-    width = np.maximum(np.ceil(0.5 * energy - 1.0 - left), 0.0)
-    safe = np.where(np.isfinite(width), width, 0.0)
-    exceeds = log2_distance(safe, log2_mean_square, coefficients, answers, tail) > target
-    return np.asarray(np.where(tail < target, width + np.where(exceeds, 1.0, 0.0), np.inf))
+    target = np.asarray(log2_target, dtype=np.float64)
+    width = np.maximum(np.ceil(0.5 * _log2_energy(log2_mean_square, coefficients, answers) - 1.0 - target), 0.0)
+    exceeds = log2_distance(width, log2_mean_square, coefficients, answers) > target
+    return np.asarray(width + np.where(exceeds, 1.0, 0.0))
 
 
-def tail_bits(terms: ArrayLike, log2_tail: ArrayLike) -> Floats:
-    """Bits that the mean square of an answer's errors exceeds its expectation by, at most, but with a probability.
+def largest_bits(rows: ArrayLike) -> Floats:
+    """Bits by which the largest mean square of so many rows' errors exceeds what is expected of one, in expectation.
 
-    A sum of squares of Gaussian terms of which none has more than 1/terms of the expectation exceeds the expectation
-    by the factor 1 + 2 sqrt(x/terms) + 2 x/terms with probability at most exp(-x) [1]_.
+    log2 of 1 + 2 m z phi(z), where a Gaussian is beyond z, either way, with probability 1/m: what its square is
+    expected to be there. A sum of squares X of Gaussian terms, of expectation one, has E max(X - y, 0) of at most that
+    of a single term, by convexity, and the largest of m such sums, independent or not, is expected to be at most
+    y + m E max(X - y, 0) for every y.
 
     Parameters
     ----------
-    terms : array_like of float
-        One over the largest share of one independent Gaussian term.
-    log2_tail : array_like of float
-        log2 of the probability, of one answer; any of Q exceeds it with at most Q times that.
+    rows : array_like of float
+        m, among which a client may choose by the noise of its keys.
 
     Examples
     --------
-    >>> round(float(tail_bits(2048, -60)), 2)
-    0.41
+    >>> np.round(largest_bits([1, 32000]), 2).tolist()
+    [0.0, 4.27]
     """
-    ratio = -np.asarray(log2_tail, dtype=np.float64) * _LN2 / np.asarray(terms, dtype=np.float64)
-    return np.asarray(np.log2(1.0 + 2.0 * np.sqrt(ratio) + 2.0 * ratio))
+    m = np.asarray(rows, dtype=np.float64)
+    z = tail_factor(-np.log2(m))
+    density = np.exp(-np.square(z) / 2.0) / np.sqrt(2.0 * np.pi)
+    return np.asarray(np.log2(1.0 + 2.0 * m * z * density))
 
 
 def log2_bound(log2_width: ArrayLike) -> Floats:
@@ -160,3 +137,10 @@ def log2_bound(log2_width: ArrayLike) -> Floats:
 def mean_square(log2_width: ArrayLike) -> Floats:
     """Mean square of the flooding, w^2 + 2: of its variance, 3 ((2w)^2 - 1)/12, and of its mean, -3/2."""
     return np.asarray(np.exp2(2.0 * np.asarray(log2_width, dtype=np.float64)) + 2.0)
+
+
+def _log2_energy(log2_mean_square: ArrayLike, coefficients: ArrayLike, answers: ArrayLike) -> Floats:
+    """log2 of I Q n' v."""
+    counts = np.log2(np.asarray(answers, dtype=np.float64)) + np.log2(np.asarray(coefficients, dtype=np.float64))
+    found: Floats = np.log2(FISHER_INFORMATION) + counts + np.asarray(log2_mean_square, dtype=np.float64)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,13 +14,6 @@ from costmodel.expanded.parameters import Columns, Expanded
 from costmodel.grid import Grid
 
 K = TypeVar("K", bound=Columns)
-
-
-class Hidden(NamedTuple):
-    """What flooding hides: variance over Q^2 for the worst table, and one over the largest share of one term."""
-
-    variance: Floats
-    terms: Floats
 
 
 class ExpandedDesign(Design, Generic[K]):
@@ -59,8 +52,8 @@ class ExpandedDesign(Design, Generic[K]):
         """log2 of the probability that an answer decrypts wrongly."""
 
     @abstractmethod
-    def hidden(self, columns: K) -> Hidden:
-        """What the flooding hides."""
+    def hidden(self, columns: K) -> Floats:
+        """Variance over Q^2 that the flooding hides, for the worst table."""
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2, flooding and rounding included."""
@@ -81,20 +74,18 @@ class ExpandedDesign(Design, Generic[K]):
         p = self.columns(grid)
         hidden = self.hidden(p)
         of_run, planned = (
-            p.held(distance(p, hidden.variance, hidden.terms, answers))
-            for answers in (grid.tokens, np.maximum(p.queries, grid.tokens))
+            p.held(distance(p, hidden, answers)) for answers in (grid.tokens, np.maximum(p.queries, grid.tokens))
         )
-        return Flooding(p.held(reached_bits(p, hidden.variance)), of_run, planned)
+        return Flooding(p.held(reached_bits(p, hidden)), of_run, planned)
 
     def bits_of(self, parameters: Expanded) -> int:
         """Whole bits that the flooding of one configuration has over the noise that it hides."""
         columns = self.columns_of(parameters)
-        return int(reached_bits(columns, self.hidden(columns).variance))
+        return int(reached_bits(columns, self.hidden(columns)))
 
     def answers_distance(self, columns: K, answers: ArrayLike) -> Floats:
         """log2 of the statistical distance that the flooding leaves in so many answers, whatever the table."""
-        hidden = self.hidden(columns)
-        return distance(columns, hidden.variance, hidden.terms, answers)
+        return distance(columns, self.hidden(columns), answers)
 
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
         """Rings of queries and keys, and of the secrets that answers come back under."""

@@ -10,47 +10,41 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from costmodel.answers import MOST_LOW_BITS
 from costmodel.expanded.noise import Floats, encryption_of_zero_variance
 from costmodel.expanded.parameters import Columns
-from costmodel.flooding import FISHER_INFORMATION, log2_distance, log2_width, tail_bits
+from costmodel.flooding import FISHER_INFORMATION, largest_bits, log2_distance, log2_width
 from costmodel.noise import tail_factor
 
-LOG2_TAIL = -64.0
-"""log2 of the probability that the errors of any answer to any row exceed what the distance is stated for."""
+THRESHOLD_ERROR = 2.0 ** (MOST_LOW_BITS + 1)
+"""What half a unit that the message is rounded by counts as in the error's root mean square, in units of 1 at Q."""
 
 
-def log2_tail(rows: ArrayLike, queries: ArrayLike) -> Floats:
-    """log2 of the probability of one answer to one row whose sum over all of them is 2^-64."""
-    return np.asarray(LOG2_TAIL - np.log2(np.asarray(rows, dtype=float)) - np.log2(np.asarray(queries, dtype=float)))
-
-
-def log2_mean_square(columns: Columns, hidden: Floats, terms: Floats) -> Floats:
+def log2_mean_square(columns: Columns, hidden: Floats) -> Floats:
     """log2 of the bound of an answer's mean square error before the flooding, in units of 1 at its modulus.
 
-    The encryption of zero is counted with the variance over Q^2 that is hidden, and so are the rounding of Q/t times an
-    element and of Q/t times a message, half an element and a half at most.
+    Expected for the row of largest error. The encryption of zero is counted with the variance over Q^2 that is hidden;
+    the rounding of Q/t times an element, half of it at most, and of Q/t times a message are added in magnitude.
     """
     p = columns
-    total = (hidden + encryption_of_zero_variance(p)) * np.exp2(2.0 * p.result_log2_q)
-    rounding = (np.square(p.element_bound.astype(float)) + 1.0) / 4.0
-    found: Floats = np.log2(total * np.exp2(tail_bits(terms, log2_tail(p.rows, p.queries))) + rounding)
+    deviation = np.sqrt(hidden + encryption_of_zero_variance(p)) * np.exp2(p.result_log2_q)
+    rounding = p.element_bound.astype(float) / 2.0 + THRESHOLD_ERROR
+    found: Floats = 2.0 * np.log2(deviation * np.exp2(largest_bits(p.rows) / 2.0) + rounding)
     return found
 
 
-def bits_over_deviation(columns: Columns, log2_failure: ArrayLike, terms: Floats) -> Floats:
+def bits_over_deviation(columns: Columns, log2_failure: ArrayLike) -> Floats:
     """Bits that w is over the standard deviation of what it hides, in the wider of both ways; not rounded up."""
     p = columns
     share = np.asarray(log2_failure, dtype=float) - np.log2(p.row_coefficients)
     by_bits = np.where(p.flooding_bits > 0, p.flooding_bits + np.log2(tail_factor(share)), -np.inf)
-    asked = np.where(p.log2_distance < 0, p.log2_distance, -1.0)
     energy = np.log2(FISHER_INFORMATION * p.row_coefficients.astype(float)) + np.log2(p.queries.astype(float))
-    energy = energy + tail_bits(terms, log2_tail(p.rows, p.queries))
-    by_distance = 0.5 * energy - 1.0 - np.log2(np.exp2(asked) - np.exp2(LOG2_TAIL))
+    by_distance = 0.5 * (energy + largest_bits(p.rows)) - 1.0 - p.log2_distance
     found: Floats = np.maximum(by_bits, np.where(p.log2_distance < 0, by_distance, -np.inf))
     return found
 
 
-def chosen_log2_width(columns: Columns, log2_failure: ArrayLike, hidden: Floats, terms: Floats) -> Floats:
+def chosen_log2_width(columns: Columns, log2_failure: ArrayLike, hidden: Floats) -> Floats:
     """log2 of the least power of two w that is wide enough in both ways, 0 without flooding.
 
     Parameters
@@ -61,8 +55,6 @@ def chosen_log2_width(columns: Columns, log2_failure: ArrayLike, hidden: Floats,
         Target of a whole answer.
     hidden
         Variance over Q^2 of what the flooding hides, for the worst table.
-    terms
-        One over the largest share that one independent Gaussian term has in it.
     """
     p = columns
     share = np.asarray(log2_failure, dtype=float) - np.log2(p.row_coefficients)
@@ -70,9 +62,7 @@ def chosen_log2_width(columns: Columns, log2_failure: ArrayLike, hidden: Floats,
     by_bits = np.where(p.flooding_bits > 0, np.ceil(p.flooding_bits + noise + np.log2(tail_factor(share))), 0.0)
     by_distance: Floats = np.zeros(())
     if np.any(p.log2_distance < 0):
-        asked = np.where(p.log2_distance < 0, p.log2_distance, -1.0)
-        square = log2_mean_square(p, hidden, terms)
-        wanted = log2_width(asked, square, p.row_coefficients, p.queries, LOG2_TAIL)
+        wanted = log2_width(p.log2_distance, log2_mean_square(p, hidden), p.row_coefficients, p.queries)
         by_distance = np.where(p.log2_distance < 0, wanted, 0.0)
     found: Floats = np.clip(np.maximum(by_bits, by_distance), 0.0, p.result_log2_q - 4.0)
     return found
@@ -87,10 +77,9 @@ def reached_bits(columns: Columns, hidden: Floats) -> Floats:
     return np.where(p.flooded > 0, np.maximum(np.floor(p.flooding_log2_width - noise + 1e-9), 0.0), 0.0)
 
 
-def distance(columns: Columns, hidden: Floats, terms: Floats, answers: ArrayLike) -> Floats:
+def distance(columns: Columns, hidden: Floats, answers: ArrayLike) -> Floats:
     """log2 of the statistical distance that the flooding leaves in so many answers, whatever the table; at most 0."""
     p = columns
-    square = log2_mean_square(p, hidden, terms)
-    left = log2_distance(p.flooding_log2_width, square, p.row_coefficients, answers, LOG2_TAIL)
+    left = log2_distance(p.flooding_log2_width, log2_mean_square(p, hidden), p.row_coefficients, answers)
     found: Floats = np.where(p.flooded > 0, left, 0.0)
     return found

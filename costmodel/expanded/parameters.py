@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from costmodel.answers import MOST_LOW_BITS, MOST_MODULUS_BITS, SharedAnswer
 from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
@@ -346,6 +346,7 @@ class Expanded(ExpandedFormulas[int]):
         self.require("log2_distance", LEAST_LOG2_DISTANCE, 0)
         self.require("queries", 1, MOST_QUERIES)
         self.require("log2_failure", -1000, 0)
+        check_flooded_modulus(self.plaintext_modulus, self.flooded)
 
     def check_ring(self) -> None:
         """Hold ring, keys and answer to their bounds.
@@ -588,6 +589,26 @@ def packed_bytes(count: Array, bits: Array) -> Array: ...
 def packed_bytes(count: int | Array, bits: int | Array) -> int | Array:
     """Bytes of so many integers of so many bits, one after the other."""
     return -(-count * bits // 8)
+
+
+def check_flooded_modulus(plaintext_modulus: ArrayLike, flooded: ArrayLike) -> None:
+    """Hold the plaintext modulus of flooded answers to powers of two.
+
+    Any other does not divide the answer's modulus: what the message is rounded by there would show in the low bits of
+    b, and no flooding is sized for it.
+
+    Raises
+    ------
+    ValueError
+        Naming the smallest modulus that is none.
+    """
+    modulus, hidden = np.broadcast_arrays(plaintext_modulus, flooded)
+    others = modulus[(hidden > 0) & (modulus & (modulus - 1) > 0)]
+    if others.size:
+        raise ValueError(
+            f"plaintext_modulus is {others.min()}; it must be a power of two where answers are flooded "
+            "(flooding_bits 0 leaves the table open to the client)"
+        )
 
 
 def require_gadget(name: str, gadget: Gadget, log2_modulus: int, widest: int) -> None:

@@ -20,7 +20,14 @@ from costmodel.answers import AnswerKinds, Answers, AnswerTable
 from costmodel.expanded.flooding import bits_over_deviation, chosen_log2_width
 from costmodel.expanded.gadgets import SwitchTables, smallest_limb
 from costmodel.expanded.noise import Floats, encryption_of_zero_variance
-from costmodel.expanded.parameters import MOST_LIMBS, Array, Columns, ExpandedFormulas, GadgetColumns
+from costmodel.expanded.parameters import (
+    MOST_LIMBS,
+    Array,
+    Columns,
+    ExpandedFormulas,
+    GadgetColumns,
+    check_flooded_modulus,
+)
 from costmodel.noise import required_ratio
 from costmodel.packing import field_moduli, field_weights, packed_coefficients, required_plaintext_modulus
 from costmodel.security import security_bits
@@ -172,12 +179,13 @@ class Task:
         Raises
         ------
         ValueError
-            If a plaintext modulus does not hold the packing.
+            If a plaintext modulus does not hold the packing, or flooding does not hide the table with it.
         """
         required = required_plaintext_modulus(field_moduli(widths))
         modulus = np.asarray(required if plaintext_modulus is None else plaintext_modulus, dtype=np.int64)
         if np.any(modulus < required):
             raise ValueError(f"plaintext_modulus is {modulus.min()}; packing {widths} needs at least {required}")
+        check_flooded_modulus(modulus, (np.asarray(flooding_bits) > 0) | (np.asarray(log2_distance) < 0))
         whole = (
             rows,
             packed_coefficients(channels, widths),
@@ -295,8 +303,6 @@ class Answering(NamedTuple):
         Target of a whole answer.
     ratio
         Standard deviations that the limit must be away.
-    terms
-        One over the largest share that one Gaussian term may have in what the flooding hides.
     table, kind
         Answers of all kinds, and the row of the shape's kind in them.
     """
@@ -304,12 +310,11 @@ class Answering(NamedTuple):
     columns: Columns
     log2_failure: Floats
     ratio: Floats
-    terms: Floats
     table: AnswerTable
     kind: Array
 
     @classmethod
-    def of(cls, shapes: Shapes[Any], terms: Floats) -> Answering:
+    def of(cls, shapes: Shapes[Any]) -> Answering:
         """Sizes of shapes, whose results and spacing are settled."""
         p = shapes.columns
         share = KEY_BYTE_S / shapes.byte_s
@@ -317,11 +322,11 @@ class Answering(NamedTuple):
         kinds, kind = AnswerKinds.distinct(
             p.plaintext_modulus, p.degree, p.spacing, p.results, shapes.tokens, most, p.sigma, share
         )
-        return cls(p, shapes.log2_failure, shapes.ratio, np.broadcast_to(terms, kind.shape), _table(kinds), kind)
+        return cls(p, shapes.log2_failure, shapes.ratio, _table(kinds), kind)
 
     def at(self, row: Array) -> Answering:
         """Sizes of the shapes at an index."""
-        parts = (self.log2_failure[row], self.ratio[row], self.terms[row], self.table, self.kind[row])
+        parts = (self.log2_failure[row], self.ratio[row], self.table, self.kind[row])
         return Answering(self.columns.taken(row), *parts)
 
     def choose(self, hidden: Floats) -> tuple[Floats, Answers]:
@@ -331,7 +336,7 @@ class Answering(NamedTuple):
         before = hidden
         if np.any(p.flooded):
             flooded = p.flooded > 0
-            width = np.where(flooded, chosen_log2_width(p, self.log2_failure, hidden, self.terms), 0.0)
+            width = np.where(flooded, chosen_log2_width(p, self.log2_failure, hidden), 0.0)
             flooding = np.where(flooded, 3.0 * np.exp2(width - p.result_log2_q) * t, 0.0)
             before = hidden + encryption_of_zero_variance(p)
         found = self.table.smallest(self.kind, before * np.square(t), flooding, self.ratio, p.row_coefficients)
@@ -366,12 +371,12 @@ def _table(kinds: AnswerKinds) -> AnswerTable:
     return _TABLES[key]
 
 
-def log2_over_limit(shapes: Shapes[Any], terms: Floats) -> Floats:
+def log2_over_limit(shapes: Shapes[Any]) -> Floats:
     """Bits that the deviation of what is hidden must lie below the limit over the ratio; 0 without flooding."""
     p = shapes.columns
     if not np.any(p.flooded):
         return np.zeros(len(shapes.task))
-    over = bits_over_deviation(p, shapes.log2_failure, terms) - np.log2(shapes.ratio)
+    over = bits_over_deviation(p, shapes.log2_failure) - np.log2(shapes.ratio)
     return np.where(p.flooded > 0, over, 0.0)
 
 
@@ -443,10 +448,6 @@ class Search(ABC, Generic[K]):
         """Noise and cost of shapes for choices of so many axes."""
 
     @abstractmethod
-    def terms(self, shapes: Shapes[K]) -> Floats:
-        """One over the largest share that one Gaussian term may have in what the flooding hides."""
-
-    @abstractmethod
     def parameters(self, shapes: Shapes[K], group: Array, place: Array) -> K:
         """Parameters of one choice of every shape."""
 
@@ -456,7 +457,7 @@ class Search(ABC, Generic[K]):
 
     def answering(self, shapes: Shapes[K]) -> Answering:
         """Sizes of shapes that answers are chosen by."""
-        return Answering.of(shapes, self.terms(shapes))
+        return Answering.of(shapes)
 
     def bound(self, shapes: Shapes[K]) -> Floats:
         """Cost that no choice of a shape undercuts: of the cheapest query, and of an answer to the least noise."""

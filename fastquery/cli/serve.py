@@ -181,7 +181,8 @@ def budget_of(arguments: argparse.Namespace, configuration: Configuration, table
         return None
     one = configuration.updated(table=replace(configuration.table, tokens=1))
     log2_row = float(estimate(one).log2_statistical_distance)
-    return DistanceBudget(table_digest(table), log2_row, arguments.distance_budget, default_budgets())
+    power = 1 if configuration.expanded is None else 2
+    return DistanceBudget(table_digest(table), log2_row, arguments.distance_budget, default_budgets(), power=power)
 
 
 def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from costmodel.answers import ANSWER_RINGS
@@ -72,6 +72,7 @@ def test_the_aims_in_bytes(flooding_bits: int) -> None:
     widths=st.sampled_from([(4,), (4, 3), (4, 3, 3), (2, 2, 2)]),
     flooding_bits=st.sampled_from([0, 1, 20, 40]),
 )
+@example(rows=1, channels=1, widths=(4,), flooding_bits=1)
 def test_chosen_parameters_hold(rows: int, channels: int, widths: tuple[int, ...], flooding_bits: int) -> None:
     p = choose_parameters(rows, channels, widths, flooding_bits)
     assert failure(p) <= -40
@@ -90,6 +91,16 @@ def test_an_impossible_request_is_refused() -> None:
         choose_parameters(*LLAMA, 100)
     with pytest.raises(ValueError, match="needs at least 512"):
         choose_parameters(*LLAMA, plaintext_modulus=256)
+
+
+def test_flooding_hides_the_table_with_a_plaintext_modulus_of_a_power_of_two_alone() -> None:
+    open_table = choose_parameters(300, 40, (4, 3), plaintext_modulus=1000)
+    assert open_table.plaintext_modulus == 1000
+    for asked in ({"flooding_bits": 40}, {"log2_distance": -10.0}):
+        with pytest.raises(ValueError, match="plaintext_modulus is 1000; it must be a power of two"):
+            choose_parameters(300, 40, (4, 3), plaintext_modulus=1000, **asked)
+    with pytest.raises(ValueError, match="plaintext_modulus is 1000"):
+        replace(choose_parameters(300, 40, (4, 3), 40), plaintext_modulus=1000)
 
 
 def test_a_wide_plaintext_is_found() -> None:

@@ -43,6 +43,44 @@ def test_what_is_spent_is_spent_for_every_server_of_the_table(tmp_path: Path) ->
         more.spend(1)
 
 
+def test_squares_of_distances_add_up(tmp_path: Path) -> None:
+    """Of a distance of 2^-20 a row a budget of 2^-10 holds 2^20 rows, where distances that add up would leave 2^10."""
+    path = tmp_path / "budgets.sqlite"
+    with closing(DistanceBudget("table", -20.0, -10.0, path, power=2)) as smooth:
+        assert smooth.rows_left == 1 << 20
+        smooth.spend((1 << 20) - 1)
+        smooth.spend(1)
+        assert smooth.log2_spent == pytest.approx(-10.0)
+        assert smooth.log2_of(1 << 20) == pytest.approx(-10.0)
+        with pytest.raises(BudgetSpent):
+            smooth.spend(1)
+
+
+def test_answers_of_both_kinds_share_a_budget(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.sqlite"
+    with (
+        closing(DistanceBudget("table", -10.0, -2.0, path, power=2)) as smooth,
+        closing(DistanceBudget("table", -4.0, -2.0, path)) as uniform,
+    ):
+        uniform.spend(2)
+        assert smooth.rows_left == 1 << 14
+        smooth.spend(1 << 12)
+        assert (uniform.rows_left, uniform.rows_answered) == (1, 2 + (1 << 12))
+        assert smooth.log2_spent == uniform.log2_spent == math.log2(2 * 2**-4 + 2**-4)
+
+
+def test_a_record_of_before_squares_were_counted_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.sqlite"
+    with closing(budget(path)) as one:
+        one.spend(5)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE spent_squares")
+    with closing(budget(path)) as one:
+        assert (one.rows_left, one.rows_answered) == (3, 5)
+    with pytest.raises(ValueError, match="power is 3"):
+        DistanceBudget("table", -30.0, -10.0, path, power=3)
+
+
 SPENDING = """
 import sys
 from pathlib import Path

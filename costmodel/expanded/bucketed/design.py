@@ -18,9 +18,9 @@ from costmodel.expanded.bucketed.ledger import bucketed_ledger, bucketed_symbols
 from costmodel.expanded.bucketed.parameters import BucketedColumns, BucketedParameters
 from costmodel.expanded.bucketed.placement import log2_failure as log2_placement_failure
 from costmodel.expanded.bucketed.search import BYTE_S, Buckets, StageSearch, answers_log2_failure, check_share, staged
-from costmodel.expanded.design import ExpandedDesign, Hidden
+from costmodel.expanded.design import ExpandedDesign
 from costmodel.expanded.flooding import distance, reached_bits
-from costmodel.expanded.folded.noise import failure, folded_noise, gaussian_terms
+from costmodel.expanded.folded.noise import failure, folded_noise
 from costmodel.expanded.grids import searched
 from costmodel.expanded.parameters import Expanded
 from costmodel.formulas import Symbols
@@ -112,7 +112,7 @@ class BucketedDesign(ExpandedDesign[BucketedColumns]):
         p = self.columns(grid)
         hidden, of_run = self.hidden(p), p.buckets + grid.tokens
         return Flooding(
-            p.held(reached_bits(p.larger, hidden.variance)),
+            p.held(reached_bits(p.larger, hidden)),
             p.held(self.answers_distance(p, of_run)),
             p.held(self.answers_distance(p, np.maximum(p.queries, of_run))),
         )
@@ -120,13 +120,13 @@ class BucketedDesign(ExpandedDesign[BucketedColumns]):
     def bits_of(self, parameters: Expanded) -> int:
         """Whole bits that the flooding of one configuration has over the noise that it hides."""
         columns = self.columns_of(parameters)
-        return int(reached_bits(columns.larger, self.hidden(columns).variance))
+        return int(reached_bits(columns.larger, self.hidden(columns)))
 
     def answers_distance(self, columns: BucketedColumns, answers: ArrayLike) -> Floats:
         """log2 of the statistical distance that the flooding leaves in so many answers, whatever the table."""
-        hidden = self.hidden(columns)
-        return distance(columns.larger, hidden.variance, hidden.terms, answers)
+        return distance(columns.larger, self.hidden(columns), answers)
 
-    def hidden(self, columns: BucketedColumns) -> Hidden:
+    def hidden(self, columns: BucketedColumns) -> Floats:
         """What the flooding hides, of the larger stage: the smaller one has fewer selectors and folds no more often."""
-        return Hidden(folded_noise(columns.larger, 0.0).hidden, gaussian_terms(columns.larger))
+        hidden: Floats = folded_noise(columns.larger, 0.0).hidden
+        return hidden

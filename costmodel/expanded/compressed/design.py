@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from costmodel.design import Floats
 from costmodel.expanded.compressed.ledger import compressed_ledger, compressed_symbols
-from costmodel.expanded.compressed.noise import compressed_noise, failure, gaussian_terms
+from costmodel.expanded.compressed.noise import compressed_noise, failure
 from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
 from costmodel.expanded.compressed.search import CompressedSearch
-from costmodel.expanded.design import ExpandedDesign, Hidden
+from costmodel.expanded.design import ExpandedDesign
 from costmodel.expanded.grids import searched
 from costmodel.expanded.parameters import Expanded
 from costmodel.formulas import Symbols
@@ -74,9 +74,10 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
         """log2 of the probability that an answer decrypts wrongly."""
         return failure(columns)
 
-    def hidden(self, columns: CompressedColumns) -> Hidden:
-        """What the flooding hides."""
-        return Hidden(compressed_noise(columns, 0.0).hidden, gaussian_terms(columns))
+    def hidden(self, columns: CompressedColumns) -> Floats:
+        """Variance over Q^2 that the flooding hides, for the worst table."""
+        hidden: Floats = compressed_noise(columns, 0.0).hidden
+        return hidden
 
 
 def _check(grid: Grid) -> None:

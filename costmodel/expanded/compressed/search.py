@@ -18,7 +18,6 @@ from costmodel.expanded.compressed.noise import (
     dropped_variance,
     entries_met,
     failure,
-    gaussian_terms,
     packing_variance,
     secret_peak,
     worst_entries_met,
@@ -142,16 +141,10 @@ class _Query(NamedTuple):
 
 def _budget(shapes: Shapes[CompressedColumns]) -> Floats:
     """Variance over Q^2 that the flooding hides at most, or, without flooding, of all errors together."""
-    over = log2_over_limit(shapes, _terms(shapes))
+    over = log2_over_limit(shapes)
     hiding = np.where(shapes.columns.flooded > 0, np.exp2(over + 2.0), 1.0)
     found: Floats = np.square(shapes.limit / (shapes.ratio * hiding))
     return found
-
-
-def _terms(shapes: Shapes[CompressedColumns]) -> Floats:
-    """One over the largest share of a Gaussian term, of a bit of one digit at least where digits are still open."""
-    p = shapes.columns
-    return gaussian_terms(replace(p, bit=GadgetColumns(np.maximum(p.bit.digits, 1), p.bit.bits)))
 
 
 class _Model(Model):
@@ -295,10 +288,6 @@ class CompressedSearch(Search[CompressedColumns]):
     def model(self, shapes: Shapes[CompressedColumns], axes: int) -> _Model:
         """Noise and cost of shapes."""
         return _Model(shapes, axes)
-
-    def terms(self, shapes: Shapes[CompressedColumns]) -> Floats:
-        """One over the largest share of a Gaussian term."""
-        return _terms(shapes)
 
     def parameters(self, shapes: Shapes[CompressedColumns], group: Array, place: Array) -> CompressedColumns:
         """Parameters of one choice of every shape."""

@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from costmodel.design import Floats
-from costmodel.expanded.design import ExpandedDesign, Hidden
+from costmodel.expanded.design import ExpandedDesign
 from costmodel.expanded.folded.ledger import folded_ledger, folded_symbols
-from costmodel.expanded.folded.noise import failure, folded_noise, gaussian_terms
+from costmodel.expanded.folded.noise import failure, folded_noise
 from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
 from costmodel.expanded.folded.search import FoldedSearch
 from costmodel.expanded.grids import searched
@@ -72,6 +72,7 @@ class FoldedDesign(ExpandedDesign[FoldedColumns]):
         """log2 of the probability that an answer decrypts wrongly."""
         return failure(columns)
 
-    def hidden(self, columns: FoldedColumns) -> Hidden:
-        """What the flooding hides."""
-        return Hidden(folded_noise(columns, 0.0).hidden, gaussian_terms(columns))
+    def hidden(self, columns: FoldedColumns) -> Floats:
+        """Variance over Q^2 that the flooding hides, for the worst table."""
+        hidden: Floats = folded_noise(columns, 0.0).hidden
+        return hidden

@@ -110,16 +110,6 @@ def splits(columns: FoldedColumns) -> Any:
     return levels_after(_float(columns.expansion.digits)) < columns.split_levels
 
 
-def gaussian_terms(parameters: FoldedParameters | FoldedColumns) -> Floats:
-    """One over the largest share that one Gaussian term may have in the error of an answer to the worst table.
-
-    A row's selector has at most one of d1 parts of the columns' sums, a digit of a bit one of l h parts of the folds.
-    """
-    p = FoldedColumns.of(parameters)
-    found: Floats = np.minimum(p.selectors, np.where(p.fold_levels > 0, p.fold_coefficients, p.selectors)).astype(float)
-    return found
-
-
 def folded_noise(parameters: FoldedParameters | FoldedColumns, mean_square: ArrayLike) -> FoldedNoise:
     """Noise of a folded query for tables of a mean square E[W^2] of their centred packed elements."""
     p = FoldedColumns.of(parameters)

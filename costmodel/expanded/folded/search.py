@@ -17,7 +17,6 @@ import numpy as np
 from costmodel.expanded.folded.noise import (
     failure,
     fill,
-    gaussian_terms,
     product_variance,
     worst_product_variance,
 )
@@ -172,7 +171,7 @@ class _Model(Model):
         self.log2_failure = wide(shapes.log2_failure)
         self.log2_q = p.log2_q.astype(float)
         self.tables, self.rows = shapes.tables, wide(shapes.ring)
-        self.over = wide(log2_over_limit(shapes, gaussian_terms(shapes.columns)))
+        self.over = wide(log2_over_limit(shapes))
         hiding = np.where(p.flooded > 0, np.exp2(self.over + 2.0), 1.0)
         self.budget = np.square(self.limit / self.ratio / hiding)
         self.unit = np.exp2(-2.0 * self.log2_q)
@@ -306,10 +305,6 @@ class FoldedSearch(Search[FoldedColumns]):
     def model(self, shapes: Shapes[FoldedColumns], axes: int) -> _Model:
         """Noise and cost of shapes."""
         return _Model(shapes, axes)
-
-    def terms(self, shapes: Shapes[FoldedColumns]) -> Floats:
-        """One over the largest share of a Gaussian term."""
-        return gaussian_terms(shapes.columns)
 
     def parameters(self, shapes: Shapes[FoldedColumns], group: Array, place: Array) -> FoldedColumns:
         """Parameters of one choice of every shape."""
