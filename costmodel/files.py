@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def output_path(path: str | Path, *inputs: str | Path | None) -> Path:
-    """The place of an output, symbolic links followed; its folder is made if there is none.
+    """The place of an output, symbolic links followed; nothing is made yet.
 
     Parameters
     ----------
@@ -29,11 +29,10 @@ def output_path(path: str | Path, *inputs: str | Path | None) -> Path:
     for one in inputs:
         if one is not None and place.exists() and Path(one).exists() and place.samefile(one):
             raise ValueError(f"output is {str(path)!r}, which is an input too; name another file")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from None
-    if not os.access(place.parent, os.W_OK):
+    folder = next(folder for folder in place.parents if folder.exists())
+    if not folder.is_dir():
+        raise ValueError(f"output is {str(path)!r}, which cannot be written: {str(folder)!r} is no folder")
+    if not os.access(folder, os.W_OK):
         raise ValueError(f"output is {str(path)!r}, which cannot be written: its folder is not writable")
     return place
 
@@ -66,6 +65,7 @@ def replaced(path: str | Path, *inputs: str | Path | None) -> Iterator[Path]:
     place = output_path(path, *inputs)
     beside = place.with_name(f".{place.stem}.{os.getpid()}{place.suffix}")
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         yield beside
         beside.replace(place)
     except OSError as error:

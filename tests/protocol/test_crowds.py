@@ -58,7 +58,7 @@ def replayed(connection: socket.socket, frames: list[tuple[Kind, bytes]]) -> thr
     def run() -> None:
         with suppress(OSError):
             for number, (kind, body) in enumerate(frames):
-                fresh = body if kind is Kind.HELLO else secrets.token_bytes(32) + body[32:]
+                fresh = body if kind in (Kind.HELLO, Kind.LOOKUP) else secrets.token_bytes(32) + body[32:]
                 connection.sendall(encode_frame(kind, number, fresh))
 
     thread = threading.Thread(target=run, daemon=True)
@@ -80,13 +80,13 @@ def wait_until(true: object) -> None:
     assert true()
 
 
-@pytest.mark.parametrize("said", [b"", hello()[:5], hello(), hello(1024)])
+@pytest.mark.parametrize("said", [b"", hello()[:5], hello(), hello(1024)], ids=["nothing", "half", "one", "most"])
 def test_a_token_beside_connections_that_say_hello_or_less(running: Running, said: bytes) -> None:
     with ExitStack() as held:
         for _ in range(120):
             held.enter_context(running.connect(CROWD)).sendall(said)
         assert answered_s(running) < 5.0
-        assert running.service.admission.memory.held_bytes < 2**20
+        wait_until(lambda: running.service.admission.memory.held_bytes < 2**20)  # once the answered one has left
 
 
 def test_a_token_beside_half_sessions(running: Running) -> None:
@@ -183,4 +183,4 @@ def test_a_service_stops_within_a_second_of_a_batch() -> None:
             served.service.stop()
             said = [read_frames(connection)[-1:] for connection in (batch, idle, silent)]
             assert time.monotonic() - start < 3.0  # one on an idle machine
-        assert all(kind is Kind.ERROR and b"stopping" in body for ((kind, body),) in said)
+        assert [(kind, b"stopping" in body) for ((kind, body),) in said] == [(Kind.ERROR, True)] * 3

@@ -111,6 +111,7 @@ def measured_ledger(configuration: Configuration, second: float = 1e-3) -> pd.Da
         {
             "kind": "work",
             "phase": t.phase,
+            "lookup": 1,
             "party": t.party,
             "item": t.operation,
             "count": int(t.count),

@@ -29,7 +29,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 HASHES = 4
 """Buckets of a row. For 2^-41 by the bound below, 128 tokens of 32,000 rows need 3.3 buckets a token with three hash
@@ -149,5 +148,7 @@ def _log_coefficient(one: Floats, power: int, place: int) -> float:
 
 
 def _log_binomial(n: float, k: Floats | float) -> Floats:
+    from scipy.special import gammaln  # here, since a server needs no statistics to load
+
     found: Floats = gammaln(n + 1.0) - gammaln(np.asarray(k) + 1.0) - gammaln(n - np.asarray(k) + 1.0)
     return found
