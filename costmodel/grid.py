@@ -52,6 +52,7 @@ class Grid:
     log2_distance: NDArray[np.float64]
     queries: IntArray
     align_bits: IntArray
+    block_bits: IntArray
     query_bits: IntArray
     answer_a_bits: IntArray
     answer_b_bits: IntArray
@@ -73,7 +74,7 @@ class Grid:
             Gives every field that ``columns`` leaves out.
         columns
             Arrays by field name: ``rows``, ``channels``, ``tokens``, ``degree``, ``plaintext_modulus``, ``sigma``,
-            ``spread``, ``flooding_bits``, ``log2_distance``, ``queries``, ``align_bits`` and those of
+            ``spread``, ``flooding_bits``, ``log2_distance``, ``queries``, ``align_bits``, ``block_bits`` and those of
             ``WIRE_COLUMNS``; ``limb_bits`` is a tuple of arrays, one a limb.
         """
         table, ring, packing = configuration.table, configuration.ring, configuration.packing
@@ -86,6 +87,7 @@ class Grid:
             "flooding_bits": configuration.flooding_bits,
             "queries": configuration.queries,
             "align_bits": configuration.align_bits,
+            "block_bits": configuration.block_bits,
             **(asdict(configuration.wire) if configuration.wire else dict.fromkeys(WIRE_COLUMNS, 0)),
         }
         limb_bits = columns.pop("limb_bits", ring.limb_bits)
@@ -131,6 +133,7 @@ class Grid:
             "log2_distance": self.log2_distance,
             "queries": self.queries,
             "align_bits": self.align_bits,
+            "block_bits": self.block_bits,
             **{name: getattr(self, name) for name in WIRE_COLUMNS},
         }
         named.update({f"limb_bits_{k}": bits for k, bits in enumerate(self.limb_bits)})

@@ -36,6 +36,8 @@ SHARE_MODULUS = 2**64
 OPTIONS = ("delphi", "shares", "split", "sirnn-iknp", "sirnn-ferret")
 """What a system can be asked to do besides: Delphi's offline product, SPU's shared operands and its splitting of large
 ones, SiRNN's extension of shares with either oblivious transfer."""
+BLOCK_BITS, MOST_BLOCK_BITS = 4, 8
+"""Of SoftSpokenOT's blocks, unless told, a quarter of IKNP's bytes for twice its hashing; and the most."""
 SIRNN_OPTIONS = frozenset({"sirnn-iknp", "sirnn-ferret"})
 """SiRNN's extension of shares in the place of this project's alignment."""
 
@@ -187,6 +189,7 @@ class Configuration:
     log2_distance: float = 0.0  # that the flooding leaves after all planned queries; 0 where it is asked for in bits
     queries: int = 1  # planned number of rows that are looked up in all by those who may pool them
     align_bits: int = 0
+    block_bits: int = BLOCK_BITS  # k of the transfers that an alignment takes: bytes as 1/k, hashing as 2^k/k
     prepared: bool = False
     options: tuple[str, ...] = ()  # of OPTIONS
     log2_failure: float = LOG2_FAILURE  # target of the failure probability of all answers together
@@ -201,6 +204,7 @@ class Configuration:
         _require_range("log2_distance", self.log2_distance, LEAST_LOG2_DISTANCE, 0.0)
         _require_range("queries", self.queries, 1, MOST_QUERIES)
         _require_range("align_bits", self.align_bits, 0, 64)
+        _require_range("block_bits", self.block_bits, 1, MOST_BLOCK_BITS)
         _require_range("log2_failure", self.log2_failure, -1000.0, -1e-9)
         for option in self.options:
             _require_one_of("options", option, OPTIONS)

@@ -14,7 +14,7 @@ from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE, SIGMA
 from costmodel.openfhe.contexts import check_drawn, check_made
 from costmodel.packing import check_packing, fitting_widths
-from costmodel.parameters import ENGINES, OPTIONS, SIZES, Configuration, Packing, Ring, Table
+from costmodel.parameters import BLOCK_BITS, ENGINES, OPTIONS, SIZES, Configuration, Packing, Ring, Table
 from costmodel.security import Secret, require_security
 
 SMALLEST_PLAINTEXT = 4
@@ -57,6 +57,8 @@ class Wishes:
         Do the work that depends on no token before the token is known.
     align_bits
         Extend every channel's share to so many bits; 0 leaves the packed shares.
+    block_bits
+        Of the oblivious transfers of an alignment: k of SoftSpokenOT.
     log2_failure
         Target of the failure probability of a lookup.
     options
@@ -76,6 +78,7 @@ class Wishes:
     queries: int = 1
     prepared: bool = False
     align_bits: int = 0
+    block_bits: int = BLOCK_BITS
     log2_failure: float = LOG2_FAILURE
     options: tuple[str, ...] = ()
     allow_insecure: bool = False
@@ -231,7 +234,11 @@ class System(ABC):
         else:
             base = self._priced(table, wishes)
         found = base.updated(
-            size=wishes.size, align_bits=wishes.align_bits, options=wishes.options, queries=wishes.queries
+            size=wishes.size,
+            align_bits=wishes.align_bits,
+            block_bits=wishes.block_bits,
+            options=wishes.options,
+            queries=wishes.queries,
         )
         if engine in self.engines or not self._is_published_ring(found, wishes):
             grid = Grid.of(found)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from costmodel.alignment.ledger import aligns_by_transfers
 from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE
 from costmodel.packing import required_plaintext_bits
@@ -24,6 +25,8 @@ from fastquery.words import widths_of
 DEGREES = (1024, 2048, 4096, 8192)
 LIMB_BITS = range(30, 61)
 """Limbs that OpenFHE makes."""
+BLOCK_BITS = (4, 8)
+"""Of oblivious transfers: the fastest that sends a quarter of the bits, and the fewest bits."""
 DIGIT_BITS = range(6, 31, 3)
 MOST_CHANNELS, WIDEST_BITS, WIDEST_PLAINTEXT_BITS = 5, 8, 31
 """Of the packings that are tried where none is named."""
@@ -57,7 +60,8 @@ def candidates(
         return
     if base.wire is None:
         for widths in packings:
-            yield _space(_base(protocol, table, needs, goal, widths), goal)
+            base = _base(protocol, table, needs, goal, widths)
+            yield _space(base, goal, _transfers(base))
         return
     layouts = dict.fromkeys((p.tile, p.output) for p in _layouts(base, table, needs))
     plaintexts = [(widths, modulus) for widths in packings for modulus in _moduli(widths, needs.align_bits)]
@@ -66,12 +70,19 @@ def candidates(
         if not len(rings["degree"]):
             continue
         carrier = base.updated(ring=Ring(base.ring.degree, (61, 61), modulus), packing=Packing(widths, tile, output))
-        axes = [rings, {"plaintext_modulus": np.array([modulus])}]
+        axes = [rings, {"plaintext_modulus": np.array([modulus])}, *_transfers(carrier)]
         wire = (goal.lookups, needs.log2_failure)
         yield _space(carrier, goal, axes, *wire)
         if output == "packlwes":  # more digits take longer and leave less noise, fewer make smaller keys
             digits = {"digit_bits": np.array(DIGIT_BITS), "digit_dropped_bits": np.zeros(len(DIGIT_BITS), np.int64)}
             yield _space(carrier, goal, [*axes, digits], *wire)
+
+
+def _transfers(base: Configuration) -> list[dict[str, Column]]:
+    """Blocks of the transfers that align shares, as one axis; none where no transfers are needed."""
+    if not aligns_by_transfers(base):
+        return []
+    return [{"block_bits": np.array(BLOCK_BITS)}]
 
 
 def _moduli(widths: Widths, align_bits: int) -> list[int]:
@@ -104,7 +115,7 @@ def _searched(
                 except ValueError as error:
                     reason = str(error)
                     continue
-                yield from (_space(base, goal) for base in bases)
+                yield from (_space(base, goal, _transfers(base)) for base in bases)
                 held += 1
                 if held == 2:  # a larger one only costs more
                     break

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from costmodel.alignment.ledger import needs_transfers
+from costmodel.alignment.ledger import aligns_by_transfers
 from costmodel.machine import Machine
 from costmodel.parameters import Configuration
 from costmodel.systems import system
@@ -33,11 +33,7 @@ def design_of(configuration: Configuration) -> str:
             name += ", packed channels"
     if not configuration.align_bits:
         return name
-    *lower, _ = moduli = packing.field_moduli
-    last = configuration.ring.plaintext_modulus // math.prod(lower)
-    if needs_transfers(len(moduli), min(last, 2**62), configuration.align_bits):
-        return f"{name}, oblivious transfer"
-    return f"{name}, wide plaintext"
+    return f"{name}, oblivious transfer" if aligns_by_transfers(configuration) else f"{name}, wide plaintext"
 
 
 def winners_frame(

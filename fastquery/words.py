@@ -20,7 +20,7 @@ import numpy as np
 from costmodel.limits import FLOODING_BITS, LOG2_FAILURE
 from costmodel.link import Link, parse_link
 from costmodel.machine import Machine, default_machine, load_machine
-from costmodel.parameters import ENGINES, OPTIONS, SIZES, Configuration, Ring, Table
+from costmodel.parameters import BLOCK_BITS, ENGINES, OPTIONS, SIZES, Configuration, Ring, Table
 from costmodel.systems import NAMES, configuration
 from costmodel.systems.fastquery import ABLATIONS
 from costmodel.workload import Workload, session_configuration
@@ -374,6 +374,8 @@ WORDS: tuple[Word, ...] = (
     Word("options", "a further option of a published system; may be repeated", "OPTION", options_of, many=True),
     Word("align_bits", "extend every channel's share to L bits (default 0: packed shares)", "L",
          _named("align_bits", whole)),
+    Word("block_bits", "bits of the blocks of its oblivious transfers, 1 to 8: bytes as 1/K, hashing as 2^K/K "
+         f"(default {BLOCK_BITS})", "K", _named("block_bits", whole)),
     Word("flooding_bits", f"width of the flooding (default {FLOODING_BITS}, or 0 where a named q has no room; 0: none)",
          "F", _named("flooding_bits", whole)),
     Word("distance", "log2 of the statistical distance that the flooding may leave after all planned queries, such as "

@@ -36,11 +36,13 @@ from costmodel.alignment.formulas import sirnn_bytes as sirnn_total_bytes
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
-from costmodel.parameters import SIRNN_OPTIONS
+from costmodel.parameters import BLOCK_BITS, SIRNN_OPTIONS, Configuration
 from costmodel.wire import FRAME_HEADER_BYTES
 
-BLOCK_BITS = 4
-"""k of SoftSpokenOT; a quarter of IKNP's bytes for four times its hashing."""
+STREAM_START = {"extend transfers": 1.6, "correct carries": 1.2}
+"""Transfers that take as long as a stream of a block's seeds takes to start (`python -m benchmarks.alignment`)."""
+STREAM_SHARE = {"extend transfers": 0.12, "correct carries": 0.06}
+"""Of a transfer's seconds, what its bits of all streams take, with blocks of four bits."""
 
 POINT_BYTES = 32
 LEVEL_BYTES = 32
@@ -60,7 +62,7 @@ class Messages(NamedTuple):
 
 
 def message_bytes(
-    coefficients: Any, fields: int, last_modulus: Any, target_bits: Any, block_bits: int = BLOCK_BITS
+    coefficients: Any, fields: int, last_modulus: Any, target_bits: Any, block_bits: Any = BLOCK_BITS
 ) -> Messages:
     """Payloads of one session with one alignment.
 
@@ -85,18 +87,18 @@ def message_bytes(
         Of the last field, which fills the plaintext modulus.
     target_bits : array_like of int
         L, at least 1.
-    block_bits : int
+    block_bits : array_like of int
         k, 1 to 8.
     """
     count = np.asarray(coefficients, dtype=np.int64)
     bits = np.asarray(target_bits, dtype=np.int64)
     needed = np.maximum(bits - _twos(last_modulus), 0)
     transfers = count * (fields - 1 + (needed > 0))
-    columns = -(-SECURITY_PARAMETER // block_bits)
+    columns = -(-SECURITY_PARAMETER // np.asarray(block_bits, dtype=np.int64))
     return Messages(
         np.int64(POINT_BYTES),
         np.int64(SECURITY_PARAMETER * POINT_BYTES),
-        np.int64(LEVEL_BYTES * (SECURITY_PARAMETER - columns)),
+        (LEVEL_BYTES * (SECURITY_PARAMETER - columns))[()],
         (columns * -(-transfers // 8))[()],
         (-(-count * (fields - 1) * bits // 8) - (-count * needed // 8))[()],
     )
@@ -111,7 +113,14 @@ def needs_transfers(fields: int, last_modulus: Any, target_bits: Any) -> Any:
     return (fields > 1) | ((last & -last) < np.exp2(target_bits))
 
 
-def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...]:
+def aligns_by_transfers(configuration: Configuration) -> bool:
+    """Whether a configuration's shares are aligned, and that by oblivious transfers."""
+    *lower, _ = moduli = configuration.packing.field_moduli
+    last = min(configuration.ring.plaintext_modulus // math.prod(lower), 2**62)
+    return configuration.align_bits > 0 and bool(needs_transfers(len(moduli), last, configuration.align_bits))
+
+
+def alignment_terms(grid: Grid) -> tuple[Term, ...]:
     """Entries of the alignment, none where no grid point asks for it.
 
     Raises
@@ -128,7 +137,7 @@ def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...
     wanted = (grid.align_bits > 0) & needs_transfers(grid.fields, last, bits)
     if not np.any(wanted):
         return ()
-    messages = message_bytes(coefficients, grid.fields, last, bits, block_bits)
+    messages = message_bytes(coefficients, grid.fields, last, bits, grid.block_bits)
     return (
         _message(grid, wanted, "setup", "server", "base_ot_point", messages.base_ot_point, "32", 0),
         _message(grid, wanted, "setup", "client", "base_ot_choices", messages.base_ot_choices, "128*32", 0),
@@ -159,7 +168,7 @@ def alignment_terms(grid: Grid, block_bits: int = BLOCK_BITS) -> tuple[Term, ...
     )
 
 
-def alignment_symbols(grid: Grid, block_bits: int = BLOCK_BITS) -> Symbols:
+def alignment_symbols(grid: Grid) -> Symbols:
     """Symbols of the formulas of :func:`alignment_terms` beside those of every ledger."""
     if not np.any(grid.align_bits > 0):
         return {}
@@ -173,7 +182,7 @@ def alignment_symbols(grid: Grid, block_bits: int = BLOCK_BITS) -> Symbols:
     needed = np.maximum(grid.align_bits - twos, 0)
     return {
         **found,
-        "k": Symbol(block_bits, "bits of SoftSpokenOT's blocks"),
+        "k": Symbol(grid.block_bits, "bits of SoftSpokenOT's blocks"),
         "twos": Symbol(twos, "how often 2 divides the modulus of the last field"),
         "carry_bits": Symbol(needed, "bits of the last field's carry", "max(0, aligned - twos)"),
         "transfers": Symbol(
@@ -190,6 +199,21 @@ def _twos(modulus: Any) -> Any:
     return np.frexp((last & -last).astype(np.float64))[1].astype(np.int64) - 1
 
 
+def _elements(operation: str, transfers: Number, block_bits: Any) -> Any:
+    """Transfers with blocks of four bits that take as long as so many with other blocks."""
+    streams, usual = _streams(block_bits), _streams(BLOCK_BITS)
+    each = 1.0 + STREAM_SHARE[operation] * (streams / usual - 1.0)
+    found = np.asarray(transfers) * each + STREAM_START[operation] * (streams - usual)
+    return np.where(np.asarray(transfers) > 0, np.maximum(found, 0.0), 0.0)[()]
+
+
+def _streams(block_bits: Any) -> Any:
+    """Streams of seeds of all blocks: 2^k of each, fewer of a last one that is shorter."""
+    k = np.asarray(block_bits, dtype=np.int64)
+    whole, rest = SECURITY_PARAMETER // k, SECURITY_PARAMETER % k
+    return whole * np.exp2(k) + np.where(rest > 0, np.exp2(rest), 0.0)
+
+
 def _work(grid: Grid, transfers: Number) -> tuple[Term, ...]:
     """Base transfers and the alignment itself of both parties, where this project executes them."""
     if grid.engine not in ("openfhe", "residue"):
@@ -198,8 +222,26 @@ def _work(grid: Grid, transfers: Number) -> tuple[Term, ...]:
     parties: tuple[Party, ...] = ("client", "server")
     return (
         *(Work("setup", party, "base transfers", once, np.int64(0), "1", SOURCE) for party in parties),
-        Work("online", "server", "extend transfers", once, transfers, "1", SOURCE, 1),
-        Work("online", "client", "correct carries", once, transfers, "1", SOURCE, 2),
+        Work(
+            "online",
+            "server",
+            "extend transfers",
+            once,
+            _elements("extend transfers", transfers, grid.block_bits),
+            "1",
+            SOURCE,
+            1,
+        ),
+        Work(
+            "online",
+            "client",
+            "correct carries",
+            once,
+            _elements("correct carries", transfers, grid.block_bits),
+            "1",
+            SOURCE,
+            2,
+        ),
         Work("online", "server", "take corrections", once, transfers, "1", SOURCE, 2),
     )
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.parameters import MOST_BLOCK_BITS
 from protocol.alignment.base_ot import BASE_OTS, POINT_BYTES, RECEIVER_POINTS, SENDER_POINT
 from protocol.alignment.bits import column_bytes, pack_words, packed_bytes, unpack_words
 from protocol.alignment.extension import EXTENSION
@@ -14,7 +15,6 @@ from protocol.alignment.fields import Fields
 from protocol.alignment.softspoken import LEVEL_SUMS, block_widths, level_sum_bytes
 
 CORRECTIONS = "carry_corrections"
-MAX_BLOCK_BITS = 8
 
 
 class Message(NamedTuple):
@@ -28,8 +28,8 @@ class Message(NamedTuple):
 
 def validate_block_bits(block_bits: int) -> None:
     """Raise ValueError unless 1 (IKNP) <= block_bits <= 8 (SoftSpokenOT with 2^8 leaves a tree)."""
-    if not 1 <= block_bits <= MAX_BLOCK_BITS:
-        raise ValueError(f"block_bits is {block_bits}, must be 1 (IKNP) to {MAX_BLOCK_BITS} (SoftSpokenOT)")
+    if not 1 <= block_bits <= MOST_BLOCK_BITS:
+        raise ValueError(f"block_bits is {block_bits}, must be 1 (IKNP) to {MOST_BLOCK_BITS} (SoftSpokenOT)")
 
 
 def transfers(coefficients: int, fields: Fields, target_bits: int) -> int:

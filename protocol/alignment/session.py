@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.alignment.ledger import BLOCK_BITS, needs_transfers
+from costmodel.alignment.ledger import needs_transfers
 from costmodel.parameters import Configuration
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
 from protocol.channel import Channel
@@ -22,8 +22,9 @@ from quantize.public import PublicTable
 
 ChannelShares = NDArray[np.uint64]
 
-TRANSFER_BYTES = 128
-"""Memory of an oblivious transfer: its row, pads and digits, and what they are made from; measured at 100 to 120."""
+TRANSFER_BYTES = 124
+"""Memory of an oblivious transfer: its row, pads and digits, and what they are made from; measured at 100 to 120, with
+blocks of four bits. The streams of a block of k bits take 2^k/8, and half of them are held twice."""
 
 
 class Aligner(Protocol):
@@ -122,7 +123,7 @@ def alignment_of(
     with _refusing():
         fields = Fields.covering(public.field_moduli, modulus)
         session = hashlib.sha256(transcript).digest()
-        made = party(_Frames(channel), fields, configuration.align_bits, BLOCK_BITS, session)
+        made = party(_Frames(channel), fields, configuration.align_bits, configuration.block_bits, session)
     return ObliviousAlignment(made, public.channels, meter)
 
 
@@ -131,7 +132,8 @@ def aligning_bytes(configuration: Configuration, public: PublicTable, tokens: in
     modulus, bits = configuration.ring.plaintext_modulus, configuration.align_bits
     if not bits or not needs_transfers(len(public.field_moduli), modulus, bits):
         return 0
-    return TRANSFER_BYTES * tokens * public.coefficients * len(public.field_moduli)
+    each = TRANSFER_BYTES + (1 << configuration.block_bits) // 4
+    return each * tokens * public.coefficients * len(public.field_moduli)
 
 
 @contextmanager

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costmodel.alignment.formulas import ferret_bytes, sirnn_bytes
-from costmodel.alignment.ledger import alignment_terms, message_bytes, needs_transfers
+from costmodel.alignment.ledger import _streams, alignment_terms, message_bytes, needs_transfers
 from costmodel.grid import Grid
-from costmodel.ledger import Term, Transfer
+from costmodel.ledger import Term, Transfer, Work
 from costmodel.parameters import Packing, Ring, Table
-from costmodel.systems import published
+from costmodel.systems import configuration, published
 from protocol.alignment.fields import Fields
 from protocol.alignment.messages import message_lengths
+from protocol.alignment.softspoken import block_widths
 
 
 @given(
@@ -39,6 +40,23 @@ def test_bytes_are_the_protocols(
 def grid(**changes: object) -> Grid:
     base = published("fastquery", Table(32000, 4096)).updated(align_bits=37, **changes)
     return Grid.of(base)
+
+
+@pytest.mark.parametrize("block_bits", range(1, 9))
+def test_streams_are_the_protocols(block_bits: int) -> None:
+    assert int(_streams(block_bits)) == sum(1 << width for width in block_widths(block_bits))
+
+
+def test_wider_blocks_send_less_and_take_longer() -> None:
+    base = configuration("folded", Table(32000, 4096), align_bits=37)
+    ledger = alignment_terms(Grid.of(base, block_bits=np.arange(1, 9)))
+    sent = next(term for term in ledger if isinstance(term, Transfer) and term.item == "ot extension")
+    assert np.all(np.diff(sent.size_bytes) < 0)
+    assert sent.size_bytes[3] - 16 == 2 * (sent.size_bytes[7] - 16)
+    for operation in ("extend transfers", "correct carries"):
+        work = next(term for term in ledger if isinstance(term, Work) and term.operation == operation)
+        assert np.all(np.diff(work.size[1:]) > 0)
+        assert work.size[3] == 4096
 
 
 def test_entries_stand_by_themselves_and_keys_in_setup() -> None:

@@ -318,6 +318,14 @@ def test_shares_align_by_transfers_or_by_a_wide_plaintext() -> None:
     assert design_of(result.configuration) == rows.index[0]
 
 
+@pytest.mark.parametrize(("link", "block_bits"), [("1Mbit/s,40ms", 8), ("10Gbit/s,0.1ms", 4)])
+def test_transfers_have_wide_blocks_where_bytes_are_dear(link: str, block_bits: int) -> None:
+    result = optimize("300x4096", protocol="folded", flooding_bits=0, align_bits=37, packing=(4, 3), link=link)
+    assert result.configuration.block_bits == block_bits
+    estimates = {one.block_bits for one in result.configurations}
+    assert estimates <= {4, 8}
+
+
 def test_the_folded_query_is_skipped_where_nothing_holds() -> None:
     with pytest.raises(ValueError, match=r"no ring of .* holds"):
         optimize(SMALL, protocol="folded", packing=[(8, 8, 8, 8)], max_error=1)

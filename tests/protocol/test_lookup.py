@@ -132,6 +132,7 @@ def served() -> Served:
         own(300, 9, tokens=70, flooding_bits=0),
         own(300, 40, tokens=2, align_bits=37, flooding_bits=0),
         own(300, 41, align_bits=64, prepared=True),
+        own(300, 40, tokens=2, align_bits=37, block_bits=8),
         own(300, 1, widths=(4,), align_bits=3, flooding_bits=0),
         replace(configuration(300, 9), align_bits=20),
     ],
