@@ -1,7 +1,8 @@
 """The folded query on a random table: bytes, seconds, memory and noise, every output checked.
 
 `python -m benchmarks.folded [--rows M] [--channels N] [--widths 4,3] [--flooding-bits 0,40] [--batch T]` prints one
-line of JSON a flooding width. Server seconds are CPU seconds of one thread, medians over the queries.
+line of JSON a flooding width; with `--distance -26 --planned 1048576` one for the flooding that leaves a distance after
+so many rows. Server seconds are CPU seconds of one thread, medians over the queries.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def timed(job: Callable[[], Any]) -> tuple[Any, float]:
 def warm_up(parameters: FoldedParameters) -> None:
     """Compile every kernel for the parameters' sizes on a table of one column more than one."""
     rows = parameters.slots * (parameters.selectors + 1)
-    small = choose_parameters(rows, parameters.row_coefficients, (1,), parameters.flooding_bits)
+    small = choose_parameters(rows, parameters.row_coefficients, (1,), 40 * parameters.flooded)
     client = FoldedClient(small)
     server = FoldedServer(small, np.zeros((rows, parameters.row_coefficients), dtype=np.int16))
     session = server.open(client.keys())
@@ -51,9 +52,9 @@ def warm_up(parameters: FoldedParameters) -> None:
 
 
 def run(
-    rows: int, channels: int, widths: tuple[int, ...], flooding_bits: int, queries: int, batch: int
+    rows: int, channels: int, widths: tuple[int, ...], flooding_bits: int, queries: int, batch: int, **asked: Any
 ) -> dict[str, Any]:
-    p, search_s = timed(lambda: choose_parameters(rows, channels, widths, flooding_bits))
+    p, search_s = timed(lambda: choose_parameters(rows, channels, widths, flooding_bits, **asked))
     warm_up(p)
     rng = np.random.default_rng(0)
     bound = p.element_bound
@@ -124,6 +125,7 @@ def run(
         "log2_failure": round(failure(p), 1),
         "flooding_bits": flooding_bits,
         "log2_statistical_distance": round(float(FoldedDesign().answers_distance(FoldedColumns.of(p), 1)), 1),
+        "log2_planned_distance": round(float(FoldedDesign().answers_distance(FoldedColumns.of(p), p.queries)), 1),
         "security_bits": least_security_bits(p),
     }
 
@@ -136,13 +138,17 @@ def main() -> None:
     parser.add_argument("--flooding-bits", default="0,40")
     parser.add_argument("--queries", type=int, default=5)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--distance", type=float, default=0.0, help="log2, in the place of --flooding-bits")
+    parser.add_argument("--planned", type=int, default=1, help="rows that the distance is meant after")
+    parser.add_argument("--plaintext-bits", type=int, help="log2 of the plaintext modulus (default as the widths need)")
     options = parser.parse_args()
     widths = tuple(int(width) for width in options.widths.split(","))
-    for flooding_bits in map(int, options.flooding_bits.split(",")):
-        print(
-            json.dumps(run(options.rows, options.channels, widths, flooding_bits, options.queries, options.batch)),
-            flush=True,
-        )
+    asked: dict[str, Any] = {"log2_distance": options.distance, "queries": options.planned}
+    if options.plaintext_bits:
+        asked["plaintext_modulus"] = 1 << options.plaintext_bits
+    for flooding_bits in (0,) if options.distance else map(int, options.flooding_bits.split(",")):
+        found = run(options.rows, options.channels, widths, flooding_bits, options.queries, options.batch, **asked)
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":
