@@ -37,7 +37,7 @@ from costmodel.security import security_bits
 TRANSFORM_S = 2.9e-9  # of a transform, a residue (`python -m benchmarks.folded`)
 PRODUCT_S = 2.2e-10  # of a residue of the pass over the table for many tokens (`python -m benchmarks.folded`)
 BYTE_S = 1.5e-5  # of a byte on the link, unless told: bytes before seconds, where they are cheap to save
-KEY_BYTE_S = 5e-9  # of a byte of the keys, which are sent once
+KEY_BYTE_S = 7e-9  # of a byte of the keys, which are sent once: some two thousand weigh as much as one of a query
 SHARES = np.exp2(-np.arange(1.0, 9.0))
 """Of the noise budget that the key switches of the expansion may take."""
 ROUNDED = np.exp2(-np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0]))

@@ -343,6 +343,14 @@ def test_the_width_is_the_least_power_of_two_that_meets_a_distance(protocol: str
     assert Configuration.from_toml(asked.to_toml()) == asked
 
 
+@pytest.mark.parametrize(("distance", "most_bytes", "most_setup"), [(-26, 5_000, 4.0e6), (-10, 3_500, 2.7e6)])
+def test_a_million_rows_are_protected_by_few_bytes(distance: int, most_bytes: int, most_setup: float) -> None:
+    found = estimate(executed("folded", Table(32000, 4096), distance=distance, queries=1 << 20))
+    assert found.up_bytes + found.down_bytes < most_bytes
+    assert found.setup_bytes < most_setup
+    assert found.log2_planned_distance <= distance
+
+
 def test_rows_that_are_looked_up_together_share_an_a() -> None:
     one, sixteen = (estimate(executed("folded", Table(32000, 4096, tokens), distance=-26)) for tokens in (1, 16))
     assert sixteen.configuration.expanded.answer_tokens == 4
