@@ -46,7 +46,19 @@ DESIGNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("fastquery", "fastquery", {"flooding_bits": 40}),
     ("folded, no flooding", "folded", {"flooding_bits": 0}),
     ("folded", "folded", {"flooding_bits": 40}),
-    (f"folded, {ALIGN_BITS}-bit shares", "folded", {"flooding_bits": 40, "align_bits": ALIGN_BITS}),
+    ("folded, 2^-26 after 2^20 rows", "folded", {"distance": -26, "queries": 1 << 20}),
+    ("folded, 2^-10 after 2^20 rows", "folded", {"distance": -10, "queries": 1 << 20}),
+    (f"folded, {ALIGN_BITS}-bit shares", "folded", {"flooding_bits": 40, "align_bits": ALIGN_BITS, "block_bits": 8}),
+    (
+        f"folded, {ALIGN_BITS}-bit plaintext",
+        "folded",
+        {
+            "flooding_bits": 40,
+            "align_bits": ALIGN_BITS,
+            "widths": (4,),
+            "ring": {"plaintext_modulus": 2**ALIGN_BITS},
+        },
+    ),
     (
         f"folded, {ALIGN_BITS}-bit plaintext, no flooding",
         "folded",
@@ -59,7 +71,11 @@ DESIGNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ),
     ("compressed, no flooding", "compressed", {"flooding_bits": 0}),
     ("compressed", "compressed", {"flooding_bits": 40}),
-    (f"compressed, {ALIGN_BITS}-bit shares", "compressed", {"flooding_bits": 40, "align_bits": ALIGN_BITS}),
+    (
+        f"compressed, {ALIGN_BITS}-bit shares",
+        "compressed",
+        {"flooding_bits": 40, "align_bits": ALIGN_BITS, "block_bits": 8},
+    ),
 )
 """Name, protocol and options; each runs as it is and, but for the compressed query, prepared."""
 

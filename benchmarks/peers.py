@@ -44,7 +44,7 @@ DESIGNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("folded, no flooding", "folded", {"flooding_bits": 0}),
     ("folded", "folded", {"flooding_bits": 40}),
     ("compressed", "compressed", {"flooding_bits": 40}),
-    ("folded, 37-bit shares", "folded", {"flooding_bits": 40, "align_bits": 37}),
+    ("folded, 37-bit shares", "folded", {"flooding_bits": 40, "align_bits": 37, "block_bits": 8}),
 )
 """Name, protocol and options."""
 

@@ -1,8 +1,8 @@
 """Narrow and wide plaintexts: what shares of every channel cost, aligned to the bits that the next layer needs.
 
-`python -m benchmarks.plaintexts [--table llama-7b] [--align-bits 16,24,32,37] [--flooding-bits 0,40] [--machine FILE]`
-prints Markdown from the model: for every packing and plaintext modulus the bytes of query, answer and alignment, the
-server's seconds and the latency on three links, and which is the fastest and the shortest.
+`python -m benchmarks.plaintexts [--table llama-7b] [--align-bits 16,24,32,37] [--flooding-bits 0,40] [--block-bits 8]
+[--machine FILE]` prints Markdown from the model: for every packing and plaintext modulus the bytes of query, answer and
+alignment, the server's seconds and the latency on three links, and which is the fastest and the shortest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LINKS = {"LAN": "1Gbit/s,0.3ms", "44 Mbit/s, 40 ms": "44Mbit/s,40ms", "9 Mbit/s,
 
 
 def configurations(
-    table: Table, align_bits: int, flooding_bits: int, protocols: Iterable[str] = PROTOCOLS
+    table: Table, align_bits: int, flooding_bits: int, block_bits: int, protocols: Iterable[str] = PROTOCOLS
 ) -> Iterator[Configuration]:
     """Yield every packing in its smallest plaintext, and one channel in a plaintext of the aligned shares.
 
@@ -40,7 +40,13 @@ def configurations(
         for widths, ring in packings:
             try:
                 yield executed(
-                    protocol, table, widths=widths, ring=ring, flooding_bits=flooding_bits, align_bits=align_bits
+                    protocol,
+                    table,
+                    widths=widths,
+                    ring=ring,
+                    flooding_bits=flooding_bits,
+                    align_bits=align_bits,
+                    block_bits=block_bits,
                 )
             except ValueError:
                 continue
@@ -51,13 +57,14 @@ def frame(
     align_bits: Sequence[int],
     flooding_bits: Sequence[int],
     machine: Machine,
+    block_bits: int,
     protocols: Sequence[str] = PROTOCOLS,
 ) -> pd.DataFrame:
     """Return a row a configuration: what it is, bytes without setup, server seconds and seconds on every link."""
     rows = []
     for aligned in align_bits:
         for flooded in flooding_bits:
-            for one in configurations(table, aligned, flooded, protocols):
+            for one in configurations(table, aligned, flooded, block_bits, protocols):
                 figures = estimate(one, parse_link(LINKS["LAN"]), machine).figures
                 rows.append(
                     {
@@ -105,10 +112,11 @@ def main() -> None:
     parser.add_argument("--table", default="llama-7b")
     parser.add_argument("--align-bits", default="16,24,32,37")
     parser.add_argument("--flooding-bits", default="0,40")
+    parser.add_argument("--block-bits", type=int, default=8, help="of the oblivious transfers (default 8)")
     parser.add_argument("--machine", type=load_machine, default=default_machine())
     options = parser.parse_args()
     aligned, flooded = ([int(bits) for bits in text.split(",")] for text in (options.align_bits, options.flooding_bits))
-    costs = frame(table_of(options.table, 1), aligned, flooded, options.machine)
+    costs = frame(table_of(options.table, 1), aligned, flooded, options.machine, options.block_bits)
     print(markdown(costs), end="\n\n")
     print(markdown(winners(costs)))
 

@@ -15,7 +15,7 @@ TABLE = Table(3000, 96)
 
 
 def test_every_packing_comes_in_its_smallest_plaintext_and_one_channel_in_that_of_the_shares() -> None:
-    found = list(configurations(TABLE, 24, 0, ["folded"]))
+    found = list(configurations(TABLE, 24, 0, 8, ["folded"]))
     assert [one.packing.widths for one in found] == [*NARROW, (4,)]
     assert [one.ring.plaintext_modulus.bit_length() - 1 for one in found] == [4, 5, 8, 9, 13, 24]
     transfers = [
@@ -28,7 +28,7 @@ def test_every_packing_comes_in_its_smallest_plaintext_and_one_channel_in_that_o
 
 @pytest.mark.parametrize("flooding_bits", [0, 40])
 def test_winners_are_the_least_of_the_table(flooding_bits: int) -> None:
-    costs = frame(TABLE, [16, 37], [flooding_bits], default_machine(), ["folded"])
+    costs = frame(TABLE, [16, 37], [flooding_bits], default_machine(), 8, ["folded"])
     best = winners(costs)
     assert list(best.shares_bits) == [16, 37]
     for row in best.itertuples(index=False):
