@@ -52,7 +52,13 @@ def warm_up(parameters: FoldedParameters) -> None:
 
 
 def run(
-    rows: int, channels: int, widths: tuple[int, ...], flooding_bits: int, queries: int, batch: int, **asked: Any
+    rows: int,
+    channels: int,
+    widths: tuple[int, ...],
+    flooding_bits: int,
+    queries: int,
+    batch: int,
+    asked: dict[str, Any],
 ) -> dict[str, Any]:
     p, search_s = timed(lambda: choose_parameters(rows, channels, widths, flooding_bits, **asked))
     warm_up(p)
@@ -147,7 +153,7 @@ def main() -> None:
     if options.plaintext_bits:
         asked["plaintext_modulus"] = 1 << options.plaintext_bits
     for flooding_bits in (0,) if options.distance else map(int, options.flooding_bits.split(",")):
-        found = run(options.rows, options.channels, widths, flooding_bits, options.queries, options.batch, **asked)
+        found = run(options.rows, options.channels, widths, flooding_bits, options.queries, options.batch, asked)
         print(json.dumps(found), flush=True)
 
 
