@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -152,7 +153,7 @@ class Front:
             "No design holds all constraints."
             if best is None
             else f"Fastest within the constraints: {OFFERS[best.design].legend}, {seconds_text(best.latency_s)} "
-            f"and {bytes_text(best.bytes)} a query ({best.what})."
+            f"and {bytes_text(best.bytes)} a query ({escape(best.what)})."
         )
         stated: dict[str, list[Any]] = {
             "design": [OFFERS[one.design].legend for one in paper],

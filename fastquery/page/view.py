@@ -236,7 +236,7 @@ class Page:
         self._draw_front()
         self.designs.draw(self.priced, self.figures, state.queries, self.excluded)
         allowed = [name for name in self.priced if name not in self.excluded]
-        over = f"{state.tokens} token(s) of {state.table} over {state.link}. "
+        over = escape(f"{state.tokens} token(s) of {state.table} over {state.link}. ")
         headline = over + designs_view.headline(self.figures, allowed, state.queries)
         self.told.tell(headline=headline, why_not=designs_view.why_not(self.refused, self.excluded))
         self._spell_out()
