@@ -42,7 +42,7 @@ from costmodel.wire import FRAME_HEADER_BYTES
 STREAM_START = {"extend transfers": 1.6, "correct carries": 1.2}
 """Transfers that take as long as a stream of a block's seeds takes to start.
 
-Fitted to both operations with blocks of one to eight bits, timed in turns in one run on cores that other work shared."""
+Fitted to both operations with blocks of one to eight bits, timed in turns in one run on shared cores."""
 STREAM_SHARE = {"extend transfers": 0.12, "correct carries": 0.06}
 """Of a transfer's seconds, what its bits of all streams take, with blocks of four bits."""
 
