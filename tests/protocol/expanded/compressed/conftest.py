@@ -39,7 +39,7 @@ SHAPES: dict[str, tuple[int, int, tuple[int, ...], int, dict[str, Any]]] = {
     "flooded on two limbs": (500, 30, (4, 3), 20, {"rings": N4096}),
     "flooded to a distance": (500, 30, (4, 3), 0, {"rings": THREE_LIMBS, "log2_distance": -26.0, "queries": 1 << 20}),
     "four tokens under one a": (300, 96, (4, 3), 0, {"rings": N4096, "tokens": 4}),
-    "modulus no power of two": (600, 300, (4,), 10, {"rings": THREE_LIMBS, "plaintext_modulus": 8000}),
+    "modulus no power of two": (600, 300, (4,), 0, {"rings": THREE_LIMBS, "plaintext_modulus": 8000}),
     "a single entry": (1, 3, (2, 2, 2), 0, {"rings": N4096}),
 }
 

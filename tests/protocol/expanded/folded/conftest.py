@@ -41,7 +41,7 @@ SHAPES: dict[str, tuple[int, int, tuple[int, ...], int, dict[str, Any]]] = {
     "three limbs, wide plaintext, flooded": (40, 4096, (4,), 40, {"rings": THREE_LIMBS, "plaintext_modulus": 1 << 37}),
     "four tokens under one a": (300, 96, (4, 3), 0, {"rings": N2048, "tokens": 4}),
     "flooded, two tokens under one a": (200, 4096, (4, 3), 40, {"rings": N4096, "tokens": 3}),
-    "modulus no power of two": (60, 4000, (4,), 10, {"rings": N4096, "plaintext_modulus": 8000}),
+    "modulus no power of two": (60, 4000, (4,), 0, {"rings": N4096, "plaintext_modulus": 8000}),
     "a single row": (1, 3, (2,), 0, {"rings": N2048}),
 }
 
