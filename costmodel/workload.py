@@ -282,7 +282,7 @@ def estimate_workload(
         If the machine lacks a unit cost.
     """
     profile = machine or default_machine()
-    planned = one.updated(queries=max(one.queries, workload.queries))
+    planned = _planned(one, workload)
     first, later = (
         estimate(each, link, profile, link_model) for each in (prompt_of(planned, workload), generated_of(planned))
     )
@@ -293,6 +293,14 @@ def estimate_workload(
     return WorkloadEstimate(
         workload, first, later, **{name: float(value) for name, value in {**figures, **stated}.items()}
     )
+
+
+def _planned(one: Configuration, workload: Workload) -> Configuration:
+    """The configuration with the distance of its flooding stated for all clients' tokens."""
+    queries = max(one.queries, workload.queries)
+    if one.expanded is None:
+        return one.updated(queries=queries)
+    return one.updated(queries=queries, expanded=replace(one.expanded, queries=max(one.expanded.queries, queries)))
 
 
 def evaluate_workload(
@@ -308,8 +316,9 @@ def evaluate_workload(
     -------
     dict
         Figures of a lookup by their names, of the prompt: ``log2_failure`` and flooding are those of the most tokens.
-        In their place the figures of the session where these have the same names, and ``latency_s`` of a generated
-        token. ``prompt_`` and ``token_`` before a name: the same of the prompt's lookup and of a generated token's.
+        In their place the figures of the session where these have the same names, and the latency of a generated
+        token with its interval. ``prompt_`` and ``token_`` before a name: the same of the prompt's lookup and of a
+        generated token's.
     """
     profile = machine or default_machine()
     planned = replace(grid, queries=np.maximum(grid.queries, workload.queries))
@@ -318,8 +327,9 @@ def evaluate_workload(
     prompt, token = (evaluate(each, link, profile, link_model) for each in (first, later))
     session = _session(prompt, token, _waits(first, later, workload, link, profile, link_model), workload)
     shape = token["latency_s"].shape
+    taken = {name: token[name] for name in ("latency_s", "latency_low_s", "latency_high_s")}
     named = {f"{which}_{name}": of[name] for which, of in (("prompt", prompt), ("token", token)) for name in REPEATED}
-    figures = {**prompt, **session, **named, "latency_s": token["latency_s"]}
+    figures = {**prompt, **session, **named, **taken}
     return {name: np.broadcast_to(values, shape) for name, values in figures.items()}
 
 

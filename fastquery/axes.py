@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from costmodel.link import Link
 from costmodel.parameters import Ring, Table
+from costmodel.workload import Workload
 from fastquery import ranges
 from fastquery.words import RING_LETTERS, link_of, nearest, real, shape_of, unknown, whole, widths_of
 
@@ -20,6 +21,7 @@ AXES = (
     "ring",
     "packing",
     "tokens",
+    "workload",
     "link",
     "engine",
     "size",
@@ -61,7 +63,7 @@ def several(value: Any) -> list[Any]:
     """One value or a sequence of them as a list."""
     if isinstance(value, np.ndarray):
         return value.reshape(-1).tolist()
-    is_one = isinstance(value, (str, bytes, Mapping, Table, Link, Ring)) or not isinstance(value, Iterable)
+    is_one = isinstance(value, (str, bytes, Mapping, Table, Link, Ring, Workload)) or not isinstance(value, Iterable)
     return [value] if is_one else list(value)
 
 

@@ -158,6 +158,7 @@ class Choice(NamedTuple):
     size: str = "native"
     flooding_bits: int | None = None
     fields: tuple[tuple[str, Any], ...] = ()  # of DISCRETE
+    queries: int = 1
 
 
 def choices(protocols: Sequence[str], ablations: Sequence[str | None], *rest: Sequence[Any]) -> Iterator[Choice]:
@@ -289,6 +290,7 @@ def _cached(choice: Choice, table: Table, ring: tuple[tuple[str, int], ...]) -> 
         ring=dict(ring),
         widths=choice.widths,
         flooding_bits=choice.flooding_bits,
+        queries=choice.queries,
         allow_insecure=True,
         **options,
     )

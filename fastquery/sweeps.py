@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +42,7 @@ from fastquery.axes import (
 )
 from fastquery.frames import ROW_GROUP, Label, frame_of_tables, table_of_columns
 from fastquery.spaces import DISCRETE, LINK_COLUMNS, Column, Space, choices, grid_of, spaces
-from fastquery.words import DEFAULT_TABLE, count, machine_of
+from fastquery.words import DEFAULT_TABLE, count, machine_of, workload_of
 from fastquery.workers import evaluated_parts
 
 Progress = Callable[[float, float], None]
@@ -109,8 +109,11 @@ class Block:
     def columns(self, limbs: int) -> dict[str, Column]:
         """What each configuration is and its figures, by the names of results; so many limbs, of which some are 0."""
         numbers = {RENAMED.get(name, name): values for name, values in self.grid.arrays().items()}
-        share = {"time_per_query_s": self.figures["latency_s"] + self.setup_s / QUERIES_PER_CLIENT}
         numbers |= {f"limb_bits_{k}": np.zeros((), np.int64) for k in range(self.grid.limbs, limbs)}
+        if self.space.workload is not None:
+            done = {name: np.asarray(value) for name, value in asdict(self.space.workload).items()}
+            return {**numbers, **done, **self.links._asdict(), **self.figures, "usable": self.usable}
+        share = {"time_per_query_s": self.figures["latency_s"] + self.setup_s / QUERIES_PER_CLIENT}
         return {**numbers, **self.links._asdict(), **self.figures, **share, "usable": self.usable}
 
     @property
@@ -159,6 +162,7 @@ def sweep_spaces(
     ring: Any = "",
     packing: Any = None,
     tokens: Any = 1,
+    workload: Any = None,
     link: Any = "lan",
     engine: str | Sequence[str | None] | None = None,
     size: str | Sequence[str] = "native",
@@ -172,6 +176,8 @@ def sweep_spaces(
     table, protocol, ablation, ring, packing, tokens, link, engine, size, flooding_bits
         As the options of ``fastquery sweep``, or the values that :func:`fastquery.estimate` takes; the protocol ``all``
         is every system of the model.
+    workload
+        Sessions in the place of lookups of ``tokens``, as :func:`fastquery.estimate` takes them: one, or several.
     fields
         Further fields of a configuration by name, such as ``{"digit_bits": "8:20", "tile": ["column", "cheetah"]}``.
 
@@ -185,11 +191,13 @@ def sweep_spaces(
     ValueError
         If a value cannot be; with ``all`` only if no system can be had.
     """
-    counts = whole_axis("tokens", tokens)
-    lookups = [(name, replace(at, tokens=count)) for name, at in table_axis(table) for count in counts]
+    sessions = [None] if workload is None else [workload_of(one) for one in several(workload)]
+    if workload is not None and tokens != 1:
+        raise ValueError("workload and tokens are both named; the workload says how many tokens are looked up")
+    counts, tables = whole_axis("tokens", tokens), table_axis(table)
     on, rings, packed = link_axis(link), ring_axis(ring), packing_axis(packing)
     floods = [None] if flooding_bits is None else whole_axis("flooding_bits", flooding_bits)
-    lengths = {"table": lookups, "tokens": counts, "link": on, "ring": rings, "packing": packed}
+    lengths = {"table": tables, "tokens": counts, "workload": sessions, "link": on, "ring": rings, "packing": packed}
     for name, values in lengths.items():
         if not values:
             raise ValueError(f"{name} has no value; name at least one")
@@ -211,10 +219,14 @@ def sweep_spaces(
         floods,
         list(product(*discrete)),
     )
-    for choice in every:
+    for choice, session in product(every, sessions):
+        lookups = [(name, replace(at, tokens=count)) for name, at in tables for count in counts]
+        if session is not None:
+            lookups = [(name, replace(at, tokens=session.prompt)) for name, at in tables]
+            choice = choice._replace(queries=session.queries)
         for columns in rings:
             try:
-                found += spaces(choice, columns, numeric, lookups, on)
+                found += [replace(one, workload=session) for one in spaces(choice, columns, numeric, lookups, on)]
             except ValueError as error:
                 if not skipped.allowed:
                     raise

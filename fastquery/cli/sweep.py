@@ -15,12 +15,13 @@ from costmodel.systems import NAMES
 from costmodel.systems.fastquery import ABLATIONS
 from fastquery.cli.show import json_text, seconds_text
 from fastquery.sweep_files import SweepFile, write_sweep
-from fastquery.words import MACHINE_HELP, machine_of, parse_widths
+from fastquery.words import MACHINE_HELP, WORKLOAD_HELP, checked, machine_of, parse_widths, workload_of
 
 EXAMPLE = """examples:
   fastquery sweep --ring N=2048:4096,p=5:20,q=30:60 --link 1:1000Mbit/s --table llama-7b --table gpt2 --protocol all
   fastquery sweep --ring N=4096,p=13,q=38:54 --tokens 1:128 --link 44Mbit/s,40ms --output tokens.csv
   fastquery sweep --protocol folded --ring N=4096,p=9:13 --tokens 1:128 --jobs 2
+  fastquery sweep --protocol folded --workload prompt=128,generated=64 --workload prompt=16,generated=1000 --json
   fastquery sweep --packing 4,3,3 --packing 4,4 --set tile=column --set tile=cheetah --json
 
 A number takes a range a:b or a:b:step, ends included (ring degrees double); every option may be repeated; the sweep is
@@ -38,6 +39,13 @@ def add_axis_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ablation", action="append", choices=ABLATIONS, help="a row of the paper's Table 6")
     parser.add_argument("--packing", action="append", metavar="WIDTHS", help="channel widths of a coefficient, 4,3,3")
     parser.add_argument("--tokens", action="append", help="rows looked up together (default 1)")
+    parser.add_argument(
+        "--workload",
+        action="append",
+        type=checked(workload_of),
+        metavar="WORKLOAD",
+        help=f"a session in the place of one lookup: {WORKLOAD_HELP}",
+    )
     parser.add_argument("--engine", action="append", choices=ENGINES, help="how operations are executed or priced")
     parser.add_argument("--size", action="append", choices=SIZES, help="what sizes on the wire are meant")
     parser.add_argument("--flooding-bits", action="append", metavar="BITS", help="statistical flooding")
@@ -61,7 +69,7 @@ def add_worker_options(parser: argparse.ArgumentParser) -> None:
 
 def axes_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """The axes that were named, as :func:`fastquery.sweeps.sweep` takes them."""
-    names = ("table", "protocol", "ablation", "tokens", "engine", "size", "flooding_bits")
+    names = ("table", "protocol", "ablation", "tokens", "workload", "engine", "size", "flooding_bits")
     axes = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
     if arguments.packing:
         axes["packing"] = [parse_widths(text) for text in arguments.packing]

@@ -16,6 +16,7 @@ from costmodel.link import Link, exchange_s, parse_link
 from costmodel.packing import required_plaintext_bits, widths_of_plaintext
 from costmodel.parameters import Table
 from costmodel.systems import NAMES, configuration
+from costmodel.workload import Workload, estimate_workload
 from fastquery import ranges, sweeps
 from fastquery.cli import main
 from fastquery.sweep_files import write_sweep
@@ -337,3 +338,22 @@ def test_the_command_prints_one_json_document(tmp_path: Path, capsys: pytest.Cap
     assert document["path"] == str(path)
     assert document["seconds"] > 0
     assert document["write_s"] > 0
+
+
+def test_a_sweep_of_workloads_is_the_estimate_of_every_session() -> None:
+    workloads = [Workload(16, 8, clients=3), Workload(2, 100, rate=5.0)]
+    links = ["44Mbit/s,40ms", "lan"]
+    frame = sweep(table="3000x96", protocol=["folded", "cheetah"], workload=workloads, link=links)
+    assert len(frame) == 8
+    for _, row in frame.iterrows():
+        asked = Workload(*(int(row[name]) for name in ("prompt", "generated", "clients")), row["rate"])
+        assert asked in workloads
+        one = configuration(row["protocol"], Table(3000, 96, asked.prompt), queries=asked.queries)
+        link = Link(row["rate_bit_per_s"], row["round_trip_s"], "axis")
+        found = estimate_workload(one, asked, link)
+        for name in ("total_bytes", "server_s", "first_share_s", "share_s", "setup_s", "sessions_per_core", "cores"):
+            assert row[name] == pytest.approx(found.figures[name]), name
+        assert row["log2_planned_distance"] == pytest.approx(found.prompt.log2_planned_distance)
+        assert row["log2_failure"] == found.prompt.log2_failure
+    with pytest.raises(ValueError, match="workload and tokens are both named"):
+        sweep(table="3000x96", workload=workloads, tokens=3)
