@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from costmodel.alignment.ledger import alignment_symbols, alignment_terms
 from costmodel.formulas import Symbol, Symbols, used
 from costmodel.grid import Grid
-from costmodel.latency import latency_s
+from costmodel.latency import LatencySplit, latency_s, latency_split
 from costmodel.ledger import Term, Transfer, Work, frame
 from costmodel.link import PRESETS, Link, relay_leg_s, tcp_leg_s
 from costmodel.machine import Machine, UnitCost, default_machine
@@ -148,6 +148,17 @@ def latencies_s(grid: Grid, ledger: Sequence[Term], link: Links, machine: Machin
     return latency_s(ledger, spent_s, leg_s, link.round_trip_s) + np.zeros(first_axis)
 
 
+def split_of(grid: Grid, ledger: Sequence[Term], link: Link, machine: Machine, link_model: str) -> LatencySplit:
+    """The latency of a grid of one by where it goes."""
+    model = LINK_MODELS[link_model]
+    return latency_split(
+        ledger,
+        lambda work: float(seconds(work, machine.unit(grid.engine, work.operation))),
+        lambda size_bytes: model(size_bytes, link.rate_bit_per_s, link.round_trip_s),
+        link.round_trip_s,
+    )
+
+
 @dataclass(frozen=True)
 class Entry:
     """A row of a ledger: a transfer with its count, unit, messages and bytes, or work with its count and seconds.
@@ -195,6 +206,8 @@ class Estimate(Result):
         CPU seconds of all tokens, offline and online.
     table_s, offline_s
         CPU seconds of encoding the table, and of the work before a token is known.
+    latency_split
+        The latency by where it goes: client, up, server, down, round trips.
     latency_s, latency_low_s, latency_high_s
         Wall seconds from the tokens to both parties' shares, and their interval by the unit costs.
     security_bits_2018, security_bits_2024, security_bits
@@ -213,6 +226,7 @@ class Estimate(Result):
     link: Link
     machine: str
     entries: tuple[Entry, ...]
+    latency_split: LatencySplit
     up_ciphertexts: float
     down_ciphertexts: float
     extracted_coefficients: float
@@ -255,7 +269,7 @@ class Estimate(Result):
             "up": f"{self.up_bytes:,.0f} B",
             "down": f"{self.down_bytes:,.0f} B",
             "setup": f"{self.setup_bytes:,.0f} B",
-            "latency": f"{self.latency_s:.3g} s over {self.link.name}",
+            "latency": f"{self.latency_s:.3g} s over {self.link.name}, most of it {self.latency_split.dominant}",
             "security": f"{self.security_bits:.0f} bits",
             "failure": f"2^{self.log2_failure:.0f}",
         }
@@ -277,6 +291,7 @@ class Estimate(Result):
             "configuration": asdict(self.configuration),
             "link": asdict(self.link),
             "machine": self.machine,
+            "latency_split": {**self.latency_split._asdict(), "dominant": self.latency_split.dominant},
             "ledger": [asdict(entry) for entry in self.entries],
             "symbols": {name: one._asdict() for name, one in self.symbols.items()},
         }
@@ -318,6 +333,7 @@ def estimate(
         link,
         profile.name,
         tuple(_entry(term, profile, grid.engine) for term in ledger),
+        split_of(grid, ledger, link, profile, link_model),
         **{name: float(value) for name, value in figures.items()},
     )
 

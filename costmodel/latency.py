@@ -13,12 +13,15 @@ piece as it comes. A second message in the same direction leaves when it is made
 the first one travels and is decrypted: so the server's message that extends oblivious transfers.
 
 The latency ends when both parties have their shares.
+
+It is a homogeneous function of five kinds of seconds x: each party's work, each party's bytes on the line, and round
+trips. By Euler's theorem it is the sum of x dL/dx, which is the time of each kind that nothing else hides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
@@ -39,6 +42,35 @@ class _Place:
     frames: Number = 0
     pieces: Number = 1
 
+
+class LatencySplit(NamedTuple):
+    """Seconds of a latency by where they go; they add up to it.
+
+    Attributes
+    ----------
+    client_s, server_s
+        Work of each party.
+    up_s, down_s
+        Bytes of the client and of the server on the line.
+    rounds_s
+        Round trips.
+    """
+
+    client_s: float
+    up_s: float
+    server_s: float
+    down_s: float
+    rounds_s: float
+
+    @property
+    def dominant(self) -> str:
+        """The largest part: ``client``, ``up``, ``server``, ``down`` or ``rounds``."""
+        name = max(self._fields, key=lambda name: float(getattr(self, name)))
+        return name.removesuffix("_s")
+
+
+STEP = 2.0**-20
+"""Relative change of a part whose effect on a latency is taken."""
 
 Places: TypeAlias = Sequence[tuple[tuple[int, Party], _Place]]
 """In the order of the conversation."""
@@ -95,12 +127,60 @@ def latency_s(
         Of the shape that the entries and the link broadcast to.
     """
     places = sorted(_places(ledger, seconds, phase).items())
+    return _conversation_s(places, {"client": leg_s, "server": leg_s}, round_trip_s)
+
+
+def latency_split(
+    ledger: Iterable[Term], seconds: Callable[[Work], float], leg_s: Leg, round_trip_s: float
+) -> LatencySplit:
+    """The online latency by where it goes: x dL/dx of each kind of seconds x, by central differences.
+
+    Where two things end at the same instant, each has a part of the time that both take.
+
+    Parameters
+    ----------
+    ledger, seconds, leg_s, round_trip_s
+        As :func:`latency_s`, of one configuration.
+
+    Examples
+    --------
+    An answer of 2 s is on the line while the client, in 1 s, decrypts; the last of 4 pieces hides nothing.
+
+    >>> from costmodel.ledger import Transfer, Work
+    >>> ledger = [Transfer("online", "server", "answer", 4, 2.0, "", "", 0, 4)]
+    >>> ledger += [Work("online", "client", "decrypt", 1, 1.0, "", "", 1)]
+    >>> latency_split(ledger, lambda one: one.size, lambda size: size, 0.5)
+    LatencySplit(client_s=0.25, up_s=0.0, server_s=0.0, down_s=2.0, rounds_s=0.25)
+    """
+    places = sorted(_places(ledger, seconds, "online").items())
+
+    def stretched_s(part: str, factor: float) -> float:
+        factors = {name: factor if name == part else 1.0 for name in LatencySplit._fields}
+        worked = [(key, replace(place, work_s=place.work_s * factors[f"{key[1]}_s"])) for key, place in places]
+
+        def on_line(name: str) -> Leg:
+            return lambda size: leg_s(size) * factors[name]
+
+        legs: Mapping[Party, Leg] = {"client": on_line("up_s"), "server": on_line("down_s")}
+        return float(_conversation_s(worked, legs, round_trip_s * factors["rounds_s"]))
+
+    parts = [
+        max(0.0, stretched_s(part, 1 + STEP) - stretched_s(part, 1 - STEP)) / (2 * STEP)
+        for part in LatencySplit._fields
+    ]
+    whole_s = stretched_s("", 1.0)
+    total_s = sum(parts) or 1.0
+    return LatencySplit(*(part * whole_s / total_s for part in parts))
+
+
+def _conversation_s(places: Places, legs: Mapping[Party, Leg], round_trip_s: Number) -> Number:
+    """Seconds of a conversation, each party's bytes on the line by its leg."""
     whole = _adds_up(places)
     if not np.any(whole):
-        return _overlapping_s(places, leg_s, round_trip_s)
-    on_line = sum(leg_s(place.size_bytes) for _, place in places[:-1])
+        return _overlapping_s(places, legs, round_trip_s)
+    on_line = sum(legs[party](place.size_bytes) for (_, party), place in places[:-1])
     added = sum(place.work_s for _, place in places) + (on_line + (len(places) - 1) * (round_trip_s / 2))
-    return added if np.all(whole) else np.where(whole, added, _overlapping_s(places, leg_s, round_trip_s))
+    return added if np.all(whole) else np.where(whole, added, _overlapping_s(places, legs, round_trip_s))
 
 
 def stages_s(pieces: Number, *seconds: Number) -> Number:
@@ -134,7 +214,7 @@ def _adds_up(places: Places) -> Any:
     return whole
 
 
-def _overlapping_s(places: Places, leg_s: Leg, round_trip_s: Number) -> Number:
+def _overlapping_s(places: Places, legs: Mapping[Party, Leg], round_trip_s: Number) -> Number:
     """Follow the conversation, place by place."""
     sides: dict[Party, _Side] = {"client": _Side(), "server": _Side()}
     for (_, party), place in places:
@@ -145,7 +225,7 @@ def _overlapping_s(places: Places, leg_s: Leg, round_trip_s: Number) -> Number:
         if np.any(np.asarray(place.frames) > 0):
             for message in received:
                 own.free = np.maximum(own.free, message.then(message.arrival))
-            peer.inbox.append(_send(own, place, leg_s, round_trip_s / 2))
+            peer.inbox.append(_send(own, place, legs[party], round_trip_s / 2))
         else:
             own.free = _finish(own.free, received, place.work_s, round_trip_s / 2)
     for side in sides.values():  # a last message is waited for, though its receiver has no work on it

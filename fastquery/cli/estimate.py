@@ -18,6 +18,7 @@ from fastquery.cli.show import (
     lookup_rows,
     pairs,
     seconds_text,
+    split_text,
     symbols_text,
 )
 
@@ -77,6 +78,7 @@ def text(result: Estimate, explain: bool) -> str:
             **{name: seconds_text(seconds) for name, seconds in parts.items()},
             "latency": f"{seconds_text(f['latency_s'])} over {result.link.name} "
             f"({seconds_text(f['latency_low_s'])} to {seconds_text(f['latency_high_s'])}), machine {result.machine}",
+            "of these": split_text(result.latency_split),
             "security": f"{f['security_bits_2018']:.0f} bits (2018 standard), "
             f"{f['security_bits_2024']:.0f} bits (2024 guidelines)",
             "failure": failure_text(f["log2_failure"]) + " for all answers",
@@ -108,6 +110,7 @@ def session_text(result: WorkloadEstimate, explain: bool) -> str:
             "first share": f"{seconds_text(f['first_share_s'])} over {result.prompt.link.name}, "
             f"{seconds_text(f['setup_s'])} of them set-up",
             "share": f"{seconds_text(f['share_s'])} a generated token",
+            "of these": split_text(result.token.latency_split),
             **(prepared if f["preparation_s"] else {}),
             "bytes in all": f"{bytes_text(f['total_bytes'])}, {f['total_bytes'] / f['tokens']:,.0f} B a token over "
             f"{f['tokens']:,.0f} token(s)",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from costmodel.formulas import Symbol
+from costmodel.latency import LatencySplit
 from costmodel.parameters import Configuration, Packing
 
 if TYPE_CHECKING:
@@ -25,10 +26,21 @@ def bytes_text(size_bytes: float) -> str:
 
 def seconds_text(seconds: float) -> str:
     """Seconds in a unit that reads well."""
+    if not seconds:
+        return "0 s"
     for unit, factor in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= factor:
             return f"{seconds / factor:.3g} {unit}"
     return f"{seconds * 1e6:.3g} us"
+
+
+def split_text(split: LatencySplit) -> str:
+    """Where a latency goes, and its largest part."""
+    parts = {name.removesuffix("_s"): value for name, value in split._asdict().items()}
+    total = sum(parts.values())
+    share = f"{parts[split.dominant] / total:.0%}" if total else "0%"
+    listed = ", ".join(f"{name} {seconds_text(value)}" for name, value in parts.items())
+    return f"{listed}; most of it {split.dominant} ({share})"
 
 
 def failure_text(log2_failure: float) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from costmodel.estimate import Estimate, estimate, evaluate, terms
 from costmodel.grid import Grid
-from costmodel.latency import latency_s, stages_s
+from costmodel.latency import latency_s, latency_split, stages_s
 from costmodel.ledger import Party, Term, Transfer, Work
 from costmodel.link import Link
 from costmodel.parameters import Configuration, Table
@@ -175,3 +175,34 @@ def test_wider_shares_take_longer_by_their_bytes_over_the_link(name: str) -> Non
         assert added == pytest.approx(8 * more / link.rate_bit_per_s)
     else:  # shares of one channel a coefficient are there already, and need transfers only once they are wide
         assert added >= (8 * more / link.rate_bit_per_s + link.round_trip_s / 2) * (1 - 1e-9)
+
+
+@given(times, times, times, times, times, st.floats(0, 1))
+def test_a_split_of_whole_messages_has_each_entry_in_its_part(
+    encrypt: float, up: float, answer: float, down: float, decrypt: float, r: float
+) -> None:
+    ledger = [
+        work("client", encrypt), message("client", up), work("server", answer), message("server", down),
+        work("client", decrypt, 1),
+    ]  # fmt: skip
+    split = latency_split(ledger, lambda one: one.size, lambda size: size / RATE, r)
+    assert tuple(split) == pytest.approx((encrypt + decrypt, up, answer, down, r), abs=1e-6)
+
+
+def test_a_split_leaves_out_what_the_slowest_stage_hides() -> None:
+    ledger = [work("server", 1.0), message("server", 4.0, pieces=4), work("client", 2.0, 1)]
+    split = latency_split(ledger, lambda one: one.size, lambda size: size / RATE, 0.5)
+    assert tuple(split) == pytest.approx((2.0 / 4, 0.0, 1.0 / 4, 4.0, 0.25))
+    assert split.dominant == "down"
+
+
+@pytest.mark.parametrize("link", [Link(1e9, 1e-4, "near"), Link(5e6, 200e-3, "far")])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_split_adds_up_to_the_latency_of_every_system(name: str, link: Link) -> None:
+    found = estimate(aligned(name, 32), link)
+    assert sum(found.latency_split) == pytest.approx(found.latency_s)
+    assert min(found.latency_split) >= 0
+    assert found.latency_split.client_s <= found.client_s * (1 + 1e-6)
+    assert found.latency_split.server_s <= found.server_s * (1 + 1e-6)
+    document = found.document()["latency_split"]
+    assert document["dominant"] == max((*found.latency_split._fields,), key=document.__getitem__).removesuffix("_s")
