@@ -91,8 +91,8 @@ $(SPU_STAMP): $(SPU_ANEW)
 demo: $(STAMP)  ## look up a sentence's tokens privately, predicted beside measured, with a figure
 	$(PY) -m fastquery.demo
 
-test: $(STAMP)  ## the tests but the slow ones
-	$(PY) -m pytest -m 'not slow' $(ARGS)
+test: $(STAMP)  ## the tests but the slow ones, on two cores
+	$(PY) -m pytest -m 'not slow' -n 2 --dist loadfile $(ARGS)
 
 test-all: $(STAMP)  ## every test
 	FASTQUERY_HOSTILE_CASES=$${FASTQUERY_HOSTILE_CASES:-20000} $(PY) -m pytest $(ARGS)
