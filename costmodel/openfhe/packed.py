@@ -25,6 +25,7 @@ from costmodel.noise import (
     secret_key_encryption_variance,
 )
 from costmodel.openfhe.sizes import bv_digits
+from costmodel.openfhe.work import merge_residues, overhead_bytes
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
 from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.sizes import query_symbol, size_format, switching_key_symbol
@@ -46,6 +47,8 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     merges = tokens * packlwes_merges(grid.coefficients, grid.degree)
     up, down = inputs * sizes.query(grid), answers * sizes.query(grid)
     products = tokens * tile.inputs * (tile.outputs + 1)
+    # Sums of products with the columns and the middle value, centrings, merges; reading; mask, difference and writing.
+    operations = tokens + 2 * leaves + merges + inputs + 3 * answers
     return (
         *setup_terms(grid),
         Transfer("setup", "client", "keys", keys, sent, "depth*switching_key", "[2]", unit="keys", messages=keys),
@@ -67,14 +70,30 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             products=tokens * tile.multiplications,
         ),
         Work("online", "server", "centre", leaves, size, "tokens*n'", "the table's middle value"),
-        Work("online", "server", "merge", merges, size * digits, "tokens*nodes", "[2]", key_switches=merges),
+        Work(
+            "online",
+            "server",
+            "merge",
+            merges,
+            merge_residues(size, digits),
+            "tokens*nodes",
+            "[2]",
+            key_switches=merges,
+        ),
         Work("online", "server", "draw mask", answers, grid.degree, "tokens*ceil(n'/N)", _SOURCE),
         Work("online", "server", "subtract mask", answers, size, "tokens*ceil(n'/N)", _SOURCE),
         Work("online", "server", "write ciphertext", answers, size, "tokens*ceil(n'/N)", _SOURCE),
         Work("online", "client", "read ciphertext", answers, size, "tokens*ceil(n'/N)", _SOURCE, 1),
         Work("online", "client", "decrypt", answers, size, "tokens*ceil(n'/N)", _SOURCE, 1),
         *overhead_terms(grid, "setup", {"client": sent, "server": sent}),
-        *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
+        *overhead_terms(
+            grid,
+            "online",
+            {
+                "client": overhead_bytes(up + down, inputs, answers, 2 * inputs + 2 * answers),
+                "server": overhead_bytes(up + down, answers, inputs, operations, merges * size),
+            },
+        ),
     )
 
 

@@ -35,6 +35,7 @@ from costmodel.noise import (
     log2_failure as log2_failure_of,
 )
 from costmodel.openfhe.sizes import bv_digits
+from costmodel.openfhe.work import overhead_bytes, switched_residues
 from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.sizes import query_symbol, size_format, switching_key_symbol
 from costmodel.slots import log2_of_power, next_power_of_two, rotation_key_switches, rotation_keys
@@ -79,6 +80,8 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     encoded = plan.inputs * plan.outputs * plan.diagonals
     outputs = "ceil(n'*M/(D*N))"
     rotations = inputs * rotation_key_switches(plan.diagonals, plan.period) + answers * plan.group
+    # Rotations and sums of products; reading; mask, difference and writing.
+    operations = rotations + inputs * plan.diagonals + inputs + 3 * answers
     return (
         *setup_terms(grid),
         Transfer(
@@ -106,7 +109,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "server",
             "rotate",
             rotations,
-            size * digits,
+            switched_residues(size, digits),
             f"tokens*(ceil(m/M)*rotations + {outputs}*log2(M/D))",
             "SCI, fc-field.cpp; SEAL, evaluator.cpp",
             key_switches=rotations,
@@ -127,7 +130,14 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         Work("online", "client", "read ciphertext", answers, size, f"tokens*{outputs}", _SOURCE, 1),
         Work("online", "client", "decrypt", answers, size, f"tokens*{outputs}", _SOURCE, 1),
         *overhead_terms(grid, "setup", {"client": sent, "server": sent}),
-        *overhead_terms(grid, "online", {"client": up + down, "server": up + down}),
+        *overhead_terms(
+            grid,
+            "online",
+            {
+                "client": overhead_bytes(up + down, inputs, answers, 2 * inputs + 2 * answers),
+                "server": overhead_bytes(up + down, answers, inputs, operations),
+            },
+        ),
     )
 
 
