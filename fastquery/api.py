@@ -87,7 +87,8 @@ def run(table: Any = None, tokens: Any = 1, *, seed: int = 0, **words: Any) -> r
     seed
         Of a random table and of drawn tokens.
     words
-        As :func:`estimate`; the link is shaped between both processes, loopback where none is named.
+        As :func:`estimate`; the link is shaped between both processes, loopback where none is named. ``threads`` share
+        the server's work on the lookup, 1 where none are named.
 
     Returns
     -------
@@ -111,5 +112,5 @@ def run(table: Any = None, tokens: Any = 1, *, seed: int = 0, **words: Any) -> r
     asked = ask({"table": table, "tokens": tokens, **words}, link="loopback")
     return runs.run(
         asked.configuration, asked.table, asked.tokens, seed=seed, machine=asked.machine, link=asked.link,
-        allow_insecure=bool(words.get("allow_insecure")),
+        threads=asked.threads, allow_insecure=bool(words.get("allow_insecure")),
     )  # fmt: skip

@@ -14,15 +14,15 @@ from fastquery.processor import this_processor
 PACKAGES = ("fastquery", "numpy", "scipy", "numba", "openfhe")
 
 
-def provenance() -> dict[str, Any]:
-    """Commit, versions of what computed it, processor and threads."""
+def provenance(threads: int = 1) -> dict[str, Any]:
+    """Commit, versions of what computed it, processor and threads of a lookup."""
     return {
         "commit": _commit(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
         **this_processor().facts(),
         "cores": os.cpu_count(),
-        "threads": int(os.environ.get("OMP_NUM_THREADS", "1")),
+        "threads": threads,
     }
 
 

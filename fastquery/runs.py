@@ -49,6 +49,8 @@ class Run(Result):
         of both processes.
     ledger, prediction, comparison
         Measured ledger, predicted figures, and both ledgers joined.
+    threads
+        Threads of the server that shared the work.
     machine_processor, processor
         Names of the processors that the prediction's unit costs are of, and that the run was on.
     """
@@ -68,6 +70,7 @@ class Run(Result):
     ledger: pd.DataFrame
     prediction: Estimate
     comparison: pd.DataFrame
+    threads: int = 1
     machine_processor: str = UNKNOWN
     processor: str = UNKNOWN
 
@@ -142,10 +145,11 @@ class Run(Result):
             "log2_planned_distance": predicted["log2_planned_distance"],
             "align_bits": self.configuration.align_bits,
             "engine": self.configuration.engine,
+            "threads": self.threads,
             "peak_memory_bytes": self.peak_memory_bytes,
             "table_protected_from_client": self.configuration.flooding_bits > 0,
             "ledger": self.comparison,
-            "provenance": provenance(),
+            "provenance": provenance(self.threads),
         }
 
 
@@ -157,6 +161,7 @@ def run(
     seed: int = 0,
     machine: Machine | None = None,
     link: Link = PRESETS["loopback"],
+    threads: int = 1,
     allow_insecure: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -176,6 +181,8 @@ def run(
         What the prediction is made for.
     link
         What lies between the parties, by a relay; the loopback interface is left as it is.
+    threads
+        Threads of the server that share the work of the lookup.
     allow_insecure
         Execute a ring below the security table.
     progress
@@ -195,13 +202,15 @@ def run(
     from protocol.server import load_table
 
     require_executed(configuration)
+    if threads > 1 and configuration.engine == "openfhe":
+        raise ValueError(f"threads is {threads}; engine openfhe computes on one, engine residue on many")
     rows = configuration.table.rows
     drawn = np.random.default_rng(seed).integers(0, rows, tokens).tolist() if isinstance(tokens, int) else list(tokens)
     for token in drawn:
         if not 0 <= token < rows:
             raise ValueError(f"token is {token}; it must lie between 0 and {rows - 1}, the table's last row")
     relayed = None if link == PRESETS["loopback"] else link
-    executed = execute(configuration, table, drawn, seed, allow_insecure, progress, relayed)
+    executed = execute(configuration, table, drawn, seed, allow_insecure, progress, relayed, threads)
     plain = load_table(configuration, table, seed)
     spread = element_spread(plain.coefficients, plain.public.field_moduli)
     sized = configuration.updated(size="native", table=replace(configuration.table, spread=spread))
@@ -223,6 +232,7 @@ def run(
         ledger=executed.ledger,
         prediction=prediction,
         comparison=compare(prediction.ledger, executed.ledger),
+        threads=threads,
         machine_processor=str((machine or default_machine()).provenance.get("processor", UNKNOWN)),
         processor=this_processor().name,
     )
@@ -244,6 +254,7 @@ def again(path: Path) -> dict[str, Any]:
             "tokens": [int(token) for token in document["tokens"]],
             "seed": int(document["seed"]),
             "link": Link(**document["link"]),
+            "threads": int(document.get("threads", 1)),
         }
     except OSError as error:
         raise ValueError(f"from is {str(path)!r}, which cannot be read: {error.strerror}") from None

@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -218,6 +219,8 @@ class Server:
         Of a random table.
     limits
         Of the service.
+    threads
+        Threads that share the work of a lookup; as many as the limits say if left out, all free processors.
     tls_cert, tls_key
         Speak TLS 1.3 with this certificate and its key, PEM.
     client_ca
@@ -246,6 +249,7 @@ class Server:
         listen: str = "127.0.0.1:0",
         seed: int = 0,
         limits: Limits | None = None,
+        threads: int | None = None,
         tls_cert: Path | None = None,
         tls_key: Path | None = None,
         client_ca: Path | None = None,
@@ -261,6 +265,8 @@ class Server:
                 require_tls(listener, listen, tls)
             asked = ask({"table": table, **words})
             allowed, meter = limits or Limits(), Meter("server")
+            if threads is not None:
+                allowed = replace(allowed, threads=threads)
             self._server = LookupServer(
                 asked.configuration,
                 load_table(asked.configuration, asked.table, seed),

@@ -391,7 +391,7 @@ WORDS: tuple[Word, ...] = (
 _BY_NAME = {word.name: word for word in WORDS}
 _SPELLINGS = {"widths": "packing", "log2_failure": "failure", "option": "options", "bandwidth": "link"}
 """Other keywords for the same word."""
-QUESTION = ("table", "protocol", "tokens", "workload", "link", "machine")
+QUESTION = ("table", "protocol", "tokens", "workload", "link", "machine", "threads")
 """Words that are no options of a configuration."""
 
 
@@ -423,6 +423,8 @@ class Question:
         Where the lookup is priced.
     workload
         What a session does, where one is asked about.
+    threads
+        Threads of the server that share the work of a lookup.
     """
 
     configuration: Configuration
@@ -431,6 +433,7 @@ class Question:
     link: Link
     machine: Machine
     workload: Workload | None = None
+    threads: int = 1
 
 
 def ask(words: Mapping[str, Any], *, link: str = "lan") -> Question:
@@ -458,6 +461,7 @@ def ask(words: Mapping[str, Any], *, link: str = "lan") -> Question:
     given = _spelled(words)
     on = link_of(given.pop("link", link))
     profile = machine_of(given.pop("machine", None))
+    threads = count("threads", given.pop("threads", 1))
     workload = workload_of(given.pop("workload")) if "workload" in given else None
     if workload is not None:
         if "tokens" in given:
@@ -465,7 +469,7 @@ def ask(words: Mapping[str, Any], *, link: str = "lan") -> Question:
         given["tokens"] = workload.prompt
     whole_one = given.pop("configuration", None)
     if whole_one is not None:
-        return replace(_of_configuration(whole_one, given, on, profile), workload=workload)
+        return replace(_of_configuration(whole_one, given, on, profile), workload=workload, threads=threads)
     protocol = given.pop("protocol", "fastquery")
     if protocol not in NAMES:
         raise ValueError(f"protocol is {protocol!r}; it must be one of {', '.join(NAMES)}{nearest(protocol, NAMES)}")
@@ -478,7 +482,7 @@ def ask(words: Mapping[str, Any], *, link: str = "lan") -> Question:
         found = configuration(protocol, table, **wishes)
     else:
         found = session_configuration(protocol, table, workload, **wishes)
-    return Question(found, name, tokens, on, profile, workload)
+    return Question(found, name, tokens, on, profile, workload, threads)
 
 
 def tokens_of(value: object) -> int | tuple[int, ...]:

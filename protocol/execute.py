@@ -60,6 +60,7 @@ def execute(
     allow_insecure: bool = False,
     progress: Progress | None = None,
     link: Link | None = None,
+    threads: int = 1,
 ) -> Execution:
     """Look tokens up for real, two processes and a socket between them.
 
@@ -79,6 +80,8 @@ def execute(
         Called with what is being done, how much is done, and of how much.
     link
         What a relay between the parties shows them; the bare loopback interface if left out.
+    threads
+        Threads of the server that share the work of the lookup.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def execute(
     load_openfhe()
     with tempfile.TemporaryDirectory(prefix="fastquery-") as folder:
         paths = {party: Path(folder, f"{party}.npy") for party in ("client", "server")}
-        job = {"configuration": configuration.to_toml(), "table": table, "seed": seed}
+        job = {"configuration": configuration.to_toml(), "table": table, "seed": seed, "threads": threads}
         common = {"allow_insecure": allow_insecure}
         with _party("server", {**job, **common, "reveal_shares_to": str(paths["server"])}) as server:
             port = _until(server, "listening", "server", progress)["port"]

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import resource
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from protocol.admission import Admission, Memory
 from protocol.lookup import MAX_TOKENS
+from protocol.threads import MOST_THREADS, free_processors
 from protocol.turns import Turns
 
 SHORTEST_PATIENCE_S = 3.0
 """What a client may keep a full service waiting for, where others want its place."""
-
-
-def free_processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def allow_descriptors(needed: int) -> int:
@@ -53,6 +50,8 @@ class Limits:
         For all waiting for one client.
     workers
         Sessions computing at once.
+    threads
+        Threads that share the work of a lookup, the session's own and others that all sessions have in common.
     max_tokens
         Rows of a lookup.
     address_clients, address_bytes, address_hourly_s
@@ -65,6 +64,7 @@ class Limits:
     timeout_s: float = 60.0
     patience_s: float = 300.0
     workers: int = field(default_factory=free_processors)
+    threads: int = field(default_factory=free_processors)
     max_tokens: int = MAX_TOKENS
     address_clients: int = 0
     address_bytes: int = 0
@@ -82,6 +82,7 @@ class Limits:
             ("clients", 1, 4096),
             ("memory_bytes", 2**20, 2**44),
             ("workers", 1, 1024),
+            ("threads", 1, MOST_THREADS),
             ("max_tokens", 1, MAX_TOKENS),
             ("address_clients", 1, 4096),
             ("address_bytes", 2**19, 2**44),
@@ -99,10 +100,10 @@ class Limits:
         """Memory of all sessions whose connection was lost."""
         return self.memory_bytes // 4
 
-    def admission(self) -> Admission:
-        """Memory and turns within these limits."""
+    def admission(self, clock: Callable[[], float] = time.thread_time) -> Admission:
+        """Memory and turns within these limits, by a clock of a session's CPU seconds."""
         memory = Memory(self.memory_bytes, self.address_bytes, self.timeout_s / 2)
-        return Admission(memory, Turns(self.workers, self.address_hourly_s))
+        return Admission(memory, Turns(self.workers, self.address_hourly_s, clock))
 
     def patience_when(self, filled: float) -> float:
         """Seconds that a client may keep others waiting, when so much of the sessions or of the memory is taken.

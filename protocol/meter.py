@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from costmodel.ledger import Party, Phase, Unit
+from protocol.threads import ALONE, Threads
 
 OVERHEAD = "session overhead"
 """Work entry for a party's CPU seconds of a phase that no metered operation covers."""
@@ -47,14 +48,16 @@ class Done(NamedTuple):
 class Meter:
     """Counters of one party; phase and lookup are advanced by the protocol's state machine.
 
-    ``clock`` gives CPU seconds: those of the process, or of the thread where sessions run side by side. Every operation
-    is done within ``turn``, which lets others compute between two of them. Lookup 0 is the session itself.
+    ``clock`` gives CPU seconds: those of the process, or of the session's ``threads`` where sessions run side by side.
+    Every operation is done by ``threads`` and within ``turn``, which lets others compute between two of them. Lookup 0
+    is the session itself.
     """
 
     party: Party
     phase: Phase = "setup"
     clock: Callable[[], float] = time.process_time
     turn: AbstractContextManager[None] = field(default_factory=nullcontext)
+    threads: Threads = ALONE
     lookup: int = 0
     transfers: dict[tuple[int, Phase, str], list[int]] = field(default_factory=dict)
     operations: dict[tuple[int, Phase, str], Done] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from protocol.errors import ProtocolError
 from protocol.jobs import emit, peak_memory_bytes, read_job
 from protocol.lookup import LookupServer
 from protocol.meter import Meter
+from protocol.threads import Threads
 from quantize.packed import PackedTable
 from quantize.quantizers import Quantizer, quantize, quantize_table
 from quantize.tables import open_table
@@ -62,7 +63,7 @@ def serve_one(job: dict[str, Any], listener: socket.socket) -> None:
     """Encode the job's table, serve one client, and emit the measured ledger."""
     configuration = Configuration.from_toml(job["configuration"])
     table = load_table(configuration, job["table"], job["seed"])
-    meter = Meter("server")
+    meter = Meter("server", threads=Threads(job["threads"]))
 
     def progress(what: str, done: int, total: int) -> None:
         emit("progress", what=what, done=done, total=total)

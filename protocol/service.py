@@ -38,6 +38,7 @@ from protocol.lobby import MAX_VISITORS, Lobby, Visitor
 from protocol.lookup import Answered, LookupServer, ServedSession
 from protocol.meter import Meter
 from protocol.share import Share
+from protocol.threads import Threads
 from protocol.tls import Tls
 
 LOG = logging.getLogger("fastquery.serve")
@@ -109,7 +110,8 @@ class Service:
         self._tell_seconds = tell_seconds
         self._audit = audit
         self._on_share = on_share
-        self.admission = limits.admission()
+        self._threads = Threads(limits.threads)
+        self.admission = limits.admission(self._threads.cpu_s)
         self._lobby = Lobby(listener, self._receive, limits.timeout_s, tls)
         self._guests: dict[socket.socket, _Guest] = {}
         self._queues: dict[str, deque[_Guest]] = {}
@@ -256,7 +258,7 @@ class Service:
         visitor, limits, started = guest.visitor, self._limits, time.monotonic()
         connection, peer = visitor.connection, visitor.peer
         allowance = self.admission.allowance(visitor.address)
-        meter = Meter("server", clock=time.thread_time, turn=allowance.turn)
+        meter = Meter("server", clock=self._threads.cpu_s, turn=allowance.turn, threads=self._threads)
         try:
             connection.setblocking(True)
             channel = guest.channel = Channel(

@@ -16,7 +16,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -57,9 +57,12 @@ class Turns:
         Sessions that compute at the same time.
     hourly_s
         CPU seconds that an address may use in an hour.
+    clock
+        CPU seconds of the calling session.
     """
 
-    def __init__(self, workers: int, hourly_s: float = math.inf) -> None:
+    def __init__(self, workers: int, hourly_s: float = math.inf, clock: Callable[[], float] = time.thread_time) -> None:
+        self.clock = clock
         self._free = workers
         self._hourly_s = hourly_s
         self._lock = threading.Lock()
@@ -175,7 +178,7 @@ class Turn:
             return
         if self._depth == 0:
             self._give_back()
-        elif error is None and self._turns.must_pass(self._address, time.thread_time() - self._began_s):
+        elif error is None and self._turns.must_pass(self._address, self._turns.clock() - self._began_s):
             self._give_back()
             self._take()
 
@@ -191,9 +194,9 @@ class Turn:
 
     def _take(self) -> None:
         self._turns.take(self._address)
-        self._began_s = time.thread_time()
+        self._began_s = self._turns.clock()
 
     def _give_back(self) -> None:
         assert self._began_s is not None
-        used_s, self._began_s = time.thread_time() - self._began_s, None
+        used_s, self._began_s = self._turns.clock() - self._began_s, None
         self._turns.give_back(self._address, used_s)

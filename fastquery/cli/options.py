@@ -61,6 +61,6 @@ def question_of(arguments: argparse.Namespace, link: str = "lan", **more: Any) -
     ValueError
         If two flags contradict each other or a value cannot be.
     """
-    names = ("table", "protocol", "link", "machine", *(word.name for word in WORDS))
+    names = ("table", "protocol", "link", "machine", "threads", *(word.name for word in WORDS))
     words = {name: getattr(arguments, name) for name in names if getattr(arguments, name, None) is not None}
     return ask({**words, **more}, link=link)

@@ -28,6 +28,7 @@ EXAMPLE = """examples:
   fastquery run --table minilm --protocol fastquery --tokens 3
   fastquery run --table 4096x96 --protocol cheetah --json
   fastquery run --table 4096x96 --tokens 77,512
+  fastquery run --table 4096x768 --protocol folded --threads 2
 """
 
 
@@ -48,6 +49,7 @@ def add_parser(subparsers: Any) -> None:
         "--from", dest="saved", type=Path, metavar="FILE.json", help="run a saved run again, from what --json printed"
     )
     parser.add_argument("--seed", type=int, default=0, help="of a random table and of drawn tokens (default 0)")
+    parser.add_argument("--threads", help="threads of the server that share the work (default 1)", metavar="COUNT")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 
@@ -68,9 +70,19 @@ def execute(arguments: argparse.Namespace) -> int:
             "seed": arguments.seed,
             "link": asked.link,
             "machine": asked.machine,
+            "threads": asked.threads,
         }
     else:
-        for name in ("table", "protocol", "link", "machine", "token", "tokens", *(word.name for word in WORDS)):
+        for name in (
+            "table",
+            "protocol",
+            "link",
+            "machine",
+            "token",
+            "tokens",
+            "threads",
+            *(word.name for word in WORDS),
+        ):
             if getattr(arguments, name) is not None and name != "allow_insecure":
                 raise ValueError(f"from and {name} are both named; the saved run says it all")
         what = again(arguments.saved)
@@ -124,6 +136,7 @@ def text(result: Run) -> str:
         rows[label] = f"{seconds_text(document[name])}, predicted {seconds_text(predicted)}"
     rows["machine"] = machine_text(result)
     rows["client"] = seconds_text(document["client_s"])
+    rows["threads"] = f"{result.threads} of the server"
     rows["table"] = f"{seconds_text(document['table_s'])} to encode"
     rows["memory"] = bytes_text(document["peak_memory_bytes"]) + " at most, both processes"
     rows["security"] = f"{document['security_bits']:.0f} bits"

@@ -24,6 +24,7 @@ from fastquery.cli.options import add_lookup_options, question_of
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.queries import parse_address
 from fastquery.shares import keep
+from protocol.threads import free_processors
 
 if TYPE_CHECKING:
     from protocol.budget import DistanceBudget
@@ -78,6 +79,12 @@ def add_parser(subparsers: Any) -> None:
         default=1024,
         metavar="MIB",
         help="MiB for the messages of all sessions (default 1024); lost sessions have a quarter as much besides",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=free_processors(),
+        help="threads that share the work of a lookup (default all free processors)",
     )
     parser.add_argument(
         "--timeout",
@@ -200,6 +207,7 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
         memory_bytes=arguments.memory * 2**20,
         timeout_s=arguments.timeout,
         patience_s=5 * arguments.timeout,
+        threads=arguments.threads,
         max_tokens=arguments.max_tokens,
         address_clients=arguments.address_clients,
         address_bytes=arguments.address_memory * 2**20,
@@ -293,6 +301,7 @@ def say(
             "rows_left": None if budget is None else budget.rows_left,
             "tls": tls is not None,
             "clients": arguments.clients,
+            "threads": arguments.threads,
             "table_s": table_s,
         }
         print(json_text(document), flush=True)
@@ -301,7 +310,7 @@ def say(
     limbs = "+".join(str(bits) for bits in ring.limb_bits)
     text = pairs(
         {
-            "listening": f"{host}:{port}, {arguments.clients} clients at once",
+            "listening": f"{host}:{port}, {arguments.clients} clients at once, {arguments.threads} threads a lookup",
             "table": f"{arguments.table}, {rows} x {channels}, encoded in {seconds_text(table_s)}",
             "protocol": f"{configuration.protocol}, engine {configuration.engine}",
             "budget": "none" if budget is None else f"2^{budget.log2_most:.1f}, {budget.rows_left} rows left",

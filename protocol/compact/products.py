@@ -60,7 +60,7 @@ class Products:
         for first in range(0, plan.layout.outputs, chunk):
             table = self._table.transformed[:, first : first + chunk]
             with self._meter.counting("multiply-accumulate") as made:
-                products = multiply_accumulate(table, query, made)
+                products = multiply_accumulate(table, query, made, self._meter.threads)
             if halves == 1:
                 products = np.stack([np.zeros_like(products), products], axis=2)
             if not packers:

@@ -16,7 +16,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +39,7 @@ from protocol.residue.compiled import kernel
 from protocol.residue.modular import multiply_shoup, shoup_quotients
 from protocol.residue.repetition import rotate_repeatedly
 from protocol.residue.ring import Ring, Tables, invert_polynomial
+from protocol.threads import ALONE, Threads
 
 
 def expansion_exponents(degree: int) -> tuple[int, ...]:
@@ -64,6 +65,7 @@ def expand(
     ring: Ring,
     leaves: NDArray[np.uint64] | None = None,
     tally: Tally | None = None,
+    threads: Threads = ALONE,
 ) -> NDArray[np.uint64]:
     """Return the leaves (K, 2, limbs, N) of a ciphertext (0, a), all in evaluation form.
 
@@ -73,6 +75,7 @@ def expand(
     keys : one a level, from s(X^(N/2^i + 1)) to s; the first levels have the key of the last of them
     leaves : room for them, new if left out
     tally : told of every key switch
+    threads : share the nodes of a level
     """
     p = parameters
     leaves = new_leaves(p) if leaves is None else leaves
@@ -85,9 +88,9 @@ def expand(
             for node in range(nodes):
                 _split_repeatedly(leaves, node, node + distance, level, p.repeated_level, key, ring, tally)
             continue
-        switches = _expand_level(
+        expand_nodes = partial(
+            _expand_level,
             leaves,
-            nodes,
             nodes if level >= single else p.query_coefficients,
             ring.tables,
             fraction_tables(ring),
@@ -96,7 +99,7 @@ def expand(
             key.factors.reduction,
             _level_tables(ring, level),
         )
-        (tally or Tally()).add(switches)
+        (tally or Tally()).add(threads.share(expand_nodes, nodes, grain=2))
     return leaves
 
 
@@ -144,7 +147,6 @@ def _level_tables(ring: Ring, level: int) -> LevelTables:
 @kernel
 def _expand_level(
     leaves: NDArray[np.uint64],
-    nodes: int,
     distance: int,
     ring: Tables,
     fractions: FractionTables,
@@ -152,6 +154,8 @@ def _expand_level(
     factors: NDArray[np.uint64],
     reduction: Reduction,
     level: LevelTables,
+    first_node: int,
+    last_node: int,
 ) -> int:
     """Replace nodes by their sums with their images, and put the lowered differences ``distance`` further on.
 
@@ -162,8 +166,8 @@ def _expand_level(
     images = np.empty((2, 1, limbs, n), np.uint64)
     switched = np.empty((1, 2, 2, limbs, n), np.uint64)
     work = new_work(1, how, n)
-    for first in range(0, nodes, 2):
-        together = min(2, nodes - first)
+    for first in range(first_node, last_node, 2):
+        together = min(2, last_node - first)
         for row in range(together):
             for limb in range(limbs):
                 source, target = leaves[first + row, 1, limb], images[row, 0, limb]

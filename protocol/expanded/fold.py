@@ -28,10 +28,11 @@ from protocol.expanded.products import Factors, Reduction
 from protocol.meter import Tally
 from protocol.residue.compiled import kernel
 from protocol.residue.ring import Ring, Tables, invert_polynomial
+from protocol.threads import ALONE, Threads
 
 
 def bit_rows(
-    leaves: NDArray[np.uint64], square: GadgetKey, ring: Ring, tally: Tally | None = None
+    leaves: NDArray[np.uint64], square: GadgetKey, ring: Ring, tally: Tally | None = None, threads: Threads = ALONE
 ) -> NDArray[np.uint64]:
     """Return the rows of encrypted bits.
 
@@ -40,13 +41,15 @@ def bit_rows(
     leaves : ciphertexts of g_k * bit, (bits, digits, 2, limbs, N) in evaluation form
     square : the key from s^2 to s
     tally : told of every key switch
+    threads : share the key switches
 
     Returns
     -------
     (bits, 2 * digits, 2, limbs, N) in evaluation form: rows of b and a for the digits of b, then for those of a
     """
     bits, digits = leaves.shape[:2]
-    switched = square.switch(ring.inverse(leaves[:, :, 1].reshape(-1, ring.limbs, ring.ring_degree)), tally)
+    a = leaves[:, :, 1].reshape(-1, ring.limbs, ring.ring_degree)
+    switched = square.switch(ring.inverse(a, threads=threads), tally, threads)
     rows = np.empty((bits, 2 * digits, 2, ring.limbs, ring.ring_degree), dtype=np.uint64)
     rows[:, :digits] = leaves
     rows[:, digits:] = switched.reshape(leaves.shape)
@@ -77,31 +80,43 @@ class Bit:
         self.folds = 0
         self._factors = Factors.of(ring, rows)
 
-    def fold_pairs(self, nodes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Fold neighbours, contiguous (count, 2, limbs, N) of coefficients, in their place; return what is left.
+    def fold_pairs(self, nodes: NDArray[np.uint64], stride: int = 1, threads: Threads = ALONE) -> NDArray[np.uint64]:
+        """Fold neighbours in the place of the first of both; return a view of what is left.
 
         The last of an odd number stays as it is. Nothing is named by a set bit in the place of a missing neighbour, so
         that what stays is right where it matters.
+
+        Parameters
+        ----------
+        nodes : contiguous (count, 2, limbs, N) of coefficients
+        stride : distance of neighbours, as earlier folds of the same nodes left it
+        threads : share the pairs
         """
-        self.folds += _fold_pairs(
-            nodes,
+        constants = (
             self.ring.tables,
             fraction_tables(self.ring),
             Decomposition.of(self.gadget),
             self._factors.limbs,
             self._factors.reduction,
         )
-        return nodes[: (len(nodes) + 1) // 2]
 
-    def fold_slots(self, nodes: NDArray[np.uint64], distance: int) -> NDArray[np.uint64]:
+        def fold(first: int, last: int) -> int:
+            return _fold_pairs(nodes[2 * stride * first : 2 * stride * last], stride, *constants)
+
+        pairs = -(-len(nodes) // stride) // 2
+        self.folds += threads.share(fold, pairs, grain=2)
+        return nodes[:: 2 * stride]
+
+    def fold_slots(self, nodes: NDArray[np.uint64], distance: int, threads: Threads = ALONE) -> NDArray[np.uint64]:
         """Bring what stands ``distance`` coefficients higher down, or nothing, as the bit says."""
         both = np.stack([nodes, lower(nodes, distance, self.ring)], axis=1)
-        return self.fold_pairs(both.reshape(-1, *nodes.shape[1:]))
+        return self.fold_pairs(both.reshape(-1, *nodes.shape[1:]), threads=threads)
 
 
 @kernel
 def _fold_pairs(
     nodes: NDArray[np.uint64],
+    stride: int,
     ring: Tables,
     fractions: FractionTables,
     how: Decomposition,
@@ -111,14 +126,15 @@ def _fold_pairs(
     """Return the external products made."""
     made = 0
     count, _, limbs, n = nodes.shape
-    pairs = count // 2
+    pairs = (count + stride - 1) // stride // 2
     differences = np.empty((2, 2, limbs, n), np.uint64)
     products = np.empty((1, 2, 2, limbs, n), np.uint64)
     work = new_work(2, how, n)
     for first in range(0, pairs, 2):
         together = min(2, pairs - first)
         for row in range(together):
-            zero, one = nodes[2 * (first + row)], nodes[2 * (first + row) + 1]
+            place = 2 * (first + row) * stride
+            zero, one = nodes[place], nodes[place + stride]
             for element in range(2):
                 for limb in range(limbs):
                     x, y, target = zero[element, limb], one[element, limb], differences[row, element, limb]
@@ -128,16 +144,14 @@ def _fold_pairs(
                         target[i] = min(difference, difference + q)
         made += multiply_digits(differences[:together], ring, fractions, how, factors, reduction, work, 0, products)
         for row in range(together):
-            zero, product, target = nodes[2 * (first + row)], products[0, row], nodes[first + row]
+            zero, product = nodes[2 * (first + row) * stride], products[0, row]
             for element in range(2):
                 invert_polynomial(product[element], ring)
                 for limb in range(limbs):
                     q = ring.moduli[limb]
                     for i in range(n):
                         total = zero[element, limb, i] + product[element, limb, i]
-                        target[element, limb, i] = min(total, total - q)
-    if count > 2 * pairs:
-        nodes[pairs] = nodes[count - 1]
+                        zero[element, limb, i] = min(total, total - q)
     return made
 
 

@@ -30,6 +30,7 @@ from protocol.residue.multiply_accumulate import pack_halves
 from protocol.residue.ntt import forward_canonical
 from protocol.residue.ring import Ring, Tables
 from protocol.residue.sampling import STANDARD_DEVIATION
+from protocol.threads import ALONE, Threads
 
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
@@ -92,7 +93,11 @@ class Work(NamedTuple):
 
 
 def external_products(
-    coefficients: NDArray[np.uint64], gadget: Gadget, factors: Factors, tally: Tally | None = None
+    coefficients: NDArray[np.uint64],
+    gadget: Gadget,
+    factors: Factors,
+    tally: Tally | None = None,
+    threads: Threads = ALONE,
 ) -> NDArray[np.uint64]:
     """Return the sums of digits times factors, (count, 2, limbs, N) in evaluation form.
 
@@ -101,22 +106,20 @@ def external_products(
     coefficients : canonical, (count, halves, limbs, N)
     factors : one group of a block for every digit, those of the first half first
     tally : told of every product
+    threads : share the products
     """
     ring = factors.ring
     count, halves, *_ = coefficients.shape
     if factors.blocks != halves * gadget.digits or factors.limbs.shape[2] != 1:
         raise ValueError(f"factors have {factors.blocks} blocks: {halves} times {gadget.digits} digits need as many")
     out: NDArray[np.uint64] = np.empty((1, count, 2, ring.limbs, ring.ring_degree), dtype=np.uint64)
-    made = _external_products(
-        np.ascontiguousarray(coefficients),
-        ring.tables,
-        fraction_tables(ring),
-        Decomposition.of(gadget),
-        factors.limbs,
-        factors.reduction,
-        out,
-    )
-    (tally or Tally()).add(made)
+    whole = np.ascontiguousarray(coefficients)
+    constants = ring.tables, fraction_tables(ring), Decomposition.of(gadget), factors.limbs, factors.reduction
+
+    def multiply(first: int, last: int) -> int:
+        return _external_products(whole[first:last], *constants, out[:, first:last])
+
+    (tally or Tally()).add(threads.share(multiply, count, grain=2))
     products: NDArray[np.uint64] = out[0]
     return products
 
@@ -132,12 +135,14 @@ class GadgetKey(NamedTuple):
         """Prepare a key of halves (digits, limbs, N) in evaluation form."""
         return cls(gadget, Factors.of(ring, np.stack([b, a], axis=1)))
 
-    def switch(self, coefficients: NDArray[np.uint64], tally: Tally | None = None) -> NDArray[np.uint64]:
+    def switch(
+        self, coefficients: NDArray[np.uint64], tally: Tally | None = None, threads: Threads = ALONE
+    ) -> NDArray[np.uint64]:
         """Return ciphertexts (count, 2, limbs, N) in evaluation form of polynomials (count, limbs, N) times s'.
 
         The tally is told of every key switch.
         """
-        return external_products(coefficients[:, None], self.gadget, self.factors, tally)
+        return external_products(coefficients[:, None], self.gadget, self.factors, tally, threads)
 
 
 def generate_key(
@@ -294,7 +299,7 @@ def multiply_digits(
                     _extract(fraction, shift, how.bits, ring.moduli[limb], target)
                     forward_canonical(target, ring.roots[limb], ring.quotients[limb], ring.moduli[limb])
                     pack_halves(target, reduction.half[limb])
-        accumulate(work.digits, factors[limb], reduction, limb, offset, out)
+        accumulate(work.digits, factors[limb], reduction, limb, offset, out, 0, factors.shape[1])
     return made
 
 

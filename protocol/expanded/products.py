@@ -9,6 +9,7 @@ that a tile's factors stay in the cache while all columns pass, once for all gro
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from protocol.residue.modular import montgomery_inverse, multiply_shoup
 from protocol.residue.multiply_accumulate import half_bits, pack_halves, reduce_sums
 from protocol.residue.ring import Ring
 from protocol.residue.split_sums import LANES, add_split_products
+from protocol.threads import ALONE, Threads
 
 _WORD = np.uint64(32)
 _ZERO = np.uint64(0)
@@ -82,13 +84,30 @@ class Factors:
         factors.put(0, polynomials, np.zeros((len(polynomials), ring.limbs), dtype=np.uint64))
         return factors
 
-    def put(self, group: int, polynomials: NDArray[np.uint64], constants: NDArray[np.uint64]) -> None:
+    def put(
+        self,
+        group: int,
+        polynomials: NDArray[np.uint64],
+        constants: NDArray[np.uint64],
+        threads: Threads = ALONE,
+    ) -> None:
         """Set a group to canonical polynomials (blocks, 2, limbs, N), with constants (blocks, limbs) added to the b."""
-        _put(polynomials, constants, self._scales, self._quotients, self.reduction, group, self.limbs)
+
+        def put(first: int, last: int) -> int:
+            _put(
+                polynomials, constants, self._scales, self._quotients, self.reduction, group, first, last, self.limbs
+            )  # fmt: skip
+            return last - first
+
+        threads.share(put, len(polynomials))
 
 
 def sums_of_products(
-    left: NDArray[np.uint64], factors: Factors, out: NDArray[np.uint64] | None = None, tally: Tally | None = None
+    left: NDArray[np.uint64],
+    factors: Factors,
+    out: NDArray[np.uint64] | None = None,
+    tally: Tally | None = None,
+    threads: Threads = ALONE,
 ) -> NDArray[np.uint64]:
     """Return canonical sums (groups, columns, 2, limbs, N).
 
@@ -98,6 +117,7 @@ def sums_of_products(
     factors : of which either they or ``left`` carry the factor 2^64
     out : room for the sums, new if left out
     tally : told of every polynomial times the b and the a of a factor
+    threads : share the tiles
 
     Raises
     ------
@@ -113,7 +133,8 @@ def sums_of_products(
     if out is None:
         out = np.empty((groups, parts.shape[2], 2, ring.limbs, ring.ring_degree), dtype=np.uint64)
     for limb in range(ring.limbs):
-        products = accumulate(np.ascontiguousarray(parts[limb]), factors.limbs[limb], factors.reduction, limb, 0, out)
+        met = np.ascontiguousarray(parts[limb]), factors.limbs[limb], factors.reduction, limb, 0, out
+        products = threads.share(partial(accumulate, *met), tiles)
         (tally or Tally()).add(products, parts=ring.limbs * tiles)
     return out
 
@@ -126,10 +147,12 @@ def _put(
     quotients: NDArray[np.uint64],
     reduction: Reduction,
     group: int,
+    first: int,
+    last: int,
     out: NDArray[np.uint64],
 ) -> None:
-    blocks, _, limbs, n = polynomials.shape
-    for block in range(blocks):
+    _, _, limbs, n = polynomials.shape
+    for block in range(first, last):
         for element in range(2):
             for limb in range(limbs):
                 q, half = reduction.moduli[limb], reduction.half[limb]
@@ -152,13 +175,15 @@ def accumulate(
     limb: int,
     offset: int,
     out: NDArray[np.uint64],
+    first_tile: int,
+    last_tile: int,
 ) -> int:
-    """Set a limb of out (groups, columns, 2, limbs, N), from column ``offset`` to as many as there are.
+    """Set tiles of a limb of out (groups, columns, 2, limbs, N), from column ``offset`` to as many as there are.
 
     left is packed, (parts, columns, blocks, width) of this limb. Return the tiles of left that met a factor's.
     """
     products = 0
-    tiles, groups, _, blocks, _ = factors.shape
+    _, groups, _, blocks, _ = factors.shape
     held, width = left.shape[1], left.shape[3]
     columns = min(held, out.shape[1] - offset)
     q, q_inverse = reduction.moduli[limb], reduction.inverses[limb]
@@ -167,7 +192,7 @@ def accumulate(
     low, high, added = sums[0], sums[1], sums[2]
     totals = np.empty((2, 2, LANES), np.uint64)
     flat = totals.reshape(4 * LANES)
-    for tile in range(tiles):
+    for tile in range(first_tile, last_tile):
         part, start = tile * LANES // width, tile * LANES % width
         for column in range(0, columns, 2):
             together = min(2, columns - column)

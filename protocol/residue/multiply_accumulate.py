@@ -8,6 +8,8 @@ The query carries the Montgomery factor 2^64.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ from protocol.residue.compiled import inlined, kernel
 from protocol.residue.modular import montgomery_inverse, multiply_shoup, reduce_8q, reduce_montgomery
 from protocol.residue.ntt import forward_lazy
 from protocol.residue.ring import Ring
+from protocol.threads import ALONE, Threads
 
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
@@ -104,7 +107,9 @@ class Query:
             pack_halves(limb.reshape(-1), np.uint64(half_bits(q)))
 
 
-def multiply_accumulate(table: NDArray[np.uint64], query: Query, tally: Tally | None = None) -> NDArray[np.uint64]:
+def multiply_accumulate(
+    table: NDArray[np.uint64], query: Query, tally: Tally | None = None, threads: Threads = ALONE
+) -> NDArray[np.uint64]:
     """Return out[column, ...] = sum over blocks of query[..., block] * table[column, block].
 
     Parameters
@@ -112,6 +117,7 @@ def multiply_accumulate(table: NDArray[np.uint64], query: Query, tally: Tally | 
     table : from :func:`transform_table`, (limbs, columns, blocks, N); a slice of columns serves as well
     query : the prepared ciphertexts, of leading shape (...)
     tally : told of every product of polynomials
+    threads : share the columns
 
     Returns
     -------
@@ -130,19 +136,34 @@ def multiply_accumulate(table: NDArray[np.uint64], query: Query, tally: Tally | 
     columns, rows = table.shape[1], query.limbs.shape[1]
     out = np.empty((columns, rows, ring.limbs, ring.ring_degree), dtype=np.uint64)
     for limb, q in enumerate(ring.moduli):
-        width = half_bits(q)
-        products = _accumulate(
-            np.ascontiguousarray(table[limb]),
-            query.limbs[limb],
-            np.uint64(width),
-            1 << (63 - 2 * width),
-            np.uint64(q),
-            np.uint64(montgomery_inverse(q)),
-            limb,
-            out,
+        products = threads.share(
+            partial(_multiply_columns, table[limb], query.limbs[limb], q, limb, out), columns, _COLUMN_BLOCK
         )
         (tally or Tally()).add(products, parts=ring.limbs * ring.ring_degree)
     return out.reshape(columns, *query.shape, ring.limbs, ring.ring_degree)
+
+
+def _multiply_columns(
+    table: NDArray[np.uint64],
+    query: NDArray[np.uint64],
+    modulus: int,
+    limb: int,
+    out: NDArray[np.uint64],
+    first: int,
+    last: int,
+) -> int:
+    """Set a limb of some columns of out (columns, rows, limbs, N); return the products of residues made."""
+    width = half_bits(modulus)
+    return _accumulate(
+        np.ascontiguousarray(table[first:last]),
+        query,
+        np.uint64(width),
+        1 << (63 - 2 * width),
+        np.uint64(modulus),
+        np.uint64(montgomery_inverse(modulus)),
+        limb,
+        out[first:last],
+    )
 
 
 @kernel

@@ -17,6 +17,7 @@ from protocol.meter import Tally
 from protocol.residue import modular
 from protocol.residue.compiled import kernel
 from protocol.residue.ntt import Transform, forward_canonical, inverse_canonical
+from protocol.threads import ALONE, Threads
 
 
 class Tables(NamedTuple):
@@ -89,26 +90,36 @@ class Ring:
         """Return the ring of the first so many limbs."""
         return Ring(self.ring_degree, self.moduli[:limbs], self.roots[:limbs])
 
-    def forward(self, coefficients: NDArray[np.uint64], tally: Tally | None = None) -> NDArray[np.uint64]:
+    def forward(
+        self, coefficients: NDArray[np.uint64], tally: Tally | None = None, threads: Threads = ALONE
+    ) -> NDArray[np.uint64]:
         """Return the evaluation form of polynomials (..., limbs, N) of coefficients; the tally is told of each."""
         out = np.array(coefficients, dtype=np.uint64, order="C")
-        (tally or Tally()).add(_forward(self._polynomials(out), self.tables))
+        polynomials = self._polynomials(out)
+        transformed = threads.share(
+            lambda first, last: _forward(polynomials[first:last], self.tables), len(polynomials)
+        )
+        (tally or Tally()).add(transformed)
         return out
 
-    def inverse(self, values: NDArray[np.uint64], tally: Tally | None = None) -> NDArray[np.uint64]:
+    def inverse(
+        self, values: NDArray[np.uint64], tally: Tally | None = None, threads: Threads = ALONE
+    ) -> NDArray[np.uint64]:
         """Return the coefficients of polynomials (..., limbs, N) in evaluation form; the tally is told of each."""
         out = np.array(values, dtype=np.uint64, order="C")
-        (tally or Tally()).add(self.invert(out))
+        (tally or Tally()).add(self.invert(out, threads))
         return out
 
-    def invert(self, values: NDArray[np.uint64]) -> int:
+    def invert(self, values: NDArray[np.uint64], threads: Threads = ALONE) -> int:
         """Replace polynomials (..., limbs, N) in evaluation form by their coefficients; return how many.
 
         Parameters
         ----------
         values : contiguous in memory
+        threads : share the polynomials
         """
-        return _inverse(self._polynomials(values), self.tables)
+        polynomials = self._polynomials(values)
+        return threads.share(lambda first, last: _inverse(polynomials[first:last], self.tables), len(polynomials))
 
     def _polynomials(self, array: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return a view (count, limbs, N) of a contiguous array (..., limbs, N)."""

@@ -110,6 +110,12 @@ def test_a_mapping_of_axes_is_named_once() -> None:
     [
         (["run", "--table", "300x24", "--token", "3", "--tokens", "5"], "token and tokens are both named"),
         (["run", "--from", "x.json", "--protocol", "folded"], "from and protocol are both named"),
+        (["run", "--table", "300x24", "--threads", "0"], "threads is 0; it must be 1 or more"),
+        (["run", "--table", "300x24", "--engine", "openfhe", "--threads", "2"], "engine openfhe computes on one"),
+        (
+            ["serve", "--table", "300x24", "--listen", "127.0.0.1:0", "--threads", "0"],
+            "threads is 0; it must lie between",
+        ),
         (["optimize", "--errors", "BINARY"], "is no CSV file"),
         (["sweep", "--machine", "BINARY"], "is no text file"),
         (["plot", "bandwidth", "--style", "BINARY", "--output", "x.png"], "is no text file"),
@@ -133,3 +139,10 @@ def test_what_is_refused_is_refused_before_the_work(
     assert message in error
     assert error.count("\n") == 1 or arguments[0] == "plot"
     assert (tmp_path / "COUNTS").read_text() == "1\n" * 300
+
+
+def test_a_run_on_two_threads_is_right_and_says_so() -> None:
+    result = fq.run("3000x96", [5, 2999], protocol="folded", flooding_bits=0, threads=2)
+    document = result.document()
+    assert (result.correct, result.agrees) == (True, True)
+    assert (document["threads"], document["provenance"]["threads"]) == (2, 2)

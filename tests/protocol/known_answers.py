@@ -28,6 +28,7 @@ from protocol.residue.sampling import expand, sample_gaussian, sample_ternary
 from protocol.seeds import SeedRecord
 from protocol.server import load_table
 
+SHAPE = Table(300, 24)
 SESSIONS = {
     "fastquery": {"protocol": "fastquery"},
     "fastquery, prepared": {"protocol": "fastquery", "prepared": True},
@@ -92,22 +93,22 @@ def transfers() -> dict[str, str]:
     }
 
 
-def session(options: dict[str, object]) -> str:
-    """Every byte that both parties of a lookup send, and both shares."""
+def session(options: dict[str, object], meter: Meter | None = None, shape: Table = SHAPE, tokens: int = 2) -> str:
+    """Every byte that both parties of a lookup send, and both shares; the meter counts the server's session."""
     chosen = dict(options)
-    configuration = executed(str(chosen.pop("protocol")), Table(300, 24), **chosen)  # type: ignore[arg-type]
-    table = load_table(configuration, "300x24", 0).coefficients
+    configuration = executed(str(chosen.pop("protocol")), shape, **chosen)  # type: ignore[arg-type]
+    table = load_table(configuration, f"{shape.rows}x{shape.channels}", 0).coefficients
     columns = table.shape[1]
     server = engine_of(configuration).server(configuration, table, Meter("server"), lambda *_: None, False)
     engine_of(configuration).client(
-        configuration, 2, Meter("client"), False, SeedRecord()
+        configuration, tokens, Meter("client"), False, SeedRecord()
     )  # compiles, and draws for it
     said = hashlib.sha256()
-    shares = np.empty((2, columns), dtype=np.int64)
+    shares = np.empty((tokens, columns), dtype=np.int64)
     with known_randomness():
-        client = engine_of(configuration).client(configuration, 2, Meter("client"), False, SeedRecord())
+        client = engine_of(configuration).client(configuration, tokens, Meter("client"), False, SeedRecord())
         keys = list(client.keys())
-        of_server = server.session(2, Meter("server"))
+        of_server = server.session(tokens, meter or Meter("server"))
         of_server.accept_keys(keys)
         halves: list[bytes] = []
         if configuration.has_offline_phase:
@@ -115,7 +116,7 @@ def session(options: dict[str, object]) -> str:
             halves = list(of_server.prepare(announced))
             client.accept_first_halves(halves)
             keys += announced
-        query = list(client.encrypt([3, 299]))
+        query = list(client.encrypt([3, 299, *range(tokens)][:tokens]))
         answer = list(of_server.answer(query, shares))
         own = client.decrypt(answer)
     for frame in (*keys, *halves, *query, *answer, own.astype("<i8").tobytes(), shares.astype("<i8").tobytes()):

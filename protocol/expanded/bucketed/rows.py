@@ -19,6 +19,7 @@ from protocol.residue.modular import multiply_shoup
 from protocol.residue.multiply_accumulate import half_bits, transform_table
 from protocol.residue.ring import Ring, Tables
 from protocol.residue.split_sums import LANES
+from protocol.threads import ALONE, Threads
 
 TOGETHER = 64
 """Rows that are transformed together."""
@@ -69,15 +70,23 @@ class Rows:
         cut = (self.ring.limbs, p.degree // LANES, p.blocks * p.columns, p.selectors, LANES)
         return np.zeros(cut, dtype=np.uint64)
 
-    def gather(self, rows: IntArray, out: NDArray[np.uint64]) -> None:
+    def gather(self, rows: IntArray, out: NDArray[np.uint64], threads: Threads = ALONE) -> None:
         """Put the polynomials of a bucket together.
 
         Parameters
         ----------
         rows : of the bucket in their order, negative where there is none
         out : of :meth:`new_room`
+        threads : share the polynomials
         """
-        _gather(self._values, rows, self.parameters.columns, self.ring.tables, self._halves, out)
+
+        def gather(first: int, last: int) -> int:
+            _gather(
+                self._values, rows, first, last, self.parameters.columns, self.ring.tables, self._halves, out
+            )  # fmt: skip
+            return last - first
+
+        threads.share(gather, -(-rows.size // self.parameters.slots))
 
 
 class Bucket:
@@ -93,22 +102,26 @@ class Bucket:
     def __init__(self, table: Rows, rows: IntArray, room: NDArray[np.uint64]) -> None:
         self._table, self._rows, self._room = table, rows, room
 
-    def products(self, selectors: Factors, out: NDArray[np.uint64], tally: Tally) -> NDArray[np.uint64]:
+    def products(
+        self, selectors: Factors, out: NDArray[np.uint64], tally: Tally, threads: Threads
+    ) -> NDArray[np.uint64]:
         """Return every column's sum of selectors times polynomials; see :class:`FoldedTable`."""
-        self._table.gather(self._rows, self._room)
-        return sums_of_products(self._room, selectors, out, tally)
+        self._table.gather(self._rows, self._room, threads)
+        return sums_of_products(self._room, selectors, out, tally, threads)
 
 
 @kernel
 def _gather(
     values: NDArray[np.uint64],
     rows: NDArray[np.int64],
+    first_place: int,
+    last_place: int,
     columns: int,
     tables: Tables,
     halves: NDArray[np.uint64],
     out: NDArray[np.uint64],
 ) -> None:
-    """Set out (limbs, tiles, blocks * columns, d1, LANES) to packed polynomials of the rows."""
+    """Set places of out (limbs, tiles, blocks * columns, d1, LANES) to packed polynomials of the rows."""
     limbs, blocks, _, points = values.shape
     tiles, selectors, lanes = out.shape[1], out.shape[3], out.shape[4]
     n = tiles * lanes
@@ -119,8 +132,8 @@ def _gather(
         mask = (np.uint64(1) << half) - np.uint64(1)
         up = np.uint64(32)
         for block in range(blocks):
-            for first in range(0, rows.size, slots):
-                place = first // slots
+            for place in range(first_place, last_place):
+                first = place * slots
                 column, selector = block * columns + place // selectors, place % selectors
                 for slot in range(slots):
                     row = rows[first + slot] if first + slot < rows.size else -1

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from protocol.expanded.fold import Bit
 from protocol.residue.ring import Ring
+from protocol.threads import ALONE, Threads
 
 
 def monomial(one: NDArray[np.uint64], bits: Sequence[Bit]) -> NDArray[np.uint64]:
@@ -28,10 +29,13 @@ def monomial(one: NDArray[np.uint64], bits: Sequence[Bit]) -> NDArray[np.uint64]
     return nodes.reshape(one.shape)
 
 
-def hand_down(node: NDArray[np.uint64], bits: Sequence[Bit], blocks: int, ring: Ring) -> NDArray[np.uint64]:
+def hand_down(
+    node: NDArray[np.uint64], bits: Sequence[Bit], blocks: int, ring: Ring, threads: Threads = ALONE
+) -> NDArray[np.uint64]:
     """Return ciphertexts (blocks, 2, limbs, N): the given one at the block that the bits name, lowest first, else zero.
 
-    Nodes whose right side has no blocks are handed down as they are: where the bit is set, they hold nothing.
+    Nodes whose right side has no blocks are handed down as they are: where the bit is set, they hold nothing. Threads
+    share the nodes of a level.
     """
     nodes = node[None]
     for level in range(len(bits) - 1, -1, -1):
@@ -39,7 +43,7 @@ def hand_down(node: NDArray[np.uint64], bits: Sequence[Bit], blocks: int, ring: 
         pairs = width - len(nodes)
         left = np.zeros((2 * pairs, *nodes.shape[1:]), dtype=np.uint64)
         left[1::2] = nodes[:pairs]
-        right = bits[level].fold_pairs(left)
+        right = bits[level].fold_pairs(left, threads=threads)
         out = np.empty((width, *nodes.shape[1:]), dtype=np.uint64)
         out[0 : 2 * pairs : 2] = ring.subtract(nodes[:pairs], right)
         out[1 : 2 * pairs : 2] = right

@@ -97,24 +97,24 @@ class CompressedSession(ExpandedSession):
 
     def selectors(self, query: Query) -> NDArray[np.uint64]:
         """Return what a query becomes, X^-l in the row's block: (2, blocks, table limbs, N) in evaluation form."""
-        p, ring = self._server.parameters, self._server.ring
+        p, ring, threads = self._server.parameters, self._server.ring, self.meter.threads
         with self.meter.counting("expand") as switched:
             a = expand_seed(self._seed, LABELS.query, query.counter, ring)
-            leaves = expand(a, self._keys.expansion, p, ring, tally=switched)
+            leaves = expand(a, self._keys.expansion, p, ring, tally=switched, threads=threads)
             constants = restore(query.values[0], ring, p.sent_bits)[..., None]
             leaves[:, 0] = ring.add(leaves[:, 0], np.broadcast_to(constants, leaves[:, 0].shape))
         with self.meter.counting("square") as squared:
             shape = (p.bit_levels, p.bit.digits, 2, ring.limbs, ring.ring_degree)
-            rows = bit_rows(leaves.reshape(shape), self._keys.square, ring, squared)
+            rows = bit_rows(leaves.reshape(shape), self._keys.square, ring, squared, threads)
         with self.meter.counting("fold") as folds:
             bits = [Bit(ring, row, p.bit) for row in rows]
             one = np.zeros((2, ring.limbs, ring.ring_degree), dtype=np.uint64)
             one[0, :, :1] = scale_up(np.ones(1, dtype=np.uint64), ring, p.plaintext_modulus)
             node = monomial(one, bits[: p.position_levels])
-            nodes = hand_down(node, bits[p.position_levels :], p.blocks, ring)
+            nodes = hand_down(node, bits[p.position_levels :], p.blocks, ring, threads)
             folds.add(sum(bit.folds for bit in bits))
             kept = drop_limbs(nodes, ring, p.table_limbs)
-            return np.moveaxis(self._result_ring.forward(kept), 0, 1)
+            return np.moveaxis(self._result_ring.forward(kept, threads=threads), 0, 1)
 
     def _packed(self, selectors: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
         """The packed products of some tokens' selectors, each (packed, 2, table limbs, N) in evaluation form."""
@@ -127,7 +127,7 @@ class CompressedSession(ExpandedSession):
         for first in range(0, p.products, together):
             table = server.table[:, first : first + together]
             with self.meter.counting("multiply-accumulate") as made:
-                products = multiply_accumulate(table, factors, made)
+                products = multiply_accumulate(table, factors, made, self.meter.threads)
             with self.meter.counting("merge"):
                 for token, packer in enumerate(packers):
                     packer.push(products[:, token])

@@ -15,6 +15,7 @@ from protocol.meter import Tally
 from protocol.residue.compiled import inlined, kernel
 from protocol.residue.modular import multiply_shoup, product_high
 from protocol.residue.ring import Ring
+from protocol.threads import ALONE, Threads
 
 _SUM_BITS = 31
 _TOTAL_BITS = 62
@@ -79,14 +80,19 @@ def add_combinations(
     ring: Ring,
     out: NDArray[np.uint64],
     tally: Tally | None = None,
+    threads: Threads = ALONE,
 ) -> None:
     """Add sum_j v_j Q/2^bits * table[column, :, j] modulo Q to the first of out (columns, 2, limbs, N).
 
-    Every total's product is rounded towards zero. The tally is told of every polynomial times a scalar.
+    Every total's product is rounded towards zero. The tally is told of every polynomial times a scalar, and
+    threads share the columns.
     """
     weights = Weights.of(words, bits, ring)
-    products = _add_combinations(table, words.values, words.bits, words.together, weights, out)
-    (tally or Tally()).add(products, parts=table.shape[1])
+
+    def add(first: int, last: int) -> int:
+        return _add_combinations(table[first:last], words.values, words.bits, words.together, weights, out[first:last])
+
+    (tally or Tally()).add(threads.share(add, len(table)), parts=table.shape[1])
 
 
 @inlined

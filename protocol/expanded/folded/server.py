@@ -23,6 +23,7 @@ from protocol.expanded.rounding import restore
 from protocol.expanded.server import ExpandedServer, ExpandedSession, ServerAnswer
 from protocol.meter import Meter, Tally
 from protocol.residue.sampling import expand as expand_seed
+from protocol.threads import Threads
 
 Item = TypeVar("Item")
 
@@ -57,7 +58,9 @@ class Prepared(NamedTuple):
 class Table(Protocol):
     """What selectors of queries are multiplied by."""
 
-    def products(self, selectors: Factors, out: NDArray[np.uint64], tally: Tally) -> NDArray[np.uint64]:
+    def products(
+        self, selectors: Factors, out: NDArray[np.uint64], tally: Tally, threads: Threads
+    ) -> NDArray[np.uint64]:
         """Return every column's sum of selectors times polynomials, (tokens, columns, 2, limbs, N), in ``out``."""
 
 
@@ -236,19 +239,19 @@ class FoldedSession(ExpandedSession):
         constants : N*b of the selectors, (tokens, d1, limbs); the encrypted bits are still without theirs
         """
         server = self._server
-        p, ring = server.parameters, server.ring
+        p, ring, threads = server.parameters, server.ring, self.meter.threads
         rows = []
         for token, counter in enumerate(counters):
             with self.meter.counting("expand") as switched:
                 a = expand_seed(self._seed, LABELS.query, counter, ring)
-                leaves = expand(a, self._keys.expansion, p, ring, room.leaves, switched)
+                leaves = expand(a, self._keys.expansion, p, ring, room.leaves, switched, threads)
             with self.meter.counting("table pass"):
-                room.selectors.put(token, leaves[: p.selectors], constants[token])
+                room.selectors.put(token, leaves[: p.selectors], constants[token], threads)
             with self.meter.counting("square") as squared:
                 bits = leaves[p.selectors :].reshape(p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
-                rows.append(bit_rows(bits, self._keys.square, ring, squared))
+                rows.append(bit_rows(bits, self._keys.square, ring, squared, threads))
         with self.meter.counting("table pass") as products:
-            ring.invert(table.products(room.selectors, room.columns, products))
+            ring.invert(table.products(room.selectors, room.columns, products, threads), threads)
         return room.columns, rows
 
     def _unprepared(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
@@ -269,12 +272,12 @@ class FoldedSession(ExpandedSession):
         """Return the folded ciphertext of a query that was prepared for, which is used up."""
         (selectors, _), table = self._server.layout.query_parts, self._server.table
         with self.meter.counting("scalar product") as products:
-            table.add_scalar_products(query.values[0], selectors.bits, prepared.columns, products)
+            table.add_scalar_products(query.values[0], selectors.bits, prepared.columns, products, self.meter.threads)
         return self._fold(prepared.columns, prepared.rows, query)
 
     def _fold(self, columns: NDArray[np.uint64], rows: NDArray[np.uint64], query: Query) -> NDArray[np.uint64]:
         """Return the folded ciphertext, (blocks, 2, limbs, N); columns and rows are used up."""
-        p, ring = self._server.parameters, self._server.ring
+        p, ring, threads = self._server.parameters, self._server.ring, self.meter.threads
         with self.meter.counting("add query") as added:
             constants = restore(query.values[1], ring, p.fold_bits, added)
             add_bit_constants(rows, constants.reshape(p.fold_levels, p.fold.digits, ring.limbs), ring)
@@ -283,10 +286,11 @@ class FoldedSession(ExpandedSession):
             folded = []
             for block in range(p.blocks):
                 nodes = columns[block * p.columns : (block + 1) * p.columns]
-                for bit in bits[: p.column_levels]:
-                    nodes = bit.fold_pairs(nodes)
+                for level, bit in enumerate(bits[: p.column_levels]):
+                    bit.fold_pairs(nodes, 1 << level, threads)
+                node = nodes[:1]
                 for level, bit in enumerate(bits[p.column_levels :]):
-                    nodes = bit.fold_slots(nodes, 1 << level)
-                folded.append(nodes[0])
+                    node = bit.fold_slots(node, 1 << level)
+                folded.append(node[0])
             folds.add(sum(bit.folds for bit in bits))
             return np.stack(folded)

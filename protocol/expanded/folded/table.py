@@ -17,6 +17,7 @@ from protocol.meter import Tally
 from protocol.residue.multiply_accumulate import transform_table
 from protocol.residue.ring import Ring
 from protocol.residue.split_sums import LANES
+from protocol.threads import ALONE, Threads
 
 
 class FoldedTable:
@@ -72,7 +73,11 @@ class FoldedTable:
         return self.coefficients.nbytes + self._evaluations.nbytes
 
     def products(
-        self, selectors: Factors, out: NDArray[np.uint64] | None = None, tally: Tally | None = None
+        self,
+        selectors: Factors,
+        out: NDArray[np.uint64] | None = None,
+        tally: Tally | None = None,
+        threads: Threads = ALONE,
     ) -> NDArray[np.uint64]:
         """Return every column's sum of selectors times polynomials.
 
@@ -81,19 +86,25 @@ class FoldedTable:
         selectors : a group a token, d1 blocks
         out : room for the result, new if left out
         tally : told of every selector times a polynomial
+        threads : share the pass
 
         Returns
         -------
         (tokens, columns, 2, limbs, N) in evaluation form
         """
-        return sums_of_products(self._evaluations, selectors, out, tally)
+        return sums_of_products(self._evaluations, selectors, out, tally, threads)
 
     def add_scalar_products(
-        self, scalars: list[int], bits: int, columns: NDArray[np.uint64], tally: Tally | None = None
+        self,
+        scalars: list[int],
+        bits: int,
+        columns: NDArray[np.uint64],
+        tally: Tally | None = None,
+        threads: Threads = ALONE,
     ) -> None:
         """Add every column's sum of v_j Q/2^bits times polynomials to the b of columns (columns, 2, limbs, N).
 
         The tally is told of every polynomial times a scalar.
         """
         words = scalar_words(scalars, bits, self.parameters.element_bound, self.parameters.selectors)
-        add_combinations(self.coefficients, words, bits, self.ring, columns, tally)
+        add_combinations(self.coefficients, words, bits, self.ring, columns, tally, threads)

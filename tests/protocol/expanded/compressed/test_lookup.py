@@ -71,7 +71,7 @@ def test_nodes_are_handed_down_for_every_number_of_blocks() -> None:
         def __init__(self, bit: int) -> None:
             self.bit = bit
 
-        def fold_pairs(self, nodes: Any) -> Any:
+        def fold_pairs(self, nodes: Any, threads: Any) -> Any:
             return nodes[self.bit :: 2]
 
     class Integers:
