@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.estimate import LINK_MODELS, Estimate, Links, estimate, evaluate, seconds, terms
+from costmodel.expanded.bucketed.parameters import BucketedParameters
 from costmodel.grid import Grid
 from costmodel.latency import latency_s
 from costmodel.ledger import Phase, Work
@@ -110,7 +111,8 @@ def session_configurations(
     """Configurations that serve a workload, for lookups of as many tokens as the prompt has.
 
     Parameters of an expanded query are chosen twice: for lookups of the prompt's tokens, whose answers may share a
-    polynomial, and for single tokens at the failure target of the prompt. The workload decides between both.
+    polynomial, and for single tokens at the failure target of the prompt. The workload decides between both. Buckets
+    are made for the prompt, and look a generated token up as a short one.
 
     Parameters
     ----------
@@ -133,7 +135,7 @@ def session_configurations(
     whole = replace(table, tokens=workload.prompt)
     asked = {**wishes, "queries": max(int(wishes.get("queries", 1)), workload.queries)}
     first = configuration(protocol, whole, log2_failure=log2_failure, **asked)
-    if first.expanded is None or workload.prompt == 1:
+    if first.expanded is None or isinstance(first.expanded, BucketedParameters) or workload.prompt == 1:
         return (first,)
     target = log2_failure - (workload.prompt - 1).bit_length()
     try:
@@ -237,6 +239,17 @@ class WorkloadEstimate(Result):
     def tables(self) -> dict[str, pd.DataFrame]:
         """The ledgers of both lookups."""
         return {"prompt": self.prompt.ledger, "token": self.token.ledger}
+
+    @property
+    def ledger(self) -> pd.DataFrame:
+        """The session's ledger: set-up 0, prompt 1, and every generated token under the number of its lookup."""
+        # Loaded here: totals and sweeps need no frame.
+        import pandas as pd
+
+        token = self.token.ledger
+        once = token[token["lookup"] > 0]
+        later = (once.assign(lookup=2 + number) for number in range(self.workload.generated))
+        return pd.concat([self.prompt.ledger, *later], ignore_index=True)
 
     @property
     def configuration(self) -> Configuration:

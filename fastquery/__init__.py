@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from fastquery.runs import Run
     from fastquery.sessions import Server, Session, connect
     from fastquery.sweeps import sweep
+    from fastquery.workload_runs import WorkloadRun
     from protocol.share import Share
     from protocol.share import open_shares as open
     from validate.published import check_claims as claims
 
 __all__ = [
     "Configuration", "Estimate", "Link", "Machine", "Optimum", "Packing", "Ring", "Run", "Server", "Session", "Share",
-    "Table", "Workload", "WorkloadEstimate", "claims", "connect", "estimate", "explore", "open", "optimize", "plot",
-    "quantize", "recipes", "run", "sweep",
+    "Table", "Workload", "WorkloadEstimate", "WorkloadRun", "claims", "connect", "estimate", "explore", "open",
+    "optimize", "plot", "quantize", "recipes", "run", "sweep",
 ]  # fmt: skip
 
 _HOMES = {
@@ -45,6 +46,7 @@ _HOMES = {
     **dict.fromkeys(("quantize", "recipes"), "fastquery.quantization"),
     "explore": "fastquery.page",
     "Run": "fastquery.runs",
+    "WorkloadRun": "fastquery.workload_runs",
     "sweep": "fastquery.sweeps",
     **dict.fromkeys(("Server", "Session", "connect"), "fastquery.sessions"),
     "Share": "protocol.share",

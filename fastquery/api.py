@@ -9,7 +9,7 @@ from costmodel.estimate import Estimate
 from costmodel.estimate import estimate as estimate_configuration
 from costmodel.parameters import Configuration
 from costmodel.workload import Workload, WorkloadEstimate, estimate_workload
-from fastquery import runs
+from fastquery import runs, workload_runs
 from fastquery.words import ask
 
 
@@ -75,17 +75,36 @@ def estimate(
     return estimate_configuration(asked.configuration, asked.link, asked.machine)
 
 
-def run(table: Any = None, tokens: Any = 1, *, seed: int = 0, **words: Any) -> runs.Run:
-    """Execute a lookup by two processes and hold it against its prediction.
+@overload
+def run(table: Any = None, tokens: Any = None, *, seed: int = 0, workload: None = None, **words: Any) -> runs.Run: ...
+
+
+@overload
+def run(
+    table: Any = None, *, seed: int = 0, workload: Workload | Mapping[str, Any] | str, **words: Any
+) -> workload_runs.WorkloadRun: ...
+
+
+def run(
+    table: Any = None,
+    tokens: Any = None,
+    *,
+    seed: int = 0,
+    workload: Workload | Mapping[str, Any] | str | None = None,
+    **words: Any,
+) -> runs.Run | workload_runs.WorkloadRun:
+    """Execute a lookup, or a session of many, by two processes and hold it against its prediction.
 
     Parameters
     ----------
     table
         As :func:`estimate`; a named table is loaded, ``MxN`` is a random one. MiniLM's where no table is named.
     tokens
-        Token ids, or how many to draw.
+        Token ids, or how many to draw; one if left out.
     seed
         Of a random table and of drawn tokens.
+    workload
+        What a session of one client does, in the place of ``tokens``; see :func:`estimate`.
     words
         As :func:`estimate`; the link is shaped between both processes, loopback where none is named. ``threads`` share
         the server's work on the lookup, 1 where none are named.
@@ -94,11 +113,14 @@ def run(table: Any = None, tokens: Any = 1, *, seed: int = 0, **words: Any) -> r
     -------
     Run
         The opened ``rows``, the measured and the predicted ledger, and their comparison.
+    WorkloadRun
+        Where a workload is named: the same of a session, with its measured ``first_share_s`` and ``share_s``.
 
     Raises
     ------
     ValueError
-        As :func:`estimate`; or if no engine executes the lookup as it is described.
+        As :func:`estimate`; or if no engine executes the lookup as it is described, or the workload is of more clients
+        than one.
 
     Examples
     --------
@@ -106,11 +128,20 @@ def run(table: Any = None, tokens: Any = 1, *, seed: int = 0, **words: Any) -> r
     >>> done = fq.run("300x24", [7, 7, 299])
     >>> done.correct, done.agrees, done.rows.shape
     (True, True, (3, 24))
+    >>> chat = fq.run("300x24", workload="prompt=3,generated=2")
+    >>> chat.correct, chat.agrees, chat.rows.shape
+    (True, True, (5, 24))
     """
     if table is None and not {"m", "n", "configuration"} & words.keys():
         table = "minilm"
-    asked = ask({"table": table, "tokens": tokens, **words}, link="loopback")
-    return runs.run(
-        asked.configuration, asked.table, asked.tokens, seed=seed, machine=asked.machine, link=asked.link,
-        threads=asked.threads, allow_insecure=bool(words.get("allow_insecure")),
-    )  # fmt: skip
+    asked = ask({"table": table, "tokens": tokens, "workload": workload, **words}, link="loopback")
+    common: dict[str, Any] = {
+        "seed": seed,
+        "machine": asked.machine,
+        "link": asked.link,
+        "threads": asked.threads,
+        "allow_insecure": bool(words.get("allow_insecure")),
+    }
+    if asked.workload is not None:
+        return workload_runs.run_workload(asked.configuration, asked.table, asked.workload, **common)
+    return runs.run(asked.configuration, asked.table, asked.tokens, **common)

@@ -226,14 +226,14 @@ def query_each(
         If the server cannot be reached, does not follow the protocol, or states what is refused.
     """
     from protocol.channel import Channel
-    from protocol.client import ask_report, ask_shares, connect, look_up_each
+    from protocol.client import Batch, ask_report, ask_shares, connect, look_up_each
     from protocol.frames import Kind
     from protocol.meter import Meter
     from protocol.openfhe_library import load_openfhe
     from protocol.seeds import SeedRecord, default_record
 
     host, port = parse_address(address)
-    coming = (checked_tokens(tokens) for tokens in batches)
+    coming = (Batch(checked_tokens(tokens)) for tokens in batches)
     if (first := next(coming, None)) is None:
         raise ValueError("tokens are none; at least one is looked up")
     load_openfhe()

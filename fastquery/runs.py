@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from costmodel.machine import Machine, default_machine
 from costmodel.parameters import Configuration
 from costmodel.results import Result, lookup_headline
 from costmodel.systems import require_executed
+from costmodel.workload import Workload, WorkloadEstimate
 from fastquery.processor import UNKNOWN, this_processor
 from fastquery.provenance import provenance
 from quantize.packed import PackedTable
@@ -31,9 +32,12 @@ FAR_OFF = 1.5
 """Measured over predicted server seconds, or the reverse, from which on a profile is not this machine's."""
 
 
+Prediction = TypeVar("Prediction", Estimate, WorkloadEstimate)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Run(Result):
-    """A lookup that was executed, its prediction, and whether both agree.
+class Executed(Result, Generic[Prediction]):
+    """Lookups that were executed, their prediction, and whether both agree.
 
     Attributes
     ----------
@@ -45,8 +49,8 @@ class Run(Result):
         Channels that open to another level than the plaintext table's, the largest difference in levels, and all
         channels.
     latency_s, noise_bits, peak_memory_bytes
-        Measured: wall seconds until both parties had their shares, log2 of the answers' error over q/t, and the memory
-        of both processes.
+        Measured: wall seconds until both parties had their shares of the first lookup, log2 of the answers' error over
+        q/t, and the memory of both processes.
     ledger, prediction, comparison
         Measured ledger, predicted figures, and both ledgers joined.
     threads
@@ -68,11 +72,32 @@ class Run(Result):
     noise_bits: float
     peak_memory_bytes: int
     ledger: pd.DataFrame
-    prediction: Estimate
+    prediction: Prediction
     comparison: pd.DataFrame
     threads: int = 1
     machine_processor: str = UNKNOWN
     processor: str = UNKNOWN
+
+    entry_columns: ClassVar[tuple[str, ...]] = ("phase", "party", "item")
+
+    @property
+    def predicted_lookup(self) -> Estimate:
+        """The prediction of the first lookup."""
+        raise NotImplementedError
+
+    @property
+    def looked_up(self) -> str:
+        """How many tokens, in words."""
+        return f"{len(self.tokens)} token(s)"
+
+    @property
+    def wall_seconds(self) -> dict[str, str]:
+        """Names of the measured wall seconds in the document, with the words for them."""
+        return {"latency_s": "latency"}
+
+    def entries(self) -> pd.DataFrame:
+        """The comparison as people read it, each row named by the entry columns."""
+        return self.comparison
 
     @property
     def server_over_predicted(self) -> float:
@@ -85,16 +110,11 @@ class Run(Result):
         ratio = self.server_over_predicted
         return self.machine_processor != self.processor or not 1 / FAR_OFF <= ratio <= FAR_OFF
 
-    def headline(self) -> dict[str, str]:
-        """The lookup, whether it came out as predicted, and what it took."""
-        measured = totals(self.ledger)
+    def verdicts(self) -> dict[str, str]:
+        """Whether the rows are right and the ledgers agree, in words."""
         return {
-            **lookup_headline(self.configuration),
             "rows": "right" if self.correct else f"{self.mismatches} channels WRONG",
             "ledgers": "agree" if self.agrees else "do NOT agree",
-            "up": f"{measured['up_bytes']:,.0f} B",
-            "down": f"{measured['down_bytes']:,.0f} B",
-            "latency": f"{self.latency_s:.3g} s over {self.link.name}",
         }
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -113,7 +133,7 @@ class Run(Result):
 
     def document(self) -> dict[str, Any]:
         """Everything as plain values, enough to run again with :func:`again`."""
-        measured, predicted = totals(self.ledger), self.prediction.figures
+        measured, predicted, stated = totals(self.ledger), self.prediction.figures, self.predicted_lookup.figures
         return {
             "configuration": asdict(self.configuration),
             "protocol": self.configuration.protocol,
@@ -121,7 +141,7 @@ class Run(Result):
             "tokens": list(self.tokens),
             "seed": self.seed,
             "link": asdict(self.link),
-            "machine": self.prediction.machine,
+            "machine": self.predicted_lookup.machine,
             "machine_processor": self.machine_processor,
             "processor": self.processor,
             "server_over_predicted": self.server_over_predicted,
@@ -135,14 +155,14 @@ class Run(Result):
             "online_s": online_s(self.ledger),
             "latency_s": self.latency_s,
             "predicted_server_s": predicted["server_s"],
-            "predicted_latency_s": predicted["latency_s"],
+            "predicted_latency_s": stated["latency_s"],
             "noise_bits": self.noise_bits,
-            "predicted_noise_bits": predicted["noise_bits"],
-            "security_bits": predicted["security_bits"],
-            "log2_failure": predicted["log2_failure"],
+            "predicted_noise_bits": stated["noise_bits"],
+            "security_bits": stated["security_bits"],
+            "log2_failure": stated["log2_failure"],
             "flooding_bits": self.configuration.flooding_bits,
-            "log2_statistical_distance": predicted["log2_statistical_distance"],
-            "log2_planned_distance": predicted["log2_planned_distance"],
+            "log2_statistical_distance": stated["log2_statistical_distance"],
+            "log2_planned_distance": stated["log2_planned_distance"],
             "align_bits": self.configuration.align_bits,
             "engine": self.configuration.engine,
             "threads": self.threads,
@@ -150,6 +170,26 @@ class Run(Result):
             "table_protected_from_client": self.configuration.flooding_bits > 0,
             "ledger": self.comparison,
             "provenance": provenance(self.threads),
+        }
+
+
+class Run(Executed[Estimate]):
+    """A lookup that was executed, its prediction, and whether both agree."""
+
+    @property
+    def predicted_lookup(self) -> Estimate:
+        """The prediction."""
+        return self.prediction
+
+    def headline(self) -> dict[str, str]:
+        """The lookup, whether it came out as predicted, and what it took."""
+        measured = totals(self.ledger)
+        return {
+            **lookup_headline(self.configuration),
+            **self.verdicts(),
+            "up": f"{measured['up_bytes']:,.0f} B",
+            "down": f"{measured['down_bytes']:,.0f} B",
+            "latency": f"{self.latency_s:.3g} s over {self.link.name}",
         }
 
 
@@ -197,35 +237,22 @@ def run(
     protocol.errors.ProtocolError
         If a party fails.
     """
-    from protocol.elements import element_spread
     from protocol.execute import channel_differences, execute
     from protocol.server import load_table
 
     require_executed(configuration)
-    if threads > 1 and configuration.engine == "openfhe":
-        raise ValueError(f"threads is {threads}; engine openfhe computes on one, engine residue on many")
-    rows = configuration.table.rows
-    drawn = np.random.default_rng(seed).integers(0, rows, tokens).tolist() if isinstance(tokens, int) else list(tokens)
-    for token in drawn:
-        if not 0 <= token < rows:
-            raise ValueError(f"token is {token}; it must lie between 0 and {rows - 1}, the table's last row")
-    relayed = None if link == PRESETS["loopback"] else link
-    executed = execute(configuration, table, drawn, seed, allow_insecure, progress, relayed, threads)
+    require_threads(configuration, threads)
+    drawn = drawn_tokens(configuration, tokens, seed)
+    executed = execute(configuration, table, drawn, seed, allow_insecure, progress, relayed(link), threads)
     plain = load_table(configuration, table, seed)
-    spread = element_spread(plain.coefficients, plain.public.field_moduli)
-    sized = configuration.updated(size="native", table=replace(configuration.table, spread=spread))
-    prediction = estimate(sized, link, machine, link_model="relay")
-    differences = channel_differences(executed, configuration, plain, drawn)
+    prediction = estimate(as_executed(configuration, plain), link, machine, link_model="relay")
     return Run(
         configuration=configuration,
         table=table,
         tokens=tuple(drawn),
         seed=seed,
         link=link,
-        rows=_opened_rows(plain, drawn, differences),
-        mismatches=int(np.count_nonzero(differences)),
-        worst_difference=int(np.abs(differences).max()),
-        channels=differences.size,
+        **opened(plain, drawn, channel_differences(executed, configuration, plain, drawn)),
         latency_s=executed.latency_s,
         noise_bits=executed.noise_bits,
         peak_memory_bytes=executed.peak_memory_bytes,
@@ -233,13 +260,69 @@ def run(
         prediction=prediction,
         comparison=compare(prediction.ledger, executed.ledger),
         threads=threads,
-        machine_processor=str((machine or default_machine()).provenance.get("processor", UNKNOWN)),
-        processor=this_processor().name,
+        **processors(machine),
     )
 
 
+def require_threads(configuration: Configuration, threads: int) -> None:
+    """Refuse more threads than one where an engine computes on one.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    if threads > 1 and configuration.engine == "openfhe":
+        raise ValueError(f"threads is {threads}; engine openfhe computes on one, engine residue on many")
+
+
+def drawn_tokens(configuration: Configuration, tokens: Sequence[int] | int, seed: int) -> list[int]:
+    """Token ids, or so many drawn ones.
+
+    Raises
+    ------
+    ValueError
+        If one is outside the vocabulary.
+    """
+    rows = configuration.table.rows
+    drawn = np.random.default_rng(seed).integers(0, rows, tokens).tolist() if isinstance(tokens, int) else list(tokens)
+    for token in drawn:
+        if not 0 <= token < rows:
+            raise ValueError(f"token is {token}; it must lie between 0 and {rows - 1}, the table's last row")
+    return drawn
+
+
+def relayed(link: Link) -> Link | None:
+    """What a relay shows the parties; none is between them on the loopback interface."""
+    return None if link == PRESETS["loopback"] else link
+
+
+def as_executed(configuration: Configuration, plain: PackedTable) -> Configuration:
+    """The configuration that a run is predicted by: in this project's sizes, with the spread of the table at hand."""
+    from protocol.elements import element_spread
+
+    spread = element_spread(plain.coefficients, plain.public.field_moduli)
+    return configuration.updated(size="native", table=replace(configuration.table, spread=spread))
+
+
+def opened(plain: PackedTable, tokens: Sequence[int], differences: NDArray[np.int64]) -> dict[str, Any]:
+    """Fields of a result that are about the rows that both shares open to."""
+    return {
+        "rows": _opened_rows(plain, tokens, differences),
+        "mismatches": int(np.count_nonzero(differences)),
+        "worst_difference": int(np.abs(differences).max()),
+        "channels": differences.size,
+    }
+
+
+def processors(machine: Machine | None) -> dict[str, Any]:
+    """Fields of a result that name the prediction's processor and this one."""
+    known = (machine or default_machine()).provenance
+    return {"machine_processor": str(known.get("processor", UNKNOWN)), "processor": this_processor().name}
+
+
 def again(path: Path) -> dict[str, Any]:
-    """Arguments of :func:`run` from the JSON document of an earlier run.
+    """Arguments of :func:`run` from the JSON document of an earlier run, a session's workload among them.
 
     Raises
     ------
@@ -248,7 +331,9 @@ def again(path: Path) -> dict[str, Any]:
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
+        session = {"workload": Workload(**document["workload"])} if "workload" in document else {}
         return {
+            **session,
             "configuration": Configuration.from_dict(document["configuration"]),
             "table": str(document["table"]),
             "tokens": [int(token) for token in document["tokens"]],

@@ -1,7 +1,7 @@
 """The client: looks rows up at an address, as a part of a program or as a process of its own.
 
 The process takes a job on standard input and reports events as JSON lines on standard output. The job names the
-server's address and the tokens; nothing else reaches the client but the server's messages.
+server's address and the tokens of every lookup; nothing else reaches the client but the server's messages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,10 @@ from costmodel.parameters import Configuration
 from protocol.alignment.session import ChannelShares
 from protocol.channel import Channel
 from protocol.engine import Shares
+from protocol.engines import engine_of
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
-from protocol.jobs import emit, peak_memory_bytes, read_job
+from protocol.jobs import emit, peak_memory_bytes, read_job, shares_path
 from protocol.lookup import ClientSession
 from protocol.meter import Meter
 from protocol.parameters_message import StatedBudget
@@ -44,17 +45,35 @@ LEFT = "client ended the session"
 """What a server hears of a session that its client ends: whatever was wrong may have depended on token or key."""
 
 
+class Batch(NamedTuple):
+    """Tokens that are looked up together.
+
+    Attributes
+    ----------
+    tokens
+        Their rows in the table.
+    prepared
+        Whether the lookup is prepared just before, where the server's parameters have anything to prepare. A lookup
+        that they let nobody compute whole is prepared in any case.
+    """
+
+    tokens: Sequence[int]
+    prepared: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class Lookup:
     """What a client has after a lookup: what the server stated, its own shares, and what it measured.
 
-    ``started_s`` and ``finished_s`` are readings of the machine's clock: the tokens were known, the shares were there.
+    ``ordered_s``, ``started_s`` and ``finished_s`` are readings of the machine's clock: the lookup's preparation was
+    ordered, if there is one; the tokens were known; the shares were there.
     """
 
     configuration: Configuration
     public: PublicTable
     shares: Shares | ChannelShares
     ledger: list[dict[str, Any]]
+    ordered_s: float
     started_s: float
     finished_s: float
     noise_bits: float
@@ -100,13 +119,13 @@ def look_up(
     accept: Callable[[Configuration], None] | None = None,
 ) -> Lookup:
     """Look rows up, the only ones of a session that is left open; see :func:`look_up_each`."""
-    return next(look_up_each(channel, meter, [tokens], len(tokens), allow_insecure, seeds, accept))
+    return next(look_up_each(channel, meter, [Batch(tokens)], len(tokens), allow_insecure, seeds, accept))
 
 
 def look_up_each(
     channel: Channel,
     meter: Meter,
-    batches: Iterable[Sequence[int]],
+    batches: Iterable[Batch],
     most: int,
     allow_insecure: bool,
     seeds: SeedRecord,
@@ -117,7 +136,7 @@ def look_up_each(
     Parameters
     ----------
     batches
-        Tokens of every lookup; the first one's are there before the session is opened.
+        Of every lookup; the first one is there before the session is opened.
     most
         Rows of a lookup at most.
     channel, meter, allow_insecure, seeds, accept
@@ -143,14 +162,14 @@ def look_up_each(
     def checked(configuration: Configuration) -> None:
         if accept is not None:
             accept(configuration)
-        if any(not 0 <= token < configuration.table.rows for token in first):
+        if any(not 0 <= token < configuration.table.rows for token in first.tokens):
             raise _OutsideVocabulary(configuration.table.rows)
 
     try:
         session = ClientSession.open(channel, meter, most, allow_insecure, seeds, checked)
         opened = meter.rows()
-        for tokens in chain([first], coming):
-            yield _looked_up(session, tokens, opened)
+        for batch in chain([first], coming):
+            yield _looked_up(session, batch, opened)
             meter.forget(session.next_number)
     except _OutsideVocabulary as error:
         channel.fail(PARAMETERS_REFUSED)
@@ -163,13 +182,14 @@ def look_up_each(
         raise
 
 
-def _looked_up(session: ClientSession, tokens: Sequence[int], opened: list[dict[str, Any]]) -> Lookup:
-    """One lookup of a session, prepared just before where anything can be."""
-    if session.configuration.has_offline_phase:
-        session.prepare(len(tokens))
+def _looked_up(session: ClientSession, batch: Batch, opened: list[dict[str, Any]]) -> Lookup:
+    """One lookup of a session."""
+    ordered_s = time.monotonic()
+    if batch.prepared and session.configuration.has_offline_phase:
+        session.prepare(len(batch.tokens))
         session.wait_prepared()
     started_s = time.monotonic()
-    shares = session.lookup(tokens)
+    shares = session.lookup(batch.tokens)
     finished_s = time.monotonic()
     own = [row for row in session.meter.rows() if row["lookup"] == session.last_number]
     return Lookup(
@@ -177,11 +197,12 @@ def _looked_up(session: ClientSession, tokens: Sequence[int], opened: list[dict[
         public=session.public,
         shares=shares,
         ledger=[*opened, *own],
+        ordered_s=ordered_s,
         started_s=started_s,
         finished_s=finished_s,
         noise_bits=session.engine.noise_bits(),
         share=Share.held(session, shares),
-        tokens=tokens,
+        tokens=batch.tokens,
         budget=session.budget,
     )
 
@@ -234,30 +255,64 @@ def _server_row(row: dict[str, Any]) -> dict[str, Any]:
     return {**entry, "unit": unit, "messages": messages, "bytes": int(value)}
 
 
-def query_once(job: dict[str, Any]) -> None:
-    """Look the job's tokens up, write the client's shares, and emit the measured ledger."""
+class Loading:
+    """Loads everything that a client computes with once its server's parameters are there, and takes the time.
+
+    A program that has opened a session before has all of it, so that no session's time has a part in it.
+
+    Attributes
+    ----------
+    seconds
+        Wall seconds that it took.
+    """
+
+    def __init__(self, allow_insecure: bool) -> None:
+        self.seconds = 0.0
+        self._allow_insecure = allow_insecure
+
+    def __call__(self, configuration: Configuration) -> None:
+        """Make a client that is thrown away."""
+        started_s = time.monotonic()
+        tokens = configuration.table.tokens
+        engine_of(configuration).client(configuration, tokens, Meter("client"), self._allow_insecure, SeedRecord())
+        self.seconds = time.monotonic() - started_s
+
+
+def query_each(job: dict[str, Any]) -> None:
+    """Look the job's batches up in one session; write the client's shares and emit the measured ledger of each."""
     meter = Meter("client")
-    tokens = [int(token) for token in job["tokens"]]
+    batches = [Batch([int(token) for token in tokens], bool(prepared)) for tokens, prepared in job["batches"]]
+    most = max(len(batch.tokens) for batch in batches)
+    insecure, seeds, loading = (
+        job["allow_insecure"],
+        SeedRecord(Path(job["seed_record"])),
+        Loading(job["allow_insecure"]),
+    )
+    connected_s = time.monotonic()
     channel = Channel(connect(job["host"], job["port"]), meter)
     try:
-        found = look_up(channel, meter, tokens, job["allow_insecure"], SeedRecord(Path(job["seed_record"])))
+        for number, found in enumerate(look_up_each(channel, meter, batches, most, insecure, seeds, loading)):
+            np.save(shares_path(job["reveal_shares_to"], "client", number), found.shares)
+            emit(
+                "result",
+                ledger=found.ledger,
+                connected_s=connected_s,
+                loading_s=loading.seconds,
+                ordered_s=found.ordered_s,
+                started_s=found.started_s,
+                finished_s=found.finished_s,
+                noise_bits=found.noise_bits,
+                peak_memory_bytes=peak_memory_bytes(),
+            )
+        channel.send(Kind.END, b"")
     finally:
         channel.close()
-    np.save(Path(job["reveal_shares_to"]), found.shares)
-    emit(
-        "result",
-        ledger=found.ledger,
-        started_s=found.started_s,
-        finished_s=found.finished_s,
-        noise_bits=found.noise_bits,
-        peak_memory_bytes=peak_memory_bytes(),
-    )
 
 
 def main() -> int:
     """Run the job on standard input; exit code 0 if the shares are there."""
     try:
-        query_once(read_job())
+        query_each(read_job())
     except (ProtocolError, SeedReused, SeedRecordUnusable, ValueError) as error:
         emit("failed", reason=str(error))
         return 1

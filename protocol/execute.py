@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,10 @@ from costmodel.link import Link
 from costmodel.openfhe.contexts import check_limbs
 from costmodel.parameters import Configuration
 from protocol.alignment.session import ChannelShares
+from protocol.client import Batch
 from protocol.engine import Shares
 from protocol.errors import ProtocolError
+from protocol.jobs import shares_path
 from protocol.openfhe_library import load_openfhe
 from protocol.relay import shaped
 from protocol.seeds import default_record
@@ -52,6 +53,32 @@ class Execution:
     peak_memory_bytes: int
 
 
+@dataclass(frozen=True, eq=False)
+class ExecutedSession:
+    """What a session of both parties gave.
+
+    Attributes
+    ----------
+    lookups
+        In their order; the ledger of the first has the entries of the set-up as well.
+    loading_s, setup_s
+        Wall seconds in which the client loaded what it computes with, and the others from the connection until it might
+        look up.
+    preparations_s
+        Wall seconds of the preparation before every lookup.
+    """
+
+    lookups: tuple[Execution, ...]
+    loading_s: float
+    setup_s: float
+    preparations_s: tuple[float, ...]
+
+    @property
+    def first_share_s(self) -> float:
+        """Wall seconds from the connection until both parties had their shares of the first lookup, but for loading."""
+        return self.setup_s + self.preparations_s[0] + self.lookups[0].latency_s
+
+
 def execute(
     configuration: Configuration,
     table: str,
@@ -62,7 +89,22 @@ def execute(
     link: Link | None = None,
     threads: int = 1,
 ) -> Execution:
-    """Look tokens up for real, two processes and a socket between them.
+    """Look tokens up for real, the only ones of a session; see :func:`execute_session`."""
+    session = execute_session(configuration, table, [Batch(tokens)], seed, allow_insecure, progress, link, threads)
+    return session.lookups[0]
+
+
+def execute_session(
+    configuration: Configuration,
+    table: str,
+    batches: Sequence[Batch],
+    seed: int = 0,
+    allow_insecure: bool = False,
+    progress: Progress | None = None,
+    link: Link | None = None,
+    threads: int = 1,
+) -> ExecutedSession:
+    """Look tokens up for real in one session, two processes and a socket between them.
 
     Parameters
     ----------
@@ -70,8 +112,8 @@ def execute(
         What to execute.
     table
         Name of the table, as :func:`quantize.tables.open_table` takes it; the server loads it.
-    tokens
-        The rows to look up.
+    batches
+        The rows of every lookup.
     seed
         Of a random table.
     allow_insecure
@@ -95,28 +137,51 @@ def execute(
     check_limbs(configuration.ring)
     load_openfhe()
     with tempfile.TemporaryDirectory(prefix="fastquery-") as folder:
-        paths = {party: Path(folder, f"{party}.npy") for party in ("client", "server")}
-        job = {"configuration": configuration.to_toml(), "table": table, "seed": seed, "threads": threads}
-        common = {"allow_insecure": allow_insecure}
-        with _party("server", {**job, **common, "reveal_shares_to": str(paths["server"])}) as server:
+        common = {"allow_insecure": allow_insecure, "reveal_shares_to": folder}
+        job = {"configuration": configuration.to_toml(), "table": table, "seed": seed, "threads": threads, **common}
+        request = {"host": "127.0.0.1", "batches": list(batches), "seed_record": str(default_record()), **common}
+        lookups, of_clients = [], []
+        with _party("server", job) as server:
             port = _until(server, "listening", "server", progress)["port"]
-            request = {"host": "127.0.0.1", "tokens": list(tokens), "reveal_shares_to": str(paths["client"]), **common}
-            request["seed_record"] = str(default_record())
             with shaped(link, port) as reached, _party("client", {**request, "port": reached}) as client:
-                try:
-                    of_client = _until(client, "result", "client", progress)
-                except ProtocolError as error:
-                    # Where one party fails the other loses the connection: the server's reason says more.
-                    _until(server, "result", f"{error}; server", progress)
-                    raise
-            of_server = _until(server, "result", "server", progress)
-        shares = {party: np.load(path, allow_pickle=False) for party, path in paths.items()}
+                for number in range(len(batches)):
+                    of_client, of_server = _both(client, server, progress)
+                    of_clients.append(of_client)
+                    lookups.append(_execution(of_client, of_server, folder, number))
+                    if progress is not None:
+                        progress("looking up", number + 1, len(batches))
+    first = of_clients[0]
+    return ExecutedSession(
+        tuple(lookups),
+        loading_s=first["loading_s"],
+        setup_s=first["ordered_s"] - first["connected_s"] - first["loading_s"],
+        preparations_s=tuple(each["started_s"] - each["ordered_s"] for each in of_clients),
+    )
+
+
+def _both(
+    client: subprocess.Popen[str], server: subprocess.Popen[str], progress: Progress | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What both parties report of their next lookup."""
+    try:
+        of_client = _until(client, "result", "client", progress)
+    except ProtocolError as error:
+        # Where one party fails the other loses the connection: the server's reason says more.
+        _until(server, "result", f"{error}; server", progress)
+        raise
+    return of_client, _until(server, "result", "server", progress)
+
+
+def _execution(of_client: Mapping[str, Any], of_server: Mapping[str, Any], folder: str, number: int) -> Execution:
+    """A lookup from what both parties report of it, and from the shares that they wrote."""
+    client, server = (np.load(shares_path(folder, party, number), allow_pickle=False) for party in ("client", "server"))
+    ledger = [*of_client["ledger"], *of_server["ledger"]]
     return Execution(
-        ledger=frame([*of_client["ledger"], *of_server["ledger"]]),
+        ledger=frame(row for row in ledger if row["lookup"] or number == 0),
         latency_s=latency_s(of_client, of_server),
         noise_bits=of_client["noise_bits"],
-        client_shares=shares["client"],
-        server_shares=shares["server"],
+        client_shares=client,
+        server_shares=server,
         peak_memory_bytes=of_client["peak_memory_bytes"] + of_server["peak_memory_bytes"],
     )
 

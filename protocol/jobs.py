@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -17,6 +18,11 @@ def read_job() -> dict[str, Any]:
 def emit(event: str, **values: Any) -> None:
     """Report an event as one JSON line on standard output."""
     print(json.dumps({"event": event, **values}), flush=True)
+
+
+def shares_path(folder: str, party: str, number: int) -> Path:
+    """Where a party writes its shares of a lookup, counted from 0."""
+    return Path(folder, f"{party}-{number}.npy")
 
 
 def peak_memory_bytes() -> int:

@@ -1,7 +1,7 @@
 """The server as a process: a job on standard input, events as JSON lines on standard output.
 
 The job names the table; the process loads, quantises and encodes it itself. ``reveal_shares_to`` exists for runs
-that check both shares against the table afterwards: it is where the server's share is written, after the session.
+that check both shares against the table afterwards: the server's share of every lookup is written in that folder.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from costmodel.parameters import Configuration
 from protocol.channel import Channel
 from protocol.errors import ProtocolError
-from protocol.jobs import emit, peak_memory_bytes, read_job
-from protocol.lookup import LookupServer
+from protocol.jobs import emit, peak_memory_bytes, read_job, shares_path
+from protocol.lookup import Answered, LookupServer
 from protocol.meter import Meter
 from protocol.threads import Threads
 from quantize.packed import PackedTable
@@ -60,7 +60,7 @@ def _check_shape(configuration: Configuration, name: str, rows: int, channels: i
 
 
 def serve_one(job: dict[str, Any], listener: socket.socket) -> None:
-    """Encode the job's table, serve one client, and emit the measured ledger."""
+    """Encode the job's table, serve one client, and emit the measured ledger of each of its lookups."""
     configuration = Configuration.from_toml(job["configuration"])
     table = load_table(configuration, job["table"], job["seed"])
     meter = Meter("server", threads=Threads(job["threads"]))
@@ -75,15 +75,17 @@ def serve_one(job: dict[str, Any], listener: socket.socket) -> None:
     connection, _ = listener.accept()
     channel = Channel(connection, meter)
     try:
-        shares = server.session(channel, meter)
-        finished_s = time.monotonic()
+        answered = (event for event in server.open(channel, meter).events() if isinstance(event, Answered))
+        for number, found in enumerate(answered):
+            finished_s = time.monotonic()
+            np.save(shares_path(job["reveal_shares_to"], "server", number), found.shares)
+            emit("result", ledger=meter.rows(), finished_s=finished_s, peak_memory_bytes=peak_memory_bytes())
+            meter.forget(found.number + 1)
     except ProtocolError as error:
         channel.fail(str(error))
         raise
     finally:
         channel.close()
-    np.save(Path(job["reveal_shares_to"]), shares)
-    emit("result", ledger=meter.rows(), finished_s=finished_s, peak_memory_bytes=peak_memory_bytes())
 
 
 def main() -> int:

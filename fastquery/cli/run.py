@@ -1,4 +1,4 @@
-"""``fastquery run``: a query executed by two processes and compared with its prediction."""
+"""``fastquery run``: a lookup or a session executed by two processes and compared with its prediction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from fastquery.cli.options import add_configuration_options, question_of
+from fastquery.cli.options import add_configuration_options, add_workload_option, question_of
 from fastquery.cli.show import (
     bytes_text,
     failure_text,
@@ -21,14 +21,16 @@ from fastquery.cli.show import (
     seconds_text,
 )
 from fastquery.own_machine import AUTO, REMEDY
-from fastquery.runs import Run, again, run
+from fastquery.runs import Executed, again, run
 from fastquery.words import WORDS
+from fastquery.workload_runs import run_workload
 
 EXAMPLE = """examples:
   fastquery run --table minilm --protocol fastquery --tokens 3
   fastquery run --table 4096x96 --protocol cheetah --json
   fastquery run --table 4096x96 --tokens 77,512
   fastquery run --table 4096x768 --protocol folded --threads 2
+  fastquery run --table minilm --protocol folded --prepared --workload prompt=16,generated=8
 """
 
 
@@ -37,7 +39,8 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "run",
         help="execute queries for real and compare",
-        description="Execute a lookup by two processes over a socket and hold it against the prediction.",
+        description="Execute a lookup, or a session of many, by two processes over a socket and hold it against the "
+        "prediction.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -45,6 +48,7 @@ def add_parser(subparsers: Any) -> None:
     add_configuration_options(parser, default_link="loopback")
     parser.add_argument("--tokens", help="how many to draw (default 1), or ID,ID,... (one id: ID,)")
     parser.add_argument("--token", type=int, action="append", help="a token id; may be repeated")
+    add_workload_option(parser)
     parser.add_argument(
         "--from", dest="saved", type=Path, metavar="FILE.json", help="run a saved run again, from what --json printed"
     )
@@ -62,15 +66,16 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.saved is None:
         if arguments.token and arguments.tokens is not None:
             raise ValueError("token and tokens are both named; name the ids by one of them")
-        asked = question_of(arguments, "loopback", tokens=arguments.token or arguments.tokens or 1)
+        named = {"tokens": arguments.token or arguments.tokens, "workload": arguments.workload}
+        asked = question_of(arguments, "loopback", **named)
         what = {
             "configuration": asked.configuration,
             "table": asked.table,
-            "tokens": asked.tokens,
             "seed": arguments.seed,
             "link": asked.link,
             "machine": asked.machine,
             "threads": asked.threads,
+            **({"tokens": asked.tokens} if asked.workload is None else {"workload": asked.workload}),
         }
     else:
         for name in (
@@ -80,6 +85,7 @@ def execute(arguments: argparse.Namespace) -> int:
             "machine",
             "token",
             "tokens",
+            "workload",
             "threads",
             *(word.name for word in WORDS),
         ):
@@ -93,7 +99,8 @@ def execute(arguments: argparse.Namespace) -> int:
         bar.update(done - bar.n)
 
     try:
-        result = run(
+        execute_it = run_workload if "workload" in what else run
+        result: Executed[Any] = execute_it(
             **what,
             allow_insecure=bool(arguments.allow_insecure),
             progress=progress,
@@ -108,30 +115,30 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0 if result.correct and result.agrees else 1
 
 
-def machine_text(result: Run) -> str:
+def machine_text(result: Executed[Any]) -> str:
     """Whose unit costs the prediction has, how far off the server's seconds were, and the remedy if they were far."""
-    said = f"unit costs of {result.prediction.machine}, measured on {result.machine_processor}"
+    said = f"unit costs of {result.predicted_lookup.machine}, measured on {result.machine_processor}"
     if result.machine_processor != result.processor:
         said += f"; this is {result.processor}"
     said += f"; the server took {result.server_over_predicted:.2f} times the predicted seconds"
     return f"{said}; {REMEDY}, for --machine {AUTO}" if result.foreign else said
 
 
-def text(result: Run) -> str:
-    """The run for people: totals side by side, then every entry."""
+def text(result: Executed[Any]) -> str:
+    """The run for people: totals side by side, then every entry, those of a session's generated tokens added up."""
     document = result.document()
     right = f"all {result.channels} channels right" if result.correct else f"{result.mismatches} channels WRONG"
     agree = "entry by entry" if result.agrees else "NOT in every entry"
     rows = {
         **lookup_rows(result.configuration),
-        "table ": f"{result.table}, seed {result.seed}, {len(result.tokens)} token(s)",
+        "table ": f"{result.table}, seed {result.seed}, {result.looked_up}",
         "link": result.link.name,
         "rows": right,
         "ledgers": f"predicted and measured agree in counts and bytes {agree}",
     }
     for name, label in (("up_bytes", "up"), ("down_bytes", "down"), ("setup_bytes", "setup")):
         rows[label] = f"{bytes_text(document[name])}, predicted {bytes_text(document['predicted_' + name])}"
-    for name, label in (("server_s", "server"), ("latency_s", "latency")):
+    for name, label in {"server_s": "server", **result.wall_seconds}.items():
         predicted = document["predicted_" + name]
         rows[label] = f"{seconds_text(document[name])}, predicted {seconds_text(predicted)}"
     rows["machine"] = machine_text(result)
@@ -146,8 +153,8 @@ def text(result: Run) -> str:
         *(document[name] for name in ("flooding_bits", "log2_statistical_distance", "log2_planned_distance")),
     )
     columns = [
-        "phase", "party", "item", "count_measured", "count_predicted", "bytes_measured", "bytes_predicted",
+        *result.entry_columns, "count_measured", "count_predicted", "bytes_measured", "bytes_predicted",
         "seconds_measured", "seconds_predicted",
     ]  # fmt: skip
-    table = result.comparison[columns].rename(columns={"bytes_measured": "bytes", "seconds_measured": "seconds"})
+    table = result.entries()[columns].rename(columns={"bytes_measured": "bytes", "seconds_measured": "seconds"})
     return pairs(rows) + "\n\n" + ledger_text(table, list(table.columns))
