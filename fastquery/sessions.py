@@ -27,6 +27,7 @@ import numpy as np
 from costmodel.parameters import Configuration
 from fastquery.queries import parse_address
 from fastquery.words import ask
+from protocol.audit import Audit
 from protocol.channel import Channel
 from protocol.client import connect as connect_socket
 from protocol.errors import PeerGone
@@ -37,7 +38,7 @@ from protocol.meter import Meter
 from protocol.openfhe_library import load_openfhe
 from protocol.requirements import Requirements
 from protocol.seeds import SeedRecord, default_record
-from protocol.server import load_table
+from protocol.server import budget_of, load_table
 from protocol.service import Service
 from protocol.share import Share
 from protocol.tls import client_tls, require_tls, server_tls
@@ -229,14 +230,22 @@ class Server:
         Names, one of which a client's certificate must have; any if there are none.
     plaintext
         Serve others than this machine without TLS.
+    distance_budget
+        log2 of the statistical distance that all answers of this table together may have, over restarts and all servers
+        of it on this machine. An answer that would exceed it is refused.
+    audit
+        Append a line of JSON for every lookup to this file.
     words
         As :func:`fastquery.estimate`.
 
     Raises
     ------
     ValueError
-        If a word is unknown, no engine executes the lookup, a file of TLS is missing or no such file, or others than
-        this machine would be served without TLS.
+        If a word is unknown, no engine executes the lookup, a file of TLS is missing or no such file, others than
+        this machine would be served without TLS, the budget is not even that of one row, or the audit log cannot be
+        written.
+    RecordUnusable
+        If the user's record of distances cannot be used.
     OSError
         If nothing can listen there.
     """
@@ -255,6 +264,8 @@ class Server:
         client_ca: Path | None = None,
         allow: Collection[str] = (),
         plaintext: bool = False,
+        distance_budget: float = -10.0,
+        audit: Path | None = None,
         **words: Any,
     ) -> None:
         tls = server_tls(tls_cert, tls_key, client_ca, allow)
@@ -267,21 +278,26 @@ class Server:
             allowed, meter = limits or Limits(), Meter("server")
             if threads is not None:
                 allowed = replace(allowed, threads=threads)
+            packed = load_table(asked.configuration, asked.table, seed)
             self._server = LookupServer(
                 asked.configuration,
-                load_table(asked.configuration, asked.table, seed),
+                packed,
                 meter,
                 lambda *_: None,
                 bool(words.get("allow_insecure")),
                 allowed.max_tokens,
-                parked_bytes=allowed.parked_bytes,
+                budget_of(asked.configuration, packed, distance_budget),
+                allowed.parked_bytes,
             )
+            log = None if audit is None else Audit(audit)
         except BaseException:
             listener.close()
             raise
         self._shares: queue.Queue[Share] = queue.Queue(MOST_UNTAKEN)
         self._port, self._host = listener.getsockname()[1], host
-        self._service = Service(self._server, listener, allowed, meter, tls=tls, on_share=on_share or self._shares.put)
+        self._service = Service(
+            self._server, listener, allowed, meter, tls=tls, audit=log, on_share=on_share or self._shares.put
+        )
         self._thread = threading.Thread(target=self._service.run, name="fastquery server")
 
     @property

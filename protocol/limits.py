@@ -42,8 +42,8 @@ class Limits:
     clients
         Sessions at once; others wait.
     memory_bytes
-        Of the messages and keys of all sessions together, and of what is prepared. Sessions whose connection was lost
-        have a quarter as much besides.
+        Of the messages and keys of all sessions together, and of what is prepared. A quarter of it is for sessions
+        whose connection was lost.
     timeout_s
         For a frame that is due; less of it as the service fills and others wait.
     patience_s
@@ -102,7 +102,7 @@ class Limits:
 
     def admission(self, clock: Callable[[], float] = time.thread_time) -> Admission:
         """Memory and turns within these limits, by a clock of a session's CPU seconds."""
-        memory = Memory(self.memory_bytes, self.address_bytes, self.timeout_s / 2)
+        memory = Memory(self.memory_bytes - self.parked_bytes, self.address_bytes, self.timeout_s / 2)
         return Admission(memory, Turns(self.workers, self.address_hourly_s, clock))
 
     def patience_when(self, filled: float) -> float:

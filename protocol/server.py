@@ -9,12 +9,15 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from costmodel.estimate import estimate
 from costmodel.parameters import Configuration
+from protocol.budget import DistanceBudget, default_budgets, table_digest
 from protocol.channel import Channel
 from protocol.errors import ProtocolError
 from protocol.jobs import emit, peak_memory_bytes, read_job, shares_path
@@ -49,6 +52,33 @@ def load_table(configuration: Configuration, name: str, seed: int) -> PackedTabl
     if packing.levels:
         return quantize(source, Quantizer(packing.levels), "rtn-levels-" + "-".join(map(str, packing.levels)))
     return quantize_table(source, packing.widths)
+
+
+def budget_of(configuration: Configuration, table: PackedTable, log2_most: float) -> DistanceBudget | None:
+    """The durable budget of a table's statistical distance; none without flooding, where an answer tells everything.
+
+    Parameters
+    ----------
+    configuration
+        Served.
+    table
+        Packed; its digest is what the budget is kept under.
+    log2_most
+        log2 of the distance of all answers together.
+
+    Raises
+    ------
+    ValueError
+        If the budget is not even that of one row.
+    RecordUnusable
+        If the user's record of distances cannot be used.
+    """
+    if not configuration.flooding_bits:
+        return None
+    one = configuration.updated(table=replace(configuration.table, tokens=1))
+    log2_row = float(estimate(one).log2_statistical_distance)
+    power = 1 if configuration.expanded is None else 2
+    return DistanceBudget(table_digest(table), log2_row, log2_most, default_budgets(), power=power)
 
 
 def _check_shape(configuration: Configuration, name: str, rows: int, channels: int) -> None:

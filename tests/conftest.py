@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+
+import pytest
 
 from protocol.openfhe_library import OpenFHEUnavailable, load_openfhe
 
 with contextlib.suppress(OpenFHEUnavailable):
     load_openfhe()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def records_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Seeds and distances that tests use are not entered in the user's own records."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield

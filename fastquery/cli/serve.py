@@ -10,14 +10,12 @@ import signal
 import socket
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from costmodel.estimate import estimate
 from costmodel.parameters import Configuration
 from costmodel.systems import require_executed
 from fastquery.cli.options import add_lookup_options, question_of
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from protocol.meter import Meter
     from protocol.service import Service
     from protocol.tls import Tls
-    from quantize.packed import PackedTable
 
 OTHER_DESCRIPTORS = 64
 """Files and sockets besides those of clients: records, logs, health."""
@@ -180,18 +177,6 @@ def execute(arguments: argparse.Namespace) -> int:
     os._exit(0)
 
 
-def budget_of(arguments: argparse.Namespace, configuration: Configuration, table: PackedTable) -> DistanceBudget | None:
-    """The table's budget of distance; none without flooding, where an answer tells everything."""
-    from protocol.budget import DistanceBudget, default_budgets, table_digest
-
-    if not configuration.flooding_bits:
-        return None
-    one = configuration.updated(table=replace(configuration.table, tokens=1))
-    log2_row = float(estimate(one).log2_statistical_distance)
-    power = 1 if configuration.expanded is None else 2
-    return DistanceBudget(table_digest(table), log2_row, arguments.distance_budget, default_budgets(), power=power)
-
-
 def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | None) -> None:
     """Encode the table, say where it is served, and serve it."""
     from protocol.audit import Audit
@@ -199,7 +184,7 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
     from protocol.lobby import MAX_VISITORS
     from protocol.lookup import LookupServer
     from protocol.meter import Meter
-    from protocol.server import load_table
+    from protocol.server import budget_of, load_table
     from protocol.service import Service
 
     limits = Limits(
@@ -221,7 +206,7 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
     require_executed(configuration)
     table = load_table(configuration, asked.table, arguments.seed)
     audit = Audit(arguments.audit) if arguments.audit else None
-    budget = budget_of(arguments, configuration, table)
+    budget = budget_of(configuration, table, arguments.distance_budget)
     meter = Meter("server")
     with tqdm(desc="encoding table", file=sys.stderr, delay=1.0, leave=False) as bar:
 

@@ -77,6 +77,21 @@ def test_a_server_is_killed(count: int) -> None:
         assert time.monotonic() - started < 60
 
 
+@pytest.mark.parametrize("moment", range(4))
+def test_a_killed_server_has_counted_all_that_it_answered(moment: int, tmp_path: Path) -> None:
+    """Whenever it is killed, at most the lookup that was under way is counted without an answer."""
+    counted = tmp_path / "state" / "fastquery" / "budgets.sqlite"
+    answers: list[fq.Share] = []
+    with server("--protocol", "folded", "--flooding-bits", "40") as (process, address), fq.connect(address) as session:
+        answers.append(session.lookup([7]))
+        threading.Timer(random.Random(moment).uniform(0.05, 0.5), process.kill).start()
+        with pytest.raises(ProtocolError):
+            answers.extend(iter(lambda: session.lookup([7]), None))
+    with sqlite3.connect(counted) as record:
+        rows = record.execute("SELECT sum(rows) FROM spent_squares").fetchone()[0]
+    assert len(answers) <= rows <= len(answers) + 1
+
+
 def look_up_until(session: fq.Session, deadline: float) -> None:
     while time.monotonic() < deadline:
         session.lookup([7])

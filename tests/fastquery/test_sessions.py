@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import resource
 import socket
@@ -214,3 +215,26 @@ def test_lost_sessions_are_held_to_a_quarter_of_the_memory() -> None:
         lose(session)
         with pytest.raises(ProtocolError, match="cannot be resumed"):
             session.lookup([2])
+
+
+def test_a_served_table_has_a_budget_and_an_audit_log(tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    row = fq.estimate(table="300x24", flooding_bits=40).log2_statistical_distance
+    served: dict[str, Any] = {"flooding_bits": 40, "seed": 5, "distance_budget": row + 1.01, "audit": log}
+    for tokens in ([1], [2]):  # the second server of the table goes on where the first one ended
+        with fq.Server("300x24", **served) as server, fq.connect(server.address) as session:
+            session.lookup(tokens)
+    with (
+        fq.Server("300x24", **served) as server,
+        fq.connect(server.address) as session,
+        pytest.raises(ProtocolError, match=r"budget .* is used up"),
+    ):
+        session.lookup([3])
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["tokens"] for line in lines] == [1, 1]
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_budget_below_one_row_is_refused() -> None:
+    with pytest.raises(ValueError, match="must lie between that of one row"):
+        fq.Server("300x24", flooding_bits=40, distance_budget=-50.0)
