@@ -10,7 +10,6 @@ from pathlib import Path
 
 from fastquery import __version__
 from fastquery.cli import SUBCOMMANDS
-from fastquery.figures import FIGURES
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("COLUMNS", "100")
@@ -38,7 +37,11 @@ html_theme_options = {
     "show_prev_next": False,
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
+    "header_links_before_dropdown": 8,
 }
+html_context = {"default_mode": "auto"}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 
 
@@ -52,37 +55,7 @@ def write_commands(target: Path) -> None:
     target.write_text("\n".join(parts), encoding="utf-8")
 
 
-def write_gallery(target: Path) -> None:
-    """Every figure that the project carries, with what it tells and the command that draws it."""
-    parts = ["# Figures\n"]
-    for name, one in FIGURES.items():
-        drawn = f"![{name}](../figures/{name}.png)\n" if (HERE / "figures" / f"{name}.png").exists() else ""
-        parts.append(f"## {name}\n\n{one.tells}\n\n```sh\nfastquery plot {name} --output {name}.png\n```\n\n{drawn}")
-    target.write_text("\n".join(parts), encoding="utf-8")
-
-
-PAGES = {
-    "The model": ["model", "paper", "flooding", "plaintexts", "deploy", "security"],
-    "Measurements": ["validation", "benchmarks", "quantization", "openfhe-switching-keys"],
-    "More": ["examples", "glossary", "related-work"],
-}
-"""Pages that are listed where they are there."""
-
-
-def write_contents(target: Path) -> None:
-    """The table of contents of the pages that are there."""
-    parts = ["# Pages\n"]
-    for heading, names in PAGES.items():
-        there = [name for name in names if (HERE / f"{name}.md").exists()]
-        listed = "\n".join(f"/{name}" for name in there)
-        parts.append(f"## {heading}\n\n```{{toctree}}\n:maxdepth: 2\n\n{listed}\n```\n")
-    target.write_text("\n".join(parts), encoding="utf-8")
-
-
 GENERATED = HERE / "generated"
 shutil.rmtree(GENERATED, ignore_errors=True)
 GENERATED.mkdir()
 write_commands(GENERATED / "commands.md")
-write_gallery(GENERATED / "gallery.md")
-write_contents(GENERATED / "pages.md")
-exclude_patterns.append("figures.md")  # the gallery is the same, from the registry
