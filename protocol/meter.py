@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from costmodel.ledger import Party, Phase, Unit
 from protocol.threads import ALONE, Threads
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 OVERHEAD = "session overhead"
 """Work entry for a party's CPU seconds of a phase that no metered operation covers."""
@@ -92,6 +95,25 @@ class Meter:
                 yield tally
             finally:
                 self._enter(place, tally.count, self.clock() - start)
+
+    def side_by_side(self, function: Callable[[Meter, Item], Result], items: Sequence[Item]) -> list[Result]:
+        """What a function gives of every item, in their order: an item a thread, if there are several of both.
+
+        The function counts into the meter that it is given, whose operations are done by one thread.
+        """
+        if self.threads.count == 1 or len(items) == 1:
+            return [function(self, item) for item in items]
+
+        def run(item: Item) -> tuple[Result, Meter]:
+            own = Meter(self.party, self.phase, time.thread_time, lookup=self.lookup)
+            return function(own, item), own
+
+        with self.turn:
+            found = self.threads.map(run, items)
+            for _, own in found:
+                for place, done in own.operations.items():
+                    self._enter(place, *done)
+        return [result for result, _ in found]
 
     @contextmanager
     def phase_of(self, phase: Phase, lookup: int = 0) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from copy import copy
 from itertools import islice
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -21,6 +22,7 @@ from protocol.expanded.messages import KeyHalves, Query, decode_keys, decode_que
 from protocol.meter import Meter, Tally
 from protocol.seeds import RecentSeeds, SeedReused
 
+Own = TypeVar("Own", bound="ExpandedSession")
 Session = TypeVar("Session", bound="ExpandedSession", covariant=True)
 
 
@@ -130,6 +132,12 @@ class ExpandedSession(ABC):
         """Of all a of the client's keys and queries; public."""
         return self._seed
 
+    def beside(self: Own, meter: Meter) -> Own:
+        """Return the same session, its counters and keys, that counts into another meter."""
+        other = copy(self)
+        other.meter = meter
+        return other
+
     def prepare_many(self, counters: Sequence[int]) -> None:
         """Do everything that needs the a of queries only, before their tokens are known.
 
@@ -152,11 +160,11 @@ class ExpandedSession(ABC):
         ProtocolError
             If a query is not of these parameters, or its counter is not to be used.
         """
-        return self._answers(self._products(self._read(bodies)))
+        return self._answers(self._results(self._read(bodies)))
 
     def result(self, body: bytes) -> NDArray[np.uint64]:
         """Return the un-switched answer to a query, (count, 2, limbs, N), which any holder of the secret decrypts."""
-        return self._flood(next(self._products(self._read([body]))))
+        return next(self._results(self._read([body])))
 
     @abstractmethod
     def _read_keys(self, rows: NDArray[np.uint64], others: list[NDArray[np.uint64]], tally: Tally) -> None:
@@ -167,8 +175,8 @@ class ExpandedSession(ABC):
         """Mark counters as used, or refuse them."""
 
     @abstractmethod
-    def _products(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
-        """Yield the ciphertexts (count, 2, limbs, N) of coefficients of every query's row."""
+    def _results(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
+        """Yield the ciphertexts (count, 2, limbs, N) of coefficients of every query's row, flooded."""
 
     def _read(self, bodies: Sequence[bytes]) -> list[Query]:
         queries = [decode_query(self._layout.query_parts, body) for body in bodies]
@@ -182,8 +190,7 @@ class ExpandedSession(ABC):
             flooded.add(len(ciphertexts))
             return flood(self._layout, self._result_ring, ciphertexts, self._public_key)
 
-    def _answers(self, products: Iterator[NDArray[np.uint64]]) -> Iterator[ServerAnswer]:
-        results = map(self._flood, products)
+    def _answers(self, results: Iterator[NDArray[np.uint64]]) -> Iterator[ServerAnswer]:
         while together := list(islice(results, self._layout.parameters.answer_tokens)):
             yield self._finish(np.stack(together))
 

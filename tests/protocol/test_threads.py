@@ -109,13 +109,24 @@ def test_a_fork_has_threads_of_its_own() -> None:
     os.close(read)
 
 
+def test_items_side_by_side_count_into_one_meter() -> None:
+    def compute(meter: Meter, item: int) -> int:
+        with meter.counting("square") as tally:
+            tally.add(item)
+        return item * item
+
+    meter = Meter("server", "online", lookup=7, threads=Threads(3))
+    assert meter.side_by_side(compute, range(20)) == [item * item for item in range(20)]
+    assert {place: done.times for place, done in meter.operations.items()} == {(7, "online", "square"): 190}
+
+
 @pytest.mark.parametrize(
     ("options", "shape", "tokens"),
     [
         ({"protocol": "folded", "flooding_bits": 0}, Table(3000, 96), 3),
         ({"protocol": "folded", "prepared": True}, Table(700, 200), 2),
         ({"protocol": "compressed"}, Table(9000, 96), 2),
-        ({"protocol": "bucketed"}, Table(300, 96, 5), 5),
+        ({"protocol": "bucketed", "flooding_bits": 0}, Table(300, 96, 5), 5),
         ({"protocol": "fastquery", "flooding_bits": 0}, Table(2049, 140), 2),
         ({"protocol": "fastquery", "prepared": True}, Table(2049, 40), 2),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +104,8 @@ class BucketedSession:
             raise ProtocolError(f"queries of {len(body)} bytes; those of {tokens} tokens are {p.queries_bytes(tokens)}")
         split = p.buckets * p.bucket.query_bytes
         masks = np.empty((p.buckets, p.row_coefficients), dtype=np.int64)
-        room = self._rows.new_room()
-        tables = (Bucket(self._rows, rows, room) for rows in self._placement.buckets)
+        rooms = cycle([self._rows.new_room() for _ in range(self._buckets.at_once)])
+        tables = (Bucket(self._rows, rows, room) for rows, room in zip(self._placement.buckets, rooms, strict=False))
         queries = _cut(body[:split], p.bucket.query_bytes)
         yield from _written(self._buckets.answer_each(queries, tables), masks)
         server = FoldedServer(p.relookup, masks, p.plaintext_modulus // 2, self._buckets.meter)

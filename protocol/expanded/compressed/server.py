@@ -86,14 +86,15 @@ class CompressedSession(ExpandedSession):
                 )
             self._next = counter + 1
 
-    def _products(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
-        """Yield the packed products (packed, 2, table limbs, N) of coefficients."""
+    def _results(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
+        """Yield the packed products (packed, 2, table limbs, N) of coefficients, flooded."""
         for first in range(0, len(queries), TOKENS_TOGETHER):
-            selectors = [self.selectors(query) for query in queries[first : first + TOKENS_TOGETHER]]
+            together = queries[first : first + TOKENS_TOGETHER]
+            selectors = self.meter.side_by_side(lambda meter, query: self.beside(meter).selectors(query), together)
             for packed in self._packed(np.stack(selectors)):
                 with self.meter.counting("merge"):
                     coefficients = self._result_ring.inverse(packed)
-                yield coefficients
+                yield self._flood(coefficients)
 
     def selectors(self, query: Query) -> NDArray[np.uint64]:
         """Return what a query becomes, X^-l in the row's block: (2, blocks, table limbs, N) in evaluation form."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
+from itertools import cycle, islice
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -197,9 +198,13 @@ class FoldedSession(ExpandedSession):
         ProtocolError
             If a query is not of these parameters, or its counter is not to be used.
         """
-        room, queries = Room.of(self._server, 1), self._read(bodies)
-        pairs = zip(queries, tables, strict=True)
-        return self._answers(next(self._folded([query], room, table)) for query, table in pairs)
+        return self._answers(self._results_of_each(self._read(bodies), tables))
+
+    @property
+    def at_once(self) -> int:
+        """Queries that :meth:`answer_each` has in work at the same time: no thread waits long for the last of them."""
+        count = self.meter.threads.count
+        return 2 * count if count > 1 else 1
 
     def _check_fresh(self, counters: Sequence[int]) -> None:
         fresh = [counter for counter in counters if counter not in self._prepared]
@@ -212,12 +217,25 @@ class FoldedSession(ExpandedSession):
         self._check_fresh(counters)
         self._fresh.use([counter for counter in counters if counter not in self._prepared])
 
-    def _products(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
+    def _results_of_each(self, queries: Sequence[Query], tables: Iterable[Table]) -> Iterator[NDArray[np.uint64]]:
+        """Yield the folded ciphertexts of queries of which each is for a table of its own, flooded."""
+        rooms = [Room.of(self._server, 1) for _ in range(min(self.at_once, len(queries)))]
+
+        def result(meter: Meter, item: tuple[Query, Table, Room]) -> NDArray[np.uint64]:
+            query, table, room = item
+            return next(self.beside(meter)._folded([query], room, table))
+
+        pairs = zip(queries, tables, strict=True)
+        items = ((query, table, room) for (query, table), room in zip(pairs, cycle(rooms), strict=False))
+        while together := list(islice(items, self.at_once)):
+            yield from self.meter.side_by_side(result, together)
+
+    def _results(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
         """Yield the folded ciphertexts (blocks, 2, limbs, N), from what was prepared for a query if anything was."""
         unprepared = self._unprepared([query for query in queries if query.counter not in self._prepared])
         for query in queries:
             prepared = self._prepared.pop(query.counter, None)
-            yield next(unprepared) if prepared is None else self._prepared_product(query, prepared)
+            yield next(unprepared) if prepared is None else self._flood(self._prepared_product(query, prepared))
 
     def _rounds(self, items: Sequence[Item]) -> Iterator[tuple[Sequence[Item], Room]]:
         """Yield what one pass over the table serves together, as evenly as may be, with room for it."""
@@ -255,18 +273,24 @@ class FoldedSession(ExpandedSession):
         return room.columns, rows
 
     def _unprepared(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
-        """Yield the folded ciphertexts (blocks, 2, limbs, N) of coefficients of queries not prepared for."""
+        """Yield the folded ciphertexts (blocks, 2, limbs, N) of coefficients of queries not prepared for, flooded."""
         for together, room in self._rounds(queries):
             yield from self._folded(together, room, self._server.table)
 
     def _folded(self, queries: Sequence[Query], room: Room, table: Table) -> Iterator[NDArray[np.uint64]]:
-        """Yield the folded ciphertexts of queries that one pass over a table serves together."""
+        """Yield the folded ciphertexts of queries that one pass over a table serves together, flooded."""
         (selectors, _), ring = self._server.layout.query_parts, self._server.ring
         with self.meter.counting("add query") as added:
             restored = [restore(query.values[0], ring, selectors.bits, added) for query in queries]
         multiplied = self._multiply([query.counter for query in queries], np.stack(restored), room, table)
-        for query, columns, rows in zip(queries, *multiplied, strict=True):
-            yield self._fold(columns, rows, query)
+
+        def fold(meter: Meter, item: tuple[NDArray[np.uint64], NDArray[np.uint64], Query]) -> NDArray[np.uint64]:
+            session = self.beside(meter)
+            return session._flood(session._fold(*item))
+
+        items = zip(*multiplied, queries, strict=True)
+        while together := list(islice(items, self.at_once)):
+            yield from self.meter.side_by_side(fold, together)
 
     def _prepared_product(self, query: Query, prepared: Prepared) -> NDArray[np.uint64]:
         """Return the folded ciphertext of a query that was prepared for, which is used up."""

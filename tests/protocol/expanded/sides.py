@@ -121,7 +121,7 @@ def errors_before_low_bits(side: Side, monkeypatch: pytest.MonkeyPatch) -> Error
     for row in range(0, p.rows, -(-p.rows // max(3, -(-1000 // p.row_coefficients)))):
         query = side.client.query(row)
         halves.clear()
-        (before,) = side.session._products(side.session._read([query]))
+        (before,) = side.session._results(side.session._read([query]))
         compressed = before[None]
         answer = compress(
             side.server.layout, side.server.result_ring, compressed, MIDDLE, side.session._keys.ring_switch
