@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import Field, asdict, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, overload
 
@@ -278,15 +278,30 @@ class ExpandedFormulas(Generic[Count]):
 C = TypeVar("C", bound="Expanded")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Expanded(ExpandedFormulas[int]):
     """Parameters of one configuration, plain values that are checked, hashed and sent."""
 
+    rows: int
+    row_coefficients: int
+    element_bound: int
+    plaintext_modulus: int
+    degree: int
+    limb_bits: tuple[int, ...]
     expansion: tuple[Gadget, ...]  # of the automorphism keys by level from X -> X^(N+1) on; the first ones share a key
     square: Gadget
+    answer_degree: int
+    answer_modulus_bits: int
+    answer_together: int
     ring_switch: Gadget
-    log2_distance: float  # asked for after all queries
-    log2_failure: float  # target of a whole answer
-    sigma: float  # noise of encryptions and keys
+    answer_half_bits: int
+    answer_low_bits: int
+    flooding_bits: int = 0
+    log2_distance: float = 0.0  # asked for after all queries
+    queries: int = 1
+    flooding_log2_width: int = 0
+    log2_failure: float = -40  # target of a whole answer
+    sigma: float = 3.19  # noise of encryptions and keys
 
     @cached_property
     def shared_answer(self) -> SharedAnswer:
@@ -393,7 +408,7 @@ class Expanded(ExpandedFormulas[int]):
 
     def to_json(self) -> str:
         """Return the parameters as a JSON object that :meth:`from_json` reads back to equal ones."""
-        return json.dumps(asdict(self), separators=(",", ":"))  # type: ignore[call-overload]
+        return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_json(cls: type[C], text: str) -> C:
@@ -419,7 +434,7 @@ class Expanded(ExpandedFormulas[int]):
         ValueError
             If a field is missing, unknown or of another type, or one is out of its bounds.
         """
-        known = [field.name for field in _fields(cls)]
+        known = [field.name for field in fields(cls)]
         if not isinstance(values, Mapping) or set(values) != set(known):
             raise ValueError(f"{cls.__name__} needs the fields {', '.join(known)}")
         return cls(**{name: _parsed(name, values[name]) for name in known})
@@ -459,6 +474,7 @@ def _parsed(name: str, value: Any) -> Any:
 K = TypeVar("K", bound="Columns")
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Columns(ExpandedFormulas[Array]):
     """Parameters of many configurations: every field an array, all of one shape or broadcasting with each other.
 
@@ -466,9 +482,24 @@ class Columns(ExpandedFormulas[Array]):
     first levels. ``holds`` is false where no parameters hold the target; the other fields then mean nothing.
     """
 
+    rows: Array
+    row_coefficients: Array
+    element_bound: Array
+    plaintext_modulus: Array
+    degree: Array
+    limb_bits: tuple[Array, ...]
     expansion: GadgetColumns
     square: GadgetColumns
+    answer_degree: Array
+    answer_modulus_bits: Array
+    answer_together: Array
     ring_switch: GadgetColumns
+    answer_half_bits: Array
+    answer_low_bits: Array
+    flooding_bits: Array
+    log2_distance: Array
+    queries: Array
+    flooding_log2_width: Array
     log2_failure: Array
     sigma: Array
     holds: Array
@@ -506,7 +537,7 @@ class Columns(ExpandedFormulas[Array]):
                 return GadgetColumns(*map(leaf, value))
             return tuple(map(leaf, value)) if isinstance(value, tuple) else change(value)
 
-        return type(self)(**{field.name: leaf(getattr(self, field.name)) for field in _fields(self)})
+        return type(self)(**{field.name: leaf(getattr(self, field.name)) for field in fields(self)})
 
     def taken(self: K, index: Any) -> K:
         """The configurations at an index of flat columns."""
@@ -522,13 +553,8 @@ class Columns(ExpandedFormulas[Array]):
                 return tuple(map(both, mine, others))
             return np.concatenate([mine, others], axis=-1)
 
-        names = [field.name for field in _fields(self)]
+        names = [field.name for field in fields(self)]
         return type(self)(**{name: both(getattr(self, name), getattr(other, name)) for name in names})
-
-
-def _fields(parameters: Any) -> tuple[Field[Any], ...]:
-    """Fields of a dataclass that a base class does not know to be one."""
-    return fields(parameters)
 
 
 def plain_values(columns: Columns) -> dict[str, Any]:
@@ -542,7 +568,7 @@ def plain_values(columns: Columns) -> dict[str, Any]:
 
     levels = zip(columns.expansion.digits, columns.expansion.bits, strict=True)
     values: dict[str, Any] = {}
-    for field in _fields(columns):
+    for field in fields(columns):
         value = getattr(columns, field.name)
         if field.name == "holds":
             continue
@@ -568,7 +594,7 @@ def column_values(parameters: Expanded) -> dict[str, Any]:
         return GadgetColumns(np.asarray(value.digits), np.asarray(value.bits))
 
     values: dict[str, Any] = {"holds": np.asarray(True)}
-    for field in _fields(parameters):
+    for field in fields(parameters):
         value = getattr(parameters, field.name)
         if field.name == "expansion":
             values[field.name] = GadgetColumns(*np.array(value, dtype=np.int64).T)

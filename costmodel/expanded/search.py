@@ -345,7 +345,7 @@ class Answering(NamedTuple):
     def settled(self, columns: K, hidden: Floats) -> K:
         """Columns with the flooding and the answer for a variance over Q^2 before them."""
         width, answer = self.choose(hidden)
-        return replace(  # type: ignore[type-var]
+        return replace(
             columns,
             answer_degree=answer.degree,
             answer_modulus_bits=answer.modulus_bits,

@@ -171,32 +171,12 @@ class CompressedParameters(CompressedFormulas[int], Expanded):
         If a field is out of its bounds; the message names field, value and bound.
     """
 
-    rows: int
-    row_coefficients: int
-    element_bound: int
-    plaintext_modulus: int
-    degree: int
-    limb_bits: tuple[int, ...]
     segments: int
     table_limbs: int
-    expansion: tuple[Gadget, ...]
-    square: Gadget
     bit: Gadget
     sent_bits: int
     packing_digit_bits: int
     packing_dropped_bits: int
-    answer_degree: int
-    answer_modulus_bits: int
-    answer_together: int
-    ring_switch: Gadget
-    answer_half_bits: int
-    answer_low_bits: int
-    flooding_bits: int = 0
-    log2_distance: float = 0.0
-    queries: int = 1
-    flooding_log2_width: int = 0
-    log2_failure: float = -40
-    sigma: float = 3.19
 
     def as_columns(self) -> CompressedColumns:
         """Columns of this one configuration."""
@@ -223,33 +203,12 @@ class CompressedParameters(CompressedFormulas[int], Expanded):
 class CompressedColumns(CompressedFormulas[Array], Columns):
     """Many compressed queries, a column a field."""
 
-    rows: Array
-    row_coefficients: Array
-    element_bound: Array
-    plaintext_modulus: Array
-    degree: Array
-    limb_bits: tuple[Array, ...]
     segments: Array
     table_limbs: Array
-    expansion: GadgetColumns
-    square: GadgetColumns
     bit: GadgetColumns
     sent_bits: Array
     packing_digit_bits: Array
     packing_dropped_bits: Array
-    answer_degree: Array
-    answer_modulus_bits: Array
-    answer_together: Array
-    ring_switch: GadgetColumns
-    answer_half_bits: Array
-    answer_low_bits: Array
-    flooding_bits: Array
-    log2_distance: Array
-    queries: Array
-    flooding_log2_width: Array
-    log2_failure: Array
-    sigma: Array
-    holds: Array
 
     def one(self) -> CompressedParameters:
         """The parameters of columns of one configuration, checked."""
