@@ -16,6 +16,7 @@ from validate.published import load_claims
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAPER = (DOCS / "paper.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 PAGES = sorted(DOCS.glob("*.md"))
 STATUSES = ("holds", "corrected", "differs", "unchecked", "background")
 
@@ -90,6 +91,19 @@ def test_every_cited_work_is_in_the_references(page: Path) -> None:
 def test_every_link_leads_to_a_page(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8"))
     assert [link for link in links if "://" not in link and not (page.parent / link).is_file()] == []
+
+
+def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("openfhe", reason="the example executes a lookup")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    exec(compile(example, "README.md", "exec"), {})
+    assert "True True" in capsys.readouterr().out
+
+
+def test_every_link_of_the_readme_leads_to_a_file() -> None:
+    links = re.findall(r'(?:\]\(|src=")([^)#"]+)', README)
+    assert len(links) >= 12
+    assert [link for link in links if "://" not in link and not (ROOT / link).is_file()] == []
 
 
 def test_the_folded_query_of_the_page_is_the_one_that_is_priced() -> None:
