@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/sweep.py
 
 For sweeps whose long axis is the link, the tokens, the ring or the table: CPU seconds (one thread) of evaluating
-and of laying out every column, without writing; the best and the median of five.
+and of laying out every column, without writing; the best and the median of five. Last, 100,000 configurations of every
+system, with the searched parameters of folded, bucketed and compressed queries, and the plan of all: once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from costmodel.machine import default_machine
 from fastquery.frames import ROW_GROUP
-from fastquery.sweeps import Columns, blocks, sweep_spaces
+from fastquery.sweeps import Columns, blocks, sweep, sweep_spaces
 
 REPEATS = 5
 SWEEPS: dict[str, dict[str, Any]] = {
@@ -56,6 +57,16 @@ SWEEPS: dict[str, dict[str, Any]] = {
 }
 
 
+EVERY: dict[str, Any] = {
+    "protocol": "all",
+    "table": "2000:130000:16000x768:4096:832",
+    "ring": "N=2048:8192,q=44:60:4",
+    "tokens": [1, 8],
+    "link": [f"{rate}Mbit/s,{delay}ms" for rate in (10, 44, 100, 1000) for delay in (1, 40)],
+}
+"""Every system that can be had, in a hundred thousand configurations."""
+
+
 def main() -> None:
     machine = default_machine()
     for name, axes in SWEEPS.items():
@@ -74,6 +85,11 @@ def main() -> None:
         best, median = count / min(spent) / 1e6, count / statistics.median(spent) / 1e6
         print(f"{name:24} {count:>12,} configurations  {best:6.1f} million/s best, {median:6.1f} median "
               f"(spaces: {built - start:.2f} s)")  # fmt: skip
+
+    start = time.process_time()
+    frame = sweep(machine=machine, limit=100_000, **EVERY)
+    spent_s = time.process_time() - start
+    print(f"{len(frame):,} configurations of every system: {spent_s:.1f} s, {len(frame) / spent_s:,.0f} a second")
 
 
 if __name__ == "__main__":

@@ -137,11 +137,16 @@ class Space:
         return {name: values for name, values in chosen.items() if name not in named}
 
 
-def grid_of(base: Configuration, columns: Mapping[str, Column]) -> Grid:
-    """The grid of a space's columns, limbs joined and links left out."""
+def asked_grid(base: Configuration, columns: Mapping[str, Column]) -> Grid:
+    """The grid of a space's columns, limbs joined and links left out; a search's parameters are the base's."""
     limbs = tuple(columns[name] for name in sorted(columns) if name.startswith("limb_bits_"))
     other = {k: v for k, v in columns.items() if not k.startswith("limb_bits_") and k not in LINK_COLUMNS}
-    grid = Grid.of(base, limb_bits=limbs or base.ring.limb_bits, **other)
+    return Grid.of(base, limb_bits=limbs or base.ring.limb_bits, **other)
+
+
+def grid_of(base: Configuration, columns: Mapping[str, Column]) -> Grid:
+    """The grid of a space's columns with parameters searched at every point, where the design has such."""
+    grid = asked_grid(base, columns)
     own = Grid.of(base).arrays()
     if base.expanded is None or all(np.all(values == own[name]) for name, values in grid.arrays().items()):
         return grid
@@ -200,17 +205,41 @@ def spaces(
     for packed, columns in _packings(choice, ring, lookups[0][1]):
         for fixed, axes in _settled(packed, columns, lookups[0][1]):
             groups: dict[Configuration, list[tuple[str, Table]]] = {}
-            bases = [_configuration(packed, table, fixed, "plaintext_modulus" not in axes) for _, table in lookups]
+            bases = _bases(packed, fixed, axes, [table for _, table in lookups])
             for lookup, base in zip(lookups, bases, strict=True):
                 groups.setdefault(_rest(base, bases[0], axes), []).append(lookup)
             for base, members in groups.items():
                 yield _space(packed, base, axes, numeric, members, links)
 
 
+def _bases(
+    choice: Choice, fixed: Mapping[str, int], axes: Mapping[str, Column], tables: Sequence[Table]
+) -> list[Configuration]:
+    """A configuration of every table.
+
+    Where all of q is an axis, wires and parameters of expanded queries are chosen at the points, and one configuration
+    stands for all tables of its packing.
+    """
+    first = _configuration(choice, tables[0], fixed, "plaintext_modulus" not in axes)
+    fields = len(first.packing.widths)
+
+    def packed_alike(table: Table) -> bool:
+        whole = min(table.channels, first.table.channels) > fields  # of neither a packing was cut
+        return whole or table.channels == first.table.channels
+
+    at_points = (first.wire or first.expanded) and "limb_bits_0" in axes and "degree" in axes
+    return [
+        first.updated(table=table)
+        if at_points and packed_alike(table)
+        else _configuration(choice, table, fixed, "plaintext_modulus" not in axes)
+        for table in tables
+    ]
+
+
 def _rest(base: Configuration, first: Configuration, axes: Mapping[str, Column]) -> Configuration:
     """What neither the lookup nor an axis says: where all of q is an axis, the ring and wire of any other lookup do."""
     if "limb_bits_0" in axes and "degree" in axes and base.ring.plaintext_modulus == first.ring.plaintext_modulus:
-        base = base.updated(ring=first.ring, wire=first.wire)
+        base = base.updated(ring=first.ring, wire=first.wire, expanded=first.expanded)
     return base.updated(table=first.table)
 
 
@@ -234,7 +263,16 @@ def _settled(
 
 
 def configuration_at(base: Configuration, values: Mapping[str, Any]) -> Configuration:
-    """The configuration of one point: ``base`` with every field that a grid's column is named after replaced."""
+    """The configuration of one point: ``base`` with every field that a grid's column is named after replaced.
+
+    The parameters of an expanded query are chosen anew.
+    """
+    found = _replaced(base, values)
+    return found if base.expanded is None or found == base else completed(found)
+
+
+def _replaced(base: Configuration, values: Mapping[str, Any]) -> Configuration:
+    """The fields of one point, without a search."""
     limbs = sorted(name for name in values if name.startswith("limb_bits_"))
     plain = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
     if limbs:
@@ -249,10 +287,7 @@ def configuration_at(base: Configuration, values: Mapping[str, Any]) -> Configur
             changes[part.name] = replace(section, **own)
         elif part.name in plain:
             changes[part.name] = plain[part.name]
-    found = base.updated(**changes)
-    if base.expanded is None or found == base:
-        return found
-    return completed(found)
+    return base.updated(**changes)
 
 
 def _packings(
@@ -322,7 +357,8 @@ def _space(
         columns.setdefault("plaintext_modulus", np.array([min(base.ring.plaintext_modulus, LARGEST_MODULUS)]))
     carrier = configuration_at(carrier, dict(choice.fields))
     for name, values in {**columns, **numeric}.items():
-        _check(carrier, name, values)
+        if name in ring or name in numeric:
+            _check(carrier, name, values)
     names, lookup_axes = _lookup_axes(members)
     alone = {name: values for name, values in {**columns, **numeric}.items() if name not in together}
     axes = [*({name: values} for name, values in alone.items()), *([together] if together else [])]
@@ -388,4 +424,4 @@ def _check(base: Configuration, name: str, values: Column) -> None:
         elif name == "plaintext_modulus":
             replace(roomy.ring, plaintext_modulus=value)
         else:
-            configuration_at(roomy, {name: value})
+            _replaced(roomy, {name: value})

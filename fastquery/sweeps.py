@@ -41,7 +41,7 @@ from fastquery.axes import (
     whole_axis,
 )
 from fastquery.frames import ROW_GROUP, Label, frame_of_tables, table_of_columns
-from fastquery.spaces import DISCRETE, LINK_COLUMNS, Column, Space, choices, grid_of, spaces
+from fastquery.spaces import DISCRETE, LINK_COLUMNS, Column, Space, asked_grid, choices, grid_of, spaces
 from fastquery.words import DEFAULT_TABLE, count, machine_of, workload_of
 from fastquery.workers import evaluated_parts
 
@@ -287,7 +287,7 @@ def _fits(space: Space, grid: Grid) -> NDArray[np.bool_]:
 def possible_count(space: Space, slices: Sequence[slice]) -> int:
     """Possible configurations of a part of a space, found without their figures."""
     shape = tuple(len(range(*one.indices(length))) for one, length in zip(slices, space.shape, strict=True))
-    fits = _fits(space, grid_of(space.base, space.part(slices)))
+    fits = _fits(space, asked_grid(space.base, space.part(slices)))
     return int(np.count_nonzero(np.broadcast_to(fits, shape)))
 
 

@@ -7,12 +7,14 @@ failures.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from costmodel.answers import MOST_LOW_BITS
 from costmodel.expanded.noise import Floats, encryption_of_zero_variance
-from costmodel.expanded.parameters import Columns
+from costmodel.expanded.parameters import Array, Columns
 from costmodel.flooding import FISHER_INFORMATION, largest_bits, log2_distance, log2_width
 from costmodel.noise import tail_factor
 
@@ -44,28 +46,56 @@ def bits_over_deviation(columns: Columns, log2_failure: ArrayLike) -> Floats:
     return found
 
 
-def chosen_log2_width(columns: Columns, log2_failure: ArrayLike, hidden: Floats) -> Floats:
-    """log2 of the least power of two w that is wide enough in both ways, 0 without flooding.
+class Widths(NamedTuple):
+    """The widths of floodings over noise that is still open, of flat columns.
 
-    Parameters
+    Attributes
     ----------
     columns
         The configurations.
-    log2_failure
-        Target of a whole answer.
-    hidden
-        Variance over Q^2 of what the flooding hides, for the worst table.
+    zero
+        Variance over Q^2 of the encryption of zero that is hidden with the noise.
+    log2_tail
+        log2 of the deviations that no coefficient's noise exceeds, but with its part of the target.
+    place
+        Of the configurations that noise is given for.
     """
-    p = columns
-    share = np.asarray(log2_failure, dtype=float) - np.log2(p.row_coefficients)
-    noise = 0.5 * np.log2(np.where(p.flooded > 0, hidden + encryption_of_zero_variance(p), 1.0)) + p.result_log2_q
-    by_bits = np.where(p.flooding_bits > 0, np.ceil(p.flooding_bits + noise + np.log2(tail_factor(share))), 0.0)
-    by_distance: Floats = np.zeros(())
-    if np.any(p.log2_distance < 0):
-        wanted = log2_width(p.log2_distance, log2_mean_square(p, hidden), p.row_coefficients, p.queries)
-        by_distance = np.where(p.log2_distance < 0, wanted, 0.0)
-    found: Floats = np.clip(np.maximum(by_bits, by_distance), 0.0, p.result_log2_q - 4.0)
-    return found
+
+    columns: Columns
+    zero: Floats
+    log2_tail: Floats
+    place: Array | slice
+
+    @classmethod
+    def of(cls, columns: Columns, log2_failure: ArrayLike) -> Widths:
+        """Widths of columns for a target of a whole answer."""
+        share = np.asarray(log2_failure, dtype=float) - np.log2(columns.row_coefficients)
+        return cls(columns, encryption_of_zero_variance(columns), np.asarray(np.log2(tail_factor(share))), slice(None))
+
+    def at(self, place: Array) -> Widths:
+        """The same for noise of the configurations at an index."""
+        return self._replace(place=place)
+
+    def log2_width(self, hidden: Floats) -> Floats:
+        """log2 of the least power of two w that is wide enough in both ways, 0 without flooding.
+
+        Parameters
+        ----------
+        hidden
+            Variance over Q^2 of what the flooding hides, for the worst table.
+        """
+        p, place = self.columns, self.place
+        bits, log2_q = p.flooding_bits[place], p.result_log2_q[place]
+        noise = 0.5 * np.log2(np.where(p.flooded[place] > 0, hidden + self.zero[place], 1.0)) + log2_q
+        by_bits = np.where(bits > 0, np.ceil(bits + noise + self.log2_tail[place]), 0.0)
+        by_distance: Floats = np.zeros(())
+        if np.any(p.log2_distance < 0):
+            asked = np.asarray(p.log2_distance)[place]
+            coefficients, queries = p.row_coefficients[place], p.queries[place]
+            wanted = log2_width(asked, log2_mean_square(p.taken(place), hidden), coefficients, queries)
+            by_distance = np.where(asked < 0, wanted, 0.0)
+        found: Floats = np.clip(np.maximum(by_bits, by_distance), 0.0, log2_q - 4.0)
+        return found
 
 
 def reached_bits(columns: Columns, hidden: Floats) -> Floats:

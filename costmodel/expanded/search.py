@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from costmodel.answers import AnswerKinds, Answers, AnswerTable
-from costmodel.expanded.flooding import bits_over_deviation, chosen_log2_width
+from costmodel.expanded.flooding import Widths, bits_over_deviation
 from costmodel.expanded.gadgets import SwitchTables, smallest_limb
-from costmodel.expanded.noise import Floats, encryption_of_zero_variance
+from costmodel.expanded.noise import Floats
 from costmodel.expanded.parameters import (
     MOST_LIMBS,
     Array,
@@ -253,6 +253,8 @@ class Shapes(Generic[K]):
         Key switches of all rings.
     ring
         Row of the shape's ring in them.
+    answers
+        Answers of all kinds, and the row of the shape's kind in them, once they are known (:meth:`answered`).
     """
 
     columns: K
@@ -262,6 +264,17 @@ class Shapes(Generic[K]):
     tokens: Array
     tables: SwitchTables
     ring: Array
+    answers: tuple[AnswerTable, Array] | None = None
+
+    def answered(self) -> Shapes[K]:
+        """The same with the answers of all kinds, of shapes whose results and spacing are settled."""
+        p = self.columns
+        most = np.minimum(smallest_limb(p) - 1, 53)
+        share = KEY_BYTE_S / self.byte_s
+        kinds, kind = AnswerKinds.distinct(
+            p.plaintext_modulus, p.degree, p.spacing, p.results, self.tokens, most, p.sigma, share
+        )
+        return replace(self, answers=(_table(kinds), kind))
 
     def taken(self, index: Array) -> Shapes[K]:
         """The shapes at an index."""
@@ -273,6 +286,7 @@ class Shapes(Generic[K]):
             self.tokens[index],
             self.tables,
             self.ring[index],
+            None if self.answers is None else (self.answers[0], self.answers[1][index]),
         )
 
     def stricter(self, bits: int) -> Shapes[K]:
@@ -299,8 +313,8 @@ class Answering(NamedTuple):
     ----------
     columns
         The shapes' parameters.
-    log2_failure
-        Target of a whole answer.
+    widths
+        Of the flooding.
     ratio
         Standard deviations that the limit must be away.
     table, kind
@@ -308,38 +322,39 @@ class Answering(NamedTuple):
     """
 
     columns: Columns
-    log2_failure: Floats
+    widths: Widths
     ratio: Floats
     table: AnswerTable
     kind: Array
 
     @classmethod
     def of(cls, shapes: Shapes[Any]) -> Answering:
-        """Sizes of shapes, whose results and spacing are settled."""
-        p = shapes.columns
-        share = KEY_BYTE_S / shapes.byte_s
-        most = np.minimum(smallest_limb(p) - 1, 53)
-        kinds, kind = AnswerKinds.distinct(
-            p.plaintext_modulus, p.degree, p.spacing, p.results, shapes.tokens, most, p.sigma, share
-        )
-        return cls(p, shapes.log2_failure, shapes.ratio, _table(kinds), kind)
+        """Sizes of shapes that are answered."""
+        assert shapes.answers is not None
+        widths = Widths.of(shapes.columns, shapes.log2_failure)
+        return cls(shapes.columns, widths, shapes.ratio, *shapes.answers)
 
-    def at(self, row: Array) -> Answering:
-        """Sizes of the shapes at an index."""
-        parts = (self.log2_failure[row], self.ratio[row], self.table, self.kind[row])
-        return Answering(self.columns.taken(row), *parts)
+    def choose(self, hidden: Floats, place: Any = slice(None)) -> tuple[Floats, Answers]:
+        """log2 of the width of the flooding that hides a variance over Q^2, and the smallest answers with it.
 
-    def choose(self, hidden: Floats) -> tuple[Floats, Answers]:
-        """log2 of the width of the flooding that hides a variance over Q^2, and the smallest answers with it."""
-        p, t = self.columns, self.columns.plaintext_modulus.astype(float)
+        Parameters
+        ----------
+        hidden
+            The variance.
+        place
+            Of the shapes that it is given for.
+        """
+        p = self.columns
+        t = p.plaintext_modulus[place].astype(float)
         width, flooding = np.zeros(np.shape(hidden)), np.zeros(np.shape(hidden))
         before = hidden
         if np.any(p.flooded):
-            flooded = p.flooded > 0
-            width = np.where(flooded, chosen_log2_width(p, self.log2_failure, hidden), 0.0)
-            flooding = np.where(flooded, 3.0 * np.exp2(width - p.result_log2_q) * t, 0.0)
-            before = hidden + encryption_of_zero_variance(p)
-        found = self.table.smallest(self.kind, before * np.square(t), flooding, self.ratio, p.row_coefficients)
+            flooded = p.flooded[place] > 0
+            width = np.where(flooded, self.widths.at(place).log2_width(hidden), 0.0)
+            flooding = np.where(flooded, 3.0 * np.exp2(width - p.result_log2_q[place]) * t, 0.0)
+            before = hidden + self.widths.zero[place]
+        coefficients = p.row_coefficients[place]
+        found = self.table.smallest(self.kind[place], before * np.square(t), flooding, self.ratio[place], coefficients)
         return width, found
 
     def settled(self, columns: K, hidden: Floats) -> K:
@@ -468,22 +483,34 @@ class Search(ABC, Generic[K]):
         found: Floats = np.where(query.width <= model.widest(), cost, np.inf)
         return found
 
+    def quietest(self, shapes: Shapes[K]) -> Floats:
+        """Variance over Q^2 that no choice of a shape undercuts, as close to the least as it is cheap to tell."""
+        return self.model(shapes, 1).least_hidden()
+
     def cheapest(self, shapes: Shapes[K], below: Floats) -> Choices:
         """The cheapest choices of shapes, infinite where none costs less than ``below``."""
-        model, answering = self.model(shapes, self.axes), self.answering(shapes)
+        answering = self.answering(shapes)
+        least = shapes.byte_s * answering.choose(self.quietest(shapes))[1].size
+        live = np.flatnonzero(least < below)
+        count = len(below)
+        lowest, place = np.full((count, self.groups), np.inf), np.zeros((count, self.groups), dtype=np.int64)
+        if live.size:
+            limit = below[live] - least[live] * (1 - 1e-12)
+            lowest[live], place[live] = self._cheapest(shapes.taken(live), answering, live, limit)
+        return Choices(np.where(lowest < below[:, None], lowest, np.inf), place)
+
+    def _cheapest(self, shapes: Shapes[K], answering: Answering, live: Array, limit: Floats) -> Choices:
+        """The cheapest choices of shapes, at places of ``answering``, whose queries cost less than a limit."""
+        model = self.model(shapes, self.axes)
         every = model.every()
-        least = shapes.byte_s * answering.choose(self.model(shapes, 1).least_hidden())[1].size
-        least = np.where(least < below, least, 0.0)
-        limit = np.where(least > 0, below - least * (1 - 1e-12), 0.0)
         worth = (every.cost < limit.reshape(-1, *(1,) * (self.axes - 1))) & (every.width <= model.widest())
         place = np.nonzero(worth)
         row, whole = place[0], np.full(worth.shape, np.inf)
         hidden = np.asarray(sum(_picked(variance, place) for variance in every.hidden()))
-        whole[place] = every.cost[place] + shapes.byte_s[row] * answering.at(row).choose(hidden)[1].size
+        whole[place] = every.cost[place] + shapes.byte_s[row] * answering.choose(hidden, live[row])[1].size
         by_group = whole.reshape(len(whole), self.groups, -1)
         best = np.argmin(by_group, axis=2)
-        lowest = np.take_along_axis(by_group, best[..., None], axis=2)[..., 0]
-        return Choices(np.where(lowest < below[:, None], lowest, np.inf), best)
+        return Choices(np.take_along_axis(by_group, best[..., None], axis=2)[..., 0], best)
 
     def run(self, task: Task, rings: Rings) -> tuple[K, Array]:
         """The cheapest parameters of every task that hold its target.
@@ -499,7 +526,7 @@ class Search(ABC, Generic[K]):
         found
             Rows of these tasks.
         """
-        shapes = self.shapes(task, rings)
+        shapes = self.shapes(task, rings).answered()
         best: _Best[K] = _Best.none(len(task))
         failed = self._settle(shapes, task.log2_failure, best)
         below = best.cost.copy()

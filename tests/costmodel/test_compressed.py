@@ -102,7 +102,7 @@ def test_the_search_finds_the_cheapest_of_all_choices(
     task = Task.of(rows, channels, (4, 3, 3), flooding_bits, target, None, 3.19, BYTE_S)
     columns, found = search.run(task, rings)
     assert found.tolist() == [0]
-    shapes = search.shapes(task, rings)
+    shapes = search.shapes(task, rings).answered()
     cost, place = search.cheapest(shapes, np.full(len(shapes.task), np.inf))
     shape = np.flatnonzero(np.isfinite(cost[:, 0]))
     every = search.parameters(shapes.taken(shape), np.zeros_like(shape), place[shape, 0])

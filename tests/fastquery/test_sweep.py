@@ -13,14 +13,16 @@ import pytest
 
 from costmodel.estimate import estimate
 from costmodel.link import Link, exchange_s, parse_link
+from costmodel.machine import default_machine
 from costmodel.packing import required_plaintext_bits, widths_of_plaintext
 from costmodel.parameters import Table
 from costmodel.systems import NAMES, configuration
+from costmodel.systems.expanded import ExpandedSystem
 from costmodel.workload import Workload, estimate_workload
 from fastquery import ranges, sweeps
 from fastquery.cli import main
 from fastquery.sweep_files import write_sweep
-from fastquery.sweeps import sweep, sweep_spaces
+from fastquery.sweeps import Plan, sweep, sweep_spaces
 
 FIGURES = [
     "up_bytes", "down_bytes", "setup_bytes", "client_s", "server_s", "table_s", "offline_s", "latency_s", "noise_bits",
@@ -67,6 +69,28 @@ def test_a_sweep_of_the_own_design_is_a_loop_of_single_estimates(flooding_bits: 
     held = frame[frame["log2_failure"] <= -40].reset_index(drop=True)  # elsewhere no single configuration is made
     assert len(held) >= 8
     assert_rows_are_single_estimates(held, 8, flooding_bits=flooding_bits, engine="residue")
+
+
+@pytest.mark.parametrize("protocol", ["folded", "compressed"])
+def test_a_sweep_of_a_searched_design_is_a_loop_of_single_estimates(protocol: str) -> None:
+    frame = sweep(
+        protocol=protocol, table=["gpt2", "300x40", "900x1"], ring="N=4096:8192,q=50:53:3", tokens=[1, 4],
+        link=["lan", "44Mbit/s,40ms"],
+    )  # fmt: skip
+    assert frame.groupby(["table_rows", "tokens", "ring_degree"]).ngroups == 3 * 2 * 2
+    held = frame[frame["log2_failure"] <= -40].reset_index(drop=True)
+    assert_rows_are_single_estimates(held, 8, flooding_bits=40)
+
+
+def test_a_plan_searches_at_no_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    def searched(*_: object) -> None:
+        raise AssertionError("a plan needs no parameters")
+
+    monkeypatch.setattr(ExpandedSystem, "complete", searched)
+    axes = {"protocol": ["folded", "compressed", "bucketed"], "ring": "N=4096:8192,q=50:53", "tokens": [1, 4]}
+    plan = Plan.of(axes, default_machine(), None)
+    assert plan.sample.total == 3 * 2 * 4 * 2
+    assert not plan.skipped.reasons
 
 
 def test_blocks_do_not_change_results(monkeypatch: pytest.MonkeyPatch) -> None:

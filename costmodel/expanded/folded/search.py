@@ -242,14 +242,19 @@ class _Model(Model):
 
     def every(self) -> Priced:
         """Axes: shape, share of the expansion, width, share of the rounded selectors and of the rounded bits."""
-        p = self.columns
-        most = WIDTH_BITS // int(p.fold.digits.min(initial=WIDTH_BITS)) + 1
-        more = np.arange(most + 1.0).reshape(1, 1, -1, 1, 1)
-        within = more * p.fold.digits < WIDTH_BITS + p.fold.digits
-        width = np.where(within, self.narrowest() + more, np.inf)
-        width = np.where(width <= self.widest(), width, self.widest() + 1.0)
+        width = self.widths((1, 1, -1, 1, 1))
         shares = SHARES.reshape(1, -1, 1, 1, 1)
         return self._priced(_Choice(shares, width, ROUNDED.reshape(1, 1, 1, -1, 1), ROUNDED.reshape(1, 1, 1, 1, -1)))
+
+    def widths(self, axes: tuple[int, ...]) -> Floats:
+        """Bits of a fold's digits along an axis; one more than the most where there are no more."""
+        digits = self.columns.fold.digits
+        most = WIDTH_BITS // int(digits.min(initial=WIDTH_BITS)) + 1
+        more = np.arange(most + 1.0).reshape(axes)
+        within = more * digits < WIDTH_BITS + digits
+        width = np.where(within, self.narrowest() + more, np.inf)
+        found: Floats = np.where(width <= self.widest(), width, self.widest() + 1.0)
+        return found
 
     def _priced(self, choice: _Choice) -> Priced:
         query = self.query(choice)
@@ -305,6 +310,15 @@ class FoldedSearch(Search[FoldedColumns]):
     def model(self, shapes: Shapes[FoldedColumns], axes: int) -> _Model:
         """Noise and cost of shapes."""
         return _Model(shapes, axes)
+
+    def quietest(self, shapes: Shapes[FoldedColumns]) -> Floats:
+        """Of the smallest shares of the budget, with the best width of a fold's digits."""
+        model = _Model(shapes, 2)
+        choice = _Choice(SHARES[-1:], model.widths((1, -1)), ROUNDED[-1:], ROUNDED[-1:])
+        product, folds = model.hidden(choice, model.query(choice))
+        hidden = np.where(choice.width <= model.widest(), product + folds, np.inf)
+        found: Floats = hidden.min(axis=1) * (1 - 1e-9)
+        return found
 
     def parameters(self, shapes: Shapes[FoldedColumns], group: Array, place: Array) -> FoldedColumns:
         """Parameters of one choice of every shape."""
