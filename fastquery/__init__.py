@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from costmodel.workload import Workload, WorkloadEstimate
     from fastquery import plot
     from fastquery.api import estimate, run
+    from fastquery.optima import Optima, optimize_each
     from fastquery.optimizer import Optimum, optimize
     from fastquery.page import explore
     from fastquery.quantization import quantize, recipes
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from validate.published import check_claims as claims
 
 __all__ = [
-    "Configuration", "Estimate", "Link", "Machine", "Optimum", "Packing", "Ring", "Run", "Server", "Session", "Share",
-    "Table", "Workload", "WorkloadEstimate", "WorkloadRun", "claims", "connect", "estimate", "explore", "open",
-    "optimize", "plot", "quantize", "recipes", "run", "sweep",
+    "Configuration", "Estimate", "Link", "Machine", "Optima", "Optimum", "Packing", "Ring", "Run", "Server", "Session",
+    "Share", "Table", "Workload", "WorkloadEstimate", "WorkloadRun", "claims", "connect", "estimate", "explore", "open",
+    "optimize", "optimize_each", "plot", "quantize", "recipes", "run", "sweep",
 ]  # fmt: skip
 
 _HOMES = {
@@ -42,6 +43,7 @@ _HOMES = {
     "Link": "costmodel.link",
     "Machine": "costmodel.machine",
     **dict.fromkeys(("estimate", "run"), "fastquery.api"),
+    **dict.fromkeys(("Optima", "optimize_each"), "fastquery.optima"),
     **dict.fromkeys(("Optimum", "optimize"), "fastquery.optimizer"),
     **dict.fromkeys(("quantize", "recipes"), "fastquery.quantization"),
     "explore": "fastquery.page",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from costmodel.limits import LOG2_FAILURE
 from costmodel.parameters import EXECUTING_ENGINES
@@ -15,10 +17,12 @@ from costmodel.systems import NAMES
 from fastquery.cli.estimate import session_text
 from fastquery.cli.options import add_workload_option
 from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text
+from fastquery.cli.sweep import add_worker_options
 from fastquery.goals import OBJECTIVES
-from fastquery.optimizer import Optimum, optimize
+from fastquery.optima import Optima, optimize_each
+from fastquery.optimizer import Optimum
 from fastquery.runs import Run, run
-from fastquery.words import MACHINE_HELP, machine_of, parse_widths
+from fastquery.words import DEFAULT_TABLE, MACHINE_HELP, machine_of, parse_widths
 
 EXAMPLE = f"""examples:
   fastquery optimize --table llama-7b --link 44Mbit/s,40ms --queries 100
@@ -27,11 +31,13 @@ EXAMPLE = f"""examples:
   fastquery optimize --packing 4,3,3 --packing 8 --pareto error,bytes --max-error 1 --flooding-bits 0
   fastquery optimize --workload prompt=128,generated=64 --objective bytes --pareto first,latency --prepared
   fastquery optimize --protocol folded --distance -26 --queries 1e6
+  fastquery optimize --table gpt2 --table llama-7b --link lan --link 10:100:30Mbit/s,40ms --jobs 2
 
 Objectives: {", ".join(OBJECTIVES)}. bytes are those of a query with its share of the setup (keys), time is the latency
 with the setup's share, memory the encoded table, online the bytes of a query alone. With --workload a query is a token
 of the session on average, latency is that of a generated token, and first the time from the connection to the prompt's
 shares. Systems as published flood as their papers say, most of them nothing: compare with --flooding-bits 0.
+Several tables or links are searched one by one, and the best of each is a line.
 """
 
 
@@ -45,12 +51,14 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--table", default="llama-7b", help="preset, MxN, or FILE.safetensors:KEY (default llama-7b)")
+    parser.add_argument("--table", action="append", help="preset, MxN, or FILE.safetensors:KEY (default llama-7b)")
     parser.add_argument("--protocol", action="append", help=f"{', '.join(NAMES)}, or all (default)")
     parser.add_argument("--tokens", type=int, default=1, help="rows looked up together (default 1)")
     add_workload_option(parser)
     parser.add_argument("--packing", action="append", metavar="WIDTHS", help="channel widths of a coefficient, 4,3,3")
-    parser.add_argument("--link", default="lan", help="a preset or RATE,DELAY such as 44Mbit/s,40ms (default lan)")
+    parser.add_argument(
+        "--link", action="append", help="a preset or RATE,DELAY such as 44Mbit/s,40ms (default lan); both take ranges"
+    )
     parser.add_argument("--machine", help=MACHINE_HELP, metavar="FILE")
     parser.add_argument(
         "--queries",
@@ -90,6 +98,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--at-most", action="append", default=[], metavar="NAME=VALUE", help="bound an objective or figure: bytes=1e6"
     )
+    add_worker_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 
@@ -101,16 +110,36 @@ def execute(arguments: argparse.Namespace) -> int:
         raise ValueError(
             f"pareto is {arguments.pareto!r}; it must be two of {', '.join(OBJECTIVES)}, such as bytes,latency"
         )
-    result = optimize(
-        arguments.table,
+    with tqdm(file=sys.stderr, delay=2.0, leave=False, desc="optimize", unit="question") as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        found = _searched(arguments, (axes[0], axes[1]), progress)
+    if len(found.optima) == 1:
+        return _print_one(found.optima[0], arguments)
+    if arguments.run:
+        raise ValueError(f"run is asked for {len(found.optima)} tables and links; name one of each")
+    print(json_text(found.document()) if arguments.json else optima_text(found))
+    return 0
+
+
+def _searched(arguments: argparse.Namespace, axes: tuple[str, str], progress: Callable[[int, int], None]) -> Optima:
+    """The best of every table and link that is named."""
+    return optimize_each(
+        arguments.table or DEFAULT_TABLE,
         protocol=arguments.protocol or "all",
         tokens=arguments.tokens,
         workload=arguments.workload,
-        link=arguments.link,
+        link=arguments.link or "lan",
+        jobs=arguments.jobs,
+        scheduler=arguments.scheduler,
+        progress=progress,
         machine=machine_of(arguments.machine),
         queries=arguments.queries,
         objective=arguments.objective,
-        pareto=(axes[0], axes[1]),
+        pareto=axes,
         packing=[parse_widths(text) for text in arguments.packing] if arguments.packing else None,
         errors=_errors(arguments.errors) if arguments.errors else None,
         max_error=arguments.max_error,
@@ -122,6 +151,10 @@ def execute(arguments: argparse.Namespace) -> int:
         align_bits=arguments.align_bits,
         at_most=bounds_of(arguments.at_most),
     )
+
+
+def _print_one(result: Optimum, arguments: argparse.Namespace) -> int:
+    """Print the best of one table over one link, executed where that is asked for."""
     if not arguments.run:
         print(json_text(result.document()) if arguments.json else text(result))
         return 0
@@ -145,7 +178,12 @@ def execute_best(result: Optimum, arguments: argparse.Namespace) -> int:
     machine = machine_of(arguments.machine)
     try:
         measured = run(
-            best, arguments.table, arguments.tokens, seed=arguments.seed, machine=machine, link=result.estimate.link
+            best,
+            (arguments.table or [DEFAULT_TABLE])[0],
+            arguments.tokens,
+            seed=arguments.seed,
+            machine=machine,
+            link=result.estimate.link,
         )
     except (OpenFHEUnavailable, ProtocolError) as error:
         print(f"fastquery optimize: {error}", file=sys.stderr)
@@ -217,6 +255,21 @@ def text(result: Optimum) -> str:
         f"{best}\n\n{queries_text(result)}\n\n{winners_text(result.winners)}\n\n"
         f"Pareto front of {result.searched:,} configurations:\n{front}\n{left_out}"
     ).rstrip()
+
+
+def optima_text(result: Optima) -> str:
+    """The best of every table and link, a line each."""
+    best = result.best
+    shown = {
+        "table": best["table"],
+        "link": best["link"],
+        "design": best["design"],
+        "packing": best["widths_bits"],
+        "N": best["ring_degree"],
+        **{name: best[f"{name}_bytes"].map("{:,.0f}".format) for name in ("up", "down", "setup")},
+        **{name: best[f"{name}_s"].map(seconds_text) for name in ("server", "latency")},
+    }
+    return pd.DataFrame(shown).to_string(index=False)
 
 
 def queries_text(result: Optimum) -> str:

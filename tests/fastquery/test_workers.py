@@ -1,5 +1,6 @@
 """Sweeps shared out over processes and over a cluster are those of one core, whoever dies."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,8 @@ import pytest
 
 from fastquery import sweeps
 from fastquery.cli import main
+from fastquery.optima import optimize_each
+from fastquery.optimizer import optimize
 from fastquery.sweep_files import write_sweep
 from fastquery.sweeps import Plan, sweep
 from fastquery.workers import ATTEMPTS, evaluated_parts
@@ -33,6 +36,37 @@ def test_two_processes_write_the_bytes_of_one(tmp_path: Path, small_parts: None)
     assert alone.configurations == shared.configurations == 3 * 3 * 9
     assert alone.usable == shared.usable
     pd.testing.assert_frame_equal(sweep(**AXES), pd.read_parquet(tmp_path / "b.parquet"))
+
+
+QUESTIONS: dict[str, Any] = {
+    "table": ["gpt2", "100:300:200x24"], "link": "9:18:9Mbit/s,40ms", "protocol": "folded", "packing": (4, 3),
+}  # fmt: skip
+
+
+def test_two_processes_find_the_optima_of_one() -> None:
+    alone, shared = optimize_each(**QUESTIONS), optimize_each(jobs=2, **QUESTIONS)
+    assert [asked[0] for asked in alone.questions] == ["gpt2", "gpt2", "100x24", "100x24", "300x24", "300x24"]
+    assert alone.document() == shared.document()
+    assert optimize("100x24", link="18Mbit/s,40ms", protocol="folded", packing=(4, 3)) == alone.optima[3]
+
+
+def test_an_optimum_that_cannot_be_names_its_table_and_link() -> None:
+    with pytest.raises(ValueError, match="table gpt2 over lan: setup_bytes is"):
+        optimize_each(["gpt2", "300x24"], protocol="folded", packing=(4, 3), at_most={"setup_bytes": 1})
+
+
+def test_the_command_has_a_line_for_every_table_and_link(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["optimize", "--table", "gpt2", "--table", "300x24", "--protocol", "folded", "--packing", "4,3"]
+    assert main([*asked, "--link", "10:20:10Mbit/s"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["table", "link", "design"]
+    assert [row.split()[:3] for row in rows] == [
+        [table, link, "folded"] for table in ("gpt2", "300x24") for link in ("10Mbit/s", "20Mbit/s")
+    ]
+    assert main([*asked, "--json"]) == 0
+    assert [one["table"] for one in json.loads(capsys.readouterr().out)["optima"]] == ["gpt2", "300x24"]
+    assert main([*asked, "--run"]) == 2
+    assert "run is asked for 2 tables and links" in capsys.readouterr().err
 
 
 def dies_once(shared: tuple[str, int], number: int) -> int:
