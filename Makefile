@@ -21,6 +21,8 @@ PACKAGES := $(wildcard costmodel protocol quantize validate plots fastquery)
 REPORTED := $(addprefix benchmarks/,headline.py peers.py spu_product.py)
 # The core, without extras, to try that alone.
 CORE_VENV := .venv-core
+# Builds and checks what is published.
+DIST_TOOLS := build twine
 # The campaign that figures take by default; one that was interrupted goes on, one that is finished starts anew.
 REFERENCE := results/reference
 SEED     ?= 7
@@ -47,7 +49,7 @@ SPU_ANEW := anew
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lm core demo test test-all fuzz hostile lint format docs bench bench-peers headline calibrate campaign clean anew
+.PHONY: help setup lm core dist demo test test-all fuzz hostile lint format docs bench bench-peers headline calibrate campaign clean anew
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -107,6 +109,17 @@ core: $(STAMP)  ## install the core alone, and try what must work and what must 
 	@$(PY) -m venv --clear $(CORE_VENV)
 	@$(CORE_VENV)/bin/python $(PIP) install --quiet .
 	@$(CORE_VENV)/bin/python tools/check_core.py
+
+dist: $(STAMP)  ## build wheel and source distribution to dist/, check them, and try the wheel in fresh environments
+	@$(PY) $(PIP) install --quiet $(DIST_TOOLS)
+	rm -rf dist
+	$(PY) -m build --outdir dist .
+	$(PY) -m twine check --strict dist/*
+	@$(PY) -m venv --clear $(CORE_VENV)
+	@$(CORE_VENV)/bin/python $(PIP) install --quiet dist/*.whl
+	@$(CORE_VENV)/bin/python tools/check_core.py
+	@$(CORE_VENV)/bin/python $(PIP) install --quiet "$$(ls dist/*.whl)[he]"
+	@cd dist && ../$(CORE_VENV)/bin/fastquery run --table 300x24 --protocol folded
 
 lint: $(STAMP)  ## ruff and mypy --strict
 	$(PY) -m ruff check $(SOURCES)
