@@ -65,6 +65,12 @@ def seconds(work: Work, unit: UnitCost) -> Any:
     return unit.seconds(work.count, work.size)
 
 
+def wall_seconds(work: Work, unit: UnitCost, threads: int) -> Any:
+    """Wall seconds of a work entry: a server's threads share a part of it, a client computes on one."""
+    spent = seconds(work, unit)
+    return spent * unit.wall_part(threads) if work.party == "server" and threads > 1 else spent
+
+
 def evaluate(
     grid: Grid, link: Links = PRESETS["lan"], machine: Machine | None = None, link_model: str = "tcp"
 ) -> dict[str, NDArray[np.float64]]:
@@ -140,7 +146,7 @@ def latencies_s(grid: Grid, ledger: Sequence[Term], link: Links, machine: Machin
 
     def spent_s(work: Work) -> Any:
         unit = machine.unit(grid.engine, work.operation)
-        return np.array([1.0, unit.low, unit.high]).reshape(first_axis) * seconds(work, unit)
+        return np.array([1.0, unit.low, unit.high]).reshape(first_axis) * wall_seconds(work, unit, machine.threads)
 
     def leg_s(size_bytes: Any) -> Any:
         return model(size_bytes, link.rate_bit_per_s, link.round_trip_s)
@@ -153,7 +159,7 @@ def split_of(grid: Grid, ledger: Sequence[Term], link: Link, machine: Machine, l
     model = LINK_MODELS[link_model]
     return latency_split(
         ledger,
-        lambda work: float(seconds(work, machine.unit(grid.engine, work.operation))),
+        lambda work: float(wall_seconds(work, machine.unit(grid.engine, work.operation), machine.threads)),
         lambda size_bytes: model(size_bytes, link.rate_bit_per_s, link.round_trip_s),
         link.round_trip_s,
     )
@@ -186,8 +192,9 @@ class Estimate(Result):
 
     Attributes
     ----------
-    configuration, link, machine
-        The question: what is looked up, over which link, at the unit costs of which machine.
+    configuration, link, machine, threads
+        The question: what is looked up, over which link, at the unit costs of which machine, on how many threads of the
+        server.
     entries
         Every transfer and every operation, each with its formula and source; :attr:`ledger` is the same as a frame.
     up_ciphertexts, down_ciphertexts
@@ -225,6 +232,7 @@ class Estimate(Result):
     configuration: Configuration
     link: Link
     machine: str
+    threads: int
     entries: tuple[Entry, ...]
     latency_split: LatencySplit
     up_ciphertexts: float
@@ -291,6 +299,7 @@ class Estimate(Result):
             "configuration": asdict(self.configuration),
             "link": asdict(self.link),
             "machine": self.machine,
+            "threads": self.threads,
             "latency_split": {**self.latency_split._asdict(), "dominant": self.latency_split.dominant},
             "ledger": [asdict(entry) for entry in self.entries],
             "symbols": {name: one._asdict() for name, one in self.symbols.items()},
@@ -332,6 +341,7 @@ def estimate(
         configuration,
         link,
         profile.name,
+        profile.threads,
         tuple(_entry(term, profile, grid.engine) for term in ledger),
         split_of(grid, ledger, link, profile, link_model),
         **{name: float(value) for name, value in figures.items()},

@@ -38,6 +38,7 @@ class UnitCost:
     spread: float = 1.0  # what contention added: 95 % quantile of an entry's repetitions over its cost without it
     samples: int = 0  # entries that it was fitted to; 0 where it was not fitted here
     batch_s: float = 0.0  # seconds a ledger entry that counts anything
+    shared: float = 0.0  # part of the seconds that a server's threads share evenly
 
     def __post_init__(self) -> None:
         for name in ("batch_s", "call_s", "element_s"):
@@ -50,10 +51,22 @@ class UnitCost:
                 f"residual is {self.residual}, spread {self.spread}, samples {self.samples}; "
                 "they must be at least 0, 1 and 0"
             )
+        if not 0 <= self.shared <= 1:
+            raise ValueError(f"shared is {self.shared}; it must be from 0 to 1, a part of the seconds")
 
     def seconds(self, count: Any, size: Any) -> Any:
         """CPU seconds of so many repetitions on so many residues each; numbers or arrays that broadcast."""
         return (count > 0) * self.batch_s + count * (self.call_s + self.element_s * size)
+
+    def wall_part(self, threads: int) -> float:
+        """Wall seconds on so many threads over CPU seconds: 1 - f + f/k, f the part that is shared (Amdahl's law).
+
+        Examples
+        --------
+        >>> UnitCost(call_s=1.0, element_s=0.0, shared=0.5).wall_part(2)
+        0.75
+        """
+        return 1.0 - self.shared + self.shared / threads
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,8 @@ class Machine:
         Costs by engine and operation.
     provenance
         When, where and how the units were measured.
+    threads
+        Threads of a server that share the work of a lookup.
 
     Examples
     --------
@@ -79,6 +94,7 @@ class Machine:
     name: str
     units: Mapping[tuple[str, str], UnitCost]
     provenance: Mapping[str, Any]
+    threads: int = 1
 
     def unit(self, engine: str, operation: str) -> UnitCost:
         """Cost of an operation.

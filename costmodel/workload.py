@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.estimate import LINK_MODELS, Estimate, Links, estimate, evaluate, seconds, terms
+from costmodel.estimate import LINK_MODELS, Estimate, Links, estimate, evaluate, terms, wall_seconds
 from costmodel.expanded.bucketed.parameters import BucketedParameters
 from costmodel.grid import Grid
 from costmodel.latency import latency_s
@@ -158,7 +158,7 @@ def session_s(
     ledger = [term for term in terms(grid) if not (isinstance(term, Work) and term.operation == "encode table")]
     found = latency_s(
         ledger,
-        lambda work: seconds(work, profile.unit(grid.engine, work.operation)),
+        lambda work: wall_seconds(work, profile.unit(grid.engine, work.operation), profile.threads),
         lambda size: model(size, link.rate_bit_per_s, link.round_trip_s),
         link.round_trip_s,
         phase,

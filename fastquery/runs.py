@@ -245,7 +245,7 @@ def run(
     drawn = drawn_tokens(configuration, tokens, seed)
     executed = execute(configuration, table, drawn, seed, allow_insecure, progress, relayed(link), threads)
     plain = load_table(configuration, table, seed)
-    prediction = estimate(as_executed(configuration, plain), link, machine, link_model="relay")
+    prediction = estimate(as_executed(configuration, plain), link, on_threads(machine, threads), link_model="relay")
     return Run(
         configuration=configuration,
         table=table,
@@ -313,6 +313,11 @@ def opened(plain: PackedTable, tokens: Sequence[int], differences: NDArray[np.in
         "worst_difference": int(np.abs(differences).max()),
         "channels": differences.size,
     }
+
+
+def on_threads(machine: Machine | None, threads: int) -> Machine:
+    """A machine, the built-in one if there is none, on so many threads."""
+    return replace(machine or default_machine(), threads=threads)
 
 
 def processors(machine: Machine | None) -> dict[str, Any]:

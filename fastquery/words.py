@@ -420,7 +420,7 @@ class Question:
     tokens
         Token ids, or how many are drawn; of a workload those of its prompt.
     link, machine
-        Where the lookup is priced.
+        Where the lookup is priced; the machine on so many threads.
     workload
         What a session does, where one is asked about.
     threads
@@ -462,6 +462,7 @@ def ask(words: Mapping[str, Any], *, link: str = "lan") -> Question:
     on = link_of(given.pop("link", link))
     profile = machine_of(given.pop("machine", None))
     threads = count("threads", given.pop("threads", 1))
+    profile = replace(profile, threads=threads)
     workload = workload_of(given.pop("workload")) if "workload" in given else None
     if workload is not None:
         if "tokens" in given:

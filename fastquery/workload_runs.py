@@ -23,6 +23,7 @@ from fastquery.runs import (
     Progress,
     as_executed,
     drawn_tokens,
+    on_threads,
     opened,
     processors,
     relayed,
@@ -181,7 +182,8 @@ def run_workload(
     batches = [Batch(ids, kind.has_offline_phase) for ids, kind in zip(split, kinds, strict=True)]
     session = execute_session(configuration, table, batches, seed, allow_insecure, progress, relayed(link), threads)
     plain = load_table(configuration, table, seed)
-    prediction = estimate_workload(as_executed(configuration, plain), workload, link, machine, link_model="relay")
+    profile = on_threads(machine, threads)
+    prediction = estimate_workload(as_executed(configuration, plain), workload, link, profile, link_model="relay")
     ledger = pd.concat([one.ledger for one in session.lookups], ignore_index=True)
     each = zip(session.lookups, split, strict=True)
     differences = np.concatenate([channel_differences(one, configuration, plain, ids) for one, ids in each])

@@ -37,8 +37,9 @@ def add_parser(subparsers: Any) -> None:
         help="measure this machine's unit costs",
         description="Run some sixty small lookups, several times each, fit the cost of every operation without what "
         "contention adds, and write a profile for --machine. With --quick: run four lookups for some seconds, rescale "
-        "the built-in profile by them, class by class, and keep the profile for --machine auto. Kernels that were "
-        "never used are compiled first, which takes a minute or two, once.",
+        "the built-in profile by them, class by class, and keep the profile for --machine auto. Both measure what part "
+        "of an operation threads share, by lookups on one thread and on all free processors. Kernels that were never "
+        "used are compiled first, which takes a minute or two, once.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -78,6 +79,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def quick(output: Path | None) -> tuple[dict[str, Any], str]:
     """Rescale the built-in profile and keep it; the document of what was measured, and its text for people."""
     from validate.quick import measured_factors, rescaled
+    from validate.threads import measured_parts, with_parts
 
     base, processor = default_machine(), this_processor()
     with tqdm(file=sys.stderr, leave=False) as bar:
@@ -90,7 +92,7 @@ def quick(output: Path | None) -> tuple[dict[str, Any], str]:
         scale = measured_factors(base, progress=progress)
     bandwidth = memory_bytes_per_s(processor)
     facts = {**origin_facts(provenance()), "memory_bytes_per_s": f"{bandwidth:.3g}"}
-    profile = rescaled(base, f"{processor.name}, quick", scale, facts)
+    profile = with_parts(rescaled(base, f"{processor.name}, quick", scale, facts), measured_parts())
     if output is None:
         path = keep(profile, processor)
     else:
@@ -117,6 +119,7 @@ def whole(sessions: int, output: Path) -> tuple[dict[str, Any], str]:
     """Fit the cost of every operation and write the profile; the document of what was measured, and its text."""
     from validate.calibration import Observation, calibrated, calibration_sample, observations
     from validate.measurement import Parties, entries
+    from validate.threads import measured_parts, with_parts
 
     observed: dict[str, list[Observation]] = {}
     sample = calibration_sample()
@@ -140,7 +143,7 @@ def whole(sessions: int, output: Path) -> tuple[dict[str, Any], str]:
         "each on one thread, CPU seconds; fitted to the 10 % quantile of the sessions, intervals are the 5 % and 95 % "
         "quantiles of all of them over the fit",
     }
-    profile = calibrated(facts["processor"], observed, default_machine(), facts)
+    profile = with_parts(calibrated(facts["processor"], observed, default_machine(), facts), measured_parts())
     replace_text(output, machine_toml(profile))
     units = units_of(profile)
     measured = {name: cost for name, cost in units.items() if cost["samples"]}

@@ -25,6 +25,7 @@ from fastquery.cli.show import (
 EXAMPLE = """examples:
   fastquery estimate --table llama-7b --protocol cheetah --link 44Mbit/s,40ms
   fastquery estimate --protocol fastquery --ablation packing --explain
+  fastquery estimate --protocol folded --threads 2
   fastquery estimate --protocol folded --prepared --workload prompt=128,generated=64,rate=2
 """
 
@@ -77,7 +78,8 @@ def text(result: Estimate, explain: bool) -> str:
             "work": f"{f['plaintext_products']:,.0f} plaintext products, {f['key_switches']:,.0f} key switches",
             **{name: seconds_text(seconds) for name, seconds in parts.items()},
             "latency": f"{seconds_text(f['latency_s'])} over {result.link.name} "
-            f"({seconds_text(f['latency_low_s'])} to {seconds_text(f['latency_high_s'])}), machine {result.machine}",
+            f"({seconds_text(f['latency_low_s'])} to {seconds_text(f['latency_high_s'])}), machine {result.machine}, "
+            f"{result.threads} thread(s)",
             "of these": split_text(result.latency_split),
             "security": f"{f['security_bits_2018']:.0f} bits (2018 standard), "
             f"{f['security_bits_2024']:.0f} bits (2024 guidelines)",

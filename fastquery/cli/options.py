@@ -32,7 +32,7 @@ def add_lookup_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_configuration_options(parser: argparse.ArgumentParser, default_link: str) -> None:
-    """Flags of the lookup, of the link, and of the machine that it is priced for."""
+    """Flags of the lookup, of the link, and of the machine and the threads that it is priced for."""
     add_lookup_options(parser)
     parser.add_argument(
         "--link",
@@ -41,6 +41,9 @@ def add_configuration_options(parser: argparse.ArgumentParser, default_link: str
         metavar="LINK",
     )
     parser.add_argument("--machine", type=checked(machine_of), help=MACHINE_HELP, metavar="FILE")
+    parser.add_argument(
+        "--threads", help="threads of the server that share a lookup's work (default 1)", metavar="COUNT"
+    )
 
 
 def add_workload_option(parser: argparse.ArgumentParser) -> None:

@@ -53,7 +53,6 @@ def add_parser(subparsers: Any) -> None:
         "--from", dest="saved", type=Path, metavar="FILE.json", help="run a saved run again, from what --json printed"
     )
     parser.add_argument("--seed", type=int, default=0, help="of a random table and of drawn tokens (default 0)")
-    parser.add_argument("--threads", help="threads of the server that share the work (default 1)", metavar="COUNT")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 
