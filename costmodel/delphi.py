@@ -12,7 +12,7 @@ References
 
 from __future__ import annotations
 
-from costmodel.design import Design, Floats, Flooding, RingUse
+from costmodel.design import RESIDUE_BYTES, Design, Floats, Flooding, Memory, RingUse
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer, Work
@@ -59,6 +59,11 @@ class Delphi(Design):
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
         """Rings of the product."""
         return self.product.rings(grid)
+
+    def memory(self, grid: Grid) -> Memory:
+        """The product's, and the server's shares of a vector's product."""
+        product = self.product.memory(grid)
+        return product._replace(prepared_bytes=RESIDUE_BYTES * grid.tokens * grid.coefficients)
 
 
 def _published(ledger: tuple[Term, ...], grid: Grid) -> tuple[Term, ...]:

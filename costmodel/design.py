@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
-from costmodel.ledger import Term
+from costmodel.ledger import Number, Term
 from costmodel.noise import log2_failure, log2_flooding_distance
 from costmodel.security import RingUse
 
@@ -18,9 +18,13 @@ Floats = NDArray[np.float64]
 
 __all__ = [
     "NO_FLOODING",
+    "NO_MEMORY",
+    "RESIDUE_BYTES",
+    "UNKNOWN_MEMORY",
     "Design",
     "Floats",
     "Flooding",
+    "Memory",
     "RingUse",
     "failure_of_answers",
     "flooding_by_coefficients",
@@ -43,6 +47,21 @@ class Flooding(NamedTuple):
     bits: ArrayLike
     log2_distance: ArrayLike
     log2_planned_distance: ArrayLike
+
+
+class Memory(NamedTuple):
+    """Memory of a client's session at the server between lookups; NaN where a library's is not known.
+
+    Attributes
+    ----------
+    keys_bytes
+        The client's keys, ready for use.
+    prepared_bytes
+        A lookup of the grid's tokens that is prepared, until it comes; 0 where none is.
+    """
+
+    keys_bytes: Number
+    prepared_bytes: Number
 
 
 class Design(ABC):
@@ -82,7 +101,17 @@ class Design(ABC):
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
         """Every ring that anything is encrypted in, with its largest modulus."""
 
+    @abstractmethod
+    def memory(self, grid: Grid) -> Memory:
+        """Memory of a client's session at the server."""
 
+
+RESIDUE_BYTES = 8
+"""Of a residue in memory."""
+NO_MEMORY = Memory(np.float64(0), np.float64(0))
+"""Of a design without keys."""
+UNKNOWN_MEMORY = Memory(np.float64(np.nan), np.float64(np.nan))
+"""Of a published library, which keeps keys in a form of its own."""
 NO_FLOODING = Flooding(np.int64(0), np.float64(0), np.float64(0))
 """Of a design that sends its answers as they are."""
 

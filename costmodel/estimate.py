@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from costmodel.alignment.ledger import alignment_symbols, alignment_terms
+from costmodel.design import RESIDUE_BYTES
 from costmodel.formulas import Symbol, Symbols, used
 from costmodel.grid import Grid
 from costmodel.latency import LatencySplit, latency_s, latency_split
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 LinkModel = Callable[[Any, Any, Any], Any]
 LINK_MODELS: Mapping[str, LinkModel] = {"tcp": tcp_leg_s, "relay": relay_leg_s}
 """Seconds of a message on the line, by its bytes, the rate and the round-trip time."""
-RESIDUE_BYTES = 8
 
 
 class Links(Protocol):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.design import NO_FLOODING, NO_MEMORY, Design, Floats, Flooding, Memory, RingUse, failure_of_answers
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Work
@@ -155,6 +155,10 @@ class ProductDesign(Design):
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
         """Queries and answers lie in one ring; no key switches."""
         return (RingUse("query and answer", grid.degree, grid.log2_q),)
+
+    def memory(self, grid: Grid) -> Memory:
+        """None: there are no keys."""
+        return NO_MEMORY
 
 
 class PublishedProduct(ProductDesign):

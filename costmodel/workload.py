@@ -8,6 +8,9 @@ the wall seconds of the set-up, P tokens of the prompt and G generated ones, the
     first share        L_0 + L(P)
     generated share    L(1)
     sessions a core    1/(rate S(1))
+    memory a client    M_0 + M(1)
+
+with M_0 of the client's keys at the server, ready for use, and M(1) of a token's preparation (``Design.memory``).
 
 The prompt follows the set-up at once, so that it is looked up whole. Generated tokens are prepared in the meantime
 where the configuration is prepared: S(1) has the preparation in it and L(1) has not. A lookup that comes before its
@@ -36,7 +39,7 @@ from costmodel.machine import Machine, default_machine
 from costmodel.parameters import Configuration, Table
 from costmodel.preparation import preparation_wait
 from costmodel.results import Result
-from costmodel.systems import configuration
+from costmodel.systems import configuration, design_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,6 +194,9 @@ class WorkloadEstimate(Result):
     unprepared, wait_s
         Share of the generated tokens that find no preparation ready at the rate, and the mean wait of all of them; the
         wait is infinite where preparations come more slowly than tokens.
+    client_bytes
+        Memory of the session at the server between lookups: keys ready for use, and a generated token's preparation;
+        NaN where a published library's is not known.
     sessions_per_core, cores
         Sessions whose generated tokens keep one of the server's cores busy, and cores that all clients' keep busy.
     tokens, queries
@@ -221,6 +227,7 @@ class WorkloadEstimate(Result):
     preparation_s: float
     unprepared: float
     wait_s: float
+    client_bytes: float
     sessions_per_core: float
     cores: float
     tokens: float
@@ -301,7 +308,7 @@ def estimate_workload(
     )
     grids = Grid.of(first.configuration), Grid.of(later.configuration)
     waits = _waits(*grids, workload, link, profile, link_model)
-    figures = _session(first.figures, later.figures, waits, workload)
+    figures = _session(first.figures, later.figures, waits, _client_bytes(grids[1]), workload)
     stated = {"tokens": workload.tokens, "queries": planned.queries}
     return WorkloadEstimate(
         workload, first, later, **{name: float(value) for name, value in {**figures, **stated}.items()}
@@ -338,7 +345,8 @@ def evaluate_workload(
     first = replace(planned, tokens=np.full_like(grid.tokens, workload.prompt), prepared=False)
     later = replace(planned, tokens=np.ones_like(grid.tokens))
     prompt, token = (evaluate(each, link, profile, link_model) for each in (first, later))
-    session = _session(prompt, token, _waits(first, later, workload, link, profile, link_model), workload)
+    waits = _waits(first, later, workload, link, profile, link_model)
+    session = _session(prompt, token, waits, _client_bytes(later), workload)
     shape = token["latency_s"].shape
     taken = {name: token[name] for name in ("latency_s", "latency_low_s", "latency_high_s")}
     named = {f"{which}_{name}": of[name] for which, of in (("prompt", prompt), ("token", token)) for name in REPEATED}
@@ -371,7 +379,15 @@ def _waits(first: Grid, later: Grid, workload: Workload, link: Links, machine: M
     return _Waits(setup, before, preparation, wait.probability, wait.mean_s)
 
 
-def _session(prompt: Mapping[str, Any], token: Mapping[str, Any], waits: _Waits, workload: Workload) -> dict[str, Any]:
+def _client_bytes(token: Grid) -> Any:
+    """Memory of a session at the server, with what is prepared of a generated token."""
+    memory = design_of(token).memory(token)
+    return memory.keys_bytes + memory.prepared_bytes
+
+
+def _session(
+    prompt: Mapping[str, Any], token: Mapping[str, Any], waits: _Waits, client_bytes: Any, workload: Workload
+) -> dict[str, Any]:
     """Figures of a session from those of its lookups."""
     sums = {name: prompt[name] + workload.generated * token[name] for name in REPEATED if name != "latency_s"}
     busy = workload.rate * token["server_s"]
@@ -387,6 +403,7 @@ def _session(prompt: Mapping[str, Any], token: Mapping[str, Any], waits: _Waits,
         "preparation_s": waits.token_s,
         "unprepared": waits.unprepared,
         "wait_s": waits.mean_s,
+        "client_bytes": client_bytes,
         "sessions_per_core": sessions,
         "cores": workload.clients * busy,
     }

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel.compact import ledger, noise
-from costmodel.design import Design, Floats, Flooding, RingUse, failure_of_answers, flooding_by_coefficients
+from costmodel.design import (
+    RESIDUE_BYTES,
+    Design,
+    Floats,
+    Flooding,
+    Memory,
+    RingUse,
+    failure_of_answers,
+    flooding_by_coefficients,
+)
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
@@ -39,3 +48,9 @@ class CompactDesign(Design):
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
         """Query, keys and answer lie in one ring."""
         return (RingUse("query, keys and answer", grid.degree, grid.log2_q),)
+
+    def memory(self, grid: Grid) -> Memory:
+        """Both halves of every row of the switching keys with their quotients, and b of prepared answers."""
+        residue = RESIDUE_BYTES * grid.limbs
+        kept = 4 * residue * grid.degree * ledger.key_rows(grid)
+        return Memory(kept, residue * grid.tokens * grid.coefficients * grid.prepared)

@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from costmodel.design import Design, Floats, Flooding, RingUse
+from costmodel.design import Design, Floats, Flooding, Memory, RingUse
 from costmodel.expanded.flooding import distance, reached_bits
+from costmodel.expanded.memory import keys_bytes
 from costmodel.expanded.parameters import Columns, Expanded
 from costmodel.grid import Grid
 
@@ -54,6 +55,17 @@ class ExpandedDesign(Design, Generic[K]):
     @abstractmethod
     def hidden(self, columns: K) -> Floats:
         """Variance over Q^2 that the flooding hides, for the worst table."""
+
+    @abstractmethod
+    def besides_keys(self, columns: K) -> Memory:
+        """Memory of a session besides the halves of its keys' rows, and of a prepared query."""
+
+    def memory(self, grid: Grid) -> Memory:
+        """Keys ready for use, and one prepared query a token."""
+        p = self.columns(grid)
+        besides = self.besides_keys(p)
+        prepared = grid.tokens * besides.prepared_bytes * grid.prepared
+        return Memory(p.held(keys_bytes(p) + besides.keys_bytes), p.held(prepared))
 
     def noise(self, grid: Grid) -> Floats:
         """Variance of an answer coefficient's error over (q/t)^2, flooding and rounding included."""

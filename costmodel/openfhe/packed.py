@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.design import NO_FLOODING, RESIDUE_BYTES, Design, Floats, Flooding, Memory, RingUse, failure_of_answers
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
@@ -147,3 +147,9 @@ class PackedDesign(Design):
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
         """Keys switch by digits and have no special prime."""
         return (RingUse("query, keys and answer", grid.degree, grid.log2_q),)
+
+    def memory(self, grid: Grid) -> Memory:
+        """Both halves of every digit of the automorphism keys."""
+        keys = packlwes_automorphism_keys(grid.coefficients, grid.degree)
+        digits = bv_digits(grid.limb_bits, grid.digit_bits)
+        return Memory(2 * RESIDUE_BYTES * keys * digits * residues(grid), np.float64(0))

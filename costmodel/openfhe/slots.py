@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse
+from costmodel.design import NO_FLOODING, RESIDUE_BYTES, Design, Floats, Flooding, Memory, RingUse
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Transfer, Work
@@ -224,3 +224,10 @@ class SlotsDesign(Design):
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
         """Keys switch by digits and have no special prime."""
         return (RingUse("query, keys and answer", grid.degree, grid.log2_q),)
+
+    def memory(self, grid: Grid) -> Memory:
+        """Both halves of every digit of the automorphism keys."""
+        plan = slots(grid.rows, grid.coefficients, grid.degree)
+        keys = rotation_keys(plan.diagonals, plan.period)
+        digits = bv_digits(grid.limb_bits, grid.digit_bits)
+        return Memory(2 * RESIDUE_BYTES * keys * digits * residues(grid), np.float64(0))

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel import payloads
-from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.design import NO_FLOODING, UNKNOWN_MEMORY, Design, Floats, Flooding, Memory, RingUse, failure_of_answers
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Work
@@ -115,6 +115,10 @@ class PublishedCham(Design):
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
         """Queries and keys under all primes, the special one included."""
         return (RingUse("query and keys", grid.degree, grid.log2_q),)
+
+    def memory(self, grid: Grid) -> Memory:
+        """Not known: the library keeps its keys in a form of its own."""
+        return UNKNOWN_MEMORY
 
 
 class Cham(PricedSystem):

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from costmodel import payloads
-from costmodel.design import Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.design import UNKNOWN_MEMORY, Design, Floats, Flooding, Memory, RingUse, failure_of_answers
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Work
@@ -169,6 +169,10 @@ class PublishedSlots(Design):
             RingUse("query and answer", slots, grid.log2_q),
             RingUse("keys", slots, grid.log2_q + SPECIAL_LIMB_BITS),
         )
+
+    def memory(self, grid: Grid) -> Memory:
+        """Not known: the library keeps its keys in a form of its own."""
+        return UNKNOWN_MEMORY
 
     def _product_variance(self, grid: Grid, plan: Layout) -> Floats:
         fresh = public_key_encryption_variance(grid.sigma, plan.slots)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from costmodel.design import Design, Floats, RingUse
+from costmodel.design import UNKNOWN_MEMORY, Design, Floats, Memory, RingUse
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer, Work
@@ -100,6 +100,10 @@ class PublishedPacking(PublishedProduct):
             RingUse("query and answer", grid.degree, grid.log2_q),
             RingUse("switching keys", grid.degree, grid.log2_q + SPECIAL_LIMB_BITS),
         )
+
+    def memory(self, grid: Grid) -> Memory:
+        """Not known: the library keeps its keys in a form of its own."""
+        return UNKNOWN_MEMORY
 
 
 def packed_answers(grid: Grid) -> Product:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel import payloads
-from costmodel.design import Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.design import UNKNOWN_MEMORY, Design, Floats, Flooding, Memory, RingUse, failure_of_answers
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term
@@ -119,6 +119,10 @@ class PublishedIron(Design):
             RingUse("query and answer", grid.degree, grid.log2_q),
             RingUse("public key", grid.degree, grid.log2_q + grid.limb_bits[-1]),
         )
+
+    def memory(self, grid: Grid) -> Memory:
+        """Not known: the library keeps its keys in a form of its own."""
+        return UNKNOWN_MEMORY
 
     def _product_variance(self, grid: Grid) -> Floats:
         entries = grid.rows * product(grid).columns

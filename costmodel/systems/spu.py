@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from costmodel import payloads
-from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.design import NO_FLOODING, UNKNOWN_MEMORY, Design, Floats, Flooding, Memory, RingUse, failure_of_answers
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Party, Term, Work
@@ -152,6 +152,10 @@ class SpuProductDesign(Design):
         """Queries and answers under q, keys under a special prime besides where there is one."""
         used = RingUse("query and answer", grid.degree, grid.log2_q)
         return (used, RingUse("keys", grid.degree, grid.log2_q + SPECIAL_LIMB_BITS)) if self.packs else (used,)
+
+    def memory(self, grid: Grid) -> Memory:
+        """Not known: the library keeps its keys in a form of its own."""
+        return UNKNOWN_MEMORY
 
     def _encrypted(
         self, grid: Grid, counted: list[tuple[Any, SpuProduct]], party: Party

@@ -123,6 +123,7 @@ def session_text(result: WorkloadEstimate, explain: bool) -> str:
             "server": seconds_text(f["server_s"]),
             "cores": f"{f['sessions_per_core']:.3g} session(s) a core at {rate}; "
             f"all clients keep {f['cores']:.3g} busy",
+            "memory": _memory_text(f["client_bytes"]),
             "security": f"{result.prompt.security_bits:.0f} bits",
             "failure": failure_text(result.prompt.log2_failure) + " for the prompt",
             "flooding": flooding_text(
@@ -137,6 +138,12 @@ def session_text(result: WorkloadEstimate, explain: bool) -> str:
     if not explain:
         return lines
     return "\n\n".join([lines, text(result.prompt, explain), text(result.token, explain)])
+
+
+def _memory_text(client_bytes: float) -> str:
+    if math.isnan(client_bytes):
+        return "of a client at the server not known: the library keeps keys in a form of its own"
+    return f"{bytes_text(client_bytes)} of a client at the server between lookups"
 
 
 def _wait_text(wait_s: float) -> str:

@@ -80,6 +80,8 @@ class OpenFHEPlan(ABC):
             first_halves=NOTHING,
             query=Shape(tokens * self.inputs, length),
             answer=Shape(tokens * self.answers, length),
+            # OpenFHE's keys are residues of 8 bytes as they travel and as they lie in memory.
+            kept_bytes=0 if self.keys is None else len(self.keys.exponents) * self.keys.length,
         )
 
 

@@ -11,10 +11,11 @@ import pytest
 
 import fastquery as fq
 from costmodel.estimate import estimate
+from costmodel.grid import Grid
 from costmodel.link import Link, tcp_leg_s
 from costmodel.parameters import Table
 from costmodel.preparation import preparation_wait
-from costmodel.systems import executed
+from costmodel.systems import design_of, executed
 from costmodel.workload import Workload, estimate_workload, session_configurations
 from fastquery.cli import main
 
@@ -125,3 +126,19 @@ def test_the_command_prices_a_session(capsys: pytest.CaptureFixture[str]) -> Non
     shown = capsys.readouterr().out
     assert "a generated token" in shown
     assert "over 24 token(s)" in shown
+
+
+def test_a_client_has_its_keys_and_a_tokens_preparation_at_the_server(capsys: pytest.CaptureFixture[str]) -> None:
+    base = executed("folded", replace(SMALL, tokens=8))
+    plain, prepared, longer = (
+        estimate_workload(base.updated(prepared=ahead, table=replace(SMALL, tokens=prompt)), Workload(prompt, 4), LINK)
+        for ahead, prompt in ((False, 8), (True, 8), (True, 32))
+    )
+    one = Grid.of(base.updated(prepared=True, table=replace(SMALL, tokens=1)))
+    memory = design_of(one).memory(one)
+    assert plain.client_bytes == memory.keys_bytes
+    assert prepared.client_bytes == longer.client_bytes == plain.client_bytes + memory.prepared_bytes
+    assert memory.prepared_bytes > 0
+    assert main(["estimate", "--table", "3000x96", "--protocol", "iron", "--workload", "prompt=2"]) == 0
+    assert "of a client at the server not known" in capsys.readouterr().out
+    assert fq.estimate(table=SMALL, protocol="cheetah", workload="prompt=2").client_bytes == 0

@@ -29,7 +29,7 @@ with fq.connect(sys.argv[1], tokens=2, seeds=Path(sys.argv[2])) as session:
     while True:
         print(session.lookup([7, 8]).lookup, flush=True)
 """
-COUNTS = [2, pytest.param(500, marks=pytest.mark.slow)]
+COUNTS = [2, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 
 
 @pytest.fixture(autouse=True)

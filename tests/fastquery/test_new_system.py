@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel import payloads
-from costmodel.design import NO_FLOODING, Design, Floats, Flooding, RingUse, failure_of_answers
+from costmodel.design import NO_FLOODING, NO_MEMORY, Design, Floats, Flooding, Memory, RingUse, failure_of_answers
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
@@ -64,6 +64,10 @@ class PublishedTiny(Design):
     def rings(self, grid: Grid) -> tuple[RingUse, ...]:
         """One ring."""
         return (RingUse("query and answer", grid.degree, grid.log2_q),)
+
+    def memory(self, grid: Grid) -> Memory:
+        """There are no keys."""
+        return NO_MEMORY
 
 
 class Tiny(PricedSystem):

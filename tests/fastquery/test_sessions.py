@@ -88,6 +88,7 @@ def test_sixty_lookups(words: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("words", DESIGNS[:7], ids=str)
 def test_a_thousand_lookups(words: dict[str, Any]) -> None:
     lookups(1000, words)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from costmodel.grid import Grid
 from costmodel.parameters import Configuration, Table
-from costmodel.systems import executed
+from costmodel.systems import design_of, executed
 from protocol.admission import Admission, Memory, held_bytes
 from protocol.alignment.session import aligning_bytes
 from protocol.engines import engine_of
@@ -83,6 +84,34 @@ def test_keys_ready_for_use_are_what_is_kept(protocol: str, flooding_bits: int) 
     session.accept_keys(list(client.keys()))
     # What is there besides are constants of gadgets, and a limb's own roots.
     assert arrays(session, shared) == pytest.approx(session.shapes.kept_bytes, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "options"),
+    [
+        ("fastquery", {}),
+        ("fastquery", {"prepared": True}),
+        ("fastquery", {"flooding_bits": 0, "engine": "openfhe"}),
+        ("cheetah", {"engine": "residue"}),
+        ("cheetah", {"options": ("delphi",), "engine": "openfhe", "flooding_bits": 0}),
+        ("cryptflow2", {"engine": "openfhe"}),
+        ("folded", {"flooding_bits": 0}),
+        ("folded", {"prepared": True}),
+        ("folded", {"prepared": True, "distance": -26.0, "queries": 1 << 20}),
+        ("compressed", {}),
+        ("bucketed", {}),
+    ],
+    ids=str,
+)
+def test_a_service_counts_the_memory_that_the_model_predicts(protocol: str, options: dict[str, Any]) -> None:
+    configuration = executed(protocol, Table(300, 192, 3), **options)
+    client = engine_of(configuration).client(configuration, 3, Meter("client"), False, SeedRecord())
+    grid = Grid.of(configuration)
+    predicted, counted = design_of(grid).memory(grid), client.shapes
+    assert counted.kept_bytes == pytest.approx(
+        predicted.keys_bytes, rel=0.02 if configuration.engine == "openfhe" else 0
+    )
+    assert counted.prepared_bytes == predicted.prepared_bytes
 
 
 def test_a_session_that_would_prepare_more_than_there_is_room_for_is_refused() -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from costmodel.design import Floats, Flooding
+from costmodel.design import Floats, Flooding, Memory
 from costmodel.expanded.bucketed.ledger import bucketed_ledger, bucketed_symbols
 from costmodel.expanded.bucketed.parameters import BucketedColumns, BucketedParameters
 from costmodel.expanded.bucketed.placement import log2_failure as log2_placement_failure
@@ -125,6 +125,11 @@ class BucketedDesign(ExpandedDesign[BucketedColumns]):
     def answers_distance(self, columns: BucketedColumns, answers: ArrayLike) -> Floats:
         """log2 of the statistical distance that the flooding leaves in so many answers, whatever the table."""
         return distance(columns.larger, self.hidden(columns), answers)
+
+    def besides_keys(self, columns: BucketedColumns) -> Memory:
+        """The rows of every bucket, and the buckets of every row."""
+        p = columns
+        return Memory(8 * p.hashes * (p.group * p.bucket_rows + p.rows), 0)
 
     def hidden(self, columns: BucketedColumns) -> Floats:
         """What the flooding hides, of the larger stage: the smaller one has fewer selectors and folds no more often."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from costmodel.design import Floats
+from costmodel.design import RESIDUE_BYTES, Floats, Memory
 from costmodel.expanded.compressed.ledger import compressed_ledger, compressed_symbols
 from costmodel.expanded.compressed.noise import compressed_noise, failure
 from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
@@ -73,6 +73,11 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
     def answer_failure(self, columns: CompressedColumns) -> Floats:
         """log2 of the probability that an answer decrypts wrongly."""
         return failure(columns)
+
+    def besides_keys(self, columns: CompressedColumns) -> Memory:
+        """Shoup's quotients of the packing keys; nothing of a prepared query is kept."""
+        p = columns
+        return Memory(2 * RESIDUE_BYTES * p.degree * p.packing_rows * p.table_limbs, 0)
 
     def hidden(self, columns: CompressedColumns) -> Floats:
         """Variance over Q^2 that the flooding hides, for the worst table."""

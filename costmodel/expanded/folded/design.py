@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from costmodel.design import Floats
+from costmodel.design import RESIDUE_BYTES, Floats, Memory
 from costmodel.expanded.design import ExpandedDesign
 from costmodel.expanded.folded.ledger import folded_ledger, folded_symbols
 from costmodel.expanded.folded.noise import failure, folded_noise
@@ -71,6 +71,12 @@ class FoldedDesign(ExpandedDesign[FoldedColumns]):
     def answer_failure(self, columns: FoldedColumns) -> Floats:
         """log2 of the probability that an answer decrypts wrongly."""
         return failure(columns)
+
+    def besides_keys(self, columns: FoldedColumns) -> Memory:
+        """Nothing; a prepared query has its blocks' columns and the ciphertexts of its folds."""
+        p = columns
+        ciphertexts = p.blocks * p.columns + 2 * p.fold_levels * p.fold.digits
+        return Memory(0, 2 * RESIDUE_BYTES * p.limbs * p.degree * ciphertexts)
 
     def hidden(self, columns: FoldedColumns) -> Floats:
         """Variance over Q^2 that the flooding hides, for the worst table."""
