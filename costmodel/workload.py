@@ -379,10 +379,10 @@ def _waits(first: Grid, later: Grid, workload: Workload, link: Links, machine: M
     return _Waits(setup, before, preparation, wait.probability, wait.mean_s)
 
 
-def _client_bytes(token: Grid) -> Any:
+def _client_bytes(token: Grid) -> NDArray[np.float64]:
     """Memory of a session at the server, with what is prepared of a generated token."""
     memory = design_of(token).memory(token)
-    return memory.keys_bytes + memory.prepared_bytes
+    return np.asarray(memory.keys_bytes + memory.prepared_bytes, dtype=np.float64)
 
 
 def _session(

@@ -142,3 +142,5 @@ def test_a_client_has_its_keys_and_a_tokens_preparation_at_the_server(capsys: py
     assert main(["estimate", "--table", "3000x96", "--protocol", "iron", "--workload", "prompt=2"]) == 0
     assert "of a client at the server not known" in capsys.readouterr().out
     assert fq.estimate(table=SMALL, protocol="cheetah", workload="prompt=2").client_bytes == 0
+    swept = fq.sweep(table=SMALL, protocol=["folded", "iron"], workload="prompt=8,generated=4")
+    assert swept["client_bytes"].isna().tolist() == [False, True]
