@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fastquery.cli.show import json_text
+from fastquery.cli.show import columns, json_text
 from validate.published import Claim, check_claims, load_claims
 
 EXAMPLE = """examples:
@@ -66,7 +66,7 @@ def bound_text(claim: Claim) -> str:
 
 
 def text(checked: pd.DataFrame, explain: bool) -> str:
-    """The claims as a table, and how many came out how."""
+    """The claims as a table, or as a paragraph each where a terminal is narrower; and how many came out how."""
     verdicts = checked["verdict"].where(checked["holds"], checked["verdict"] + "  EXPECTED: " + checked["expected"])
     shown = pd.DataFrame(
         {
@@ -81,21 +81,34 @@ def text(checked: pd.DataFrame, explain: bool) -> str:
             "verdict": verdicts,
         }
     )
-    lines = shown.to_string(index=False, justify="left").splitlines()
+    header, *lines = shown.to_string(index=False, justify="left").splitlines()
+    width = columns()
+    if max(map(len, [header, *lines])) > width:
+        header, lines = "", [_paragraph(row, width) for row in shown.to_dict(orient="records")]
     if explain:
-        notes = [_note(row) for row in checked.to_dict(orient="records")]
-        lines = [lines[0], *(f"{line}\n{note}" for line, note in zip(lines[1:], notes, strict=True))]
+        notes = [_note(row, min(width, 110)) for row in checked.to_dict(orient="records")]
+        lines = [f"{line}\n{note}" for line, note in zip(lines, notes, strict=True)]
+    lines = [header, *lines] if header else lines
     counts = ", ".join(f"{count} {verdict}" for verdict, count in checked["expected"].value_counts().items())
     broken = int((~checked["holds"]).sum())
     held = "every verdict holds" if not broken else f"{broken} verdict(s) no longer hold"
-    return "\n".join([*lines, "", f"{len(checked)} claims: {counts}; {held}"])
+    return "\n".join([*lines, "", textwrap.fill(f"{len(checked)} claims: {counts}; {held}", width)])
 
 
-def _note(row: dict[Any, Any]) -> str:
+def _paragraph(row: dict[Any, Any], width: int) -> str:
+    """A claim under its id, in lines of a width."""
+    error = f", error {row['error']}" if row["error"] else ""
+    said = f"published {row['published']}, computed {row['computed']}, bound {row['bound']}{error}: {row['verdict']}"
+    return f"{row['id']}\n{_indented(said, width)}"
+
+
+def _note(row: dict[Any, Any], width: int) -> str:
     quote = f'{row["source"]}: "{row["quote"]}"'
-    return "\n".join(
-        textwrap.fill(part, 110, initial_indent="    ", subsequent_indent="    ") for part in (quote, row["why"])
-    )
+    return "\n".join(_indented(part, width) for part in (quote, row["why"]))
+
+
+def _indented(text: str, width: int) -> str:
+    return textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    ")
 
 
 def _number(value: Any) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,11 @@ from costmodel.parameters import Configuration, Packing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def columns() -> int:
+    """Columns of the terminal that standard output is; no bound where it is none, so that a pipe has whole lines."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
 
 def bytes_text(size_bytes: float) -> str:

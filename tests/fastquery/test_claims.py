@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -39,3 +40,21 @@ def test_it_exits_1_when_a_verdict_no_longer_holds(
 def test_a_text_that_no_claim_has_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["claims", "--match", "table-7"]) != 0
     assert "table-7" in capsys.readouterr().err
+
+
+def test_a_terminal_narrower_than_the_table_has_a_paragraph_a_claim(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["claims", "--match", "cham/", "--explain"]
+    assert main(asked) == 0
+    piped = capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(asked) == 0
+    assert capsys.readouterr().out == piped  # a pipe has whole lines
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(asked) == 0
+    narrow = capsys.readouterr().out
+    assert max(map(len, narrow.splitlines())) <= 60 < max(map(len, piped.splitlines()))
+    ids = [one.id for one in load_claims() if "cham/" in one.id]
+    assert [line for line in narrow.splitlines() if line in ids] == ids
+    assert narrow.count("    published ") == len(ids)
