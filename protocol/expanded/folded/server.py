@@ -70,21 +70,21 @@ class Room(NamedTuple):
 
     Attributes
     ----------
-    leaves : of one expansion
+    leaves : of as many expansions as are made side by side
     selectors : of all queries
     columns : (tokens, columns, 2, limbs, N)
     """
 
-    leaves: NDArray[np.uint64]
+    leaves: list[NDArray[np.uint64]]
     selectors: Factors
     columns: NDArray[np.uint64]
 
     @classmethod
-    def of(cls, server: FoldedServer, tokens: int) -> Room:
-        """Return room for so many queries."""
+    def of(cls, server: FoldedServer, tokens: int, at_once: int = 1) -> Room:
+        """Return room for so many queries, of which so many are expanded side by side."""
         p = server.parameters
         return cls(
-            new_leaves(p),
+            [new_leaves(p) for _ in range(min(tokens, at_once))],
             Factors(server.ring, tokens, p.selectors, 1),
             np.empty((tokens, p.blocks * p.columns, 2, p.limbs, p.degree), dtype=np.uint64),
         )
@@ -244,7 +244,7 @@ class FoldedSession(ExpandedSession):
         for k in range(count):
             together = items[k * len(items) // count : (k + 1) * len(items) // count]
             if room is None or len(room.columns) != len(together):
-                room = Room.of(self._server, len(together))
+                room = Room.of(self._server, len(together), self.at_once)
             yield together, room
 
     def _multiply(
@@ -258,16 +258,22 @@ class FoldedSession(ExpandedSession):
         """
         server = self._server
         p, ring, threads = server.parameters, server.ring, self.meter.threads
-        rows = []
-        for token, counter in enumerate(counters):
-            with self.meter.counting("expand") as switched:
+        levels = (p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
+
+        def expanded(meter: Meter, item: tuple[int, int, NDArray[np.uint64]]) -> NDArray[np.uint64]:
+            token, counter, leaves = item
+            with meter.counting("expand") as switched:
                 a = expand_seed(self._seed, LABELS.query, counter, ring)
-                leaves = expand(a, self._keys.expansion, p, ring, room.leaves, switched, threads)
-            with self.meter.counting("table pass"):
-                room.selectors.put(token, leaves[: p.selectors], constants[token], threads)
-            with self.meter.counting("square") as squared:
-                bits = leaves[p.selectors :].reshape(p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
-                rows.append(bit_rows(bits, self._keys.square, ring, squared, threads))
+                expand(a, self._keys.expansion, p, ring, leaves, switched, meter.threads)
+            with meter.counting("table pass"):
+                room.selectors.put(token, leaves[: p.selectors], constants[token], meter.threads)
+            with meter.counting("square") as squared:
+                return bit_rows(leaves[p.selectors :].reshape(levels), self._keys.square, ring, squared, meter.threads)
+
+        rows: list[NDArray[np.uint64]] = []
+        items = zip(range(len(counters)), counters, cycle(room.leaves), strict=False)
+        while together := list(islice(items, len(room.leaves))):
+            rows += self.meter.side_by_side(expanded, together)
         with self.meter.counting("table pass") as products:
             ring.invert(table.products(room.selectors, room.columns, products, threads), threads)
         return room.columns, rows
