@@ -197,6 +197,15 @@ def connect(
         If the address is none, or a file of TLS is missing or no such file.
     protocol.errors.ProtocolError
         If the server cannot be reached, does not follow the protocol, or states what is refused.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> with fq.Server("300x24") as server, fq.connect(server.address, tokens=2) as session:
+    ...     shares = server.shares()
+    ...     mine, theirs = session.lookup([7, 299]), next(shares)
+    >>> fq.open(mine, theirs).shape
+    (2, 24)
     """
     host, port = parse_address(address)
     tls = client_tls(tls_ca, tls_cert, tls_key)

@@ -218,6 +218,16 @@ def open_shares(one: Share, other: Share) -> NDArray[np.float32]:
     ------
     ValueError
         As :func:`open_levels`.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> with fq.Server("300x24") as server, fq.connect(server.address) as session:
+    ...     shares = server.shares()
+    ...     mine, theirs = session.lookup([299]), next(shares)
+    >>> rows = fq.open(mine, theirs)
+    >>> bool((rows == fq.open(theirs, mine)).all()), rows.shape
+    (True, (1, 24))
     """
     return one.public.dequantize(open_levels(one, other))
 

@@ -6,8 +6,11 @@ import doctest
 import pkgutil
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import isfunction
 
 import pytest
+
+import fastquery as fq
 
 PACKAGES = ("costmodel", "protocol", "quantize", "validate", "plots", "fastquery")
 
@@ -20,9 +23,17 @@ def modules() -> list[str]:
     return [name for name in found if not name.endswith("__main__")]
 
 
+@pytest.mark.parametrize("name", [name for name in fq.__all__ if isfunction(getattr(fq, name))])
+def test_every_public_function_has_an_example_that_runs(name: str) -> None:
+    examples = doctest.DocTestParser().get_examples(getattr(fq, name).__doc__)
+    assert [one for one in examples if doctest.SKIP not in one.options]
+
+
 @pytest.mark.parametrize("name", modules())
 def test_examples_run(name: str) -> None:
-    if find_spec("openfhe") is None and name.startswith(("protocol", "validate", "fastquery.api")):
+    if find_spec("openfhe") is None and name.startswith(
+        ("protocol", "validate", "fastquery.api", "fastquery.sessions")
+    ):
         pytest.skip("OpenFHE is not installed")
     if find_spec("panel") is None and name.startswith("fastquery.page."):
         pytest.skip("the extra page is not installed")
