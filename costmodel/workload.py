@@ -143,9 +143,10 @@ def session_configurations(
     target = log2_failure - (workload.prompt - 1).bit_length()
     try:
         single = configuration(protocol, replace(table, tokens=1), log2_failure=target, **asked)
-    except ValueError:  # nothing holds with an a for every answer
+        second = single.updated(table=whole, log2_failure=log2_failure)
+        terms(Grid.of(second))
+    except ValueError:  # nothing holds with an a for every answer, or buckets of a single token take no prompt
         return (first,)
-    second = single.updated(table=whole, log2_failure=log2_failure)
     return (first, second) if second != first else (first,)
 
 

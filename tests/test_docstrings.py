@@ -35,7 +35,7 @@ def test_examples_run(name: str) -> None:
         ("protocol", "validate", "fastquery.api", "fastquery.sessions")
     ):
         pytest.skip("OpenFHE is not installed")
-    if find_spec("panel") is None and name.startswith("fastquery.page."):
+    if find_spec("panel") is None and name.startswith("fastquery.page"):
         pytest.skip("the extra page is not installed")
     module = import_module(name)
     finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)

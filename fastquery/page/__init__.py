@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,11 +19,9 @@ def require_page() -> None:
     ValueError
         Saying what to install.
     """
-    try:
-        import bokeh  # noqa: F401
-        import panel  # noqa: F401
-    except ImportError:
-        raise ValueError(INSTALL) from None
+    # Found, not imported: once Panel is imported, Bokeh sends its scripts to every browser.
+    if not (find_spec("bokeh") and find_spec("panel")):
+        raise ValueError(INSTALL)
 
 
 def explore(**state: Any) -> Page:
@@ -41,7 +40,9 @@ def explore(**state: Any) -> Page:
     Examples
     --------
     >>> import fastquery as fq
-    >>> page = fq.explore(table="gpt2", link="wan")  # doctest: +SKIP
+    >>> page = fq.explore(table="gpt2", link="wan", designs=("cheetah", "folded"), focus="folded")
+    >>> page.figures["folded"] == fq.estimate(table="gpt2", protocol="folded", link="wan").figures
+    True
     """
     require_page()
     from fastquery.page.state import State

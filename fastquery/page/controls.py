@@ -83,7 +83,7 @@ class Controls:
         self.ring_free.margin = (4, 10)
         of = {name: field.widget for name, field in self.fields.items()}
         self.layout = column(
-            *_section("What is looked up", of["table"], _pair(of["tokens"], of["queries"])),
+            *_section("What is looked up", of["table"], _pair(of["tokens"], of["queries"]), of["workload"]),
             *_section("Over what", self.preset, of["link"], self.rate, self.delay, of["machine"]),
             *_section("Designs", of["designs"]),
             *_section("FastQuery's ring", _pair(of["N"], of["q"]), _pair(of["p"], of["packing"]), self.ring_free),
@@ -163,6 +163,7 @@ def _fields() -> Mapping[str, Field]:
         "table": Field(tables),
         "tokens": Field(Spinner(title="Tokens a lookup", low=1, high=2**16, step=1, mode="int", **WIDE), taken=int),
         "queries": Field(Spinner(title="Tokens a set-up", low=1, step=100, mode="int", **WIDE), taken=int),
+        "workload": _typed("Session, in the place of tokens", "prompt=128,generated=64"),
         "link": _typed("Rate, round trip", "44Mbit/s,40ms"),
         "machine": _typed("Machine (a calibration file)", "built-in"),
         "designs": Field(

@@ -44,7 +44,7 @@ def text_of(column: str, value: float) -> str:
         return f"2^{value:.1f}" if value > -1000 else "< 2^-1000"
     if column in ("security_bits", "flooding_bits"):
         return f"{value:.0f} bits" if value else "none"
-    return f"{value:.0f}"
+    return f"{value:.0f}" if value >= 100 or value == round(value) else f"{value:.3g}"
 
 
 class Designs:
@@ -52,9 +52,9 @@ class Designs:
 
     def __init__(self) -> None:
         self.source = ColumnDataSource({"name": [], "design": [], "excluded": []})
-        columns = [TableColumn(field="design", title="design", width=150, formatter=_formatter("design", "left"))]
+        columns = [TableColumn(field="design", title="design", width=150, formatter=formatter("design", "left"))]
         columns += [
-            TableColumn(field=name, title=title, width=width, formatter=_formatter(f"{name}_text", "right"))
+            TableColumn(field=name, title=title, width=width, formatter=formatter(f"{name}_text", "right"))
             for name, (title, width) in COLUMNS.items()
         ]
         self.table = DataTable(
@@ -83,7 +83,8 @@ class Designs:
         self.table.height = 30 + 30 * max(2, len(names))
 
 
-def _formatter(column: str, align: str) -> HTMLTemplateFormatter:
+def formatter(column: str, align: str) -> HTMLTemplateFormatter:
+    """A cell of text, pale and with the reason under the pointer where the row's ``excluded`` has one."""
     return HTMLTemplateFormatter(
         template=f'<div style="text-align:{align}; opacity:<%= excluded ? 0.5 : 1 %>" title="<%= excluded %>">'
         f"<%= {column} %></div>"
@@ -115,6 +116,16 @@ LABELS = {
     "flooding_bits": "flooding",
     "log2_statistical_distance": "distance left",
     "log2_planned_distance": "distance planned",
+    "total_bytes": "bytes in all",
+    "setup_s": "set-up",
+    "first_share_s": "first share",
+    "share_s": "generated share",
+    "preparation_s": "preparation",
+    "unprepared": "unprepared tokens",
+    "wait_s": "mean wait",
+    "sessions_per_core": "sessions a core",
+    "tokens": "tokens",
+    "queries": "tokens of all clients",
 }
 
 EXPONENTS = ("noise_bits", "log2_statistical_distance", "log2_planned_distance")
@@ -125,11 +136,7 @@ def spelled_out(title: str, what: str, figures: Mapping[str, float]) -> str:
     """HTML of every figure of a design; each cell carries its figure's name and its exact value."""
     rows = []
     for name, value in figures.items():
-        text = (
-            f"2^{value:.1f}"
-            if name in ("log2_statistical_distance", "log2_planned_distance", "noise_bits")
-            else text_of(name, value)
-        )
+        text = f"2^{value:.1f}" if name in EXPONENTS else text_of(name, value)
         rows.append(
             f"<div><dt>{escape(LABELS.get(name, name))}</dt>"
             f'<dd data-figure="{name}" data-value="{value!r}">{escape(text)}</dd></div>'

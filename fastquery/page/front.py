@@ -47,14 +47,16 @@ def searched(state: State) -> tuple[tuple[str, Configuration], ...]:
     own = [name for name in state.designs if OFFERS[name].own]
     if not own:
         raise ValueError("designs has none that this project executes; choose one to search")
+    over: dict[str, Any] = (
+        {"workload": state.workload} if state.workload else {"tokens": state.tokens, "queries": state.queries}
+    )
     found: list[tuple[str, Configuration]] = []
     refused = []
     for name in own:
         try:
             best = optimize(
-                state.table, protocol=name, tokens=state.tokens, link=state.link, queries=state.queries,
-                flooding_bits=state.flooding_bits, log2_failure=state.failure, prepared=state.prepared,
-                align_bits=state.align_bits,
+                state.table, protocol=name, link=state.link, flooding_bits=state.flooding_bits,
+                log2_failure=state.failure, prepared=state.prepared, align_bits=state.align_bits, **over,
             )  # fmt: skip
         except ValueError as error:
             refused.append(str(error))

@@ -10,6 +10,7 @@ from bokeh.application import Application
 from bokeh.application.handlers import FunctionHandler
 from bokeh.document import Document
 from bokeh.models import CustomJS
+from bokeh.resources import Resources
 from bokeh.server.server import Server
 
 from fastquery.page.state import State
@@ -27,7 +28,11 @@ window.addressing = setTimeout(() => history.replaceState(null, "", query ? "?" 
 PREFERRED = "dark.active = window.matchMedia('(prefers-color-scheme: dark)').matches"
 """Script that takes the ground that the browser prefers."""
 
+SCRIPTS = Resources(mode="server", root_url="/", components=["bokeh", "bokeh-widgets", "bokeh-tables"]).render_js()
+"""The scripts that the page needs; Bokeh would send those of mathematics and of WebGL too, half as much again."""
+
 TEMPLATE = """
+{% block js_resources %}SCRIPTS{% endblock %}
 {% block postamble %}<meta name="viewport" content="width=device-width, initial-scale=1">
 <style>STYLE</style>{% endblock %}
 {% block contents %}<main>{{ embed(roots.page) }}</main>{% endblock %}
@@ -43,7 +48,7 @@ def fill(document: Document, default: State) -> None:
     page.texts.js_on_change("data", CustomJS(code=ADDRESS))
     style = resources.files("fastquery.page").joinpath("page.css").read_text(encoding="utf-8")
     page.layout.name = "page"
-    document.title, document.template = TITLE, TEMPLATE.replace("STYLE", style)
+    document.title, document.template = TITLE, TEMPLATE.replace("SCRIPTS", SCRIPTS).replace("STYLE", style)
     document.add_root(page.layout)
     document.js_on_event("document_ready", CustomJS(args={"dark": page.dark}, code=PREFERRED))
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from costmodel.limits import FLOODING_BITS, LOG2_FAILURE
 from fastquery.page.offers import OFFERS, PAPER
-from fastquery.words import link_of, real, whole
+from fastquery.words import link_of, real, whole, workload_of
 
 Words = Mapping[str, Hashable]
 
@@ -26,8 +26,9 @@ class State:
 
     Attributes
     ----------
-    table, tokens, link, machine
-        As :func:`fastquery.estimate` takes them; no machine is the built-in one.
+    table, tokens, workload, link, machine
+        As :func:`fastquery.estimate` takes them; no machine is the built-in one, and a workload takes the place of
+        the tokens.
     designs, focus
         Names of offers, and the one whose figures are spelled out.
     N, p, q, packing, flooding_bits, failure, prepared, align_bits
@@ -55,6 +56,7 @@ class State:
 
     table: str = "llama-7b"
     tokens: int = 1
+    workload: str = ""
     link: str = "44Mbit/s,40ms"
     machine: str = ""
     designs: tuple[str, ...] = ("cheetah", "bumblebee", PAPER, "fastquery", "folded")
@@ -80,6 +82,8 @@ class State:
         if not self.queries >= 1:
             raise ValueError(f"queries is {self.queries}; it must be at least 1")
         link_of(self.link)
+        if self.workload:
+            workload_of(self.workload)
 
     @classmethod
     def of_address(cls, query: str) -> State:
@@ -105,7 +109,7 @@ class State:
     def words(self, design: str) -> dict[str, Hashable]:
         """The words of a question that prices a design."""
         offer = OFFERS[design]
-        names = ["tokens", "machine", "align_bits", *(OWN_WORDS if offer.own else ())]
+        names = ["workload" if self.workload else "tokens", "machine", "align_bits", *(OWN_WORDS if offer.own else ())]
         names += RING_WORDS if design == "fastquery" else ()
         chosen = {name: getattr(self, name) for name in names if getattr(self, name) != DEFAULTS[name]}
         return {"table": self.table, **offer.words, "link": self.link, **chosen}

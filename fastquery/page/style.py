@@ -27,8 +27,8 @@ UP, DOWN, KEYS, CLIENT, SERVER = "#0072B2", "#E69F00", "#9aa0a8", "#009E73", "#C
 """What the client and the server send, keys, and what the client and the server compute."""
 
 _MARKS = {
-    "s": "square", "o": "circle", "^": "triangle", "D": "diamond", "v": "inverted_triangle", "P": "plus", "X": "x",
-    "*": "star", "<": "triangle_pin", ">": "square_pin", "h": "hex",
+    "s": "square", "o": "circle", "^": "triangle", "D": "diamond", "d": "diamond_dot", "v": "inverted_triangle",
+    "P": "plus", "X": "x", "*": "star", "<": "triangle_pin", ">": "square_pin", "h": "hex",
 }  # fmt: skip
 _LINES = {"-": [], "--": [7, 4], "-.": [8, 3, 2, 3], ":": [2, 3]}
 

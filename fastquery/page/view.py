@@ -29,17 +29,18 @@ from fastquery.page.noise import Noise
 from fastquery.page.offers import OFFERS
 from fastquery.page.paper import TABLE, stated
 from fastquery.page.rings import Rings
+from fastquery.page.sessions import Sessions
 from fastquery.page.shape import SHEET, button, card, column, pair, row, text, watch
 from fastquery.page.state import RING_WORDS, State
 from fastquery.page.style import DARK, LIGHT, Ground
 from fastquery.page.told import Told
-from fastquery.words import link_of
+from fastquery.words import link_of, workload_of
 
 GROUND = "document.documentElement.dataset.ground = cb_obj.active ? 'dark' : 'light'"
 SEARCH = "Search rings"
 COPY = "navigator.clipboard.writeText(texts.data[NAME][0])"
-CURVES = ("table", "tokens", "machine", "designs", "N", "p", "q", "packing", "flooding_bits", "failure", "prepared",
-          "align_bits")  # fmt: skip
+CURVES = ("table", "tokens", "workload", "machine", "designs", "N", "p", "q", "packing", "flooding_bits", "failure",
+          "prepared", "align_bits")  # fmt: skip
 """Fields of the state that another curve follows from."""
 TOLD = {
     "headline": "headline",
@@ -79,7 +80,7 @@ class Page:
         self.bandwidth = Bandwidth(lambda rate: self.controls.set_link(rate))
         self.bytes, self.seconds = Stacked("bytes"), Stacked("seconds")
         self.rings, self.front, self.noise = Rings(lambda n, q: self.controls.set(N=n, q=q)), Front(), Noise()
-        self.designs = Designs()
+        self.designs, self.sessions = Designs(), Sessions()
         self.problem = text("", "problem", visible=False)
         self.told = Told(TOLD)
         self.focus = Select(options=[], width=220, margin=0, stylesheets=[SHEET])
@@ -127,6 +128,12 @@ class Page:
             "designs", "Designs", "A click on a heading sorts, on a row spells the design out. Pale: excluded.",
             self.designs.table,
         )  # fmt: skip
+        self.session_card = figure_card(
+            "sessions", "Sessions",
+            "A set-up, the prompt's lookup, then token after token. All else on this page is of the prompt's lookup.",
+            self.sessions.table,
+        )  # fmt: skip
+        self.session_card.visible = bool(self.state.workload)
         sizes = figure_card(
             "bytes", "Bytes, entry by entry", "Each entry tells its formula and source under the pointer.",
             self.bytes.figure, [self.as_shares],
@@ -159,6 +166,7 @@ class Page:
                 told["headline"],
                 pair(bandwidth, front),
                 designs,
+                self.session_card,
                 card(text("<h2>Why not</h2>"), told["why_not"]),
                 pair(sizes, seconds),
                 pair(rings, noise),
@@ -234,12 +242,22 @@ class Page:
         self.bandwidth.mark_link({name: one["latency_s"] for name, one in self.figures.items()}, link, self.ground)
         self._draw_seconds()
         self._draw_front()
+        self._draw_sessions()
         self.designs.draw(self.priced, self.figures, state.queries, self.excluded)
         allowed = [name for name in self.priced if name not in self.excluded]
-        over = escape(f"{state.tokens} token(s) of {state.table} over {state.link}. ")
+        tokens = workload_of(state.workload).prompt if state.workload else state.tokens
+        over = escape(f"{tokens} {'token' if tokens == 1 else 'tokens'} of {state.table} over {state.link}. ")
         headline = over + designs_view.headline(self.figures, allowed, state.queries)
         self.told.tell(headline=headline, why_not=designs_view.why_not(self.refused, self.excluded))
         self._spell_out()
+
+    def _draw_sessions(self) -> None:
+        workload, link = self.state.workload, link_of(self.state.link)
+        self.session_figures = (
+            {name: one.session(workload, link) for name, one in self.priced.items()} if workload else {}
+        )
+        self.session_card.visible = bool(workload)
+        self.sessions.draw(self.session_figures, self.excluded)
 
     def _all_ledgers(self) -> None:
         with held_back(self.layout.document):
@@ -285,7 +303,7 @@ class Page:
         self.texts.data = {"command": [command], "call": [call], "address": [self.state.address()]}
         what = configuration_text(self.priced[focus].configuration)
         self.told.tell(
-            spelled=designs_view.spelled_out(OFFERS[focus].legend, what, self.figures[focus]),
+            spelled=designs_view.spelled_out(OFFERS[focus].legend, what, (self.session_figures or self.figures)[focus]),
             command=f"<pre data-copy='command'>{escape(command)}</pre>",
             call=f"<pre data-copy='call'>{escape(call)}</pre>",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,8 +20,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from fastquery.cli import main
+from fastquery.page.held import Refusal, hold
+from fastquery.page.limits import reasons
 from fastquery.page.offers import OFFERS
 from fastquery.page.state import State
+from fastquery.words import link_of
 
 pytest.importorskip("panel", reason="the page's tests need the extra page")
 playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright")
@@ -64,14 +69,23 @@ class Visit:
         self.page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
         self.page.set_default_timeout(60_000)
         self.hosts: set[str] = set()
+        self.paths: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda one: self.hosts.add(urlsplit(one.url).hostname or urlsplit(one.url).scheme))
+        self.page.on("request", lambda one: self.paths.append(urlsplit(one.url).path))
         self.page.on("console", lambda one: one.type == "error" and self.complaints.append(one.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
-    def open(self, url: str, query: str = "") -> None:
+    def open(self, url: str, query: str = "", ready: str = READY) -> None:
         self.page.goto(f"{url}?{query}")
-        self.page.wait_for_selector(READY)
+        self.page.wait_for_selector(ready)
+
+    def save(self, name: str, kind: str) -> bytes:
+        chosen = self.page.locator(f"select[name=save-{name}]")
+        with self.page.expect_download() as waiting:
+            chosen.select_option(kind)
+        assert waiting.value.suggested_filename == f"{name}.{kind.lower()}"
+        return Path(waiting.value.path()).read_bytes()
 
     def figures(self) -> dict[str, float]:
         cells = self.page.locator("[data-figure]").evaluate_all("all => all.map(one => ({...one.dataset}))")
@@ -79,6 +93,13 @@ class Visit:
 
     def command(self) -> str:
         return str(self.page.locator("[data-copy=command]").inner_text())
+
+    def rests(self) -> bool:
+        """Whether nothing changes any more, and the address says the state."""
+        before = self.command()
+        self.page.wait_for_timeout(1500)
+        state = State.of_address(urlsplit(self.page.url).query)
+        return self.command() == before == state.command(state.focus)
 
     def wait_until(self, holds: Any) -> None:
         until = time.monotonic() + 60
@@ -101,6 +122,8 @@ def test_it_opens_without_a_complaint_or_a_request_to_another_host(url: str, bro
         visit.page.get_by_text(shown).first.wait_for()
     visit.page.wait_for_timeout(500)
     assert visit.hosts <= {"127.0.0.1", "blob", None}
+    scripts = {path.removeprefix("/static/js/") for path in visit.paths if path.endswith(".js")}
+    assert scripts == {"bokeh.min.js", "bokeh-widgets.min.js", "bokeh-tables.min.js"}
     assert visit.complaints == []
 
 
@@ -141,7 +164,7 @@ def test_a_drag_of_the_bandwidth_and_its_address(url: str, browser: Any, capsys:
     visit.page.mouse.move(box["x"] - 45, box["y"] + 5, steps=6)
     visit.page.mouse.up()
     visit.wait_until(lambda: visit.figures()["latency_s"] > before)
-    visit.page.wait_for_timeout(1500)
+    visit.wait_until(visit.rests)
     assert estimated(visit.command(), capsys)["latency_s"] == pytest.approx(visit.figures()["latency_s"], rel=1e-12)
     again = Visit(browser)
     again.open(visit.page.url.split("?")[0], visit.page.url.split("?")[1])
@@ -209,3 +232,79 @@ def test_every_design_is_offered_to_the_browser(url: str, browser: Any) -> None:
     visit.open(url)
     for offer in OFFERS.values():
         assert visit.page.get_by_text(offer.legend, exact=True).count() >= 1
+
+
+def test_a_session_is_selectable_and_has_the_figures_of_its_command(
+    url: str, browser: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = State(table="2000x96", designs=("cheetah", "folded", "bucketed", "compressed"), focus="folded")
+    visit = Visit(browser)
+    visit.open(url, state.address())
+    assert not visit.page.get_by_text("bytes in all").first.is_visible()
+    typed = visit.page.get_by_label("Session, in the place of tokens")
+    typed.fill("prompt=4,generated=16")
+    typed.press("Enter")
+    visit.wait_until(lambda: "first_share_s" in visit.figures())
+    shown, printed = visit.figures(), estimated(visit.command(), capsys)
+    assert "--workload prompt=4,generated=16" in visit.command()
+    assert {name: printed[name] for name in shown} == pytest.approx(shown, rel=1e-12)
+    assert visit.page.get_by_text("bytes in all").first.is_visible()
+    again = Visit(browser)
+    again.open(url, replace(state, workload="prompt=4,generated=16").address(), "[data-figure=first_share_s]")
+    assert again.figures() == shown
+    typed.fill("prompt=none")
+    typed.press("Enter")
+    visit.page.get_by_text("workload.prompt is 'none'").wait_for()
+    assert visit.complaints == again.complaints == []
+
+
+def test_figures_and_tables_are_saved(url: str, browser: Any) -> None:
+    visit = Visit(browser)
+    visit.open(url, "designs=cheetah+folded&focus=folded")
+    assert visit.save("latency", "PNG").startswith(b"\x89PNG")
+    assert visit.save("latency", "SVG").startswith(b"<svg")
+    series = list(csv.reader(visit.save("latency", "CSV").decode().splitlines()))
+    assert series[0][:1] == ["series"]
+    assert {"Cheetah", "Folded query", "at the link"} <= {row[0] for row in series}
+    rows = list(csv.DictReader(visit.save("designs", "CSV").decode().splitlines()))
+    assert [row["name"] for row in rows] == ["cheetah", "folded"]
+    assert float(rows[1]["latency_s"]) == pytest.approx(visit.figures()["latency_s"], rel=1e-12)
+    assert visit.hosts <= {"127.0.0.1", "blob", None}
+    assert visit.complaints == []
+
+
+def test_the_command_line_is_copied(url: str, browser: Any) -> None:
+    visit = Visit(browser)
+    visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.open(url, "designs=cheetah&focus=cheetah&link=9Mbit/s,40ms")
+    for k, name in enumerate(("command", "call")):
+        visit.page.get_by_role("button", name="Copy").nth(k).click()
+        wanted = visit.page.locator(f"[data-copy={name}]").inner_text()
+        visit.wait_until(lambda wanted=wanted: visit.page.evaluate("navigator.clipboard.readText()") == wanted)
+    assert visit.complaints == []
+
+
+def test_why_not_names_what_excludes_each_excluded_design(url: str, browser: Any) -> None:
+    state = State(table="2000x96", designs=tuple(OFFERS), N=1024, q="27", hidden=True, most_setup_bytes=1.0)
+    visit = Visit(browser)
+    visit.open(url, state.address())
+    said = {" ".join(row.split()) for row in visit.page.locator("ul.why-not li").all_inner_texts()}
+    held = {name: hold(state, name) for name in OFFERS}
+    link = link_of(state.link)
+    why = {
+        OFFERS[name].legend: str(one) if isinstance(one, Refusal) else "; ".join(reasons(one.figures(link), state))
+        for name, one in held.items()
+    }
+    assert said == {" ".join(f"{legend} {text}".split()) for legend, text in why.items() if text}
+    assert any(isinstance(one, Refusal) for one in held.values())
+    assert visit.complaints == []
+
+
+def test_a_search_of_rings_adds_its_front(url: str, browser: Any) -> None:
+    visit = Visit(browser)
+    visit.open(url, "table=2000x96&designs=folded&focus=folded")
+    alone = visit.save("front", "CSV").count(b"\n")
+    visit.page.get_by_role("button", name="Search rings").click()
+    visit.wait_until(lambda: b"Folded query, searched" in visit.save("front", "CSV"))
+    assert visit.save("front", "CSV").count(b"\n") > alone
+    assert visit.complaints == []

@@ -25,6 +25,7 @@ STATES = st.builds(
     State,
     table=st.sampled_from(["llama-7b", "gpt2", "1000x96"]),
     tokens=st.integers(1, 64),
+    workload=st.sampled_from(["", "prompt=16", "prompt=8,generated=64,rate=2"]),
     link=st.sampled_from(["9Mbit/s,40ms", "lan", "123.4kbit/s,7ms"]),
     designs=st.lists(st.sampled_from(list(OFFERS)), unique=True).map(tuple),
     focus=st.sampled_from(list(OFFERS)),
@@ -51,7 +52,9 @@ def test_the_first_state_has_a_bare_address() -> None:
     assert State().address() == ""
 
 
-@pytest.mark.parametrize("query", ["colour=red", "tokens=many", "designs=nobody", "hidden=yes", "link=fast"])
+@pytest.mark.parametrize(
+    "query", ["colour=red", "tokens=many", "designs=nobody", "hidden=yes", "link=fast", "workload=prompt"]
+)
 def test_an_address_that_cannot_be_names_the_field(query: str) -> None:
     with pytest.raises(ValueError, match=query.split("=")[0].rstrip("s")):
         State.of_address(query)
@@ -84,6 +87,18 @@ def test_another_link_prices_the_held_ledger_again() -> None:
     assert on_wan == fq.estimate(table="5000x300", protocol="cheetah", link="wan").figures
 
 
+@pytest.mark.parametrize("design", ["cheetah", "folded", "bucketed", "compressed"])
+def test_a_session_has_the_figures_of_its_command(design: str, capsys: pytest.CaptureFixture[str]) -> None:
+    state = State(table="1000x96", workload="prompt=4,generated=16", link="9Mbit/s,40ms", designs=(design,))
+    held = hold(state, design)
+    assert isinstance(held, Held)
+    found = held.session(state.workload, link_of(state.link))
+    assert main([*shlex.split(state.command(design))[1:], "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {name: printed[name] for name in found} == pytest.approx(found, rel=1e-15)
+    assert set(found) > {"total_bytes", "first_share_s", "share_s", "security_bits"}
+
+
 def test_a_design_that_cannot_be_says_why() -> None:
     refused = hold(State(table="5000x300", N=1024, q="27"), "fastquery")
     assert isinstance(refused, Refusal)
@@ -106,3 +121,12 @@ def test_without_the_extra_one_line_says_what_to_install(
         require_page()
     assert main(["explore", "--no-browser"]) == 2
     assert capsys.readouterr().err == f"fastquery explore: {INSTALL}\n"
+
+
+def test_every_design_can_be_drawn() -> None:
+    pytest.importorskip("panel", reason="the page's views need the extra page")
+    from fastquery.page.view import Page
+
+    page = Page(State(table="1000x96", designs=tuple(OFFERS)))
+    assert page.designs.source.data["name"] == list(OFFERS)
+    assert page.refused == {}
