@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--table", help="preset, MxN, or a table's file, at first")
-    parser.add_argument("--link", help="preset or RATE,ROUND_TRIP, at first")
+    parser.add_argument("--link", "--bandwidth", help="preset or RATE,ROUND_TRIP, at first")
     parser.add_argument("--machine", help="calibration file, at first", metavar="FILE")
     parser.add_argument("--port", type=int, default=0, help="of the loopback address (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="say the address and open no browser")

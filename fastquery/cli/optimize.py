@@ -57,7 +57,10 @@ def add_parser(subparsers: Any) -> None:
     add_workload_option(parser)
     parser.add_argument("--packing", action="append", metavar="WIDTHS", help="channel widths of a coefficient, 4,3,3")
     parser.add_argument(
-        "--link", action="append", help="a preset or RATE,DELAY such as 44Mbit/s,40ms (default lan); both take ranges"
+        "--link",
+        "--bandwidth",
+        action="append",
+        help="a preset or RATE,DELAY such as 44Mbit/s,40ms (default lan); both take ranges",
     )
     parser.add_argument("--machine", help=MACHINE_HELP, metavar="FILE")
     parser.add_argument(

@@ -36,6 +36,7 @@ def add_configuration_options(parser: argparse.ArgumentParser, default_link: str
     add_lookup_options(parser)
     parser.add_argument(
         "--link",
+        "--bandwidth",
         type=checked(link_of),
         help=f"{', '.join(PRESETS)}, or RATE,ROUND_TRIP such as 44Mbit/s,40ms (default {default_link})",
         metavar="LINK",

@@ -41,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("name", choices=(*FIGURES, ALL), metavar="NAME", help=f"one of those below, or {ALL}")
     parser.add_argument("--table", help="preset, MxN, or FILE.safetensors:KEY (default: the figure's own)")
-    parser.add_argument("--link", help="preset or RATE,DELAY (default: the figure's own)")
+    parser.add_argument("--link", "--bandwidth", help="preset or RATE,DELAY (default: the figure's own)")
     parser.add_argument("--machine", help=MACHINE_HELP, metavar="FILE")
     parser.add_argument(
         "--measurements", type=Path, help="a campaign's folder, or runs as Parquet, CSV or JSON", metavar="FILE"

@@ -66,7 +66,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of a random table (default 0)")
     parser.add_argument("--protocol", default="fastquery", help="that queries are priced for (default fastquery)")
     parser.add_argument("--tokens", type=int, default=1, help="rows that a query looks up together (default 1)")
-    parser.add_argument("--link", type=checked(parse_link), default=PRESETS["lan"], help="preset or RATE,DELAY (lan)")
+    parser.add_argument(
+        "--link", "--bandwidth", type=checked(parse_link), default=PRESETS["lan"], help="preset or RATE,DELAY (lan)"
+    )
     parser.add_argument("--machine", type=checked(machine_of), metavar="FILE", help=MACHINE_HELP)
     parser.add_argument("--flooding-bits", type=int, metavar="F", help="statistical flooding (default 40; 0: none)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")

@@ -98,7 +98,11 @@ def add_parser(subparsers: Any) -> None:
         help="most memory that the server's parameters may take of this client (default 8192)",
     )
     parser.add_argument(
-        "--link", type=checked(parse_link), default=PRESETS["loopback"], help="of the prediction (default loopback)"
+        "--link",
+        "--bandwidth",
+        type=checked(parse_link),
+        default=PRESETS["loopback"],
+        help="of the prediction (default loopback)",
     )
     parser.add_argument(
         "--machine", type=checked(machine_of), help=f"of the prediction: {MACHINE_HELP}", metavar="FILE"

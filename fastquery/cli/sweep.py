@@ -109,7 +109,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--ring", action="append", help="N=2048:4096,p=5:20,q=30:60 (limbs joined by +; t instead of p)"
     )
-    parser.add_argument("--link", action="append", help=f"1:1000Mbit/s,40ms or {', '.join(PRESETS)} (default lan)")
+    parser.add_argument(
+        "--link", "--bandwidth", action="append", help=f"1:1000Mbit/s,40ms or {', '.join(PRESETS)} (default lan)"
+    )
     parser.add_argument("--output", type=Path, default=Path("results/sweep.parquet"), help=".parquet or .csv")
     parser.add_argument("--limit", type=int, help="at most so many configurations, evenly spread")
     add_worker_options(parser)
