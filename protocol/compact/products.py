@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from protocol.compact.messages import Residues
@@ -66,14 +68,14 @@ class Products:
             if not packers:
                 answers[:, first : first + chunk] = np.moveaxis(products, 0, 1)
                 continue
-            for token, packer in enumerate(packers):
-                # Contiguous, since a kernel is compiled for every layout, and no warming up sees that of many tokens.
-                self._push(packer, np.ascontiguousarray(products[:, token]), first)
+            # Contiguous, since a kernel is compiled for every layout, and no warming up sees that of many tokens.
+            leaves = [(packer, np.ascontiguousarray(products[:, token])) for token, packer in enumerate(packers)]
+            self._meter.side_by_side(partial(self._push, first), leaves)
         if packers:
             with self._meter.counting("merge") as merged:
-                for token, packer in enumerate(packers):
-                    answers[token] = packer.finish()
-                    merged.add(packer.merges)
+                for token, packed in enumerate(self._meter.threads.map(Packer.finish, packers)):
+                    answers[token] = packed
+                    merged.add(packers[token].merges)
         return answers
 
     def _packer(self) -> Packer:
@@ -81,16 +83,17 @@ class Products:
             raise ProtocolError("no keys were sent for packing")
         return Packer(self._keys, self._plan.leaves, self._plan.gap)
 
-    def _push(self, packer: Packer, products: Residues, first: int) -> None:
-        """Pack answers (count, 2, limbs, N), of which the first is the ``first`` of all."""
+    def _push(self, first: int, meter: Meter, leaves: tuple[Packer, Residues]) -> None:
+        """Pack answers (count, 2, limbs, N) of a token, of which the first is the ``first`` of all."""
+        packer, products = leaves
         extractor = self._table.extractor
         if extractor is None:
-            with self._meter.counting("merge"):
+            with meter.counting("merge"):
                 packer.push(products)
             return
         for output, product in enumerate(products, start=first):
             columns = self._plan.layout.used(output).size
-            with self._meter.counting("extract") as extracted:
-                leaves = extractor.leaves(product, columns, extracted)
-            with self._meter.counting("merge"):
-                packer.push(leaves)
+            with meter.counting("extract") as extracted:
+                found = extractor.leaves(product, columns, extracted)
+            with meter.counting("merge"):
+                packer.push(found)

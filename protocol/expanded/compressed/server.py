@@ -119,7 +119,7 @@ class CompressedSession(ExpandedSession):
 
     def _packed(self, selectors: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
         """The packed products of some tokens' selectors, each (packed, 2, table limbs, N) in evaluation form."""
-        p, server = self._server.parameters, self._server
+        p, server, threads = self._server.parameters, self._server, self.meter.threads
         packers = [Packer(self._packing, p.products, p.gap) for _ in selectors]
         with self.meter.counting("multiply-accumulate"):
             factors = Factors(server.result_ring, selectors)
@@ -128,11 +128,15 @@ class CompressedSession(ExpandedSession):
         for first in range(0, p.products, together):
             table = server.table[:, first : first + together]
             with self.meter.counting("multiply-accumulate") as made:
-                products = multiply_accumulate(table, factors, made, self.meter.threads)
+                products = multiply_accumulate(table, factors, made, threads)
             with self.meter.counting("merge"):
-                for token, packer in enumerate(packers):
-                    packer.push(products[:, token])
+                threads.map(_push, [(packer, products[:, token]) for token, packer in enumerate(packers)])
         with self.meter.counting("merge") as merges:
-            packed = [packer.finish() for packer in packers]
+            packed = threads.map(Packer.finish, packers)
             merges.add(sum(packer.merges for packer in packers))
             return packed
+
+
+def _push(leaves: tuple[Packer, NDArray[np.uint64]]) -> None:
+    packer, products = leaves
+    packer.push(products)
