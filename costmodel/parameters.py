@@ -33,9 +33,13 @@ EXECUTING_ENGINES = ("residue", "openfhe")
 SECRETS = ("ternary", "gaussian")
 SHARE_MODULUS = 2**64
 """Of SPU's FM64, the only modulus above 2^60; its module prices it."""
-OPTIONS = ("delphi", "shares", "split", "sirnn-iknp", "sirnn-ferret")
-"""What a system can be asked to do besides: Delphi's offline product, SPU's shared operands and its splitting of large
-ones, SiRNN's extension of shares with either oblivious transfer."""
+OPTIONS = ("delphi", "low-bits", "shares", "split", "sirnn-iknp", "sirnn-ferret")
+"""What a system can be asked to do besides: Delphi's offline product, answers of the lowest bits of b, SPU's shared
+operands and its splitting of large ones, SiRNN's extension of shares with either oblivious transfer."""
+EXECUTED_OPTIONS = {"residue": frozenset({"delphi", "low-bits"}), "openfhe": frozenset({"delphi"})}
+"""Options that an engine of this project executes."""
+LOW_BITS_OPTIONS = frozenset({"low-bits"})
+"""Answers of the lowest bits of b, which the residue engine alone sends."""
 BLOCK_BITS, MOST_BLOCK_BITS = 4, 8
 """Of SoftSpokenOT's blocks, unless told, a quarter of IKNP's bytes for twice its hashing; and the most."""
 SIRNN_OPTIONS = frozenset({"sirnn-iknp", "sirnn-ferret"})

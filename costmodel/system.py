@@ -14,7 +14,18 @@ from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE, SIGMA
 from costmodel.openfhe.contexts import check_drawn, check_made
 from costmodel.packing import check_packing, fitting_widths
-from costmodel.parameters import BLOCK_BITS, ENGINES, OPTIONS, SIZES, Configuration, Packing, Ring, Table
+from costmodel.parameters import (
+    BLOCK_BITS,
+    ENGINES,
+    EXECUTED_OPTIONS,
+    LOW_BITS_OPTIONS,
+    OPTIONS,
+    SIZES,
+    Configuration,
+    Packing,
+    Ring,
+    Table,
+)
 from costmodel.security import Secret, require_security
 
 SMALLEST_PLAINTEXT = 4
@@ -252,7 +263,7 @@ class System(ABC):
 
     def _check_options(self, options: tuple[str, ...], engine: str) -> None:
         executed = engine in self.engines
-        accepted = self.accepts & {"delphi"} if executed else self.accepts
+        accepted = self.accepts & EXECUTED_OPTIONS[engine] if executed else self.accepts - LOW_BITS_OPTIONS
         for option in options:
             if option not in accepted:
                 known = ", ".join(sorted(accepted)) or "no options"

@@ -12,7 +12,7 @@ from costmodel.alignment.ledger import aligns_by_transfers
 from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE
 from costmodel.packing import required_plaintext_bits
-from costmodel.parameters import EXECUTING_ENGINES, Configuration, Packing, Ring, Table
+from costmodel.parameters import EXECUTING_ENGINES, LOW_BITS_OPTIONS, Configuration, Packing, Ring, Table
 from costmodel.security import security_bits
 from costmodel.systems import configuration, design_of, system
 from costmodel.systems.expanded import ExpandedSystem
@@ -28,6 +28,8 @@ LIMB_BITS = range(30, 61)
 BLOCK_BITS = (4, 8)
 """Of oblivious transfers: the fastest that sends a quarter of the bits, and the fewest bits."""
 DIGIT_BITS = range(6, 31, 3)
+LOW_BITS = tuple(LOW_BITS_OPTIONS)
+"""Answers of one-hot queries that are tried: the lowest bits of b are fewer bytes than all of b under a mask."""
 MOST_CHANNELS, WIDEST_BITS, WIDEST_PLAINTEXT_BITS = 5, 8, 31
 """Of the packings that are tried where none is named."""
 
@@ -69,7 +71,9 @@ def candidates(
         rings = _rings(modulus, limbs, needs.security)
         if not len(rings["degree"]):
             continue
-        carrier = base.updated(ring=Ring(base.ring.degree, (61, 61), modulus), packing=Packing(widths, tile, output))
+        carrier = base.updated(
+            ring=Ring(base.ring.degree, (61, 61), modulus), packing=Packing(widths, tile, output), options=LOW_BITS
+        )
         axes = [rings, {"plaintext_modulus": np.array([modulus])}, *_transfers(carrier)]
         wire = (goal.lookups, needs.log2_failure)
         yield _space(carrier, goal, axes, *wire)

@@ -27,8 +27,8 @@ NAMED_Q_DEGREE = 4096
 
 LINK_COLUMNS = ("rate_bit_per_s", "round_trip_s")
 
-DISCRETE = ("tile", "output", "prepared", "secret")
-"""Fields of a configuration that a grid has once."""
+DISCRETE = ("tile", "output", "prepared", "secret", "options")
+"""Fields of a configuration that a grid has once; of the options, one."""
 
 LARGEST_MODULUS = 2**62
 """That a column holds; a grid has it in the place of the one that is larger, SPU's 2^64."""
@@ -319,6 +319,7 @@ def _configuration(
 @lru_cache(maxsize=4096)
 def _cached(choice: Choice, table: Table, ring: tuple[tuple[str, int], ...]) -> Configuration:
     options: dict[str, Any] = {"ablation": choice.ablation, "engine": choice.engine, "size": choice.size}
+    options["options"] = tuple(value for name, value in choice.fields if name == "options")
     return configuration(
         choice.protocol,
         table,
@@ -355,7 +356,8 @@ def _space(
         roomy = replace(base.ring, limb_bits=(61,) * max(limbs, 2), plaintext_modulus=max(moduli))
         carrier = base.updated(ring=roomy, packing=packing)
         columns.setdefault("plaintext_modulus", np.array([min(base.ring.plaintext_modulus, LARGEST_MODULUS)]))
-    carrier = configuration_at(carrier, dict(choice.fields))
+    # The configuration has its option already, which decides what else is chosen.
+    carrier = configuration_at(carrier, {name: value for name, value in choice.fields if name != "options"})
     for name, values in {**columns, **numeric}.items():
         if name in ring or name in numeric:
             _check(carrier, name, values)

@@ -371,6 +371,7 @@ WORDS: tuple[Word, ...] = (
     Word("size", "the format that bytes are counted in (default native)", choices=SIZES),
     Word("prepared", "do the work that depends on no token before the token is known"),
     Word("delphi", "take the encrypted product offline, on random vectors (Delphi)"),
+    Word("low_bits", "send the lowest bits of an answer's b; the rest of b is the server's share, without a mask"),
     Word("options", "a further option of a published system; may be repeated", "OPTION", options_of, many=True),
     Word("align_bits", "extend every channel's share to L bits (default 0: packed shares)", "L",
          _named("align_bits", whole)),
@@ -391,6 +392,8 @@ WORDS: tuple[Word, ...] = (
 _BY_NAME = {word.name: word for word in WORDS}
 _SPELLINGS = {"widths": "packing", "log2_failure": "failure", "option": "options", "bandwidth": "link"}
 """Other keywords for the same word."""
+_OPTION_FLAGS = {"delphi": "delphi", "low_bits": "low-bits"}
+"""Options that have a word of their own."""
 QUESTION = ("table", "protocol", "tokens", "workload", "link", "machine", "threads")
 """Words that are no options of a configuration."""
 
@@ -626,6 +629,7 @@ def _wishes(given: dict[str, Any]) -> dict[str, Any]:
             if field in ring:
                 raise ValueError(f"{letter} and ring are both named and say the same of {field}; name one of them")
             ring[field] = value
-    options = tuple(read.pop("options", ())) + (("delphi",) if read.pop("delphi", False) else ())
+    flags = [option for name, option in _OPTION_FLAGS.items() if read.pop(name, False)]
+    options = (*read.pop("options", ()), *flags)
     wishes = {_BY_NAME[name].wish or name: value for name, value in read.items()}
     return {**wishes, **({"ring": ring} if ring else {}), **({"options": options} if options else {})}

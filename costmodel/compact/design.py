@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from costmodel.answers import share_limit
 from costmodel.compact import ledger, noise
 from costmodel.design import (
     RESIDUE_BYTES,
@@ -18,6 +19,7 @@ from costmodel.design import (
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Term
+from costmodel.noise import log2_failure
 
 
 class CompactDesign(Design):
@@ -39,7 +41,11 @@ class CompactDesign(Design):
 
     def failure(self, grid: Grid) -> Floats:
         """log2 of the probability that any coefficient decrypts wrongly, for the worst table."""
-        return failure_of_answers(self.noise(grid.of_worst_table()), grid)
+        worst = grid.of_worst_table()
+        if not ledger.sends_low_bits(grid):
+            return failure_of_answers(self.noise(worst), grid)
+        deviation, limit = np.sqrt(noise.noise_before_b(worst)), share_limit(grid.answer_b_bits)
+        return np.asarray(log2_failure(deviation, limit, grid.tokens * grid.coefficients))
 
     def flooding(self, grid: Grid) -> Flooding:
         """Flooding of every answer coefficient; the distances of all tokens add up."""

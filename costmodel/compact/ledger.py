@@ -2,6 +2,8 @@
 
 A query is a seed and, of each b, the coefficients that meet a row of the table, their lowest bits dropped. An answer
 is a in few bits, whole, and b in few bits at the coefficients that hold a packed column. Keys are a seed and every b.
+With the option ``low-bits`` the server draws no mask: its share is the whole part of b in cells of the plaintext, and
+of the fraction the uppermost bits are sent (:mod:`costmodel.answers`).
 With flooding, the answer takes on a fresh public-key encryption of zero and uniform noise before its modulus is
 switched, so that what is left of the table in its noise and in its a is hidden.
 
@@ -135,6 +137,11 @@ def query_bytes(grid: Grid) -> Number:
 def answer_a_bytes(grid: Grid) -> Number:
     """Bits of every a of the answers, whole."""
     return -(-grid.tokens * answers(grid) * grid.degree * grid.answer_a_bits // 8)
+
+
+def sends_low_bits(grid: Grid) -> bool:
+    """Whether the server's share is the whole part of b in cells, and ``answer_b_bits`` are of the fraction alone."""
+    return "low-bits" in grid.options
 
 
 def answer_b_bytes(grid: Grid) -> Number:
@@ -300,6 +307,7 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
     answered = f"tokens*{_answers_formula(grid)}"
     opened = 0 if grid.prepared else size
     summed = size * (1 + SUM_PRODUCTS / shape.inputs)
+    mask = Work("online", "server", "draw mask", np.int64(1), tokens * grid.coefficients, "1", "[1]")
     online: list[Term] = [
         Work("online", "client", "encrypt", inputs, size, "tokens*ceil(m/d1)", "[1]"),
         Work("online", "client", "pack bits", np.int64(1), coefficients, "1", _SOURCE),
@@ -355,6 +363,6 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
         Work(first, "server", "flood", flooded, size + columns_each, f"{answered}*min(1, flooding_bits)", "[3]"),
         Work(first, "server", "switch a", returned, size, answered, "[3]"),
         Work("online", "server", "switch b", returned, columns_each, answered, "[3]"),
-        Work("online", "server", "draw mask", np.int64(1), tokens * grid.coefficients, "1", "[1]"),
+        *(() if sends_low_bits(grid) else (mask,)),
         *online,
     )

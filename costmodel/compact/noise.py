@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.compact.ledger import tile, trees
+from costmodel.compact.ledger import sends_low_bits, tile, trees
 from costmodel.grid import Grid
 from costmodel.ledger import Number
 from costmodel.noise import (
@@ -59,10 +59,25 @@ def flooding_width_bits(grid: Grid) -> Number:
 
 
 def noise(grid: Grid) -> Number:
-    """Variance of an answer coefficient's error over (q/t)^2."""
+    """Variance of an answer coefficient's error over (q/t)^2, as the client measures it."""
+    return _noise(grid, rounded_b_bits(grid))
+
+
+def rounded_b_bits(grid: Grid) -> Number:
+    """Bits that b is rounded to: of r low bits the last is 2^-r of a cell, which makes log2 t + r bits."""
+    whole = grid.log2_plaintext_modulus if sends_low_bits(grid) else 0
+    return whole + grid.answer_b_bits
+
+
+def noise_before_b(grid: Grid) -> Number:
+    """Variance over (q/t)^2 of the error without the rounding of b."""
+    return _noise(grid, np.inf)
+
+
+def _noise(grid: Grid, b_bits: Number) -> Number:
     variance = product_variance(grid, grid.element_mean_square)
     flooded = grid.flooding_bits > 0
     hidden = np.exp2(2.0 * flooding_width_bits(grid)) / 12
     variance = variance + np.where(flooded, hidden + public_key_encryption_variance(grid.sigma, grid.degree), 0.0)
-    switched = modulus_switch_variance(grid.log2_q, grid.degree, grid.answer_a_bits, grid.answer_b_bits)
+    switched = modulus_switch_variance(grid.log2_q, grid.degree, grid.answer_a_bits, b_bits)
     return (variance + switched) * np.exp2(2.0 * (grid.log2_plaintext_modulus - grid.log2_q))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.answers import MOST_SEARCHED_LOW_BITS, share_limit
 from costmodel.compact import ledger as compact
 from costmodel.compact import noise as compact_noise
 from costmodel.grid import WIRE_COLUMNS, Grid
@@ -37,6 +38,9 @@ FEWEST_BITS = 2
 
 QUERY_CANDIDATES = 9
 """Bits of the query above the fewest that hold: the dropped bits' share of the noise falls by 4 with each."""
+
+_LOW_BITS = np.arange(1, MOST_SEARCHED_LOW_BITS + 1)
+"""Bits of b that may travel where the server's share is the rest of it."""
 
 DIGIT_COLUMNS = ("digit_bits", "digit_dropped_bits")
 _ALL_BITS = np.asarray(1000)
@@ -147,10 +151,15 @@ def _points(grid: Grid, flat: dict[str, NDArray[Any]]) -> Grid:
 def _fewest_bytes(grid: Grid, log2_target: float, queries: float) -> tuple[dict[str, IntArray], Floats]:
     """The best of all candidates of every point, and its bytes a query."""
     most = np.minimum.reduce(grid.limb_bits) - 2
-    budget = np.square(0.5 / required_ratio(log2_target, grid.tokens * grid.coefficients))
+    ratio = required_ratio(log2_target, grid.tokens * grid.coefficients)
+    budget = np.square(0.5 / ratio)
     query_bits, variance = _query_candidates(grid, budget)
-    a, b = _answer_candidates(grid, budget - variance)
-    possible = (a <= most) & (b <= most)
+    if compact.sends_low_bits(grid):
+        a, b = _low_bits_candidates(grid, np.square(share_limit(_LOW_BITS) / ratio) - variance)
+        possible = (a <= most) & (grid.log2_plaintext_modulus + b <= most)
+    else:
+        a, b = _answer_candidates(grid, budget - variance)
+        possible = (a <= most) & (b <= most)
     a_bits, b_bits = (np.where(possible, values, FEWEST_BITS).astype(np.int64) for values in (a, b))
     sized = replace(grid, query_bits=query_bits, answer_a_bits=a_bits, answer_b_bits=b_bits)
     size = np.where(possible, bytes_a_query(sized, queries), np.inf)
@@ -184,6 +193,14 @@ def _query_candidates(grid: Grid, budget: Floats) -> tuple[IntArray, Floats]:
     fewest = np.argmax((noise < budget) & (every <= bits), axis=1)[:, :, None] + 1
     query_bits = np.minimum(fewest + np.arange(QUERY_CANDIDATES)[None, :, None], bits)
     return query_bits, np.take_along_axis(noise, query_bits - 1, axis=1)
+
+
+def _low_bits_candidates(grid: Grid, room: Floats) -> tuple[Floats, Floats]:
+    """Fewest bits of a beside every number of low bits of b, along the third axis; inf where none do."""
+    per_a = np.square(grid.plaintext_modulus.astype(np.float64)) * grid.degree * TERNARY_VARIANCE / 12.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        a = np.maximum(np.ceil(0.5 * np.log2(per_a / room)), FEWEST_BITS)
+    return np.where(room > 0, a, np.inf), np.broadcast_to(_LOW_BITS.astype(np.float64), room.shape)
 
 
 def _answer_candidates(grid: Grid, room: Floats) -> tuple[Floats, Floats]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from costmodel.design import Design
 from costmodel.grid import Grid
-from costmodel.parameters import SIRNN_OPTIONS, Configuration, Packing, Table
+from costmodel.parameters import LOW_BITS_OPTIONS, SIRNN_OPTIONS, Configuration, Packing, Table
 from costmodel.system import Wishes
 from costmodel.systems import looks
 from costmodel.systems.cheetah import CHANNEL_BITS, PLAINTEXT_BITS
@@ -37,7 +37,7 @@ class BumbleBee(OneHotSystem):
     look = looks.BUMBLEBEE
     engines = ("residue",)
     library = "spu"
-    accepts = SIRNN_OPTIONS | {"delphi"}
+    accepts = SIRNN_OPTIONS | LOW_BITS_OPTIONS | {"delphi"}
     projects = True
 
     def published(self, table: Table, ablation: str | None = None) -> Configuration:

@@ -16,7 +16,7 @@ from costmodel.design import Design
 from costmodel.grid import Grid
 from costmodel.openfhe.contexts import LARGEST_PLAINTEXT_BITS
 from costmodel.packing import accumulation_bits
-from costmodel.parameters import SIRNN_OPTIONS, Configuration, Packing, Ring, Table
+from costmodel.parameters import LOW_BITS_OPTIONS, SIRNN_OPTIONS, Configuration, Packing, Ring, Table
 from costmodel.products import PublishedProduct
 from costmodel.system import Wishes
 from costmodel.systems import looks
@@ -40,7 +40,7 @@ class Cheetah(OneHotSystem):
     source = "OpenCheetah"
     look = looks.CHEETAH
     library = "seal"
-    accepts = SIRNN_OPTIONS | {"delphi"}
+    accepts = SIRNN_OPTIONS | LOW_BITS_OPTIONS | {"delphi"}
     projects = True
 
     def published(self, table: Table, ablation: str | None = None) -> Configuration:

@@ -23,7 +23,7 @@ from costmodel.grid import Grid
 from costmodel.ledger import Term, Transfer, Work
 from costmodel.noise import packlwes_variance
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
-from costmodel.parameters import SIRNN_OPTIONS, Configuration, Packing, Ring, Table
+from costmodel.parameters import LOW_BITS_OPTIONS, SIRNN_OPTIONS, Configuration, Packing, Ring, Table
 from costmodel.products import Product, PublishedProduct, product, product_noise, product_symbols, product_terms
 from costmodel.session import residues
 from costmodel.sizes import SPECIAL_LIMB_BITS, size_format, switching_key_symbol
@@ -125,7 +125,7 @@ class FastQuery(OneHotSystem):
     source = "FastQuery, DAC 2024"
     look = looks.FASTQUERY
     library = "seal"
-    accepts = SIRNN_OPTIONS | {"delphi"}
+    accepts = SIRNN_OPTIONS | LOW_BITS_OPTIONS | {"delphi"}
 
     def published(self, table: Table, ablation: str | None = None) -> Configuration:
         """A row of Table 6, the last one where none is named."""

@@ -405,7 +405,9 @@ def noise_steps(grid: Grid) -> dict[str, Any]:
         "flooding": np.where(flooded, np.exp2(2.0 * compact_noise.flooding_width_bits(grid)) / 12, 0.0),
         "encryption of zero": np.where(flooded, public_key_encryption_variance(grid.sigma, grid.degree), 0.0),
         "rounding of the answer's a": modulus_switch_variance(grid.log2_q, grid.degree, grid.answer_a_bits, np.inf),
-        "rounding of the answer's b": modulus_switch_variance(grid.log2_q, grid.degree, np.inf, grid.answer_b_bits),
+        "rounding of the answer's b": modulus_switch_variance(
+            grid.log2_q, grid.degree, np.inf, compact_noise.rounded_b_bits(grid)
+        ),
     }
 
 

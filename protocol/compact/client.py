@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
+from protocol.compact.fractions import lifted
 from protocol.compact.messages import Residues, pack_limbs, unpack
 from protocol.compact.plan import Plan
 from protocol.engine import Frame, Shares, root_mean_square_bits
@@ -128,9 +129,11 @@ class ResidueClient:
             count = plan.tokens * plan.layout.columns
             b = unpack(frame, count, plan.wire.answer_b_bits).reshape(plan.tokens, -1)
             answer, coefficient = plan.answer_places
-            phases = plan.ring.add(
-                np.moveaxis(a[:, answer, :, coefficient], 0, 2), lift_modulus(b, plan.ring, plan.wire.answer_b_bits)
-            )
+            if plan.low_bits:
+                known = lifted(b, plan.ring, plan.plaintext_modulus, plan.wire.answer_b_bits)
+            else:
+                known = lift_modulus(b, plan.ring, plan.wire.answer_b_bits)
+            phases = plan.ring.add(np.moveaxis(a[:, answer, :, coefficient], 0, 2), known)
             values = scale_down(phases, plan.ring, plan.plaintext_modulus)
             decrypted.add(a.shape[0] * a.shape[1])
         if len(self._sample) < NOISE_SAMPLE_TOKENS:

@@ -102,6 +102,11 @@ class Plan:
         return self.configuration.flooding_bits > 0
 
     @property
+    def low_bits(self) -> bool:
+        """Whether the server's share is the whole part of b in cells, and bits of the fraction are sent."""
+        return compact.sends_low_bits(Grid.of(self.configuration))
+
+    @property
     def flooding_width_bits(self) -> int:
         """K of flooding uniform in [-2^(k-1), 2^(k-1))."""
         return int(compact_noise.flooding_width_bits(Grid.of(self.configuration)))

@@ -8,6 +8,7 @@ from copy import copy
 import numpy as np
 
 from costmodel.wire import SEED_BYTES
+from protocol.compact.fractions import split
 from protocol.compact.messages import Residues, unpack_limbs
 from protocol.compact.plan import Plan
 from protocol.compact.products import Products
@@ -100,11 +101,11 @@ class ResidueSession:
             if self._prepared is None:
                 raise ProtocolError("a prepared query was not announced")
             columns, self._prepared = self._prepared, None
-            masked = self._mask_and_switch(self._add_inner_products(columns, self._read_query(frame)), shares)
+            masked = self._share_and_switch(self._add_inner_products(columns, self._read_query(frame)), shares)
             yield Frame.of(masked, "ciphertexts", self._answered(columns))
             return
         packed, columns = self._answers(frame[:SEED_BYTES], self._read_query(frame[SEED_BYTES:]))
-        yield Frame.of(packed + self._mask_and_switch(columns, shares), "ciphertexts", self._answered(columns))
+        yield Frame.of(packed + self._share_and_switch(columns, shares), "ciphertexts", self._answered(columns))
 
     def _answered(self, columns: Residues) -> int:
         """Answers whose packed columns, (tokens, limbs, n'), are at hand."""
@@ -209,6 +210,19 @@ class ResidueSession:
                 tokens, _, columns = b.shape
                 b = ring.add(b, flooding(ring, plan.flooding_width_bits, (tokens, columns)))
         return a, b
+
+    def _share_and_switch(self, columns: Residues, shares: Shares) -> bytes:
+        """The server's shares of the packed columns, from b less what they are; b as it travels."""
+        return self._split(columns, shares) if self._plan.low_bits else self._mask_and_switch(columns, shares)
+
+    def _split(self, columns: Residues, shares: Shares) -> bytes:
+        """Take the whole parts of b in cells for the shares; the fractions travel."""
+        plan, bits = self._plan, self._plan.wire.answer_b_bits
+        with self._meter.counting("switch b") as switched:
+            whole, fractions = split(columns, plan.ring, plan.plaintext_modulus, bits)
+            shares[:] = (whole.astype(np.int64) + self._table.middle) % plan.plaintext_modulus
+            switched.add(self._answered(columns))
+            return pack_bits(fractions, bits)
 
     def _mask_and_switch(self, columns: Residues, shares: Shares) -> bytes:
         """Subtract a fresh mask from b at the packed columns; b as it travels."""
