@@ -7,7 +7,6 @@ tells how far single measurements lay from it. The built-in profile was measured
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -15,6 +14,8 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -163,13 +164,19 @@ def default_machine() -> Machine:
 
 def machine_toml(machine: Machine) -> str:
     """The text of a profile that :func:`read_machine` reads back."""
-    lines = [f"version = {FORMAT_VERSION}", f"name = {json.dumps(machine.name)}", "", "[provenance]"]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in machine.provenance.items()]
+    units: dict[str, dict[str, dict[str, float]]] = {}
     for (engine, operation), cost in sorted(machine.units.items()):
-        lines += ["", f'[units.{engine}."{operation}"]']
         values = {field.name: getattr(cost, field.name) for field in fields(cost)}
-        lines += [f"{name} = {value:.6g}" for name, value in values.items() if name in _ALWAYS or cost.samples]
-    return "\n".join(lines) + "\n"
+        shown = {name: _rounded(value) for name, value in values.items() if name in _ALWAYS or cost.samples}
+        units.setdefault(engine, {})[operation] = shown
+    provenance = dict(machine.provenance)
+    return tomli_w.dumps({"version": FORMAT_VERSION, "name": machine.name, "provenance": provenance, "units": units})
+
+
+def _rounded(value: float) -> float:
+    """A number to six digits, whole ones as integers."""
+    rounded = float(f"{value:.6g}")
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 def _unit_cost(values: Mapping[str, Any]) -> UnitCost:

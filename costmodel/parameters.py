@@ -5,11 +5,12 @@ Every class is a frozen dataclass of plain scalars and tuples: it compares, hash
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
+
+import tomli_w
 
 from costmodel.expanded.bucketed.parameters import BucketedParameters
 from costmodel.expanded.compressed.parameters import CompressedParameters
@@ -225,13 +226,7 @@ class Configuration:
 
     def to_toml(self) -> str:
         """The configuration as a TOML document that :meth:`from_toml` reads back to an equal one."""
-        sections = asdict(self)
-        scalars = {key: value for key, value in sections.items() if not isinstance(value, dict) and value is not None}
-        lines = [f"{key} = {_toml_value(value)}" for key, value in scalars.items()]
-        for name, section in sections.items():
-            if isinstance(section, dict):
-                lines += ["", f"[{name}]", *(f"{key} = {_toml_value(v)}" for key, v in section.items())]
-        return "\n".join(lines) + "\n"
+        return tomli_w.dumps(_present(asdict(self)))
 
     @classmethod
     def from_toml(cls, text: str) -> Configuration:
@@ -260,8 +255,11 @@ _EXPANDED: dict[str, type[FoldedParameters | CompressedParameters | BucketedPara
 """Parameters of an expanded query by its protocol."""
 
 
-def _toml_value(value: Any) -> str:
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+def _present(values: Any) -> Any:
+    """Nested values as TOML has them: what is None is left out, and numbers of NumPy are plain."""
+    if isinstance(values, Mapping):
+        return {key: _present(value) for key, value in values.items() if value is not None}
+    return [_present(value) for value in values] if isinstance(values, (list, tuple)) else values
 
 
 def _build(kind: type[Any], name: str, values: Any) -> Any:

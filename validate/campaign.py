@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import tomli_w
 
 from costmodel.estimate import Estimate, estimate
 from costmodel.files import replace_text, replaced
@@ -172,13 +173,15 @@ class Campaign:
     def toml(self) -> str:
         """Seed, figures, verdicts and provenance as a TOML document."""
         origin = {name: value for name, value in self.provenance.items() if isinstance(value, (str, int, float))}
-        sections = {"summary": self.summary(), "verdicts": self.verdicts(), "provenance": origin}
-        lines = [f"version = {VERSION}", f"seed = {self.seed}"]
-        for name, section in sections.items():
-            lines += ["", f"[{name}]"]
-            for key, value in section.items():
-                lines.append(f"{json.dumps(key)} = {repr(value) if isinstance(value, float) else json.dumps(value)}")
-        return "\n".join(lines) + "\n"
+        return tomli_w.dumps(
+            {
+                "version": VERSION,
+                "seed": self.seed,
+                "summary": self.summary(),
+                "verdicts": self.verdicts(),
+                "provenance": origin,
+            }
+        )
 
     @property
     def holds(self) -> bool:

@@ -57,6 +57,17 @@ class Version(argparse.Action):
         parser.exit()
 
 
+class Completion(argparse.Action):
+    """Print what makes a shell complete subcommands and options."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: object, shell: object, option: str | None = None) -> None:
+        """Print and exit."""
+        import shtab
+
+        print(shtab.complete(_parser(*SUBCOMMANDS), shell=str(shell)))
+        parser.exit()
+
+
 class Ended(BaseException):
     """A signal asked the process to end."""
 
@@ -118,8 +129,8 @@ def _stopped(line: str, code: int) -> int:
     return code
 
 
-def _parser(name: str) -> Parser:
-    """The parser of the whole command line, filled for one subcommand."""
+def _parser(*filled: str) -> Parser:
+    """The parser of the whole command line, filled for some subcommands."""
     parser = Parser(
         prog="fastquery",
         description="What a private embedding lookup costs: predicted, executed, compared.",
@@ -128,9 +139,15 @@ def _parser(name: str) -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
+    parser.add_argument(
+        "--completion",
+        action=Completion,
+        choices=("bash", "zsh", "tcsh"),
+        help='print completion for a shell, such as eval "$(fastquery --completion bash)"',
+    )
     subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
     for subcommand, line in SUBCOMMANDS.items():
-        if subcommand == name:
+        if subcommand in filled:
             importlib.import_module(f"fastquery.cli.{subcommand}").add_parser(subparsers)
         else:
             subparsers.add_parser(subcommand, help=line)

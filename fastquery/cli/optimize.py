@@ -16,7 +16,7 @@ from costmodel.parameters import EXECUTING_ENGINES
 from costmodel.systems import NAMES
 from fastquery.cli.estimate import session_text
 from fastquery.cli.options import add_workload_option
-from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text
+from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text, table_text
 from fastquery.cli.sweep import add_worker_options
 from fastquery.goals import OBJECTIVES
 from fastquery.optima import Optima, optimize_each
@@ -252,7 +252,8 @@ def text(result: Optimum) -> str:
     columns = list(
         dict.fromkeys([*result.pareto.columns[:6], "ring_degree", "latency_s", "server_s", "setup_bytes", "ties"])
     )
-    front = result.pareto[columns].to_string(index=False, float_format=lambda value: f"{value:.6g}")
+    shown = result.pareto[columns].map(lambda value: f"{value:.6g}" if isinstance(value, float) else value)
+    front = table_text(shown)
     left_out = "".join(f"\nleft out: {line}" for line in result.skipped)
     return (
         f"{best}\n\n{queries_text(result)}\n\n{winners_text(result.winners)}\n\n"
@@ -272,7 +273,7 @@ def optima_text(result: Optima) -> str:
         **{name: best[f"{name}_bytes"].map("{:,.0f}".format) for name in ("up", "down", "setup")},
         **{name: best[f"{name}_s"].map(seconds_text) for name in ("server", "latency")},
     }
-    return pd.DataFrame(shown).to_string(index=False)
+    return table_text(pd.DataFrame(shown))
 
 
 def queries_text(result: Optimum) -> str:
@@ -307,7 +308,7 @@ def winners_text(winners: pd.DataFrame) -> str:
         }
         if objective == "latency":
             del shown["time"]
-        parts.append(f"{_won(rows)}\n{pd.DataFrame(shown).to_string(index=False)}")
+        parts.append(f"{_won(rows)}\n{table_text(pd.DataFrame(shown))}")
     return "\n\n".join(parts)
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from costmodel.files import output_path, replaced
 from costmodel.link import PRESETS, parse_link
-from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
+from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text, table_text
 from fastquery.quantization import COSTS, LANGUAGE_MODEL, LAYERS, Job, Pricing, Quantization, apply, recipes
 from fastquery.words import MACHINE_HELP, checked, machine_of
 from quantize.perplexity import WINDOWS
@@ -100,7 +100,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         )
     if journal and not arguments.journal:
         journal.unlink()  # what is finished starts anew
-    print(json_text({"path": None, "recipes": frame}) if arguments.json else table_text(frame))
+    print(json_text({"path": None, "recipes": frame}) if arguments.json else recipes_text(frame))
     return 0
 
 
@@ -178,7 +178,7 @@ def text(result: Quantization, path: Path | None) -> str:
     return pairs(rows)
 
 
-def table_text(frame: pd.DataFrame) -> str:
+def recipes_text(frame: pd.DataFrame) -> str:
     """Recipes for people; what there is no number of is blank."""
     model = [name for name in ("cosine", "perplexity", "over_float") if frame[name].notna().any()]
     shown = frame[["name", "bits", "channels_per_coefficient", "coefficients", "weighted_error", *model]].copy()
@@ -189,7 +189,7 @@ def table_text(frame: pd.DataFrame) -> str:
         shown[name] = frame[name].str.ljust(frame[name].str.len().max())
     for name, decimals in (("bits", 2), ("error", 4), *((name, 2 if name == "perplexity" else 4) for name in model)):
         shown[name] = [f"{value:.{decimals}f}" if pd.notna(value) else "" for value in shown[name]]
-    return shown.drop(columns=["setup_bytes", "server_s"]).to_string(index=False)
+    return table_text(shown.drop(columns=["setup_bytes", "server_s"]))
 
 
 def _default_path(job: Job, recipe: str) -> Path:

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from costmodel.parameters import Configuration, Packing
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
+    from rich.text import Text
 
 
 def columns() -> int:
@@ -96,9 +99,64 @@ def flooding_text(
 
 
 def pairs(rows: Mapping[str, str]) -> str:
-    """Names and values in two columns."""
+    """Names and values in two columns; in a terminal the lines of a value stay in theirs."""
+    if sys.stdout.isatty():
+        from rich.table import Table  # here, as below: pipes start sooner without
+
+        grid = Table.grid("", "", padding=(0, 2))
+        for name, value in rows.items():
+            grid.add_row(_plain_cell(name), _plain_cell(value))
+        return _rendered(grid)
     width = max(len(name) for name in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def table_text(frame: pd.DataFrame) -> str:
+    """The cells of a frame in columns; where a terminal is too narrow, a row is a paragraph under its leading texts."""
+    plain = frame.to_string(index=False)
+    if not sys.stdout.isatty():
+        return plain
+    if max(map(len, plain.splitlines())) > columns():
+        return _paragraphs(frame, columns())
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in frame:
+        table.add_column(_plain_cell(name), justify="right", no_wrap=True)
+    for row in frame.itertuples(index=False):
+        table.add_row(*map(_plain_cell, row))
+    return _rendered(table)
+
+
+def _paragraphs(frame: pd.DataFrame, width: int) -> str:
+    """A paragraph a row: its leading texts, and under them the name and the value of every other cell."""
+    cells = frame.astype(str)
+    numbers = [bool(cells[name].str.contains(r"\d").any()) for name in frame]
+    leading = max(1, numbers.index(True) if True in numbers else len(numbers))
+    titles, rest = cells.iloc[:, :leading], cells.iloc[:, leading:]
+    lines = []
+    for title, row in zip(titles.itertuples(index=False), rest.to_dict(orient="records"), strict=True):
+        lines += textwrap.wrap(" ".join(title), width)
+        said = ", ".join(f"{name} {value}" for name, value in row.items() if value)
+        lines += textwrap.wrap(said, width, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _plain_cell(value: object) -> Text:
+    """A cell whose brackets are no markup."""
+    from rich.text import Text
+
+    return Text(str(value))
+
+
+def _rendered(table: Table) -> str:
+    """A table in the terminal's width, in its colours if it has any and NO_COLOR is not set."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def ledger_text(ledger: pd.DataFrame, columns: list[str]) -> str:
@@ -115,7 +173,7 @@ def ledger_text(ledger: pd.DataFrame, columns: list[str]) -> str:
         for column in columns:
             if column.startswith(kind):
                 shown[column] = [as_text(value) if pd.notna(value) else "" for value in shown[column]]
-    return shown.fillna("").to_string(index=False)
+    return table_text(shown.fillna(""))
 
 
 def symbols_text(symbols: Mapping[str, Symbol]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from costmodel.parameters import EXECUTING_ENGINES
-from fastquery.cli.show import json_text, pairs
+from fastquery.cli.show import json_text, pairs, table_text
 from fastquery.processor import memory_bytes_per_s, this_processor
 from fastquery.provenance import provenance
 from fastquery.words import MACHINE_HELP, checked, machine_of
@@ -99,7 +99,7 @@ def hold_tcp(arguments: argparse.Namespace) -> int:
         print(json_text({**figures, "exchanges": frame}))
     else:
         shown = {f"{name} ": f"{value:.1%}" for name, value in figures.items()}
-        print(f"{frame.round(4).to_string(index=False)}\n\n{pairs(shown)}")
+        print(f"{table_text(frame.round(4))}\n\n{pairs(shown)}")
     return 0 if all(figures[f"tcp_error_{which}"] <= bound for which, bound in BOUNDS.items()) else 1
 
 

@@ -17,7 +17,7 @@ from costmodel.packing import check_packing, field_moduli, widths_of_levels
 from costmodel.parameters import Configuration, Packing, Table
 from costmodel.systems import configuration
 from fastquery.cli import main
-from fastquery.cli.quantize import table_text
+from fastquery.cli.quantize import recipes_text
 from protocol.elements import element_spread, middle_element
 from protocol.server import load_table
 from quantize.packed import PackedTable
@@ -143,7 +143,7 @@ def test_recipes_that_a_protocol_does_not_take_are_not_priced(shard: str) -> Non
 
 
 def test_recipes_for_people(shard: str, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = table_text(fq.recipes(shard, ["int3-token", "int4"])).splitlines()
+    lines = recipes_text(fq.recipes(shard, ["int3-token", "int4"])).splitlines()
     assert len(lines) == 3
     assert "scale is public and tells which token" in lines[1]
     assert "kB" in lines[2]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pandas as pd
+import pytest
 
 from costmodel.formulas import Symbol
 from costmodel.parameters import Packing
-from fastquery.cli.show import ledger_text, packing_text, symbols_text
+from fastquery.cli.show import ledger_text, packing_text, pairs, symbols_text, table_text
 
 
 def test_a_ledger_shows_whole_counts_and_leaves_blank_what_there_is_none_of() -> None:
@@ -37,3 +41,42 @@ def test_symbols_show_value_meaning_and_formula() -> None:
     packed, channels = lines.splitlines()
     assert packed.split(maxsplit=2) == ["n'", "1,366", "packed coefficients = ceil(n/3)"]
     assert channels.split(maxsplit=2) == ["n", "4,096", "channels"]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Standard output is a terminal of 60 columns without colours."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "dumb")
+    return monkeypatch
+
+
+def test_tables_keep_to_a_narrow_terminal(terminal: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({"party": ["client", "server"], "count": ["1", ""], "formula": ["a [b]" * 12, "1 + 1"]})
+    text = table_text(frame)
+    assert max(map(len, text.splitlines())) <= 60
+    first, _, *_ = lines = text.splitlines()
+    assert first == "client"
+    assert lines[-2:] == ["server", "    formula 1 + 1"]
+    terminal.setenv("COLUMNS", "100")
+    wide = table_text(frame).splitlines()
+    assert wide[0].split() == ["party", "count", "formula"]
+    assert wide[1].endswith("a [b]" * 12)
+
+
+def test_values_stay_in_their_column(terminal: pytest.MonkeyPatch) -> None:
+    first, second, last = pairs({"up": "word " * 16, "server": "1 ms"}).splitlines()
+    assert first.startswith("up      word")
+    assert second.startswith("        word")
+    assert last == "server  1 ms"
+
+
+def test_a_shell_completes_every_subcommand_and_its_options() -> None:
+    command = [sys.executable, "-m", "fastquery", "--completion", "bash"]
+    script = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "--flooding-bits" in script
+    asked = (
+        f"{script}\nCOMP_WORDS=(fastquery est); COMP_CWORD=1; _shtab_fastquery fastquery est; echo ${{COMPREPLY[@]}}"
+    )
+    assert subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout.split() == ["estimate"]
