@@ -74,6 +74,8 @@ def load_openfhe() -> Any:
     try:
         library = importlib.import_module("openfhe")
     except ImportError as error:
+        if error.__cause__ is not None and not isinstance(error.__cause__, Exception):
+            raise error.__cause__ from None  # a signal that interrupts the import is no lack of OpenFHE
         reason = "is not installed" if importlib.util.find_spec("openfhe") is None else f"does not load ({error})"
         raise OpenFHEUnavailable(f"openfhe {reason}; its wheels exist for {SUPPORTED}") from None
     _loaded_by.add(os.getpid())
