@@ -283,14 +283,11 @@ def query_each(job: dict[str, Any]) -> None:
     meter = Meter("client")
     batches = [Batch([int(token) for token in tokens], bool(prepared)) for tokens, prepared in job["batches"]]
     most = max(len(batch.tokens) for batch in batches)
-    insecure, seeds, loading = (
-        job["allow_insecure"],
-        SeedRecord(Path(job["seed_record"])),
-        Loading(job["allow_insecure"]),
-    )
+    insecure, loading = job["allow_insecure"], Loading(job["allow_insecure"])
     connected_s = time.monotonic()
     channel = Channel(connect(job["host"], job["port"]), meter)
     try:
+        seeds = SeedRecord(Path(job["seed_record"]))
         for number, found in enumerate(look_up_each(channel, meter, batches, most, insecure, seeds, loading)):
             np.save(shares_path(job["reveal_shares_to"], "client", number), found.shares)
             emit(

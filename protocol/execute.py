@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +39,8 @@ from quantize.packing import place_values, unpack
 
 Progress = Callable[[str, int, int], None]
 
+REASON_S = 10.0
+"""In which a server whose client has failed says why, if it knows."""
 MAX_LEVEL = 2**32
 """Beyond every level of a table."""
 
@@ -166,8 +170,17 @@ def _both(
     try:
         of_client = _until(client, "result", "client", progress)
     except ProtocolError as error:
-        # Where one party fails the other loses the connection: the server's reason says more.
-        _until(server, "result", f"{error}; server", progress)
+        # Where one party fails the other loses the connection: the server's reason says more. A server that no client
+        # has reached has none, and waits.
+        patience = threading.Timer(REASON_S, server.terminate)
+        patience.start()
+        try:
+            _until(server, "result", f"{error}; server", progress)
+        except ProtocolError:
+            if server.poll() != -signal.SIGTERM:
+                raise
+        finally:
+            patience.cancel()
         raise
     return of_client, _until(server, "result", "server", progress)
 

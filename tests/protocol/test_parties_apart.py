@@ -1,0 +1,27 @@
+"""A client that never reaches its server ends a run, and the server with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+pytest.importorskip("openfhe")
+
+from costmodel.link import Link
+from costmodel.parameters import Table
+from costmodel.systems import executed
+from protocol import execute
+from protocol.errors import ProtocolError
+
+
+def test_a_client_that_finds_no_server_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def astray(_: Link | None, __: int) -> Iterator[int]:
+        yield 1
+
+    monkeypatch.setattr(execute, "shaped", astray)
+    monkeypatch.setattr(execute, "REASON_S", 0.5)
+    with pytest.raises(ProtocolError, match=r"^client: no server at"):
+        execute.execute(executed("fastquery", Table(300, 24)), "300x24", [1])
