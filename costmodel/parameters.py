@@ -255,11 +255,10 @@ _EXPANDED: dict[str, type[FoldedParameters | CompressedParameters | BucketedPara
 """Parameters of an expanded query by its protocol."""
 
 
-def _present(values: Any) -> Any:
-    """Nested values as TOML has them: what is None is left out, and numbers of NumPy are plain."""
-    if isinstance(values, Mapping):
-        return {key: _present(value) for key, value in values.items() if value is not None}
-    return [_present(value) for value in values] if isinstance(values, (list, tuple)) else values
+def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested fields without those that are None, which TOML cannot say."""
+    found = {key: value for key, value in values.items() if value is not None}
+    return {key: _present(value) if isinstance(value, Mapping) else value for key, value in found.items()}
 
 
 def _build(kind: type[Any], name: str, values: Any) -> Any:
