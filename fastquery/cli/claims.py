@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fastquery.cli.show import columns, json_text
+from fastquery.cli.show import columns, indented, json_text
 from validate.published import Claim, check_claims, load_claims
 
 EXAMPLE = """examples:
@@ -99,16 +99,12 @@ def _paragraph(row: dict[Any, Any], width: int) -> str:
     """A claim under its id, in lines of a width."""
     error = f", error {row['error']}" if row["error"] else ""
     said = f"published {row['published']}, computed {row['computed']}, bound {row['bound']}{error}: {row['verdict']}"
-    return f"{row['id']}\n{_indented(said, width)}"
+    return f"{row['id']}\n{indented(said, width)}"
 
 
 def _note(row: dict[Any, Any], width: int) -> str:
     quote = f'{row["source"]}: "{row["quote"]}"'
-    return "\n".join(_indented(part, width) for part in (quote, row["why"]))
-
-
-def _indented(text: str, width: int) -> str:
-    return textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(indented(part, width) for part in (quote, row["why"]))
 
 
 def _number(value: Any) -> str:

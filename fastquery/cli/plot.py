@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +12,7 @@ from tqdm import tqdm
 from costmodel.link import parse_link
 from costmodel.system import RingFields
 from costmodel.systems import NAMES
-from fastquery.cli.show import json_text
+from fastquery.cli.show import indented, json_text
 from fastquery.figures import FIGURES, Appearance, Chosen, Inputs, draw, draw_all
 from fastquery.words import MACHINE_HELP, checked, machine_of, parse_ring, parse_widths
 
@@ -34,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
         help="draw a named figure, or all",
         description="Draw a figure; 'all' draws every one into a folder with an index page.",
         epilog="figures:\n"
-        + "\n".join(f"  {name}\n{_wrapped(one.tells)}" for name, one in FIGURES.items())
+        + "\n".join(f"  {name}\n{indented(one.tells, 100)}" for name, one in FIGURES.items())
         + f"\n\n{EXAMPLE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -74,10 +73,6 @@ def span(text: str) -> tuple[float, float]:
         return float(low), float(high)
     except ValueError:
         raise ValueError(f"{text!r} is not two numbers such as 1,1000") from None
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    ")
 
 
 def execute(arguments: argparse.Namespace) -> int:

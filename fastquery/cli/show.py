@@ -137,9 +137,13 @@ def _paragraphs(frame: pd.DataFrame, width: int) -> str:
     lines = []
     for title, row in zip(titles.itertuples(index=False), rest.to_dict(orient="records"), strict=True):
         lines += textwrap.wrap(" ".join(title), width)
-        said = ", ".join(f"{name} {value}" for name, value in row.items() if value)
-        lines += textwrap.wrap(said, width, initial_indent="    ", subsequent_indent="    ")
+        lines.append(indented(", ".join(f"{name} {value}" for name, value in row.items() if value), width))
     return "\n".join(lines)
+
+
+def indented(text: str, width: int) -> str:
+    """A text in lines of a width, four columns to the right."""
+    return textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    ")
 
 
 def _plain_cell(value: object) -> Text:
