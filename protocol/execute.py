@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -170,19 +171,31 @@ def _both(
     try:
         of_client = _until(client, "result", "client", progress)
     except ProtocolError as error:
-        # Where one party fails the other loses the connection: the server's reason says more. A server that no client
-        # has reached has none, and waits.
-        patience = threading.Timer(REASON_S, server.terminate)
-        patience.start()
-        try:
-            _until(server, "result", f"{error}; server", progress)
-        except ProtocolError:
-            if server.poll() != -signal.SIGTERM:
-                raise
-        finally:
-            patience.cancel()
+        hear_reason(server, partial(_until, server, "result", f"{error}; server", progress))
         raise
     return of_client, _until(server, "result", "server", progress)
+
+
+def hear_reason(server: subprocess.Popen[str], listen: Callable[[], object]) -> None:
+    """Let a server say why the session failed whose client has failed; a server that says nothing is ended.
+
+    Where one party fails the other loses the connection, and the server's reason says more. A server that no client has
+    reached has none, and waits.
+
+    Raises
+    ------
+    ProtocolError
+        Of ``listen``, which reads what the server says.
+    """
+    patience = threading.Timer(REASON_S, server.terminate)
+    patience.start()
+    try:
+        listen()
+    except ProtocolError:
+        if server.poll() != -signal.SIGTERM:
+            raise
+    finally:
+        patience.cancel()
 
 
 def _execution(of_client: Mapping[str, Any], of_server: Mapping[str, Any], folder: str, number: int) -> Execution:

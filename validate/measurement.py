@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from costmodel.link import PRESETS, Link
 from costmodel.openfhe.contexts import check_limbs
 from costmodel.parameters import Configuration
 from protocol.errors import ProtocolError
-from protocol.execute import Execution, latency_s
+from protocol.execute import Execution, hear_reason, latency_s
 from protocol.relay import shaped
 from validate.accounts import Accounts
 
@@ -135,8 +136,7 @@ class Parties:
         try:
             client = self._next("client", "result")
         except ProtocolError as error:
-            # Where one party fails the other loses the connection: the server's reason says more.
-            self._next("server", "result", f"{error}; server")
+            hear_reason(self._processes["server"], partial(self._next, "server", "result", f"{error}; server"))
             raise
         server = self._next("server", "result")
         shares = {
