@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from costmodel.html import filled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,12 +28,7 @@ class Result:
         return f"{type(self).__name__}({', '.join(f'{name} {text}' for name, text in self.headline().items())})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in self.headline().items())
-        folded = "".join(
-            f"<details><summary>{escape(name)}</summary>{frame.to_html(index=False)}</details>"
-            for name, frame in self.tables().items()
-        )
-        return f"<table>{rows}</table>{folded}"
+        return filled("costmodel/result.html", headline=self.headline(), tables=self.tables())
 
     def headline(self) -> dict[str, str]:
         """What the result says first, by name."""

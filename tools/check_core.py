@@ -19,6 +19,8 @@ WORKS = (
     ["claims", "--match", "table-6"],
     ["plot", "bandwidth", "--table", "gpt2", "--output", "bandwidth.png"],
 )
+SHOWN = "import fastquery as fq; print(fq.estimate(table='gpt2', protocol='cheetah')._repr_html_())"
+"""A result as a notebook shows it: templates are installed, too."""
 REFUSED = (
     (["run", "--table", "300x24"], "[he]"),
     (["serve", "--table", "300x24", "--listen", "127.0.0.1:0"], "[he]"),
@@ -29,8 +31,8 @@ REFUSED = (
 
 
 def executed(arguments: list[str], folder: str) -> subprocess.CompletedProcess[str]:
-    """A command in a folder, by this interpreter."""
-    command = [sys.executable, "-m", "fastquery", *arguments]
+    """Run the interpreter with arguments in a folder."""
+    command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
 
 
@@ -42,13 +44,13 @@ def main() -> int:
         return 2
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
-        for arguments in WORKS:
+        for arguments in (*(["-m", "fastquery", *one] for one in WORKS), ["-c", SHOWN]):
             done = executed(arguments, folder)
             held = done.returncode == 0 and bool(done.stdout)
             wrong += not held
-            print(f"{'works' if held else 'FAILS'}: fastquery {' '.join(arguments)}{'' if held else done.stderr}")
+            print(f"{'works' if held else 'FAILS'}: python {' '.join(arguments)}{'' if held else done.stderr}")
         for arguments, extra in REFUSED:
-            done = executed(arguments, folder)
+            done = executed(["-m", "fastquery", *arguments], folder)
             lines = done.stderr.splitlines()
             held = done.returncode in (1, 2) and len(lines) == 1 and extra in lines[0]
             wrong += not held

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from costmodel.files import replace_text
+from costmodel.html import filled
 from validate.campaign import Campaign, relative_error
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -18,9 +18,7 @@ Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 WORST = 12
 """Rows of the tables of the worst entries."""
 
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}
-table{border-collapse:collapse;margin:1rem 0;font-size:13px}th,td{padding:.2rem .6rem;border-bottom:1px solid #ddd;
-text-align:right;white-space:nowrap}th:first-child,td:first-child{text-align:left}img{max-width:100%}"""
+TITLE = "Validation: predicted against measured"
 
 
 def write_report(campaign: Campaign, folder: Path, figures: Mapping[str, Path]) -> list[Path]:
@@ -42,7 +40,7 @@ def write_report(campaign: Campaign, folder: Path, figures: Mapping[str, Path]) 
     parts = content(campaign, {caption: path.relative_to(folder).as_posix() for caption, path in figures.items()})
     markdown, page = folder / "report.md", folder / "report.html"
     replace_text(markdown, _markdown(parts))
-    replace_text(page, _html(parts))
+    replace_text(page, filled("validate/report.html", title=TITLE, parts=parts))
     return [markdown, page]
 
 
@@ -50,7 +48,7 @@ def content(campaign: Campaign, figures: Mapping[str, str]) -> list[tuple[str, A
     """The report as a list of parts: headings, texts, tables and pictures."""
     summary = campaign.summary()
     parts: list[tuple[str, Any]] = [
-        ("heading", "Validation: predicted against measured"),
+        ("heading", TITLE),
         ("text", _opening(campaign, summary)),
         ("table", (("what must hold on the held-out part", "verdict"), list(campaign.verdicts().items()))),
         ("table", _errors(summary)),
@@ -243,22 +241,3 @@ def _markdown(parts: Sequence[tuple[str, Any]]) -> str:
             lines.append({"heading": "# ", "subheading": "## ", "text": ""}[kind] + value)
         lines.append("")
     return "\n".join(lines)
-
-
-def _html(parts: Sequence[tuple[str, Any]]) -> str:
-    body = []
-    for kind, value in parts:
-        if kind == "table":
-            header, rows = value
-            head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-            lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
-            body.append(f"<table><tr>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>")
-        elif kind == "picture":
-            caption, path = (html.escape(text, quote=True) for text in value)
-            body.append(f'<figure><img src="{path}" alt="{caption}"><figcaption>{caption}</figcaption></figure>')
-        else:
-            tag = {"heading": "h1", "subheading": "h2", "text": "p"}[kind]
-            body.append(f"<{tag}>{html.escape(value)}</{tag}>")
-    title = html.escape(next(value for kind, value in parts if kind == "heading"))
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>'

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from costmodel.files import replace_text
+from costmodel.html import filled
 from fastquery.figures import accuracy, choices, first_layer, links, measurements, paper, sessions
 from fastquery.figures.inputs import Inputs
 from fastquery.figures.named import NamedFigure
@@ -120,41 +120,5 @@ def draw_all(
 
 def index_page(files: Mapping[str, str], omitted: Mapping[str, str]) -> str:
     """HTML of the index: every figure with what it tells and its command."""
-    sections = []
-    for name, figure in FIGURES.items():
-        if name in files:
-            source = escape(files[name])
-            shown = (
-                f'<a href="{source}">{source}</a>'
-                if source.endswith(".pdf")
-                else f'<a href="{source}"><img src="{source}" alt="{escape(name)}"></a>'
-            )
-        else:
-            shown = f"<p><em>Not drawn: {escape(omitted.get(name, 'not asked for'))}</em></p>"
-        command = f"fastquery plot {name} --output {name}.png"
-        text = f"<p>{escape(figure.tells)}</p>\n<p><code>{command}</code></p>"
-        sections.append(f'<section id="{name}"><h2>{name}</h2>\n{text}\n{shown}</section>')
-    contents = " ".join(f'<a href="#{name}">{name}</a>' for name in FIGURES)
-    return PAGE.format(contents=contents, sections="\n".join(sections))
-
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>fastquery figures</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
-img {{ max-width: 100%; height: auto; }}
-nav a {{ margin-right: 0.8rem; }}
-code {{ background: #f2f2f2; padding: 0.1rem 0.3rem; }}
-</style>
-</head>
-<body>
-<h1>What a private embedding lookup costs</h1>
-<nav>{contents}</nav>
-{sections}
-</body>
-</html>
-"""
+    title = "What a private embedding lookup costs"
+    return filled("fastquery/figures.html", title=title, figures=FIGURES, files=files, omitted=omitted)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from html import escape
 from typing import Any
 
 import pandas as pd
 from bokeh.models import ColumnDataSource, DataTable, HTMLTemplateFormatter, TableColumn, TextInput
 
+from costmodel.html import filled
 from fastquery.page.shape import ALL, SHEET, card, filtering, text, watch, wrapped
 from validate.published import check_claims
 
@@ -73,11 +73,11 @@ class Claims:
         if indices:
             k = indices[0]
             data: dict[str, Any] = dict(self.source.data)
-            self.quote.text = QUOTE.format(**{name: escape(data[name][k]) for name in ("source", "quote", "why")})
+            told = {name: data[name][k] for name in ("source", "quote", "why")}
+            self.quote.text = filled("fastquery/page/quote.html", **told)
 
 
 CELL = '<span title="<%= value %>"><%= value %></span>'
-QUOTE = "<b>{source}</b>: \N{LEFT DOUBLE QUOTATION MARK}{quote}\N{RIGHT DOUBLE QUOTATION MARK}<br>{why}"
 
 
 def _number(value: Any) -> str:

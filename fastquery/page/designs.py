@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from bokeh.models import ColumnDataSource, DataTable, HTMLTemplateFormatter, TableColumn
 
+from costmodel.html import filled
 from fastquery.page.held import Held
 from fastquery.page.limits import bytes_of_query
 from fastquery.page.offers import OFFERS
@@ -134,36 +134,30 @@ EXPONENTS = ("noise_bits", "log2_statistical_distance", "log2_planned_distance")
 
 def spelled_out(title: str, what: str, figures: Mapping[str, float]) -> str:
     """HTML of every figure of a design; each cell carries its figure's name and its exact value."""
-    rows = []
-    for name, value in figures.items():
-        text = f"2^{value:.1f}" if name in EXPONENTS else text_of(name, value)
-        rows.append(
-            f"<div><dt>{escape(LABELS.get(name, name))}</dt>"
-            f'<dd data-figure="{name}" data-value="{value!r}">{escape(text)}</dd></div>'
-        )
-    return f"<h3>{escape(title)}</h3><p>{escape(what)}</p><dl class='figures'>{''.join(rows)}</dl>"
+    shown = [
+        (name, LABELS.get(name, name), repr(value), f"2^{value:.1f}" if name in EXPONENTS else text_of(name, value))
+        for name, value in figures.items()
+    ]
+    return filled("fastquery/page/figures.html", title=title, what=what, figures=shown)
 
 
 def why_not(refused: Mapping[str, str], excluded: Mapping[str, str]) -> str:
     """HTML of what excludes each excluded design."""
-    every = {**refused, **excluded}
-    if not every:
-        return "<p class='none'>Nothing is excluded: every chosen design holds all constraints.</p>"
-    items = "".join(f"<li><b>{escape(OFFERS[name].legend)}</b> {escape(why)}</li>" for name, why in every.items())
-    return f"<ul class='why-not'>{items}</ul>"
+    reasons = [(OFFERS[name].legend, why) for name, why in {**refused, **excluded}.items()]
+    return filled("fastquery/page/why_not.html", reasons=reasons)
 
 
-def headline(figures: Figures, allowed: Sequence[str], queries: int) -> str:
-    """A sentence on who wins."""
+def headline(lookup: str, figures: Figures, allowed: Sequence[str], queries: int) -> str:
+    """HTML of a lookup, and of who wins it."""
     if not allowed:
-        return "No chosen design holds all constraints."
+        return filled("fastquery/page/headline.html", lookup=lookup, fastest="")
     fastest = min(allowed, key=lambda name: figures[name]["latency_s"])
     smallest = min(allowed, key=lambda name: bytes_of_query(figures[name], queries))
-    latency = seconds_text(figures[fastest]["latency_s"])
-    size = bytes_text(bytes_of_query(figures[smallest], queries))
-    if fastest == smallest:
-        return f"<b>{OFFERS[fastest].legend}</b> is fastest, {latency}, and sends the fewest bytes, {size} a query."
-    return (
-        f"<b>{OFFERS[fastest].legend}</b> is fastest, {latency}; "
-        f"<b>{OFFERS[smallest].legend}</b> sends the fewest bytes, {size} a query."
+    return filled(
+        "fastquery/page/headline.html",
+        lookup=lookup,
+        fastest=OFFERS[fastest].legend,
+        smallest=OFFERS[smallest].legend,
+        latency=seconds_text(figures[fastest]["latency_s"]),
+        size=bytes_text(bytes_of_query(figures[smallest], queries)),
     )

@@ -12,6 +12,7 @@ from typing import Any
 from bokeh.document import Document
 from bokeh.models import Column, ColumnDataSource, CustomJS, Div, RadioButtonGroup, Row, Select, TabPanel, Tabs, Toggle
 
+from costmodel.html import filled
 from costmodel.parameters import Configuration
 from fastquery.figures.designs import configuration_text
 from fastquery.page import designs as designs_view
@@ -246,8 +247,8 @@ class Page:
         self.designs.draw(self.priced, self.figures, state.queries, self.excluded)
         allowed = [name for name in self.priced if name not in self.excluded]
         tokens = workload_of(state.workload).prompt if state.workload else state.tokens
-        over = escape(f"{tokens} {'token' if tokens == 1 else 'tokens'} of {state.table} over {state.link}. ")
-        headline = over + designs_view.headline(self.figures, allowed, state.queries)
+        lookup = f"{tokens} {'token' if tokens == 1 else 'tokens'} of {state.table} over {state.link}."
+        headline = designs_view.headline(lookup, self.figures, allowed, state.queries)
         self.told.tell(headline=headline, why_not=designs_view.why_not(self.refused, self.excluded))
         self._spell_out()
 
@@ -304,8 +305,8 @@ class Page:
         what = configuration_text(self.priced[focus].configuration)
         self.told.tell(
             spelled=designs_view.spelled_out(OFFERS[focus].legend, what, (self.session_figures or self.figures)[focus]),
-            command=f"<pre data-copy='command'>{escape(command)}</pre>",
-            call=f"<pre data-copy='call'>{escape(call)}</pre>",
+            command=filled("fastquery/page/copied.html", name="command", text=command),
+            call=filled("fastquery/page/copied.html", name="call", text=call),
         )
 
     def _focus(self, name: str) -> None:
