@@ -186,7 +186,7 @@ class Entry:
     source: str
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimate(Result):
     """Figures of one configuration over one link, and the ledger that they are totals of.
 

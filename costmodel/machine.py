@@ -70,7 +70,7 @@ class UnitCost:
         return 1.0 - self.shared + self.shared / threads
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Machine:
     """Unit costs by engine and operation.
 
@@ -96,6 +96,9 @@ class Machine:
     units: Mapping[tuple[str, str], UnitCost]
     provenance: Mapping[str, Any]
     threads: int = 1
+
+    def __repr__(self) -> str:
+        return f"Machine({self.name!r}, {len(self.units)} units, threads={self.threads})"
 
     def unit(self, engine: str, operation: str) -> UnitCost:
         """Cost of an operation.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -40,12 +41,24 @@ class Result:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal, frames and arrays in every entry; NaN equals NaN in these."""
+    """Whether two values are equal, frames, arrays and what holds them in every entry; NaN equals NaN.
+
+    Examples
+    --------
+    >>> same({"a": (1.0, math.nan)}, {"a": (1.0, math.nan)}), same([np.arange(3)], [np.arange(4)])
+    (True, False)
+    """
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         kind = np.asarray(one).dtype.kind
         return bool(np.array_equal(one, other, equal_nan=kind == "f"))
     if hasattr(one, "equals"):
         return bool(one.equals(other))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
+    if isinstance(one, (list, tuple)) and type(one) is type(other):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
+        return math.isnan(other)
     return bool(one == other)
 
 

@@ -170,7 +170,7 @@ def session_s(
     return np.asarray(found + (link.round_trip_s if phase == "setup" else 0.0), dtype=np.float64)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class WorkloadEstimate(Result):
     """Figures of a session over one link, and the estimates of its lookups that they are made of.
 

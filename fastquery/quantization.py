@@ -16,6 +16,7 @@ from costmodel.estimate import Estimate, estimate
 from costmodel.link import PRESETS, Link
 from costmodel.machine import Machine
 from costmodel.parameters import Table
+from costmodel.results import Result
 from costmodel.systems import configuration
 from fastquery.journal import Journal
 from fastquery.words import count, link_of, machine_of, name_of
@@ -76,8 +77,8 @@ class Pricing:
         return {name: self._estimates[asked].figures[name] for name in COSTS}
 
 
-@dataclass(frozen=True)
-class Quantization:
+@dataclass(frozen=True, eq=False, repr=False)
+class Quantization(Result):
     """A recipe applied to a table.
 
     Attributes
@@ -93,6 +94,20 @@ class Quantization:
     table: PackedTable | None
     evaluation: Evaluation
     costs: dict[str, float] = field(default_factory=dict)
+
+    def headline(self) -> dict[str, str]:
+        """The table, its error, and what was asked of the model and of a query."""
+        found = self.evaluation
+        measures = {"error": found.weighted_error, "cosine": found.cosine, "perplexity": found.perplexity}
+        return {
+            "recipe": found.name,
+            "table": f"{found.rows}x{found.channels}",
+            "bits": f"{found.bits:.3g} a channel",
+            **{name: f"{value:.4g}" for name, value in measures.items() if value is not None},
+            **{name: f"{self.costs[name]:,.0f} B" for name in COSTS[:3] if name in self.costs},
+            **{name: f"{self.costs[name]:.3g} s" for name in COSTS[3:] if name in self.costs},
+            **({} if found.query_decodable else {"query": "cannot decode it"}),
+        }
 
     def document(self) -> dict[str, Any]:
         """What ``--json`` prints, but the path."""

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -88,6 +88,14 @@ class Session:
     ) -> None:
         """Close it."""
         self.close()
+
+    def __repr__(self) -> str:
+        session, asked = self._session, self._session.configuration
+        state = "closed" if self.connection.fileno() < 0 else f"{session.last_number} lookup(s)"
+        return f"Session({asked.protocol}, {asked.table.rows}x{asked.table.channels}, {state})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a session holds a connection and secret keys, and is not copied; connect again")
 
     @property
     def setup_bytes(self) -> int:
@@ -318,6 +326,13 @@ class Server:
     def configuration(self) -> Configuration:
         """What is served."""
         return self._server.configuration
+
+    def __repr__(self) -> str:
+        served = self.configuration
+        return f"Server({self.address}, {served.protocol}, {served.table.rows}x{served.table.channels})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a server holds connections and clients' keys, and is not copied; make another one")
 
     def __enter__(self) -> Server:
         """Serve."""

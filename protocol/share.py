@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.parameters import Configuration
+from costmodel.results import Result
 from quantize.public import PublicTable
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ MAX_FILE_BYTES = 2**28
 MAX_MODULUS = 2**62
 
 
-@dataclass(frozen=True, eq=False)
-class Share:
-    """One party's share of the rows of a lookup.
+@dataclass(frozen=True, eq=False, repr=False)
+class Share(Result):
+    """One party's share of the rows of a lookup; its text shows no value of it.
 
     Attributes
     ----------
@@ -97,6 +98,17 @@ class Share:
         """A client's share of its last lookup."""
         identifier = session.greeter.hello.session
         return _made(session.configuration, session.public, values, "client", identifier, session.last_number)
+
+    def headline(self) -> dict[str, str]:
+        """Whose share it is of which lookup."""
+        unit = f"2^{self.align_bits} a channel" if self.align_bits else f"{self.modulus} a coefficient"
+        return {
+            "party": self.party,
+            "rows": f"{len(self)} of {self.public.rows}x{self.public.channels}",
+            "modulus": unit,
+            "session": self.session,
+            "lookup": f"{self.lookup}",
+        }
 
     def __len__(self) -> int:
         """Rows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import log2, prod
 
 from quantize.evaluate import SentenceBenchmark, weighted_error
@@ -56,7 +56,7 @@ class Evaluation:
     perplexity_low: float | None
     perplexity_high: float | None
     over_float: float | None
-    window_losses: tuple[float, ...]
+    window_losses: tuple[float, ...] = field(repr=False)
     note: str
 
 

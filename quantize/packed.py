@@ -45,6 +45,20 @@ class PackedTable:
         public = self.public
         return f"PackedTable({public.recipe}, {public.rows}x{public.channels}, levels {public.field_levels})"
 
+    def _repr_html_(self) -> str:
+        import pandas as pd  # of no use to a server
+
+        public = self.public
+        shown = {
+            "recipe": public.recipe,
+            "table": f"{public.rows}x{public.channels}",
+            "tokens": f"{public.tokens}",
+            "levels of a coefficient's channels": ", ".join(map(str, public.field_levels)),
+            "coefficients of a row": f"{public.coefficients}, below {public.plaintext_modulus}",
+            "memory": f"{self.coefficients.nbytes:,} B",
+        }
+        return pd.Series(shown).to_frame().to_html(header=False)
+
     def __post_init__(self) -> None:
         shape = (self.public.rows, self.public.coefficients)
         if self.coefficients.shape != shape:

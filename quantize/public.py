@@ -27,7 +27,7 @@ MAX_LEVELS: Final = 1 << 24
 MIN_SCALE, MAX_SCALE = 2.0**-100, 2.0**100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PublicTable:
     """Public description of a packed table. It holds nothing of the weights but the channels' scales.
 
@@ -95,6 +95,9 @@ class PublicTable:
             rows = np.asarray(self.row_of_token, np.int64)
             if not 1 <= len(rows) <= MAX_ROWS or rows.min() < 0 or rows.max() >= self.rows:
                 raise ValueError(f"row_of_token: none, too many, or an entry outside 0 to {self.rows - 1}")
+
+    def __repr__(self) -> str:
+        return f"PublicTable({self.recipe}, {self.rows}x{self.channels}, levels {self.field_levels})"
 
     @property
     def tokens(self) -> int:

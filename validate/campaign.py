@@ -32,6 +32,7 @@ from costmodel.grid import Grid
 from costmodel.ledger import COLUMNS, totals
 from costmodel.machine import Machine, default_machine, machine_toml
 from costmodel.parameters import Configuration
+from costmodel.results import Result
 from protocol.elements import element_spread
 from protocol.errors import ProtocolError
 from protocol.execute import channel_differences
@@ -79,8 +80,8 @@ MEDIANS = ("waited_median_s", "preempted_median", "yielded_median", "stolen_medi
 BYTES = ("up_bytes", "down_bytes", "setup_bytes")
 
 
-@dataclass(frozen=True, eq=False)
-class Campaign:
+@dataclass(frozen=True, eq=False, repr=False)
+class Campaign(Result):
     """What a campaign found; the frames are what its folder holds."""
 
     samples: list[Sample]
@@ -91,6 +92,14 @@ class Campaign:
     machine: Machine
     uncalibrated: tuple[str, ...]
     provenance: dict[str, Any]
+
+    def headline(self) -> dict[str, str]:
+        """How many samples, and what must hold of them."""
+        return {"samples": f"{len(self.runs)}", "seed": f"{self.seed}", **self.verdicts()}
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The runs."""
+        return {"runs": self.runs}
 
     @property
     def held_out(self) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from costmodel.machine import Machine, default_machine, machine_toml, read_machine
+from costmodel.results import Result
 from validate.campaign import Campaign
 from validate.quick import class_of
 
@@ -41,8 +42,8 @@ COUNT, SIZE = 100.0, 8192.0
 """Repetitions and residues at which unit costs of two machines are compared."""
 
 
-@dataclass(frozen=True, eq=False)
-class Submission:
+@dataclass(frozen=True, eq=False, repr=False)
+class Submission(Result):
     """A campaign of somebody's machine.
 
     Attributes
@@ -65,6 +66,14 @@ class Submission:
     verdicts: Mapping[str, str]
     runs: pd.DataFrame
     machine: Machine
+
+    def headline(self) -> dict[str, str]:
+        """Whose machine, and what must hold of it."""
+        return {"name": self.name, "processor": self.facts["processor"], **self.verdicts}
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The runs."""
+        return {"runs": self.runs}
 
 
 def submission_text(campaign: Campaign) -> str:
