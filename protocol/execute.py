@@ -7,7 +7,6 @@ their own.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -31,7 +30,7 @@ from protocol.alignment.session import ChannelShares
 from protocol.client import Batch
 from protocol.engine import Shares
 from protocol.errors import ProtocolError
-from protocol.jobs import shares_path
+from protocol.jobs import party_environment, shares_path
 from protocol.openfhe_library import load_openfhe
 from protocol.relay import shaped
 from protocol.seeds import default_record
@@ -246,13 +245,12 @@ def _levels(opened: NDArray[np.int64], field_moduli: Sequence[int]) -> NDArray[n
 
 @contextmanager
 def _party(party: str, job: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", f"protocol.{party}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=party_environment(),
     )
     try:
         assert process.stdin is not None

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 from pathlib import Path
 from typing import Any
+
+
+def party_environment() -> dict[str, str]:
+    """Environment of a party's process: one thread for OpenFHE, and small pages unless the caller asked for others.
+
+    Where a hypervisor takes freed memory back, the first use of a huge page waits for it: 4 ms a megabyte in the place
+    of 0.6 were measured, a second of a first lookup of 16 tokens, which no unit cost knows.
+    """
+    return {"NUMPY_MADVISE_HUGEPAGE": "0", **os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def read_job() -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from costmodel.openfhe.contexts import check_limbs
 from costmodel.parameters import Configuration
 from protocol.errors import ProtocolError
 from protocol.execute import Execution, hear_reason, latency_s
+from protocol.jobs import party_environment
 from protocol.relay import shaped
 from validate.accounts import Accounts
 
@@ -159,7 +159,7 @@ class Parties:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env=party_environment(),
             )
         stream = self._processes[party].stdin
         assert stream is not None

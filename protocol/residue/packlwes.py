@@ -105,7 +105,7 @@ class Packer:
         if self._pushed + len(leaves) > self.leaves:
             raise ValueError(f"{self._pushed + len(leaves)} leaves pushed, {self.leaves} announced")
         self.merges += _push(
-            leaves,
+            np.ascontiguousarray(leaves),  # a kernel is compiled for every order of memory
             self._pushed,
             self.depth,
             self._keys.ring.tables,
@@ -126,17 +126,15 @@ class Packer:
         """
         if self._pushed != self.leaves:
             raise ValueError(f"{self._pushed} leaves pushed, {self.leaves} announced")
-        remaining = self.leaves & ((1 << self.depth) - 1)
-        if remaining:
-            self.merges += _finish(
-                remaining,
-                self.depth,
-                self._keys.ring.tables,
-                self._keys.tables,
-                self._levels,
-                self._stack,
-                self._out[-1],
-            )
+        self.merges += _finish(
+            self.leaves & ((1 << self.depth) - 1),
+            self.depth,
+            self._keys.ring.tables,
+            self._keys.tables,
+            self._levels,
+            self._stack,
+            self._out[-1],
+        )
         return self._out
 
 
@@ -251,5 +249,6 @@ def _finish(
             merges += 1
         if begun:
             node = target
-    out[:] = node
+    if begun:
+        out[:] = node
     return merges

@@ -72,11 +72,13 @@ class Room(NamedTuple):
     ----------
     leaves : of as many expansions as are made side by side
     selectors : of all queries
+    bits : leaves of the encrypted bits of all queries, (tokens, bits, digits, 2, limbs, N)
     columns : (tokens, columns, 2, limbs, N)
     """
 
     leaves: list[NDArray[np.uint64]]
     selectors: Factors
+    bits: NDArray[np.uint64]
     columns: NDArray[np.uint64]
 
     @classmethod
@@ -86,6 +88,7 @@ class Room(NamedTuple):
         return cls(
             [new_leaves(p) for _ in range(min(tokens, at_once))],
             Factors(server.ring, tokens, p.selectors, 1),
+            np.empty((tokens, p.fold_levels, p.fold.digits, 2, p.limbs, p.degree), dtype=np.uint64),
             np.empty((tokens, p.blocks * p.columns, 2, p.limbs, p.degree), dtype=np.uint64),
         )
 
@@ -180,9 +183,9 @@ class FoldedSession(ExpandedSession):
         self._fresh.use(missing)
         for together, room in self._rounds(missing):
             constants = np.zeros((len(together), p.selectors, p.limbs), dtype=np.uint64)
-            multiplied = self._multiply(together, constants, room, self._server.table)
-            for counter, columns, rows in zip(together, *multiplied, strict=True):
-                self._prepared[counter] = Prepared(columns.copy(), rows)
+            self._multiply(together, constants, room, self._server.table)
+            for counter, columns, bits in zip(together, room.columns, room.bits, strict=True):
+                self._prepared[counter] = Prepared(columns.copy(), self._rows(bits))
 
     def for_table(self, server: FoldedServer) -> FoldedSession:
         """Return the same session, its counters and keys, for queries of another table."""
@@ -247,36 +250,36 @@ class FoldedSession(ExpandedSession):
                 room = Room.of(self._server, len(together), self.at_once)
             yield together, room
 
-    def _multiply(
-        self, counters: Sequence[int], constants: NDArray[np.uint64], room: Room, table: Table
-    ) -> tuple[NDArray[np.uint64], list[NDArray[np.uint64]]]:
-        """Return columns (tokens, columns, 2, limbs, N) of coefficients, in ``room``, and rows of encrypted bits.
+    def _multiply(self, counters: Sequence[int], constants: NDArray[np.uint64], room: Room, table: Table) -> None:
+        """Fill room with columns of coefficients, and with leaves of the encrypted bits, which lack their constants.
 
         Parameters
         ----------
-        constants : N*b of the selectors, (tokens, d1, limbs); the encrypted bits are still without theirs
+        constants : N*b of the selectors, (tokens, d1, limbs)
         """
         server = self._server
         p, ring, threads = server.parameters, server.ring, self.meter.threads
-        levels = (p.fold_levels, p.fold.digits, 2, ring.limbs, ring.ring_degree)
 
-        def expanded(meter: Meter, item: tuple[int, int, NDArray[np.uint64]]) -> NDArray[np.uint64]:
+        def expanded(meter: Meter, item: tuple[int, int, NDArray[np.uint64]]) -> None:
             token, counter, leaves = item
             with meter.counting("expand") as switched:
                 a = expand_seed(self._seed, LABELS.query, counter, ring)
                 expand(a, self._keys.expansion, p, ring, leaves, switched, meter.threads)
             with meter.counting("table pass"):
                 room.selectors.put(token, leaves[: p.selectors], constants[token], meter.threads)
-            with meter.counting("square") as squared:
-                return bit_rows(leaves[p.selectors :].reshape(levels), self._keys.square, ring, squared, meter.threads)
+            with meter.counting("square"):
+                room.bits[token] = leaves[p.selectors :].reshape(room.bits.shape[1:])
 
-        rows: list[NDArray[np.uint64]] = []
         items = zip(range(len(counters)), counters, cycle(room.leaves), strict=False)
         while together := list(islice(items, len(room.leaves))):
-            rows += self.meter.side_by_side(expanded, together)
+            self.meter.side_by_side(expanded, together)
         with self.meter.counting("table pass") as products:
             ring.invert(table.products(room.selectors, room.columns, products, threads), threads)
-        return room.columns, rows
+
+    def _rows(self, bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return the rows of encrypted bits, (bits, 2 * digits, 2, limbs, N), of leaves (bits, digits, 2, limbs, N)."""
+        with self.meter.counting("square") as squared:
+            return bit_rows(bits, self._keys.square, self._server.ring, squared, self.meter.threads)
 
     def _unprepared(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
         """Yield the folded ciphertexts (blocks, 2, limbs, N) of coefficients of queries not prepared for, flooded."""
@@ -288,13 +291,13 @@ class FoldedSession(ExpandedSession):
         (selectors, _), ring = self._server.layout.query_parts, self._server.ring
         with self.meter.counting("add query") as added:
             restored = [restore(query.values[0], ring, selectors.bits, added) for query in queries]
-        multiplied = self._multiply([query.counter for query in queries], np.stack(restored), room, table)
+        self._multiply([query.counter for query in queries], np.stack(restored), room, table)
 
         def fold(meter: Meter, item: tuple[NDArray[np.uint64], NDArray[np.uint64], Query]) -> NDArray[np.uint64]:
-            session = self.beside(meter)
-            return session._flood(session._fold(*item))
+            session, (columns, bits, query) = self.beside(meter), item
+            return session._flood(session._fold(columns, session._rows(bits), query))
 
-        items = zip(*multiplied, queries, strict=True)
+        items = zip(room.columns, room.bits, queries, strict=True)
         while together := list(islice(items, self.at_once)):
             yield from self.meter.side_by_side(fold, together)
 
