@@ -86,18 +86,26 @@ def log2_ratio(measured: Any, variance: float) -> float:
 
 
 def key_switch_log2_ratio(ring: Ring, gadget: Gadget, squared: bool, count: int) -> float:
-    """Errors of so many key switches, from another secret or from the square of the same one, over the model's."""
+    """Errors of so many key switches, from another secret or from the square of the same one, over the model's.
+
+    Every one has a key of its own: a square's coefficients differ from key to key by more than errors of one key do.
+    """
+    errors = [_key_switch_errors(ring, gadget, squared) for _ in range(count)]
+    variance = square_secret_variance(ring.ring_degree) if squared else 2 / 3
+    return log2_ratio(
+        np.concatenate(errors),
+        gadget_switch_variance(ring.ring_degree, np.log2(float(ring.modulus)), *gadget, 3.19, variance),
+    )
+
+
+def _key_switch_errors(ring: Ring, gadget: Gadget, squared: bool) -> NDArray[np.float64]:
     secret = SecretKey.generate(ring)
     source = secret.multiply(secret.residues) if squared else SecretKey.generate(ring).residues
     a = expand_many(ring, new_seed(), "key", gadget.digits)
     key = GadgetKey.of(ring, gadget, generate_key(secret, source, gadget, a), a)
-    x = expand_many(ring, new_seed(), "polynomials", count)
+    x = expand_many(ring, new_seed(), "polynomials", 1)
     expected = ring.inverse(ring.multiply(x, np.broadcast_to(source, x.shape)))
-    errors = ring.to_integers(ring.subtract(phase(secret, key.switch(ring.inverse(x))), expected)).astype(np.float64)
-    variance = square_secret_variance(ring.ring_degree) if squared else 2 / 3
-    return log2_ratio(
-        errors, gadget_switch_variance(ring.ring_degree, np.log2(float(ring.modulus)), *gadget, 3.19, variance)
-    )
+    return ring.to_integers(ring.subtract(phase(secret, key.switch(ring.inverse(x))), expected)).astype(np.float64)
 
 
 class Errors(NamedTuple):

@@ -51,7 +51,7 @@ def used_errors(side: Any, row: int) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("squared", [False, True])
 def test_key_switches_by_more_digits_than_two_words_hold(gadget: Gadget, squared: bool) -> None:
     ring = query_ring(parameters_of("flooded"))
-    assert abs(key_switch_log2_ratio(ring, gadget, squared, 2)) < 0.2
+    assert abs(key_switch_log2_ratio(ring, gadget, squared, 12)) < 0.2
 
 
 @pytest.mark.parametrize("name", ["blocks that are no power of two", "a smaller modulus", "two polynomials"])

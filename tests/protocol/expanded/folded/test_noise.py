@@ -75,7 +75,7 @@ def test_digits_add_up_to_the_polynomial(limbs: int, gadget: Gadget) -> None:
 @pytest.mark.parametrize("squared", [False, True])
 def test_key_switches(limbs: int, gadget: Gadget, squared: bool) -> None:
     ring = query_ring(parameters_of("slots" if limbs == 1 else "flooded"))
-    assert abs(key_switch_log2_ratio(ring, gadget, squared, 4)) < 0.2
+    assert abs(key_switch_log2_ratio(ring, gadget, squared, 12)) < 0.2
 
 
 @pytest.mark.parametrize("name", ["columns that are no power of two", "flooded"])
