@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from costmodel.files import replace_text
-from costmodel.machine import Machine, load_machine, machine_toml
+from costmodel.machine import Machine, default_machine, load_machine, machine_toml
 from fastquery.processor import Processor, this_processor
 
 AUTO = "auto"
@@ -22,12 +22,12 @@ def own_machine() -> Machine:
     Raises
     ------
     ValueError
-        If none is kept; the message says how to make one.
+        If none is kept, or one of a version that knew fewer operations; the message says how to make one.
     """
     processor = this_processor()
     for path in _paths(processor):
         if _is_own(path):
-            return load_machine(path)
+            return _whole(load_machine(path), path)
     raise ValueError(f"machine is {AUTO!r}, and no profile of this processor ({processor.name}) is kept; {REMEDY}")
 
 
@@ -57,6 +57,16 @@ def _paths(processor: Processor) -> Iterator[Path]:
         if os.path.isabs(folder):
             yield Path(folder, "fastquery") / name
     yield Path(tempfile.gettempdir(), f"fastquery-{os.geteuid()}") / name
+
+
+def _whole(kept: Machine, path: Path) -> Machine:
+    """A kept profile, which is the built-in one rescaled and has all of its operations."""
+    missing = sorted(operation for _, operation in default_machine().units.keys() - kept.units.keys())
+    if missing:
+        raise ValueError(
+            f"machine is {AUTO!r}, and {str(path)!r} is of an older version, without {missing[0]}; {REMEDY}"
+        )
+    return kept
 
 
 def _is_own(path: Path) -> bool:

@@ -38,6 +38,9 @@ SHORT_PLAINTEXT_MODULUS = 2**16
 SUM_PRODUCTS = 4
 """Products that take as long as reducing and writing the sum that they are added to."""
 
+READ_ROW = 2.5
+"""Reading a row of a switching key, with a quotient a residue, over reading one of an expansion key."""
+
 _SOURCE = "compact format"
 
 
@@ -96,9 +99,14 @@ def key_rows(grid: Grid) -> Number:
     return packlwes_automorphism_keys(packed.leaves, packed.gap) * key_digits(grid)
 
 
+def sent_rows(grid: Grid) -> Number:
+    """Rows of all switching keys, and the public key that flooding needs."""
+    return key_rows(grid) + (grid.flooding_bits > 0)
+
+
 def keys_bytes(grid: Grid) -> Number:
-    """A seed, N log2 q bits a row of a switching key, and as much for the public key that flooding needs."""
-    rows = key_rows(grid) + (grid.flooding_bits > 0)
+    """A seed, and N log2 q bits a row."""
+    rows = sent_rows(grid)
     return np.where(rows > 0, SEED_BYTES + rows * grid.degree * grid.log2_q // 8, 0)
 
 
@@ -241,7 +249,7 @@ def symbols(grid: Grid) -> Symbols:
         "b_bits": Symbol(grid.answer_b_bits, "bits sent of a coefficient of the answer's b"),
         "scalar": Symbol(scalar_products(grid), "1 where inner products with b take the place of products, else 0"),
         "key_rows": Symbol(
-            key_rows(grid) + (grid.flooding_bits > 0),
+            sent_rows(grid),
             "rows of the switching keys, and the public key that flooding needs",
             ("depth*digits + " if grid.output == "packlwes" else "") + "min(1, flooding_bits)",
         ),
@@ -307,6 +315,7 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
     answered = f"tokens*{_answers_formula(grid)}"
     opened = 0 if grid.prepared else size
     summed = size * (1 + SUM_PRODUCTS / shape.inputs)
+    rows = sent_rows(grid)
     mask = Work("online", "server", "draw mask", np.int64(1), tokens * grid.coefficients, "1", "[1]")
     online: list[Term] = [
         Work("online", "client", "encrypt", inputs, size, "tokens*ceil(m/d1)", "[1]"),
@@ -330,6 +339,8 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
     ]
     return (
         Work("setup", "server", "encode table", shape.multiplications, size, "ceil(m/d1)*ceil(n'/d0)", "[1]"),
+        Work("setup", "client", "generate switching key", rows, size, "key_rows", _SOURCE),
+        Work("setup", "server", "read keys", rows, READ_ROW * size, "key_rows", _SOURCE),
         Work(first, "server", "expand seed", inputs, size, "tokens*ceil(m/d1)", _SOURCE),
         Work(
             first,

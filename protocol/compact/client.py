@@ -74,16 +74,16 @@ class ResidueClient:
             return
         seed = self._fresh_seed()
         rows: Residues = np.empty((0, ring.limbs, ring.ring_degree), dtype=np.uint64)
-        made = 0
-        if plan.key_exponents:
-            rows = automorphism_keys(self._secret, plan.key_exponents, plan.gadgets, seed, "switching key").b
-            made = len(rows) * len(plan.key_exponents) // plan.key_rows
-        if plan.floods:
-            nothing = np.zeros((1, ring.limbs, ring.ring_degree), dtype=np.uint64)
-            a = expand(seed, "public key", 0, ring)[None]
-            rows = np.concatenate([rows, ring.forward(encrypt_symmetric(self._secret, nothing, a))])
-            made += 1
-        yield Frame.of(seed + pack_limbs(np.moveaxis(rows, 1, 0), plan.limb_bits), "keys", made)
+        with self._meter.counting("generate switching key") as generated:
+            if plan.key_exponents:
+                rows = automorphism_keys(self._secret, plan.key_exponents, plan.gadgets, seed, "switching key").b
+            if plan.floods:
+                nothing = np.zeros((1, ring.limbs, ring.ring_degree), dtype=np.uint64)
+                a = expand(seed, "public key", 0, ring)[None]
+                rows = np.concatenate([rows, ring.forward(encrypt_symmetric(self._secret, nothing, a))])
+            packed = pack_limbs(np.moveaxis(rows, 1, 0), plan.limb_bits)
+            generated.add(len(rows))
+        yield Frame.of(seed + packed, "keys", len(plan.key_exponents) + plan.floods)
 
     def announce(self) -> Iterator[bytes]:
         """The seed of the next query."""

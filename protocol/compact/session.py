@@ -72,21 +72,23 @@ class ResidueSession:
         if plan.shapes.keys.frames == 0:
             return
         (frame,) = frames
-        seed, data = frame[:SEED_BYTES], frame[SEED_BYTES:]
-        count = plan.key_rows + plan.floods
-        rows = np.empty((count, ring.limbs, ring.ring_degree), dtype=np.uint64)
-        for limb, values in enumerate(unpack_limbs(data, count * ring.ring_degree, plan.limb_bits)):
-            if int(values.max()) >= ring.moduli[limb]:
-                raise ProtocolError("a key has a residue that is not below its modulus")
-            rows[:, limb] = values.reshape(count, -1)
-        if plan.key_exponents:
-            a = expand_many(ring, seed, "switching key", plan.key_rows)
-            each = plan.key_rows // len(plan.key_exponents)
-            parts = [slice(k * each, (k + 1) * each) for k in range(len(plan.key_exponents))]
-            keys = SwitchingKeys(ring, plan.gadgets, [rows[part] for part in parts], [a[part] for part in parts])
-            self._products = Products(plan, self._table, keys, self._meter)
-        if plan.floods:
-            self._public_key = np.stack([rows[-1], expand(seed, "public key", 0, ring)])
+        with self._meter.counting("read keys") as read:
+            seed, data = frame[:SEED_BYTES], frame[SEED_BYTES:]
+            count = plan.key_rows + plan.floods
+            rows = np.empty((count, ring.limbs, ring.ring_degree), dtype=np.uint64)
+            for limb, values in enumerate(unpack_limbs(data, count * ring.ring_degree, plan.limb_bits)):
+                if int(values.max()) >= ring.moduli[limb]:
+                    raise ProtocolError("a key has a residue that is not below its modulus")
+                rows[:, limb] = values.reshape(count, -1)
+            if plan.key_exponents:
+                a = expand_many(ring, seed, "switching key", plan.key_rows)
+                each = plan.key_rows // len(plan.key_exponents)
+                parts = [slice(k * each, (k + 1) * each) for k in range(len(plan.key_exponents))]
+                keys = SwitchingKeys(ring, plan.gadgets, [rows[part] for part in parts], [a[part] for part in parts])
+                self._products = Products(plan, self._table, keys, self._meter)
+            if plan.floods:
+                self._public_key = np.stack([rows[-1], expand(seed, "public key", 0, ring)])
+            read.add(count)
 
     def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
         """Everything on the a of announced queries; the a of their answers is sent."""

@@ -57,6 +57,14 @@ def test_a_profile_of_another_processor_is_not_taken(cache: Path) -> None:
         own_machine.own_machine()
 
 
+@pytest.mark.usefixtures("cache")
+def test_a_profile_of_an_older_version_is_refused_before_anything_runs() -> None:
+    whole = default_machine()
+    keep(replace(whole, units=dict(list(whole.units.items())[1:])), this_processor())
+    with pytest.raises(ValueError, match=r"of an older version, without .*calibrate --quick"):
+        own_machine.own_machine()
+
+
 def test_without_a_home_the_temporary_folder_serves(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(own_machine.os.path, "expanduser", lambda path: path)

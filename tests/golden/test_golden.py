@@ -17,6 +17,7 @@ MACHINE = load_machine(Path(__file__).with_name("machine.toml"))
 """The unit costs that the file's seconds were made with: a calibration of the built-in profile changes no ledger."""
 LINES = Path(__file__).with_name("ledgers.jsonl").read_text(encoding="utf-8").splitlines()
 HELLO_GREW, REQUEST, REQUESTS = 68, 24, ("preparation", "lookup")
+KEYS = ("generate switching key", "read keys")
 ENTRIES = [json.loads(line) for line in LINES]
 
 
@@ -86,6 +87,11 @@ def in_sessions(found: fq.Estimate) -> list[list[Any]]:
     return [[phase, "client", "transfer", item, 1, size] for phase, item in [*phases, ("online", "lookup")]]
 
 
+def keys_are_work_now(found: fq.Estimate, row: list[Any]) -> bool:
+    """Keys of the compact format are made and read in entries of their own: they were part of a session's overhead."""
+    return found.configuration.engine == "residue" and row[3] in KEYS
+
+
 def figures(entry: dict[str, Any], found: fq.Estimate) -> dict[str, float]:
     """The figures that are what they were but for the session's messages.
 
@@ -141,7 +147,8 @@ UNCHANGED = [entry for entry in ENTRIES if not any(changed(entry["case"]) for ch
 def test_ledger_is_what_it_was(entry: dict[str, Any]) -> None:
     found = fq.estimate(**keywords(entry["case"]), machine=MACHINE)
     ledger = ledger_of(found)
-    assert [row for row in ledger if row[3] not in REQUESTS] == [greeting(row) for row in entry["ledger"]]
+    kept = [row for row in ledger if row[3] not in REQUESTS and not keys_are_work_now(found, row)]
+    assert kept == [greeting(row) for row in entry["ledger"]]
     assert [row for row in ledger if row[3] in REQUESTS] == in_sessions(found)
     ring = found.configuration.ring
     assert [ring.degree, *ring.limb_bits] == entry["ring"]
