@@ -58,6 +58,8 @@ from validate.measurement import (
 from validate.sampling import Design, Sample, designs, draw, operations
 
 Progress = Callable[[str, int, int], None]
+Parts = Callable[[Callable[[Any, int], Any], Any, Sequence[int]], Iterator[tuple[int, Any]]]
+"""Gives parts their numbers' answers: a function of what is shared and of a part's number, here or by workers."""
 
 VERSION = 3
 POOLED_COEFFICIENTS = 256
@@ -212,6 +214,11 @@ def machine_noise(references: pd.DataFrame, name: str) -> float:
     return float(np.max(np.abs(values / np.median(values) - 1.0)))
 
 
+def one_by_one(function: Callable[[Any, int], Any], shared: Any, numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    """Numbers of parts and their answers, evaluated in this process."""
+    return ((number, function(shared, number)) for number in numbers)
+
+
 def run_campaign(
     folder: Path,
     count: int,
@@ -222,6 +229,7 @@ def run_campaign(
     drawn: Sequence[Design] = designs(),
     base: Machine | None = None,
     progress: Progress | None = None,
+    parts: Parts = one_by_one,
 ) -> Campaign:
     """Draw, measure, calibrate and predict; what the folder already holds is not measured again.
 
@@ -241,6 +249,8 @@ def run_campaign(
         Profile that gives what the calibration part lacks, and whose own errors are told; the built-in one if left out.
     progress
         Called with what is being measured, how much is done, and of how much.
+    parts
+        See :func:`evaluated`. Samples are measured one after the other.
 
     Raises
     ------
@@ -258,7 +268,7 @@ def run_campaign(
                 _write(path, _measured(parties, sample, sessions))
         if progress is not None:
             progress("done", len(steps), len(steps))
-    return evaluated(folder, base)
+    return evaluated(folder, base, progress, parts)
 
 
 def planned(
@@ -360,15 +370,50 @@ def noise_columns(configuration: Configuration) -> int:
     return columns
 
 
-def evaluated(folder: Path, base: Machine | None = None) -> Campaign:
+@dataclass(frozen=True, eq=False)
+class _Evaluation:
+    """A measured campaign and the machine of its calibration part, from which every fold and sample is evaluated."""
+
+    samples: list[Sample]
+    results: dict[int, dict[str, Any]]
+    raw: dict[int, pd.DataFrame]
+    machine: Machine
+    base: Machine
+
+    @property
+    def folds(self) -> list[tuple[list[Sample], list[Sample]]]:
+        """Of the calibration part, those that leave anything to calibrate on."""
+        return [(kept, left) for kept, left in folds(_chosen(self.samples, self.raw)) if kept]
+
+    def part(self, number: int) -> Any:
+        """A fold's answer, or that of a sample after all folds."""
+        first = len(self.folds)
+        return self._fold(number) if number < first else self._sample(self.samples[number - first])
+
+    def _fold(self, number: int) -> dict[int, dict[str, float]]:
+        """Figures of the samples that a fold leaves out, predicted by the machine of the others."""
+        kept, left = self.folds[number]
+        machine, _ = _calibrated(kept, self.raw, self.samples, self.base)
+        return {one.index: predicted(one, self.results[one.index]["spread"], machine).figures for one in left}
+
+    def _sample(self, sample: Sample) -> tuple[dict[str, Any], pd.DataFrame | None]:
+        """A row of the runs, and the entries compared where the sample was measured."""
+        return _evaluated(sample, self.results[sample.index], self.raw.get(sample.index), self.machine, self.base)
+
+
+def evaluated(
+    folder: Path, base: Machine | None = None, progress: Progress | None = None, parts: Parts = one_by_one
+) -> Campaign:
     """Calibrate and predict from what a folder holds; its frames are written there.
 
     Parameters
     ----------
     folder
         Of a campaign whose samples are all measured.
-    base
+    base, progress
         See :func:`run_campaign`.
+    parts
+        Evaluates folds and samples, by workers if need be; the result is the same.
 
     Raises
     ------
@@ -386,20 +431,20 @@ def evaluated(folder: Path, base: Machine | None = None) -> Campaign:
         index: pd.DataFrame(result["entries"]) for index, result in measured.items() if result["status"] == "measured"
     }
     known = base or default_machine()
-    chosen = [s for s in samples if not s.held_out and s.index in raw]
-    machine, uncalibrated = _calibrated(chosen, raw, samples, known)
-    widths = _widths(chosen, raw, measured, samples, known)
-    runs, compared = [], []
-    for sample in samples:
-        row, ledger = _evaluated(sample, measured[sample.index], raw.get(sample.index), machine, known, widths)
-        runs.append(row)
-        if ledger is not None:
-            compared.append(ledger)
+    machine, uncalibrated = _calibrated(_chosen(samples, raw), raw, samples, known)
+    shared = _Evaluation(samples, measured, raw, machine, known)
+    first = len(shared.folds)
+    answers: dict[int, Any] = {}
+    for number, answer in parts(_Evaluation.part, shared, range(first + len(samples))):
+        answers[number] = answer
+        if progress is not None:
+            progress("evaluating", len(answers), first + len(samples))
+    rows, ledgers = zip(*(answers[first + k] for k in range(len(samples))), strict=True)
     campaign = Campaign(
         samples,
         plan["seed"],
-        pd.DataFrame(runs),
-        pd.concat(compared, ignore_index=True),
+        _with_intervals(pd.DataFrame(rows), {k: one for fold in range(first) for k, one in answers[fold].items()}),
+        pd.concat([ledger for ledger in ledgers if ledger is not None], ignore_index=True),
         pd.DataFrame([_reference(result) for name, result in results.items() if name.startswith("reference")]).dropna(),
         machine,
         uncalibrated,
@@ -415,6 +460,11 @@ def evaluated(folder: Path, base: Machine | None = None) -> Campaign:
     replace_text(folder / "machine.toml", machine_toml(machine))
     replace_text(folder / "campaign.toml", campaign.toml())
     return campaign
+
+
+def _chosen(samples: Sequence[Sample], raw: dict[int, pd.DataFrame]) -> list[Sample]:
+    """The calibration part, of what was measured."""
+    return [sample for sample in samples if not sample.held_out and sample.index in raw]
 
 
 def _calibrated(
@@ -434,21 +484,18 @@ def _calibrated(
     return machine, tuple(f"{engine}: {operation}" for engine, operation in missing)
 
 
-def _widths(
-    chosen: Sequence[Sample],
-    raw: dict[int, pd.DataFrame],
-    results: dict[int, dict[str, Any]],
-    samples: Sequence[Sample],
-    base: Machine,
-) -> dict[str, float]:
-    """Factors of the intervals, of what the calibration part errs by where it is left out of the calibration."""
-    measured, modelled = [], []
-    for kept, left in folds(chosen):
-        if kept:
-            machine, _ = _calibrated(kept, raw, samples, base)
-            measured += [measured_seconds(raw[one.index], results[one.index]) for one in left]
-            modelled += [predicted(one, results[one.index]["spread"], machine).figures for one in left]
-    return {name: factor([one[name] for one in measured], [one[name] for one in modelled]) for name in COVERED_SECONDS}
+def _with_intervals(runs: pd.DataFrame, left_out: dict[int, dict[str, float]]) -> pd.DataFrame:
+    """The runs with the intervals of their predictions.
+
+    They are as wide as the calibration part errs where it is left out of the calibration: ``left_out`` has its figures,
+    predicted so, by the sample's index.
+    """
+    measured = runs.set_index("sample")
+    for name in COVERED_SECONDS:
+        width = factor(measured.loc[list(left_out), name].tolist(), [one[name] for one in left_out.values()])
+        runs[f"low_{name}"] = runs[f"predicted_{name}"] / width
+        runs[f"high_{name}"] = runs[f"predicted_{name}"] * width
+    return runs
 
 
 def _evaluated(
@@ -457,7 +504,6 @@ def _evaluated(
     raw: pd.DataFrame | None,
     machine: Machine,
     base: Machine,
-    widths: dict[str, float],
 ) -> tuple[dict[str, Any], pd.DataFrame | None]:
     configuration = sample.configuration
     row: dict[str, Any] = {
@@ -482,15 +528,13 @@ def _evaluated(
         **{name: measured[name] for name in BYTES},
         "calm_sessions": calm_sessions,
         "disturbed": not calm_sessions,
-        **measured_seconds(raw, result),
+        **measured_seconds(ledger, result),
         "latency_median_s": float(np.median(result["latency_s"])),
         **dict(zip(MEDIANS, np.median(result["accounts"], axis=0).tolist(), strict=True)),
         "noise_bits": pooled_noise_bits(result["noise_bits"]),
         "noise_sampling_bits": sampling_bits(len(result["noise_bits"]) * pooled_coefficients(configuration)),
         **{f"predicted_{name}": figures[name] for name in (*BYTES, *SECONDS, "offline_s", "noise_bits")},
         "base_server_s": predicted(sample, result["spread"], base).server_s,
-        **{f"low_{name}": figures[name] / widths[name] for name in COVERED_SECONDS},
-        **{f"high_{name}": figures[name] * widths[name] for name in COVERED_SECONDS},
         "security_bits": figures["security_bits"],
         "log2_failure": figures["log2_failure"],
         "contention": float(by_session.quantile(0.95) / measured["server_s"]),
@@ -520,9 +564,9 @@ def predicted(sample: Sample, spread: float, machine: Machine) -> Estimate:
     return estimate(sized, sample.link, machine, link_model="relay")
 
 
-def measured_seconds(raw: pd.DataFrame, result: dict[str, Any]) -> dict[str, float]:
-    """Idealised seconds of a sample: CPU seconds by party and phase, and the latency."""
-    found = totals(idealised_ledger(raw))
+def measured_seconds(ledger: pd.DataFrame, result: dict[str, Any]) -> dict[str, float]:
+    """Idealised seconds of a sample: CPU seconds by party and phase of its idealised ledger, and the latency."""
+    found = totals(ledger)
     latency_s = idealised_latency(result["latency_s"], [lost_s(one) for one in result["accounts"]])
     return {**{name: found[name] for name in ("server_s", "client_s", "offline_s", "table_s")}, "latency_s": latency_s}
 
@@ -535,4 +579,4 @@ def lost_s(accounts: Sequence[float]) -> float:
 def _reference(result: dict[str, Any]) -> dict[str, float]:
     if result["status"] != "measured":
         return dict.fromkeys(COVERED_SECONDS, math.nan)
-    return measured_seconds(pd.DataFrame(result["entries"]), result)
+    return measured_seconds(idealised_ledger(pd.DataFrame(result["entries"])), result)

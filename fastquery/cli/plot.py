@@ -14,13 +14,13 @@ from costmodel.system import RingFields
 from costmodel.systems import NAMES
 from fastquery.cli.show import indented, json_text
 from fastquery.figures import FIGURES, Appearance, Chosen, Inputs, draw, draw_all
-from fastquery.words import MACHINE_HELP, checked, machine_of, parse_ring, parse_widths
+from fastquery.words import MACHINE_HELP, checked, count, machine_of, parse_ring, parse_widths
 
 EXAMPLE = """examples:
   fastquery plot bandwidth --table llama-7b --output bandwidth.png
   fastquery plot bandwidth --protocol cheetah --protocol folded --packing 4,3,3 --packing 4,4 --xlim 1,1000
   fastquery plot ring-map --link 44Mbit/s,40ms --output rings.svg
-  fastquery plot all --output figures
+  fastquery plot all --output figures --jobs 2
 """
 ALL = "all"
 ENDINGS = ("png", "svg", "pdf")
@@ -55,6 +55,7 @@ def add_parser(subparsers: Any) -> None:
         parser.add_argument(f"--{name}", type=checked(span), metavar="LOW,HIGH", help="part of the axis that is shown")
     parser.add_argument("--style", type=Path, metavar="FILE", help="a style sheet of matplotlib, *.mplstyle")
     parser.add_argument("--output", type=Path, help="a PNG, SVG or PDF file; with all a folder", metavar="PATH")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="with all: processes that share the figures")
     parser.add_argument("--format", choices=ENDINGS, default="png", help="of the files of all (default png)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
@@ -100,7 +101,8 @@ def execute(arguments: argparse.Namespace) -> int:
                 bar.update(done - bar.n)
 
             folder = arguments.output or Path("results/figures")
-            paths, omitted = draw_all(folder, inputs, f".{arguments.format}", progress, appearance.style)
+            jobs = count("jobs", arguments.jobs)
+            paths, omitted = draw_all(folder, inputs, f".{arguments.format}", progress, appearance.style, jobs)
     for name, why in omitted.items():
         print(f"fastquery plot: {name} is not drawn: {why}", file=sys.stderr)
     shown = [str(path) for path in paths]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from tqdm import tqdm
 
 from costmodel.parameters import EXECUTING_ENGINES
 from fastquery.cli.show import json_text, pairs, table_text
+from fastquery.cli.sweep import add_worker_options
 from fastquery.processor import memory_bytes_per_s, this_processor
 from fastquery.provenance import provenance
-from fastquery.words import MACHINE_HELP, checked, machine_of
+from fastquery.words import MACHINE_HELP, checked, count, machine_of
+from fastquery.workers import evaluated_parts
 
 EXAMPLE = """examples:
   fastquery validate --samples 40 --output results/campaign
@@ -24,6 +27,10 @@ EXAMPLE = """examples:
   fastquery validate --netem    (the model of TCP against the kernel's; needs root)
   fastquery validate --samples 40 --machine auto --output results/campaign
   fastquery validate --samples 40 --output results/campaign    (again: goes on where it was interrupted)
+  fastquery validate --samples 200 --jobs 2 --output results/campaign
+
+Samples are measured one after the other on this machine, which nothing else should load: --jobs and --scheduler share
+out the model's side, which comes after that: calibration, its cross-validation, and predictions.
 """
 
 
@@ -55,6 +62,7 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="hold the model of TCP against the kernel's own, fresh and warm, between two network namespaces (root)",
     )
+    add_worker_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.set_defaults(execute=execute)
 
@@ -124,6 +132,7 @@ def run_and_report(arguments: argparse.Namespace) -> int:
 
     if arguments.sessions < 1:
         raise ValueError(f"sessions is {arguments.sessions}; a configuration is measured at least once")
+    workers = {"jobs": count("jobs", arguments.jobs), "scheduler": arguments.scheduler}
     drawn = designs(arguments.protocol, arguments.engine)
     folder: Path = arguments.output
     bar = tqdm(desc="measuring", file=sys.stderr)
@@ -137,6 +146,7 @@ def run_and_report(arguments: argparse.Namespace) -> int:
             drawn=drawn,
             base=arguments.machine,
             progress=advance(bar),
+            parts=partial(evaluated_parts, **workers),
         )
     except OpenFHEUnavailable as error:
         print(f"fastquery validate: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ from costmodel.html import filled
 from fastquery.figures import accuracy, choices, first_layer, links, measurements, paper, sessions
 from fastquery.figures.inputs import Inputs
 from fastquery.figures.named import NamedFigure
+from fastquery.workers import evaluated_parts
 
 Progress = Callable[[str, int, int], None]
 
@@ -89,33 +90,51 @@ def draw_all(
     ending: str = ".png",
     progress: Progress | None = None,
     style: Path | None = None,
+    jobs: int = 1,
 ) -> Gallery:
     """Draw every figure into a folder, with an index page.
 
     A figure whose data cannot be had (no measurements, the real table not installed) is left out, and the page says
     why.
 
+    Parameters
+    ----------
+    folder, inputs, ending
+        Where the figures go, of what they are, and the ending of their files.
+    progress
+        Called with the figure that is done, how many are, and of how many.
+    style
+        A style sheet of matplotlib.
+    jobs
+        Processes of this machine that share the figures.
+
     Raises
     ------
     ValueError
         If the folder cannot be written or the ending is no figure's.
     """
-    from plots.style import save, styled
-
-    drawn: dict[str, Path] = {}
-    omitted: dict[str, str] = {}
-    for k, name in enumerate(FIGURES):
+    names, given = list(FIGURES), inputs or Inputs()
+    answers: dict[str, str] = {}
+    for number, why_not in evaluated_parts(_drawn, (folder, given, ending, style), range(len(names)), jobs):
+        answers[names[number]] = why_not
         if progress:
-            progress(name, k, len(FIGURES))
-        try:
-            frame = frame_of(name, inputs)
-            with styled(style):
-                drawn[name] = save(FIGURES[name].draw(frame), folder / f"{name}{ending}")
-        except ValueError as error:
-            omitted[name] = str(error)
+            progress(names[number], len(answers), len(names))
+    paths = {name: folder / f"{name}{ending}" for name in names if not answers[name]}
+    omitted = {name: answers[name] for name in names if answers[name]}
     index = folder / "index.html"
-    replace_text(index, index_page({name: path.name for name, path in drawn.items()}, omitted))
-    return Gallery([*drawn.values(), index], omitted)
+    replace_text(index, index_page({name: path.name for name, path in paths.items()}, omitted))
+    return Gallery([*paths.values(), index], omitted)
+
+
+def _drawn(asked: tuple[Path, Inputs, str, Path | None], number: int) -> str:
+    """Draw the figure of a number; why it cannot be drawn, if so."""
+    folder, inputs, ending, style = asked
+    name = list(FIGURES)[number]
+    try:
+        draw(name, folder / f"{name}{ending}", inputs, Appearance(style=style))
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def index_page(files: Mapping[str, str], omitted: Mapping[str, str]) -> str:

@@ -318,7 +318,18 @@ def test_all_leaves_out_what_has_no_data(tmp_path: Path, monkeypatch: pytest.Mon
     page = gallery.paths[-1].read_text()
     assert 'src="noise.svg"' in page
     assert "there is &lt;nothing&gt;" in page
-    assert seen == ["noise 0/2", "measured 1/2"]
+    assert seen == ["noise 1/2", "measured 2/2"]
+
+
+def test_two_processes_draw_the_figures_of_one(tmp_path: Path) -> None:
+    from fastquery.figures import registry
+
+    asked = [list(registry.FIGURES).index(name) for name in ("noise", "waterfall")]
+    shared = tmp_path, figures.Inputs("gpt2"), ".png", None
+    assert dict(registry.evaluated_parts(registry._drawn, shared, asked, jobs=2)) == dict.fromkeys(asked, "")
+    for name in ("noise", "waterfall"):
+        alone = figures.draw(name, tmp_path / "alone" / f"{name}.png", figures.Inputs("gpt2"))
+        assert (tmp_path / f"{name}.png").read_bytes() == alone.read_bytes()
 
 
 def test_index_page_links_documents() -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
+import os
 import shutil
+import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ import pytest
 from costmodel.link import PRESETS
 from costmodel.parameters import Table
 from costmodel.systems import SYSTEMS, executed
+from fastquery.workers import evaluated_parts
 from validate import campaign as module
 from validate.campaign import Campaign, evaluated, planned, run_campaign
 from validate.report import write_report
@@ -238,6 +243,55 @@ def test_what_was_measured_is_not_measured_again(folder: Path, monkeypatch: pyte
 
 def failed() -> dict[str, str]:
     return {"status": "failed", "reason": "still not 301x384"}
+
+
+@pytest.fixture
+def larger(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A campaign of six samples, of which three are calibrated on, each with the measurements of one."""
+    monkeypatch.setattr(module, "REFERENCES", 2)
+    where = shutil.copytree(folder, tmp_path / "larger")
+    plan = json.loads((where / "plan.json").read_text())
+    plan["samples"] = [tiny(k, held_out=k % 2 == 1).document() for k in range(6)]
+    (where / "plan.json").write_text(json.dumps(plan))
+    for k in range(6):
+        shutil.copy(folder / "sessions" / f"sample-00{k % 2}.json", where / "sessions" / f"sample-00{k}.json")
+    return where
+
+
+def test_two_processes_of_which_one_dies_evaluate_as_one(larger: Path) -> None:
+    alone = evaluated(larger)
+    written = {path.name: path.read_bytes() for path in larger.iterdir() if path.is_file()}
+    seen: list[str] = []
+
+    def kill_once(what: str, done: int, total: int) -> None:
+        if not seen:
+            multiprocessing.active_children()[0].kill()
+        seen.append(f"{what} {done}/{total}")
+
+    assert evaluated(larger, None, kill_once, partial(evaluated_parts, jobs=2)) == alone
+    assert {path.name: path.read_bytes() for path in larger.iterdir() if path.is_file()} == written
+    assert seen == [f"evaluating {k}/9" for k in range(1, 10)]  # three folds and six samples
+    assert alone.runs["low_server_s"].notna().all()
+
+
+@pytest.mark.slow  # starts a cluster
+def test_a_cluster_of_which_a_worker_dies_evaluates_as_one_core(larger: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="Dask is an extra: pip install 'fastquery[cluster]'")
+    alone = evaluated(larger)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        victim = next(iter(cluster.workers.values())).pid
+        seen: list[int] = []
+
+        def kill_once(what: str, done: int, total: int) -> None:
+            if not seen:
+                os.kill(victim, signal.SIGKILL)
+            seen.append(done)
+
+        by_cluster = partial(evaluated_parts, scheduler=cluster.scheduler_address)
+        assert evaluated(larger, None, kill_once, by_cluster) == alone
+    assert seen == list(range(1, 10))
 
 
 def test_another_campaign_does_not_go_into_the_same_folder(folder: Path) -> None:
