@@ -184,7 +184,7 @@ class ExpandedSessionEngine:
     def lookup(self, tokens: int, prepared: bool) -> ExpandedSessionEngine:
         """Kernels for one more lookup, of the same session."""
         other = ExpandedSessionEngine(self._server, self._shapes, tokens, prepared, self._meter)
-        other._session = self._opened()
+        other._session = self._opened().lookup()
         return other
 
     def accept_keys(self, frames: Sequence[bytes]) -> None:

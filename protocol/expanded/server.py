@@ -138,6 +138,10 @@ class ExpandedSession(ABC):
         other.meter = meter
         return other
 
+    def lookup(self: Own) -> Own:
+        """Return the same session, its counters and keys, for one lookup: what is prepared for it goes with it."""
+        return self
+
     def prepare_many(self, counters: Sequence[int]) -> None:
         """Do everything that needs the a of queries only, before their tokens are known.
 

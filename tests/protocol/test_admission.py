@@ -69,6 +69,30 @@ def test_a_session_holds_no_more_than_it_was_admitted_for(protocol: str, tokens:
     assert held <= held_bytes(shapes)
 
 
+def test_what_is_prepared_goes_with_its_lookup() -> None:
+    """A client that asks under other counters than it announced, or never, leaves nothing behind."""
+    configuration = executed("folded", Table(300, 24, 2), flooding_bits=0, prepared=True)
+    server = engine_of(configuration).server(
+        configuration, coefficients_of(configuration), Meter("server"), lambda *_: None, False
+    )
+    client = engine_of(configuration).client(configuration, 2, Meter("client"), False, SeedRecord())
+    session = server.session(2, Meter("server"))
+    session.accept_keys(list(client.keys()))
+    held, shares = arrays(session, set()), np.empty((2, coefficients_of(configuration).shape[1]), dtype=np.int64)
+    announced, other = (client.lookup(2, True) for _ in range(2))
+    frames, others = list(announced.announce()), list(other.announce())
+    lookup = session.lookup(2, True)
+    assert list(lookup.prepare(frames)) == [b""]
+    assert arrays(lookup, set()) - held == lookup.shapes.prepared_bytes
+    assert arrays(session, set()) == held
+    with pytest.raises(ProtocolError, match="repeats a counter"):
+        list(session.lookup(2, False).answer(list(announced.encrypt([1, 2])), shares))
+    assert len(list(lookup.answer(list(other.encrypt([1, 2])), shares))) == lookup.shapes.answer.frames
+    del lookup
+    assert len(others) == 1
+    assert arrays(session, set()) == held
+
+
 @pytest.mark.parametrize("protocol", ["folded", "compressed"])
 @pytest.mark.parametrize("flooding_bits", [0, 40])
 def test_keys_ready_for_use_are_what_is_kept(protocol: str, flooding_bits: int) -> None:

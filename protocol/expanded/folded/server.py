@@ -35,7 +35,7 @@ WINDOW = 1 << 13
 """Counters below the highest one that may still come: those of all lookups that are prepared at once."""
 
 MOST_PREPARED = 128
-"""Queries of a session that are prepared and not yet answered."""
+"""Queries of a lookup that are prepared and not yet answered."""
 
 
 class Prepared(NamedTuple):
@@ -159,6 +159,12 @@ class FoldedSession(ExpandedSession):
         if self._server.parameters.flooded:
             self._public_key = public_key(self._ring, rows[-1], self._seed, LABELS)
             tally.add()
+
+    def lookup(self) -> FoldedSession:
+        """Return the same session for one lookup; see :meth:`protocol.expanded.server.ExpandedSession.lookup`."""
+        other = copy(self)
+        other._prepared = {}
+        return other
 
     def prepare(self, counter: int) -> Prepared:
         """Prepare one query; see :meth:`prepare_many`."""
