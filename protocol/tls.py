@@ -196,9 +196,10 @@ def _short(error: Exception) -> str:
 
 
 def _names(connection: socket.socket) -> list[str]:
-    """Names that a peer's certificate is made out to; its common name counts where there are none (RFC 6125, 6.4.4).
+    """Names that a peer's certificate is made out to; its common name where it has no alternative ones of any kind.
 
-    An authority that vouches for alternative names may have left the common name to whoever asked.
+    An authority that vouches for alternative names, if only for addresses, may have left the common name to whoever
+    asked for the certificate.
     """
     certificate = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
     if not certificate:
@@ -206,4 +207,4 @@ def _names(connection: socket.socket) -> list[str]:
     alternatives: Any = certificate.get("subjectAltName", ())
     hosts = [str(value) for kind, value in alternatives if kind in ("DNS", "email", "URI")]
     subject: Any = certificate.get("subject", ())
-    return hosts or [str(value) for part in subject for kind, value in part if kind == "commonName"]
+    return hosts if alternatives else [str(value) for part in subject for kind, value in part if kind == "commonName"]

@@ -41,13 +41,14 @@ class Authority:
             names.append(x509.DNSName(name))
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        path = self._folder / f"{name}.key"
+        file = f"{name}-{sum(1 for _ in self._folder.iterdir())}"
+        path = self._folder / f"{file}.key"
         path.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
-        return self._write(f"{name}.pem", builder.sign(self._key, hashes.SHA256())), path
+        return self._write(f"{file}.pem", builder.sign(self._key, hashes.SHA256())), path
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, expired: bool) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.timezone.utc)
