@@ -385,7 +385,9 @@ class ServedSession:
             aligning = aligning_bytes(self._configuration, public, tokens)
             room.take(HELD_FOR_A_BYTE * engine.shapes.answer.size_bytes + aligning)
             shares = np.empty((tokens, public.coefficients), dtype=np.int64)
-            answer = self._counted(engine.answer(query, shares), tokens)
+            answer = engine.answer(query, shares)
+            if engine.shapes.answer.frames:  # where there are none, the preparation was counted
+                answer = self._counted(answer, tokens)
             _send(self._channel, self.meter, Kind.ANSWER, answer)
             aligned = self._aligner.align(shares)
         if order is not None:

@@ -104,6 +104,15 @@ def test_a_query_that_is_refused_takes_nothing_of_the_budget(counted: tuple[Runn
     assert budget.rows_answered == 1
 
 
+def test_the_last_row_of_a_budget_is_answered(counted: tuple[Running, DistanceBudget]) -> None:
+    served, budget = counted
+    budget.spend(7)
+    assert served.opens([6])
+    assert (budget.rows_answered, budget.rows_left) == (8, 0)
+    with pytest.raises(ProtocolError, match="used up"):
+        served.opens([7])
+
+
 def test_rows_are_counted_before_their_answer_leaves_and_once(
     counted: tuple[Running, DistanceBudget], monkeypatch: pytest.MonkeyPatch
 ) -> None:
