@@ -28,7 +28,6 @@ from fastquery.page.offers import OFFERS
 from fastquery.page.shape import SHEET, button, column, text, watch
 from fastquery.page.state import State
 from fastquery.page.texts import rate_text
-from fastquery.words import link_of
 from quantize.tables import TABLE_SHAPES
 
 CHOSEN = "chosen"
@@ -100,13 +99,13 @@ class Controls:
         try:
             for name, field in self.fields.items():
                 setattr(field.widget, field.held, field.shown(getattr(state, name)))
-            self._show_link(state.link)
+            self._show_link(state)
         finally:
             self._setting = False
 
-    def _show_link(self, text: str) -> None:
-        link = link_of(text)
-        self.preset.value = text if text in PRESETS else ""
+    def _show_link(self, state: State) -> None:
+        link = state.over
+        self.preset.value = state.link if state.link in PRESETS else ""
         exponent = min(max(math.log10(link.rate_bit_per_s), SLOWEST), FASTEST)
         if abs(exponent - self.rate.value) > 0.006:  # half a step: the slider that is being dragged stays where it is
             self.rate.value = exponent
@@ -128,7 +127,7 @@ class Controls:
 
     def set_link(self, rate_bit_per_s: float | None = None, delay_ms: float | None = None) -> None:
         """Another rate or another round trip, the other one kept."""
-        link = link_of(self.state.link)
+        link = self.state.over
         rate = link.rate_bit_per_s if rate_bit_per_s is None else rate_bit_per_s
         delay = 1e3 * link.round_trip_s if delay_ms is None else delay_ms
         self.set(link=f"{rate_text(rate)},{delay:g}ms")

@@ -14,10 +14,10 @@ from costmodel.grid import Grid
 from costmodel.link import Link
 from costmodel.machine import Machine, default_machine, load_machine
 from costmodel.parameters import Configuration
-from costmodel.workload import WORKLOAD_FIGURES, estimate_workload
+from costmodel.workload import WORKLOAD_FIGURES, Workload, estimate_workload
 from fastquery.page.state import State
 from fastquery.sweeps import Links
-from fastquery.words import ask, workload_of
+from fastquery.words import ask
 
 Floats = NDArray[np.float64]
 OF_LOOKUPS = ("table_bytes", "security_bits", "log2_failure", "noise_bits", "flooding_bits", "log2_planned_distance")
@@ -55,9 +55,9 @@ class Held:
         found: Floats = latencies_s(self.grid, self._terms, links, self.machine)[0]
         return found
 
-    def session(self, workload: str, link: Link) -> dict[str, float]:
+    def session(self, workload: Workload, link: Link) -> dict[str, float]:
         """Figures of a session over a link, and what holds of its lookups, equal to ``estimate --workload --json``."""
-        found = estimate_workload(self.configuration, workload_of(workload), link, self.machine).document()
+        found = estimate_workload(self.configuration, workload, link, self.machine).document()
         return {name: float(found[name]) for name in (*WORKLOAD_FIGURES, *OF_LOOKUPS)}
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from costmodel.limits import FLOODING_BITS, LOG2_FAILURE
+from costmodel.link import Link
+from costmodel.workload import Workload
 from fastquery.page.offers import OFFERS, PAPER
 from fastquery.words import link_of, real, whole, workload_of
 
@@ -81,9 +84,17 @@ class State:
                 raise ValueError(f"designs has {name!r}; it must be one of {', '.join(OFFERS)}")
         if not self.queries >= 1:
             raise ValueError(f"queries is {self.queries}; it must be at least 1")
-        link_of(self.link)
-        if self.workload:
-            workload_of(self.workload)
+        _ = self.over, self.session  # read at once, so that a text that cannot be is refused
+
+    @cached_property
+    def over(self) -> Link:
+        """The link, read."""
+        return link_of(self.link)
+
+    @cached_property
+    def session(self) -> Workload | None:
+        """The workload, read; None where tokens are looked up."""
+        return workload_of(self.workload) if self.workload else None
 
     @classmethod
     def of_address(cls, query: str) -> State:

@@ -35,7 +35,6 @@ from fastquery.page.shape import SHEET, button, card, column, pair, row, text, w
 from fastquery.page.state import RING_WORDS, State
 from fastquery.page.style import DARK, LIGHT, Ground
 from fastquery.page.told import Told
-from fastquery.words import link_of, workload_of
 
 GROUND = "document.documentElement.dataset.ground = cb_obj.active ? 'dark' : 'light'"
 SEARCH = "Search rings"
@@ -209,7 +208,7 @@ class Page:
     def _show(self, state: State) -> None:
         before, self.state = self._drawn, state
         self._drawn = state
-        link = link_of(state.link)
+        link = state.over
         changed = before is None or any(getattr(before, name) != getattr(state, name) for name in CURVES)
         if changed:
             self._price()
@@ -218,7 +217,7 @@ class Page:
         self.excluded = {
             name: "; ".join(found) for name, figures in self.figures.items() if (found := reasons(figures, state))
         }
-        if changed or before is None or link_of(before.link).round_trip_s != link.round_trip_s:
+        if changed or before is None or before.over.round_trip_s != link.round_trip_s:
             self.bandwidth.draw(self.priced, link.round_trip_s)
         if changed:
             self.noise.draw(self.priced, self.figures, state.failure, self.ground)
@@ -239,25 +238,25 @@ class Page:
 
     def _draw_link(self) -> None:
         """What a link changes: marks, bars, front, table, texts."""
-        state, link = self.state, link_of(self.state.link)
+        state, link = self.state, self.state.over
         self.bandwidth.mark_link({name: one["latency_s"] for name, one in self.figures.items()}, link, self.ground)
         self._draw_seconds()
         self._draw_front()
         self._draw_sessions()
         self.designs.draw(self.priced, self.figures, state.queries, self.excluded)
         allowed = [name for name in self.priced if name not in self.excluded]
-        tokens = workload_of(state.workload).prompt if state.workload else state.tokens
+        tokens = state.session.prompt if state.session else state.tokens
         lookup = f"{tokens} {'token' if tokens == 1 else 'tokens'} of {state.table} over {state.link}."
         headline = designs_view.headline(lookup, self.figures, allowed, state.queries)
         self.told.tell(headline=headline, why_not=designs_view.why_not(self.refused, self.excluded))
         self._spell_out()
 
     def _draw_sessions(self) -> None:
-        workload, link = self.state.workload, link_of(self.state.link)
+        session, link = self.state.session, self.state.over
         self.session_figures = (
-            {name: one.session(workload, link) for name, one in self.priced.items()} if workload else {}
+            {name: one.session(session, link) for name, one in self.priced.items()} if session else {}
         )
-        self.session_card.visible = bool(workload)
+        self.session_card.visible = session is not None
         self.sessions.draw(self.session_figures, self.excluded)
 
     def _all_ledgers(self) -> None:
@@ -270,12 +269,12 @@ class Page:
         self.bytes.draw(pieces, as_shares=self.as_shares.active == 0)
 
     def _draw_seconds(self) -> None:
-        link = link_of(self.state.link)
+        link = self.state.over
         pieces = {name: list(second_pieces(one, link)) for name, one in self.priced.items()}
         self.seconds.draw(pieces, as_shares=self.as_shares.active == 0)
 
     def _draw_front(self) -> None:
-        found = points(self.priced, self.figures, self.found, self.state, link_of(self.state.link))
+        found = points(self.priced, self.figures, self.found, self.state, self.state.over)
         table = next((one.configuration.table for one in self.priced.values()), None)
         about = table is not None and (table.rows, table.channels, table.tokens) == (*TABLE, 1)
         self.front.draw(found, [one for one in stated() if one.design in self.priced] if about else [], self.ground)

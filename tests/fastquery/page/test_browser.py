@@ -24,23 +24,14 @@ from fastquery.page.held import Refusal, hold
 from fastquery.page.limits import reasons
 from fastquery.page.offers import OFFERS
 from fastquery.page.state import State
-from fastquery.words import link_of
-
-pytest.importorskip("panel", reason="the page's tests need the extra page")
-playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright")
-CHROMIUM = Path("/usr/bin/chromium")
-if not CHROMIUM.exists():
-    pytest.skip(f"the page's tests need {CHROMIUM} (Debian's package chromium)", allow_module_level=True)
 
 pytestmark = pytest.mark.slow
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         "--disable-component-update", "--no-first-run"]  # fmt: skip
 READY = "[data-figure=latency_s]"
 QUICK = ("cheetah", "fastquery-paper", "fastquery", "bumblebee", "iron", "cham")
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def url(browser: Any) -> Iterator[str]:
     command = [sys.executable, "-m", "fastquery", "explore", "--no-browser", "--json", "--table", "2000x96"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as server:
         assert server.stdout is not None
@@ -52,14 +43,6 @@ def url() -> Iterator[str]:
                 break
         server.terminate()
         assert server.wait(20) == 0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield started
-        started.close()
 
 
 class Visit:
@@ -290,9 +273,10 @@ def test_why_not_names_what_excludes_each_excluded_design(url: str, browser: Any
     visit.open(url, state.address())
     said = {" ".join(row.split()) for row in visit.page.locator("ul.why-not li").all_inner_texts()}
     held = {name: hold(state, name) for name in OFFERS}
-    link = link_of(state.link)
     why = {
-        OFFERS[name].legend: str(one) if isinstance(one, Refusal) else "; ".join(reasons(one.figures(link), state))
+        OFFERS[name].legend: str(one)
+        if isinstance(one, Refusal)
+        else "; ".join(reasons(one.figures(state.over), state))
         for name, one in held.items()
     }
     assert said == {" ".join(f"{legend} {text}".split()) for legend, text in why.items() if text}

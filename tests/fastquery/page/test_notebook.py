@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 nbformat = pytest.importorskip("nbformat", reason="notebooks need the extra docs")
 nbclient = pytest.importorskip("nbclient", reason="notebooks need the extra docs")
-pytest.importorskip("panel", reason="the page's tests need the extra page")
-playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright")
-CHROMIUM = Path("/usr/bin/chromium")
-if not CHROMIUM.exists():
-    pytest.skip(f"the page's tests need {CHROMIUM} (Debian's package chromium)", allow_module_level=True)
 
 pytestmark = pytest.mark.slow
 CELLS = (
@@ -21,7 +17,7 @@ CELLS = (
 )
 
 
-def test_a_cell_shows_the_page(tmp_path: Path) -> None:
+def test_a_cell_shows_the_page(tmp_path: Path, browser: Any) -> None:
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     nbclient.NotebookClient(book, timeout=200, kernel_name="python3").execute()
     shown = [output["data"] for cell in book.cells for output in cell.outputs if "data" in output]
@@ -31,13 +27,8 @@ def test_a_cell_shows_the_page(tmp_path: Path) -> None:
         "".join(f"{one.get('text/html', '')}<script>{one.get('application/javascript', '')}</script>" for one in shown)
     )
     asked: list[str] = []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--headless", "--no-sandbox", "--disable-gpu"]
-        )
-        visit = browser.new_page()
-        visit.on("request", lambda one: asked.append(one.url))
-        visit.goto(page.as_uri())
-        visit.wait_for_selector("[data-figure=latency_s]", timeout=60_000)
-        browser.close()
+    visit = browser.new_page()
+    visit.on("request", lambda one: asked.append(one.url))
+    visit.goto(page.as_uri())
+    visit.wait_for_selector("[data-figure=latency_s]", timeout=60_000)
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
