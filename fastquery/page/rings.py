@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-from bokeh.models import ColumnDataSource, FactorRange, HoverTool, LogColorMapper, TapTool
+from bokeh.models import CDSView, ColumnDataSource, FactorRange, GroupFilter, HoverTool, LogColorMapper, TapTool
 from bokeh.palettes import Cividis256
 
 from costmodel.limits import SECURITY_FLOOR_BITS
@@ -22,6 +22,8 @@ from fastquery.page.texts import bytes_text
 TOOLTIPS = [("ring", "N=@degree, log2 q=@bits"), ("bytes a query", "@text"), ("security", "@security{0} bits"),
             ("fails", "2^@failure{0}"), ("", "@verdict")]  # fmt: skip
 WEAK, FAILING, HOLDS = f"below {SECURITY_FLOOR_BITS} bits of security", "fails too often", "holds"
+LOOKS = {WEAK: ("right_diagonal_line", 0.15), FAILING: ("dot", 0.15), HOLDS: ("blank", 1.0)}
+"""By verdict, the hatch of its rings and how much their colour covers."""
 
 
 def limbs_text(bits: int) -> str:
@@ -51,13 +53,17 @@ class Rings:
         self.best = ColumnDataSource({"bits": [], "degree": []})
         self.taken = ColumnDataSource({"bits": [], "degree": []})
         self._colours = LogColorMapper(palette=Cividis256[::-1], low=1e5, high=1e6)
-        shown = self.figure.rect(
-            "bits", "degree", 1, 0.94, source=self.cells, line_color=None, hatch_pattern="hatch", hatch_scale=7,
-            hatch_weight=0.8, fill_color={"field": "bytes", "transform": self._colours}, fill_alpha="alpha",
-            nonselection_fill_alpha="alpha", selection_fill_alpha="alpha", name="rings",
-        )  # fmt: skip
-        self._shown = shown
-        self.figure.add_tools(HoverTool(tooltips=TOOLTIPS, renderers=[shown]), TapTool(renderers=[shown]))
+        # A renderer a verdict: the browser would make a pattern for every cell of a column of patterns.
+        self._shown = [
+            self.figure.rect(
+                "bits", "degree", 1, 0.94, source=self.cells, view=CDSView(filter=GroupFilter("verdict", verdict)),
+                line_color=None, hatch_pattern=hatch, hatch_scale=7, hatch_weight=0.8, name=verdict,
+                fill_color={"field": "bytes", "transform": self._colours}, fill_alpha=alpha,
+                nonselection_fill_alpha=alpha, selection_fill_alpha=alpha,
+            )
+            for verdict, (hatch, alpha) in LOOKS.items()
+        ]  # fmt: skip
+        self.figure.add_tools(HoverTool(tooltips=TOOLTIPS, renderers=self._shown), TapTool(renderers=self._shown))
         self._best = self.figure.scatter("bits", "degree", source=self.best, marker="star", size=18, fill_color="white")
         self._taken = self.figure.rect("bits", "degree", 1.6, 0.98, source=self.taken, fill_color=None, line_width=2.5)
         self.figure.grid.visible = False
@@ -80,8 +86,6 @@ class Rings:
             "security": frame["security_bits"].tolist(),
             "failure": np.maximum(frame["log2_failure"], -9999).tolist(),
             "verdict": frame["verdict"].tolist(),
-            "hatch": frame["verdict"].map({WEAK: "right_diagonal_line", FAILING: "dot", HOLDS: "blank"}).tolist(),
-            "alpha": np.where(holds, 1.0, 0.15).tolist(),
         }
         put(self.cells, data)
         where = int(np.flatnonzero(holds)[np.argmin(sizes[holds])]) if holds.any() else None
@@ -104,8 +108,9 @@ class Rings:
     def paint(self, ground: Ground) -> None:
         """Put the figure on a ground."""
         repaint(self.figure, ground)
-        for glyph in (self._shown.glyph, self._shown.nonselection_glyph, self._shown.selection_glyph):
-            glyph.hatch_color = ground.faint
+        for shown in self._shown:
+            for glyph in (shown.glyph, shown.nonselection_glyph, shown.selection_glyph):
+                glyph.hatch_color = ground.faint
         self._best.glyph.line_color = "#1c1e21"
         self._taken.glyph.line_color = "#D55E00"
 
@@ -116,4 +121,4 @@ class Rings:
             self._take(int(self.cells.data["degree"][k]), limbs_text(int(self.cells.data["bits"][k])))
 
 
-CELLS = ("degree", "bits", "bytes", "text", "security", "failure", "verdict", "hatch", "alpha")
+CELLS = ("degree", "bits", "bytes", "text", "security", "failure", "verdict")

@@ -12,6 +12,7 @@ from bokeh.document import Document
 from bokeh.models import CustomJS
 from bokeh.resources import Resources
 from bokeh.server.server import Server
+from bokeh.settings import settings
 
 from fastquery.page.state import State
 from fastquery.page.view import Page
@@ -39,25 +40,44 @@ TEMPLATE = """
 """
 
 
-def fill(document: Document, default: State) -> None:
-    """Put the page into the document of one browser, at the state of its address."""
-    context = document.session_context
-    query = context.request.query if context and context.request else ""
-    page, problem = _of_address(query, default)
-    page.complain(problem)
+class Pages:
+    """Pages for browsers, the first one built before its browser asks.
+
+    Parameters
+    ----------
+    default
+        The state of an address without one.
+    """
+
+    def __init__(self, default: State) -> None:
+        self.default = default
+        self._ready: Page | None = Page(default)
+
+    def fill(self, document: Document) -> None:
+        """Put a page into the document of one browser, at the state of its address."""
+        context = document.session_context
+        query = context.request.query if context and context.request else ""
+        if query:
+            page, problem = self._of_address(query)
+            page.complain(problem)
+        else:
+            page, self._ready = self._ready or Page(self.default), None
+        _put(page, document)
+
+    def _of_address(self, query: str) -> tuple[Page, str]:
+        try:
+            return Page(State.of_address(query)), ""
+        except ValueError as error:
+            return Page(self.default), str(error)
+
+
+def _put(page: Page, document: Document) -> None:
     page.texts.js_on_change("data", CustomJS(code=ADDRESS))
     style = resources.files("fastquery.page").joinpath("page.css").read_text(encoding="utf-8")
     page.layout.name = "page"
     document.title, document.template = TITLE, TEMPLATE.replace("SCRIPTS", SCRIPTS).replace("STYLE", style)
     document.add_root(page.layout)
     document.js_on_event("document_ready", CustomJS(args={"dark": page.dark}, code=PREFERRED))
-
-
-def _of_address(query: str, default: State) -> tuple[Page, str]:
-    try:
-        return Page(State.of_address(query) if query else default), ""
-    except ValueError as error:
-        return Page(default), str(error)
 
 
 def serve(state: State, port: int = 0, *, show: bool = True, started: Callable[[str], None] | None = None) -> None:
@@ -79,9 +99,10 @@ def serve(state: State, port: int = 0, *, show: bool = True, started: Callable[[
     OSError
         If the port is taken.
     """
-    Page(state)  # its designs are held from here on, so that the first browser need not wait for them
+    settings.perform_document_validation.set_value(False)  # a test validates the page, once for all browsers
+    pages = Pages(state)
     port = port or _free_port()
-    application = Application(FunctionHandler(lambda document: fill(document, state)))
+    application = Application(FunctionHandler(pages.fill))
     origins = [f"{name}:{port}" for name in (HOST, "localhost")]
     server = Server({"/": application}, port=port, address=HOST, allow_websocket_origin=origins)
     server.start()

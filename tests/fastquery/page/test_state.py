@@ -92,7 +92,7 @@ def test_a_session_has_the_figures_of_its_command(design: str, capsys: pytest.Ca
     state = State(table="1000x96", workload="prompt=4,generated=16", link="9Mbit/s,40ms", designs=(design,))
     held = hold(state, design)
     assert isinstance(held, Held)
-    found = held.session(state.workload, link_of(state.link))
+    found = held.session(state.session, state.over)
     assert main([*shlex.split(state.command(design))[1:], "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert {name: printed[name] for name in found} == pytest.approx(found, rel=1e-15)
@@ -121,6 +121,34 @@ def test_without_the_extra_one_line_says_what_to_install(
         require_page()
     assert main(["explore", "--no-browser"]) == 2
     assert capsys.readouterr().err == f"fastquery explore: {INSTALL}\n"
+
+
+def test_a_document_of_the_page_is_whole(caplog: pytest.LogCaptureFixture) -> None:
+    """What Bokeh checks of every document by default, and the server of the page leaves to this test."""
+    pytest.importorskip("panel", reason="the page's views need the extra page")
+    from bokeh.document import Document
+
+    from fastquery.page.serve import Pages
+
+    document = Document()
+    Pages(State(table="1000x96", designs=("cheetah", "folded"), workload="prompt=4,generated=2")).fill(document)
+    document.validate()
+    assert [one.getMessage() for one in caplog.records if one.name.startswith("bokeh")] == []
+
+
+def test_the_first_page_is_built_before_it_is_asked_for() -> None:
+    pytest.importorskip("panel", reason="the page's views need the extra page")
+    from bokeh.document import Document
+
+    from fastquery.page.serve import Pages
+
+    pages, documents = Pages(State(table="1000x96", designs=("cheetah",))), (Document(), Document())
+    ready = pages._ready
+    for document in documents:
+        pages.fill(document)
+    assert ready is not None
+    assert documents[0].roots == [ready.layout]
+    assert documents[1].roots != documents[0].roots
 
 
 def test_every_design_can_be_drawn() -> None:
