@@ -227,6 +227,17 @@ class Estimate(Result):
         Width of the flooding, and the distance that it leaves in the answers to all tokens.
     log2_planned_distance
         The same after the planned number of queries.
+
+    Examples
+    --------
+    >>> from costmodel.parameters import Table
+    >>> from costmodel.systems import published
+    >>> found = estimate(published("cheetah", Table(32000, 4096)))
+    >>> found.figures["server_s"] == found.server_s
+    True
+    >>> online = found.ledger[(found.ledger["party"] == "client") & (found.ledger["phase"] != "setup")]
+    >>> bool(online["bytes"].sum() == found.up_bytes)
+    True
     """
 
     configuration: Configuration

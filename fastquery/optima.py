@@ -38,6 +38,15 @@ class Optima(Result):
         Tables over links, tables first.
     optima
         The answer to each.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> found = fq.optimize_each("300x24", link=["lan", "9Mbit/s"], protocol="cheetah")
+    >>> [one.configuration.protocol for one in found.optima]
+    ['cheetah', 'cheetah']
+    >>> found.best[["table", "link", "design"]].shape
+    (2, 3)
     """
 
     questions: tuple[Question, ...]

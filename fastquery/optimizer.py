@@ -57,6 +57,15 @@ class Optimum(Result):
         See :func:`fastquery.winners.winners_frame`.
     break_even
         See :meth:`fastquery.search.Search.break_even`.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> best = fq.optimize("300x24", protocol="folded", link="9Mbit/s,40ms")
+    >>> bool(best.estimate.latency_s == best.pareto["latency_s"].min())
+    True
+    >>> len(best.configurations) == len(best.pareto)
+    True
     """
 
     configuration: Configuration

@@ -1,6 +1,13 @@
 """Figures by name: ``fq.plot.bandwidth(frame) -> Figure``; matplotlib is loaded when one is drawn.
 
 ``fq.plot.frame("bandwidth")`` makes the data of any of them. Names are those of the command line with underscores.
+
+Examples
+--------
+>>> import fastquery as fq
+>>> frame = fq.plot.frame("bandwidth", table="gpt2", protocol=["cheetah", "folded"])
+>>> fq.plot.bandwidth(frame).axes[0].get_xscale()
+'log'
 """
 
 from __future__ import annotations

@@ -174,7 +174,18 @@ class Executed(Result, Generic[Prediction]):
 
 
 class Run(Executed[Estimate]):
-    """A lookup that was executed, its prediction, and whether both agree."""
+    """A lookup that was executed, its prediction, and whether both agree.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> done = fq.run("300x24", [7, 299], protocol="folded")
+    >>> done.correct, done.agrees, done.rows.shape
+    (True, True, (2, 24))
+    >>> sent = done.comparison[done.comparison["kind"] == "transfer"]
+    >>> bool((sent["bytes_measured"] == sent["bytes_predicted"]).all())
+    True
+    """
 
     @property
     def predicted_lookup(self) -> Estimate:

@@ -62,6 +62,15 @@ class Session:
         What the server's parameters have to hold.
     seeds
         Record of the seeds used; the session closes it.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> with fq.Server("300x24", protocol="folded") as server, fq.connect(server.address, tokens=2) as session:
+    ...     first, setup_bytes = session.lookup([7, 299]), session.setup_bytes
+    ...     second, setup_bytes_of_both = session.lookup([7]), session.setup_bytes
+    >>> first.lookup, second.lookup, setup_bytes_of_both == setup_bytes
+    (1, 2, True)
     """
 
     def __init__(
@@ -265,6 +274,16 @@ class Server:
         If the user's record of distances cannot be used.
     OSError
         If nothing can listen there.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> taken = []
+    >>> with fq.Server("300x24", protocol="folded", on_share=taken.append) as server:
+    ...     with fq.connect(server.address) as session:
+    ...         mine = session.lookup([299])
+    >>> taken[0].party, fq.open(mine, taken[0]).shape
+    ('server', (1, 24))
     """
 
     def __init__(

@@ -57,6 +57,15 @@ class WorkloadRun(Executed[WorkloadEstimate]):
     share_s, preparation_s
         Measured: median wall seconds from a generated token to both its shares, and of its preparation; NaN where no
         token is generated, 0 where none is prepared.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> done = fq.run("300x24", protocol="folded", workload="prompt=2,generated=1")
+    >>> done.correct, done.agrees, done.rows.shape
+    (True, True, (3, 24))
+    >>> done.document()["total_bytes"] == done.prediction.total_bytes
+    True
     """
 
     workload: Workload

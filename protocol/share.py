@@ -56,6 +56,14 @@ class Share(Result):
         The session's public identifier, hexadecimal.
     lookup
         Its number in the session.
+
+    Examples
+    --------
+    >>> import fastquery as fq
+    >>> with fq.Server("300x24", protocol="folded", align_bits=32) as server, fq.connect(server.address) as session:
+    ...     mine, theirs = session.lookup([299]), next(server.shares())
+    >>> mine.party, theirs.party, mine.values.shape, mine.modulus == 2**32
+    ('client', 'server', (1, 24), True)
     """
 
     values: NDArray[np.uint64]

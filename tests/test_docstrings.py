@@ -6,7 +6,6 @@ import doctest
 import pkgutil
 from importlib import import_module
 from importlib.util import find_spec
-from inspect import isfunction
 
 import pytest
 
@@ -23,8 +22,8 @@ def modules() -> list[str]:
     return [name for name in found if not name.endswith("__main__")]
 
 
-@pytest.mark.parametrize("name", [name for name in fq.__all__ if isfunction(getattr(fq, name))])
-def test_every_public_function_has_an_example_that_runs(name: str) -> None:
+@pytest.mark.parametrize("name", fq.__all__)
+def test_every_public_name_has_an_example_that_runs(name: str) -> None:
     examples = doctest.DocTestParser().get_examples(getattr(fq, name).__doc__)
     assert [one for one in examples if doctest.SKIP not in one.options]
 
@@ -32,7 +31,7 @@ def test_every_public_function_has_an_example_that_runs(name: str) -> None:
 @pytest.mark.parametrize("name", modules())
 def test_examples_run(name: str) -> None:
     if find_spec("openfhe") is None and name.startswith(
-        ("protocol", "validate", "fastquery.api", "fastquery.sessions")
+        ("protocol", "validate", "fastquery.api", "fastquery.runs", "fastquery.sessions", "fastquery.workload_runs")
     ):
         pytest.skip("OpenFHE is not installed")
     if find_spec("panel") is None and name.startswith("fastquery.page"):
