@@ -117,5 +117,5 @@ def test_the_folded_query_of_the_page_is_the_one_that_is_priced() -> None:
     assert f"[{counts['fold']}]" in page
     assert f"C d1 [{counts['table pass']}]" in page
     for item in ("query", "answer"):
-        assert re.search(rf"{item} bytes = .*\[{sizes[item] - FRAME_HEADER_BYTES:.0f}: .*and 16 of header", page)
+        assert re.search(rf"{item} bytes\}} = .*\[{sizes[item] - FRAME_HEADER_BYTES:.0f}: .*and 16 of header", page)
     assert f"[{sizes['keys'] / 1e6:.2f} MB: {counts['read keys']} rows]" in page
