@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bokeh.models import ColumnDataSource, DataTable, HTMLTemplateFormatter, TableColumn
+from bokeh.models import ColumnDataSource, DataTable, HTMLTemplateFormatter, TableColumn, TextInput
 
 from costmodel.html import filled
 from fastquery.page.held import Held
 from fastquery.page.limits import bytes_of_query
 from fastquery.page.offers import OFFERS
-from fastquery.page.shape import SHEET
+from fastquery.page.shape import SHEET, watch
 from fastquery.page.style import put
 from fastquery.page.texts import bytes_text, seconds_text
 
@@ -32,6 +32,8 @@ COLUMNS = {
     "degree": ("N", 56),
 }
 """By column: its title and its width."""
+TEXTS = ("name", "design", "excluded", *(f"{column}_text" for column in COLUMNS))
+"""Columns that a search reads."""
 
 
 def text_of(column: str, value: float) -> str:
@@ -48,10 +50,15 @@ def text_of(column: str, value: float) -> str:
 
 
 class Designs:
-    """The table; a click on a row puts the focus on its design."""
+    """The table; a click on a row puts the focus on its design, and a search leaves rows with all its words."""
 
     def __init__(self) -> None:
         self.source = ColumnDataSource({"name": [], "design": [], "excluded": []})
+        self._every: dict[str, list[Any]] = {}
+        self.search = TextInput(
+            placeholder="Search all columns", width=170, height=26, margin=0, stylesheets=[SHEET], name="search-designs"
+        )
+        watch(self.search, "value_input", lambda _: self._show())
         columns = [TableColumn(field="design", title="design", width=150, formatter=formatter("design", "left"))]
         columns += [
             TableColumn(field=name, title=title, width=width, formatter=formatter(f"{name}_text", "right"))
@@ -79,8 +86,16 @@ class Designs:
         for column in COLUMNS:
             data[column] = [max(row[column], -1e6) for row in rows]
             data[f"{column}_text"] = [text_of(column, row[column]) for row in rows]
-        put(self.source, data)
+        self._every = data
+        self._show()
         self.table.height = 30 + 30 * max(2, len(names))
+
+    def _show(self) -> None:
+        """Rows that hold every word of the search in one of their columns."""
+        words = (self.search.value_input or "").lower().split()
+        texts = zip(*(self._every[column] for column in TEXTS), strict=True)
+        kept = [k for k, row in enumerate(texts) if all(any(word in one.lower() for one in row) for word in words)]
+        put(self.source, {column: [values[k] for k in kept] for column, values in self._every.items()})
 
 
 def formatter(column: str, align: str) -> HTMLTemplateFormatter:

@@ -126,7 +126,7 @@ class Page:
         )  # fmt: skip
         designs = figure_card(
             "designs", "Designs", "A click on a heading sorts, on a row spells the design out. Pale: excluded.",
-            self.designs.table,
+            self.designs.table, [self.designs.search],
         )  # fmt: skip
         self.session_card = figure_card(
             "sessions", "Sessions",

@@ -256,6 +256,23 @@ def test_figures_and_tables_are_saved(url: str, browser: Any) -> None:
     assert visit.complaints == []
 
 
+def test_a_search_of_the_designs_by_keyboard(url: str, browser: Any) -> None:
+    visit = Visit(browser)
+    visit.open(url, "designs=cheetah+folded&focus=folded")
+
+    def designs() -> list[str]:
+        return [row["name"] for row in csv.DictReader(visit.save("designs", "CSV").decode().splitlines())]
+
+    assert designs() == ["cheetah", "folded"]
+    visit.page.get_by_placeholder("Search all columns").focus()
+    visit.page.keyboard.type("folded")
+    visit.wait_until(lambda: designs() == ["folded"])
+    for _ in "folded":
+        visit.page.keyboard.press("Backspace")
+    visit.wait_until(lambda: designs() == ["cheetah", "folded"])
+    assert visit.complaints == []
+
+
 def test_the_command_line_is_copied(url: str, browser: Any) -> None:
     visit = Visit(browser)
     visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])

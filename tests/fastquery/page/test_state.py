@@ -151,6 +151,21 @@ def test_the_first_page_is_built_before_it_is_asked_for() -> None:
     assert documents[1].roots != documents[0].roots
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("", ["cheetah", "iron", "folded"]), ("FOLD", ["folded"]), ("fold cheetah", []), ("2^14", []), ("8192", ["iron"])],
+)
+def test_a_search_leaves_designs_with_all_its_words(text: str, found: list[str]) -> None:
+    pytest.importorskip("panel", reason="the page's views need the extra page")
+    from fastquery.page.view import Page
+
+    page = Page(State(table="1000x96", designs=("cheetah", "iron", "folded")))
+    page.designs.search.value_input = text
+    assert page.designs.source.data["name"] == found
+    page.controls.set(link="lan")
+    assert page.designs.source.data["name"] == found
+
+
 def test_every_design_can_be_drawn() -> None:
     pytest.importorskip("panel", reason="the page's views need the extra page")
     from fastquery.page.view import Page
