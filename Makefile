@@ -49,7 +49,7 @@ SPU_ANEW := anew
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lm core dist demo test test-all fuzz hostile lint format docs bench bench-peers headline calibrate campaign clean anew
+.PHONY: help setup lm core dist demo test test-all fuzz hostile lint format docs docs-check bench bench-peers headline calibrate campaign clean anew
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -133,6 +133,10 @@ format: $(STAMP)  ## let ruff mend what it can
 docs: $(STAMP)  ## build the documentation site, its tutorials executed, to docs/_build/html
 	@$(PY) $(PIP) install --quiet --editable '.[docs]'
 	$(PY) -m sphinx -W --keep-going -q -j 2 docs docs/_build/html
+
+docs-check: $(STAMP)  ## build the site without executing its tutorials: a warning fails
+	@$(PY) $(PIP) install --quiet --editable '.[docs]'
+	$(PY) -m sphinx -W --keep-going -q -j 2 -D nb_execution_mode=off docs docs/_build/check
 
 bench: $(STAMP)  ## run this project's own benchmarks
 	@set -e; for script in $$(grep -ls '^if __name__ == "__main__":' $(filter-out $(REPORTED),$(wildcard benchmarks/*.py))); do \

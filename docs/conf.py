@@ -30,7 +30,8 @@ version = release = __version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_nb"]
 exclude_patterns = ["_build"]
 # Pages link to files of the repository as well; references of modules stand in their docstrings, which members cite.
-suppress_warnings = ["myst.xref_missing", "myst.header", "ref.citation"]
+# Without execution (`make docs-check`) no kernel tells a cell's language.
+suppress_warnings = ["myst.xref_missing", "myst.header", "ref.citation", "myst-nb.lexer"]
 myst_enable_extensions = ["deflist", "dollarmath"]
 html_math_renderer = "mathml"
 myst_heading_anchors = 3
