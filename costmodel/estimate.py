@@ -65,16 +65,16 @@ def seconds(work: Work, unit: UnitCost) -> Any:
     return unit.seconds(work.count, work.size)
 
 
-def wall_seconds(work: Work, unit: UnitCost, threads: int) -> Any:
+def wall_seconds(work: Work, unit: UnitCost, threads: Any) -> Any:
     """Wall seconds of a work entry: a server's threads share a part of it, a client computes on one."""
     spent = seconds(work, unit)
-    return spent * unit.wall_part(threads) if work.party == "server" and threads > 1 else spent
+    return spent * unit.wall_part(threads) if work.party == "server" else spent
 
 
 def evaluate(
     grid: Grid, link: Links = PRESETS["lan"], machine: Machine | None = None, link_model: str = "tcp"
 ) -> dict[str, NDArray[np.float64]]:
-    """Every figure of a grid on a link, or on many, as arrays of the shape that grid and links broadcast to.
+    """Every figure of a grid on a link, or on many, as arrays of the shape that grid, links and threads broadcast to.
 
     ``latency_s`` is the wall time from the token to both parties' shares (:mod:`costmodel.latency`);
     ``latency_low_s`` and ``latency_high_s`` put the intervals of the machine's unit costs in. ``noise_bits`` are those
@@ -85,9 +85,16 @@ def evaluate(
 
     The arrays are read-only views: a figure that does not depend on an axis is stored once along it.
     """
-    figures = summarise(grid, terms(grid), link, machine or default_machine(), link_model)
-    shape = np.broadcast_shapes(grid.shape, np.shape(link.rate_bit_per_s), np.shape(link.round_trip_s))
+    profile = machine or default_machine()
+    figures = summarise(grid, terms(grid), link, profile, link_model)
+    shape = _shape(grid, link, profile)
     return {name: np.broadcast_to(values, shape) for name, values in figures.items()}
+
+
+def _shape(grid: Grid, link: Links, machine: Machine) -> tuple[int, ...]:
+    """The shape of figures: of all that broadcasts with a grid."""
+    further = (link.rate_bit_per_s, link.round_trip_s, machine.threads)
+    return np.broadcast_shapes(grid.shape, *map(np.shape, further))
 
 
 def summarise(
@@ -141,8 +148,7 @@ def summarise(
 def latencies_s(grid: Grid, ledger: Sequence[Term], link: Links, machine: Machine, link_model: str = "tcp") -> Any:
     """Latency, and its bounds by the intervals of the unit costs, along the first axis."""
     model = LINK_MODELS[link_model]
-    dimensions = len(np.broadcast_shapes(grid.shape, np.shape(link.rate_bit_per_s), np.shape(link.round_trip_s)))
-    first_axis = (3, *(1,) * dimensions)
+    first_axis = (3, *(1,) * len(_shape(grid, link, machine)))
 
     def spent_s(work: Work) -> Any:
         unit = machine.unit(grid.engine, work.operation)

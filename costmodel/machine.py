@@ -59,15 +59,15 @@ class UnitCost:
         """CPU seconds of so many repetitions on so many residues each; numbers or arrays that broadcast."""
         return (count > 0) * self.batch_s + count * (self.call_s + self.element_s * size)
 
-    def wall_part(self, threads: int) -> float:
-        """Wall seconds on so many threads over CPU seconds: 1 - f + f/k, f the part that is shared (Amdahl's law).
+    def wall_part(self, threads: Any) -> Any:
+        """Wall seconds on so many threads over CPU seconds: 1 - f (1 - 1/k), f the part that is shared (Amdahl's law).
 
         Examples
         --------
         >>> UnitCost(call_s=1.0, element_s=0.0, shared=0.5).wall_part(2)
         0.75
         """
-        return 1.0 - self.shared + self.shared / threads
+        return 1.0 - self.shared * (1.0 - 1.0 / threads)
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,7 +83,7 @@ class Machine:
     provenance
         When, where and how the units were measured.
     threads
-        Threads of a server that share the work of a lookup.
+        Threads of a server that share the work of a lookup: a number, or many as an array that broadcasts with a grid.
 
     Examples
     --------
@@ -95,7 +95,7 @@ class Machine:
     name: str
     units: Mapping[tuple[str, str], UnitCost]
     provenance: Mapping[str, Any]
-    threads: int = 1
+    threads: Any = 1
 
     def __repr__(self) -> str:
         return f"Machine({self.name!r}, {len(self.units)} units, threads={self.threads})"

@@ -12,7 +12,7 @@ from costmodel.link import Link
 from costmodel.parameters import Ring, Table
 from costmodel.workload import Workload
 from fastquery import ranges
-from fastquery.words import RING_LETTERS, link_of, nearest, real, shape_of, unknown, whole, widths_of
+from fastquery.words import RING_LETTERS, count, link_of, nearest, real, shape_of, unknown, whole, widths_of
 
 AXES = (
     "table",
@@ -26,6 +26,7 @@ AXES = (
     "engine",
     "size",
     "flooding_bits",
+    "threads",
     "fields",
 )
 _SPELLINGS = {"widths": "packing", "bandwidth": "link"}
@@ -116,6 +117,12 @@ def whole_axis(name: str, value: Any) -> list[int]:
         for part in several(value)
         for one in (ranges.integers(name, part).tolist() if isinstance(part, str) else [whole(name, part)])
     ]
+
+
+def threads_axis(value: Any) -> list[int]:
+    """Numbers of threads of numbers, of ranges, and of texts such as ``1,2``."""
+    parts = [part for one in several(value) for part in (one.split(",") if isinstance(one, str) else [one])]
+    return [count("threads", one) for one in whole_axis("threads", parts)]
 
 
 def real_axis(name: str, value: Any) -> NDArray[Any]:

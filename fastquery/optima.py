@@ -54,11 +54,12 @@ class Optima(Result):
 
     @property
     def best(self) -> pd.DataFrame:
-        """A row for every question: table, link, design, channel widths, ring and figures of the best."""
+        """A row for every question: table, link, threads, design, channel widths, ring and figures of the best."""
         return pd.DataFrame(
             {
                 "table": asked.name,
                 "link": asked.link.name,
+                "threads": found.estimate.threads,
                 "design": design_of(found.configuration),
                 "widths_bits": ",".join(map(str, found.configuration.packing.widths)),
                 "ring_degree": found.configuration.ring.degree,

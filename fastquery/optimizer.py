@@ -114,6 +114,7 @@ def optimize(
     workload: Workload | Mapping[str, Any] | str | None = None,
     link: Any = "lan",
     machine: Machine | str | Path | None = None,
+    threads: int = 1,
     queries: float | None = None,
     objective: str = "latency",
     pareto: tuple[str, str] = ("bytes", "latency"),
@@ -125,7 +126,7 @@ def optimize(
 
     Parameters
     ----------
-    table, protocol, tokens, link, machine
+    table, protocol, tokens, link, machine, threads
         As :func:`fastquery.estimate` takes them; ``all`` is every system of the model.
     workload
         What a session does, in the place of ``tokens``: a :class:`Workload`, a mapping of its fields, or
@@ -196,7 +197,7 @@ def optimize(
         packings = list({len(w): w for w in sorted(packings, key=required_plaintext_bits, reverse=True)}.values())
     if not packings:
         raise ValueError(f"max_error is {bound:.3g}; no packing has so small a quantisation error")
-    profile = machine_of(machine)
+    profile = replace(machine_of(machine), threads=count("threads", threads))
     search = Search(goal, (objective, first, second), needs)
     names = list(NAMES) if "all" in names else names
     skipped = _search(search, names, shape, packings, needs, profile, packing is not None)

@@ -26,6 +26,8 @@ NAMED_Q_DEGREE = 4096
 """Ring degree where q is named and N is not."""
 
 LINK_COLUMNS = ("rate_bit_per_s", "round_trip_s")
+PRICED_FOR = (*LINK_COLUMNS, "threads")
+"""Columns of the last axis, and of no configuration: the links and the server's threads that it is priced for."""
 
 DISCRETE = ("tile", "output", "prepared", "secret", "options")
 """Fields of a configuration that a grid has once; of the options, one."""
@@ -47,7 +49,7 @@ class Space:
     tables
         Names of the tables along the first axis.
     axes
-        Columns of a grid (limbs as ``limb_bits_0``, ...), last the links' ``rate_bit_per_s`` and ``round_trip_s``.
+        Columns of a grid (limbs as ``limb_bits_0``, ...), last those of ``PRICED_FOR``.
         The columns of one axis change together.
     """
 
@@ -74,7 +76,7 @@ class Space:
     @property
     def varied(self) -> list[str]:
         """Fields of the configuration that the base does not say."""
-        named = [name for axis in self.axes for name in axis if name not in LINK_COLUMNS]
+        named = [name for axis in self.axes for name in axis if name not in PRICED_FOR]
         return [*named, *(name for name in WIRE_COLUMNS if self.queries is not None and name not in named)]
 
     @property
@@ -138,9 +140,9 @@ class Space:
 
 
 def asked_grid(base: Configuration, columns: Mapping[str, Column]) -> Grid:
-    """The grid of a space's columns, limbs joined and links left out; a search's parameters are the base's."""
+    """The grid of a space's columns, limbs joined, links and threads left out; a search's parameters are the base's."""
     limbs = tuple(columns[name] for name in sorted(columns) if name.startswith("limb_bits_"))
-    other = {k: v for k, v in columns.items() if not k.startswith("limb_bits_") and k not in LINK_COLUMNS}
+    other = {k: v for k, v in columns.items() if not k.startswith("limb_bits_") and k not in PRICED_FOR}
     return Grid.of(base, limb_bits=limbs or base.ring.limb_bits, **other)
 
 
@@ -181,6 +183,7 @@ def spaces(
     numeric: Mapping[str, Column],
     lookups: Sequence[tuple[str, Table]],
     links: Sequence[Link],
+    threads: Sequence[int] = (1,),
 ) -> Iterator[Space]:
     """The spaces of one choice: one for every packing and for every set of lookups that are given the same rest.
 
@@ -194,8 +197,8 @@ def spaces(
         Further columns, one axis each.
     lookups
         Names and tables, tokens included.
-    links
-        Of the last axis.
+    links, threads
+        Of the last axis: every link with every number of threads.
 
     Raises
     ------
@@ -209,7 +212,7 @@ def spaces(
             for lookup, base in zip(lookups, bases, strict=True):
                 groups.setdefault(_rest(base, bases[0], axes), []).append(lookup)
             for base, members in groups.items():
-                yield _space(packed, base, axes, numeric, members, links)
+                yield _space(packed, base, axes, numeric, members, links, threads)
 
 
 def _bases(
@@ -339,6 +342,7 @@ def _space(
     numeric: Mapping[str, Column],
     members: Sequence[tuple[str, Table]],
     links: Sequence[Link],
+    threads: Sequence[int],
 ) -> Space:
     columns = dict(ring)
     carrier, together = base, _limbs_together(ring, base)
@@ -364,15 +368,12 @@ def _space(
     names, lookup_axes = _lookup_axes(members)
     alone = {name: values for name, values in {**columns, **numeric}.items() if name not in together}
     axes = [*({name: values} for name, values in alone.items()), *([together] if together else [])]
-    link_axis = {
-        "rate_bit_per_s": np.array([link.rate_bit_per_s for link in links]),
-        "round_trip_s": np.array([link.round_trip_s for link in links]),
-    }
+    priced_for = [(link.rate_bit_per_s, link.round_trip_s, count) for link, count in product(links, threads)]
     return Space(
         base=carrier,
         labels=_labels(choice, carrier),
         tables=names,
-        axes=(*lookup_axes, *axes, link_axis),
+        axes=(*lookup_axes, *axes, dict(zip(PRICED_FOR, map(np.array, zip(*priced_for, strict=True)), strict=True))),
         queries=QUERIES_PER_CLIENT if base.wire is not None and (ring or numeric) else None,
     )
 

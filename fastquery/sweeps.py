@@ -38,6 +38,7 @@ from fastquery.axes import (
     ring_axis,
     several,
     table_axis,
+    threads_axis,
     whole_axis,
 )
 from fastquery.frames import ROW_GROUP, Label, frame_of_tables, table_of_columns
@@ -101,6 +102,7 @@ class Block:
     space: Space
     grid: Grid
     links: Links
+    threads: Column
     table: Column  # indices into the space's tables
     figures: dict[str, NDArray[np.float64]]
     possible: NDArray[np.bool_]
@@ -110,6 +112,7 @@ class Block:
         """What each configuration is and its figures, by the names of results; so many limbs, of which some are 0."""
         numbers = {RENAMED.get(name, name): values for name, values in self.grid.arrays().items()}
         numbers |= {f"limb_bits_{k}": np.zeros((), np.int64) for k in range(self.grid.limbs, limbs)}
+        numbers["threads"] = self.threads
         if self.space.workload is not None:
             done = {name: np.asarray(value) for name, value in asdict(self.space.workload).items()}
             return {**numbers, **done, **self.links._asdict(), **self.figures, "usable": self.usable}
@@ -167,13 +170,14 @@ def sweep_spaces(
     engine: str | Sequence[str | None] | None = None,
     size: str | Sequence[str] = "native",
     flooding_bits: Any = None,
+    threads: Any = 1,
     fields: Mapping[str, Any] | None = None,
 ) -> tuple[list[Space], Skipped]:
     """The spaces of a sweep; every argument takes one value or several, and texts take the command line's ranges.
 
     Parameters
     ----------
-    table, protocol, ablation, ring, packing, tokens, link, engine, size, flooding_bits
+    table, protocol, ablation, ring, packing, tokens, link, engine, size, flooding_bits, threads
         As the options of ``fastquery sweep``, or the values that :func:`fastquery.estimate` takes; the protocol ``all``
         is every system of the model.
     workload
@@ -196,8 +200,12 @@ def sweep_spaces(
         raise ValueError("workload and tokens are both named; the workload says how many tokens are looked up")
     counts, tables = whole_axis("tokens", tokens), table_axis(table)
     on, rings, packed = link_axis(link), ring_axis(ring), packing_axis(packing)
+    shared = threads_axis(threads)
     floods = [None] if flooding_bits is None else whole_axis("flooding_bits", flooding_bits)
-    lengths = {"table": tables, "tokens": counts, "workload": sessions, "link": on, "ring": rings, "packing": packed}
+    lengths = {
+        "table": tables, "tokens": counts, "workload": sessions, "link": on, "ring": rings, "packing": packed,
+        "threads": shared,
+    }  # fmt: skip
     for name, values in lengths.items():
         if not values:
             raise ValueError(f"{name} has no value; name at least one")
@@ -226,7 +234,8 @@ def sweep_spaces(
             choice = choice._replace(queries=session.queries)
         for columns in rings:
             try:
-                found += [replace(one, workload=session) for one in spaces(choice, columns, numeric, lookups, on)]
+                ways = spaces(choice, columns, numeric, lookups, on, shared)
+                found += [replace(one, workload=session) for one in ways]
             except ValueError as error:
                 if not skipped.allowed:
                     raise
@@ -265,6 +274,10 @@ def evaluated(space: Space, slices: Sequence[slice], machine: Machine) -> Block:
     """
     columns = space.part(slices)
     links = Links(*(columns[name] for name in LINK_COLUMNS))
+    threads = np.asarray(columns.get("threads", machine.threads))
+    if np.all(threads == threads.flat[0]):
+        threads = threads.reshape(-1)[0]  # one number of threads is no axis of the latency
+    machine = replace(machine, threads=threads)
     grid = grid_of(space.base, columns)
     if space.workload is None:
         figures = evaluate(grid, links, machine)
@@ -274,7 +287,7 @@ def evaluated(space: Space, slices: Sequence[slice], machine: Machine) -> Block:
     fits = _fits(space, grid)
     possible = np.True_ if fits.all() else np.broadcast_to(fits, shape)
     tables = np.arange(*slices[0].indices(space.shape[0]), dtype=np.int32).reshape(-1, *[1] * (len(shape) - 1))
-    return Block(space, grid, links, tables, figures, np.asarray(possible), shape)
+    return Block(space, grid, links, threads, tables, figures, np.asarray(possible), shape)
 
 
 def _fits(space: Space, grid: Grid) -> NDArray[np.bool_]:

@@ -31,7 +31,7 @@ EXAMPLE = f"""examples:
   fastquery optimize --packing 4,3,3 --packing 8 --pareto error,bytes --max-error 1 --flooding-bits 0
   fastquery optimize --workload prompt=128,generated=64 --objective bytes --pareto first,latency --prepared
   fastquery optimize --protocol folded --distance -26 --queries 1e6
-  fastquery optimize --table gpt2 --table llama-7b --link lan --link 10:100:30Mbit/s,40ms --jobs 2
+  fastquery optimize --table gpt2 --table llama-7b --link lan --link 10:100:30Mbit/s,40ms --threads 2 --jobs 2
 
 Objectives: {", ".join(OBJECTIVES)}. bytes are those of a query with its share of the setup (keys), time is the latency
 with the setup's share, memory the encoded table, online the bytes of a query alone. With --workload a query is a token
@@ -63,6 +63,9 @@ def add_parser(subparsers: Any) -> None:
         help="a preset or RATE,DELAY such as 44Mbit/s,40ms (default lan); both take ranges",
     )
     parser.add_argument("--machine", help=MACHINE_HELP, metavar="FILE")
+    parser.add_argument(
+        "--threads", default=1, metavar="COUNT", help="threads of the server that share a lookup's work (default 1)"
+    )
     parser.add_argument(
         "--queries",
         type=float,
@@ -140,6 +143,7 @@ def _searched(arguments: argparse.Namespace, axes: tuple[str, str], progress: Ca
         scheduler=arguments.scheduler,
         progress=progress,
         machine=machine_of(arguments.machine),
+        threads=arguments.threads,
         queries=arguments.queries,
         objective=arguments.objective,
         pareto=axes,
@@ -187,6 +191,7 @@ def execute_best(result: Optimum, arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             machine=machine,
             link=result.estimate.link,
+            threads=result.estimate.threads,
         )
     except (OpenFHEUnavailable, ProtocolError) as error:
         print(f"fastquery optimize: {error}", file=sys.stderr)
@@ -241,7 +246,8 @@ def text(result: Optimum) -> str:
                 "down": bytes_text(f["down_bytes"]),
                 "setup": bytes_text(f["setup_bytes"]),
                 "server": seconds_text(f["server_s"]),
-                "latency": f"{seconds_text(f['latency_s'])} over {result.estimate.link.name}",
+                "latency": f"{seconds_text(f['latency_s'])} over {result.estimate.link.name}, "
+                f"{result.estimate.threads} thread(s)",
                 "security": f"{f['security_bits']:.0f} bits",
                 "failure": failure_text(f["log2_failure"]),
                 "flooding": f"{f['flooding_bits']:.0f} bits",

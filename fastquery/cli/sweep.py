@@ -20,7 +20,7 @@ from fastquery.words import MACHINE_HELP, WORKLOAD_HELP, checked, machine_of, pa
 EXAMPLE = """examples:
   fastquery sweep --ring N=2048:4096,p=5:20,q=30:60 --link 1:1000Mbit/s --table llama-7b --table gpt2 --protocol all
   fastquery sweep --ring N=4096,p=13,q=38:54 --tokens 1:128 --link 44Mbit/s,40ms --output tokens.csv
-  fastquery sweep --protocol folded --ring N=4096,p=9:13 --tokens 1:128 --jobs 2
+  fastquery sweep --protocol folded --ring N=4096,p=9:13 --tokens 1:128 --threads 1,2 --jobs 2
   fastquery sweep --protocol folded --workload prompt=128,generated=64 --workload prompt=16,generated=1000 --json
   fastquery sweep --packing 4,3,3 --packing 4,4 --set tile=column --set tile=cheetah --json
 
@@ -50,6 +50,9 @@ def add_axis_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", action="append", choices=SIZES, help="what sizes on the wire are meant")
     parser.add_argument("--flooding-bits", action="append", metavar="BITS", help="statistical flooding")
     parser.add_argument(
+        "--threads", action="append", help="threads of the server that share a lookup's work: 1,2 or 1:8"
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -69,7 +72,7 @@ def add_worker_options(parser: argparse.ArgumentParser) -> None:
 
 def axes_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """The axes that were named, as :func:`fastquery.sweeps.sweep` takes them."""
-    names = ("table", "protocol", "ablation", "tokens", "workload", "engine", "size", "flooding_bits")
+    names = ("table", "protocol", "ablation", "tokens", "workload", "engine", "size", "flooding_bits", "threads")
     axes = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
     if arguments.packing:
         axes["packing"] = [parse_widths(text) for text in arguments.packing]
