@@ -14,11 +14,14 @@ const cell = (value) => {
   return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 if (KIND == "csv") {
-  const series = drawn.renderers == null
-    ? [[NAME, drawn.source]]
-    : drawn.renderers.filter((one) => one.visible && one.name != null).map((one) => [one.name, one.data_source])
+  const named = new Map(drawn.renderers == null ? [[drawn.source, NAME]] : [])
+  for (const one of drawn.renderers ?? []) {
+    if (!one.visible || one.name == null) continue
+    const source = one.data_source
+    named.set(source, named.has(source) && named.get(source) != one.name ? NAME : one.name)
+  }
   const lines = []
-  for (const [name, source] of series) {
+  for (const [source, name] of named) {
     const columns = Object.keys(source.data)
     const length = source.data[columns[0]]?.length ?? 0
     if (length == 0) continue

@@ -110,7 +110,10 @@ def serve(state: State, port: int = 0, *, show: bool = True, started: Callable[[
         started(f"http://{HOST}:{port}/")
     if show:
         server.io_loop.add_callback(server.show, "/")
-    server.run_until_shutdown()
+    try:
+        server.io_loop.start()  # Bokeh's own loop prints a word at its end, and goes on where nobody reads it
+    finally:
+        server.stop()
 
 
 def _free_port() -> int:
