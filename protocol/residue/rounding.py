@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.residue.compiled import inlined, kernel
-from protocol.residue.modular import multiply_shoup, product_high, to_centred
+from protocol.residue.modular import multiply_shoup, product_high
 from protocol.residue.ring import Ring
-from protocol.threads import ALONE, Threads
 
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
@@ -132,34 +131,6 @@ def drop_limbs(residues: NDArray[np.uint64], ring: Ring, kept: int) -> NDArray[n
         )
         left = out
     return left.reshape(*residues.shape[:-2], *left.shape[-2:])
-
-
-def drop_limbs_of_values(
-    values: NDArray[np.uint64], ring: Ring, kept: int, threads: Threads = ALONE
-) -> NDArray[np.uint64]:
-    """Return what :func:`drop_limbs` does of the coefficients, of polynomials in evaluation form.
-
-    Of the limbs that go alone the coefficients are needed: x less its centred residue, over the limb that goes.
-
-    Parameters
-    ----------
-    values : canonical, of shape (..., limbs, N)
-    kept : how many limbs stay
-    threads : share the transforms
-
-    Returns
-    -------
-    values of shape (..., kept, N)
-    """
-    left = values
-    for index in range(ring.limbs - 1, kept - 1, -1):
-        rest, last = ring.first(index), ring.moduli[index]
-        residues = ring.limb(index).inverse(left[..., index : index + 1, :], threads=threads)[..., 0, :]
-        centred = to_centred(residues, last)
-        lifted = np.stack([np.mod(centred, np.int64(q)).astype(np.uint64) for q in rest.moduli], axis=-2)
-        difference = rest.subtract(left[..., :index, :], rest.forward(lifted, threads=threads))
-        left = rest.scale(difference, pow(last, -1, rest.modulus))
-    return left
 
 
 def _check(ring: Ring, modulus: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from costmodel.expanded.bucketed.parameters import BucketedColumns
-from costmodel.expanded.folded.ledger import DROPPED_ROWS, part_left, pass_size
+from costmodel.expanded.folded.ledger import COLUMN_PRODUCTS, SELECTOR_PRODUCTS
 from costmodel.expanded.folded.parameters import FoldedColumns
 from costmodel.expanded.ledger import (
     FLOODING,
@@ -45,13 +45,13 @@ def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
     stages = _Stages(grid, p)
     size, rows, one = shared.size, p.bucket.key_rows, np.int64(1)
     encrypted = stages.mean(one, lambda stage: stage.degree * stage.limbs + LONG_INTEGER * stage.query_coefficients)
-    encoded, kept = p.relookup.table_products, part_left(p.bucket)
+    encoded = p.relookup.table_products
     return shared.held(
         (
             *shared.keys("header + seed + N*key_rows*log2_q/8 + ceil(ring_switch_rows*outputs*N'*answer_q/8)"),
             ENTRIES.work("setup", "client", "generate expansion keys", rows, size, "key_rows"),
             ENTRIES.work("setup", "server", "read keys", rows, size, "key_rows"),
-            ENTRIES.work("setup", "server", "encode table", p.rows * p.bucket.blocks, size * kept, "m*blocks"),
+            ENTRIES.work("setup", "server", "encode table", p.rows * p.bucket.blocks, size, "m*blocks"),
             ENTRIES.transfer(
                 "online",
                 "client",
@@ -64,7 +64,7 @@ def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
             ),
             ENTRIES.work("online", "client", "encrypt selectors", stages.count(one), encrypted, "B + tokens"),
             *_answering(stages, size),
-            ENTRIES.work("online", "server", "encode table", encoded, size * part_left(p.relookup), "blocks*C'*d1'"),
+            ENTRIES.work("online", "server", "encode table", encoded, size, "blocks*C'*d1'"),
             shared.compress(),
             *shared.answer(),
             *shared.overhead(),
@@ -100,22 +100,16 @@ def _answering(stages: _Stages, size: Number) -> tuple[Term, ...]:
 
     def passing(stage: FoldedColumns) -> Any:
         gathered = GATHERED if stage is bucket else 0.0
-        return pass_size(stage) + gathered * part_left(stage)
+        return 1 + COLUMN_PRODUCTS / stage.selectors + SELECTOR_PRODUCTS / (stage.blocks * stage.columns) + gathered
 
     def folding(stage: FoldedColumns) -> Any:
-        return product_size(stage.fold, stage.fold_levels / np.maximum(1, stage.folds)) * part_left(stage)
-
-    def squaring(stage: FoldedColumns) -> Any:
-        return square_size(stage) + DROPPED_ROWS * stage.drops_limbs
-
-    def flooding(stage: FoldedColumns) -> Any:
-        return FLOODING * part_left(stage)
+        return product_size(stage.fold, stage.fold_levels / np.maximum(1, stage.folds))
 
     found: list[Term] = []
     for operation, each, one, formula in (
         ("expand", lambda stage: stage.expansion_switches, node_size, "B*nodes + tokens*nodes'"),
         ("table pass", lambda stage: stage.table_products, passing, "blocks*(B*C*d1 + tokens*C'*d1')"),
-        ("square", lambda stage: stage.fold_coefficients, squaring, "l*(B*h + tokens*h')"),
+        ("square", lambda stage: stage.fold_coefficients, square_size, "l*(B*h + tokens*h')"),
         ("add query", lambda stage: stage.query_coefficients, 4.0, "B*(d1 + l*h) + tokens*(d1' + l*h')"),
         (
             "fold",
@@ -123,7 +117,7 @@ def _answering(stages: _Stages, size: Number) -> tuple[Term, ...]:
             folding,
             "blocks*(B*(C - 1 + log2(slots)) + tokens*(C' - 1 + log2(slots)))",
         ),
-        ("flood", lambda stage: stage.flooded * stage.blocks, flooding, "(B + tokens)*blocks*flooded"),
+        ("flood", lambda stage: stage.flooded * stage.blocks, FLOODING, "(B + tokens)*blocks*flooded"),
     ):
         count = stages.count(each)
         found.append(

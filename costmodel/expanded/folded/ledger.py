@@ -14,7 +14,6 @@ from costmodel.expanded.ledger import (
     product_size,
     square_size,
 )
-from costmodel.expanded.noise import Floats
 from costmodel.expanded.parameters import COUNTER_BYTES
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
@@ -26,8 +25,6 @@ ENTRIES = Entries("costmodel.expanded.folded.parameters")
 # In products of the pass over the table (`python -m benchmarks.folded`):
 COLUMN_PRODUCTS = 10  # transforming the sum of a column back
 SELECTOR_PRODUCTS = 2  # putting a selector in its place
-DROPPED_PRODUCTS = 13  # a selector or a row of a bit that loses a prime
-DROPPED_ROWS = 8  # the two rows of a fold's coefficient that lose a prime, in digits
 COLUMN_SCALARS = 15  # adding the sum of a column to the prepared sum, in products with a scalar
 
 
@@ -74,27 +71,14 @@ def _setup(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Term, ...]:
         *((announcement, done) if grid.prepared else ()),
         ENTRIES.work("setup", "client", "generate expansion keys", rows, size, formula),
         ENTRIES.work("setup", "server", "read keys", rows, size, formula),
-        ENTRIES.work("setup", "server", "encode table", p.table_products, size * part_left(p), "blocks*C*d1"),
+        ENTRIES.work("setup", "server", "encode table", p.table_products, size, "blocks*C*d1"),
     )
-
-
-def part_left(p: FoldedColumns) -> Floats:
-    """Primes of the pass and the folds, over all."""
-    found: Floats = p.pass_limbs / p.limbs
-    return found
-
-
-def pass_size(p: FoldedColumns) -> Floats:
-    """Polynomials of a product of the pass over the table, its share of the columns and of the selectors with it."""
-    places = SELECTOR_PRODUCTS * part_left(p) + DROPPED_PRODUCTS * p.drops_limbs
-    found: Floats = (1 + COLUMN_PRODUCTS / p.selectors) * part_left(p) + places / (p.blocks * p.columns)
-    return found
 
 
 def _before_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, ...]:
     """Operations that depend on the query's seed alone, offline if prepared."""
     phase: Phase = "offline" if grid.prepared else "online"
-    passing = pass_size(p)
+    passing = 1 + COLUMN_PRODUCTS / p.selectors + SELECTOR_PRODUCTS / (p.blocks * p.columns)
     return tuple(
         ENTRIES.work(
             phase,
@@ -109,7 +93,7 @@ def _before_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work,
         for operation, count, each, formula in (
             ("expand", p.expansion_switches, node_size(p), "tokens*nodes"),
             ("table pass", p.table_products, passing, "tokens*blocks*C*d1"),
-            ("square", p.fold_coefficients, square_size(p) + DROPPED_ROWS * p.drops_limbs, "tokens*l*h"),
+            ("square", p.fold_coefficients, square_size(p), "tokens*l*h"),
         )
     )
 
@@ -119,18 +103,18 @@ def _after_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, 
     added = p.fold_coefficients if grid.prepared else p.query_coefficients
     adding = 4.0 if grid.prepared else 4 * (p.fold_coefficients / p.query_coefficients)
     scalars = p.table_products if grid.prepared else 0 * p.table_products
-    folding = product_size(p.fold, p.fold_levels / np.maximum(1, p.folds)) * part_left(p)
+    folding = product_size(p.fold, p.fold_levels / np.maximum(1, p.folds))
     return tuple(
         ENTRIES.work("online", "server", operation, grid.tokens * count, size * each, formula)
         for operation, count, each, formula in (
             (
                 "scalar product",
                 scalars,
-                (1 + COLUMN_SCALARS / p.selectors) * part_left(p),
+                1 + COLUMN_SCALARS / p.selectors,
                 "tokens*blocks*C*d1" if grid.prepared else "0",
             ),
             ("add query", added, adding, "tokens*l*h" if grid.prepared else "tokens*(l*h + d1)"),
             ("fold", p.folds, folding, "tokens*blocks*(C - 1 + log2(slots))"),
-            ("flood", p.flooded * p.blocks, FLOODING * part_left(p), "tokens*blocks*flooded"),
+            ("flood", p.flooded * p.blocks, FLOODING, "tokens*blocks*flooded"),
         )
     )
