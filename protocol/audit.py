@@ -44,7 +44,7 @@ class Audit:
         Raises
         ------
         OSError
-            If it cannot be written.
+            If it cannot be written, or only a part of it.
         """
         line = json.dumps(
             {
@@ -56,8 +56,10 @@ class Audit:
                 "log2_distance": None if log2_distance is None else round(log2_distance, 2),
             }
         )
+        data = line.encode() + b"\n"
         with self._lock:
-            os.write(self._descriptor, line.encode() + b"\n")
+            if (written := os.write(self._descriptor, data)) < len(data):
+                raise OSError(f"audit log took {written} of {len(data)} bytes of a line; make room on its disk")
 
     def close(self) -> None:
         """Let the file go."""

@@ -195,14 +195,15 @@ class LookupServer:
             session.resume(channel, hello, allowance, answering)
             return session
         with meter.phase_of("setup"):
-            engine: ServerSession = self._engine.session(hello.tokens, meter)
+            with allowance.turn:  # a table of thousands of channels takes milliseconds to state
+                engine: ServerSession = self._engine.session(hello.tokens, meter)
+                parameters = self._parameters()
             try:
                 _check_sizes(engine.shapes)
             except ValueError as error:
                 raise ProtocolError(f"hello asks for {hello.tokens} tokens: {error}") from None
             room = allowance.room
             room.expect(held_bytes(engine.shapes, aligning_bytes(self.configuration, self.public, hello.tokens)))
-            parameters = self._parameters()
             channel.send(Kind.PARAMETERS, parameters)
             with room.scope():
                 keys = _receive(channel, Kind.KEYS, engine.shapes.keys)

@@ -37,6 +37,7 @@ from protocol.limits import Limits
 from protocol.lobby import MAX_VISITORS, Lobby, Visitor
 from protocol.lookup import Answered, LookupServer, ServedSession
 from protocol.meter import Meter
+from protocol.records import RecordUnusable
 from protocol.share import Share
 from protocol.threads import Threads
 from protocol.tls import Tls
@@ -279,6 +280,9 @@ class Service:
             except ProtocolError as error:
                 LOG.warning("%s: ended after %.2f s: %s", peer, time.monotonic() - started, str(error))
                 channel.fail(str(error))
+            except RecordUnusable as error:  # its text names the file and a remedy, and is for the operator alone
+                LOG.error("%s: server failed: %s", peer, error)
+                channel.fail("server failed in this session; its log says where")
             except Exception as error:
                 LOG.error("%s: server failed: %s", peer, place_of(error))
                 channel.fail("server failed in this session; its log says where")

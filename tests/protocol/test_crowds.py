@@ -171,6 +171,19 @@ def test_a_hello_for_more_rows_than_are_allowed_is_refused() -> None:
             served.opens([1, 2, 3, 4, 5])
 
 
+def test_parameters_are_made_in_a_turn(running: Running) -> None:
+    """An address that greets over and over computes no more than its part."""
+    turns = running.service.admission.turns
+    for _ in range(LIMITS.workers):
+        turns.take("192.0.2.1")
+    with running.connect(CROWD) as connection:
+        connection.sendall(hello())
+        wait_until(lambda: turns.waiting == 1)
+        for _ in range(LIMITS.workers):
+            turns.give_back("192.0.2.1", 0.0)
+        assert connection.recv(1)
+
+
 def test_a_service_stops_within_a_second_of_a_batch() -> None:
     with serving(prepared(CONFIGURATION, LIMITS)) as served:
         frames = recorded(served, 128)

@@ -209,3 +209,25 @@ def test_health_is_served_as_prometheus_reads_it(ready: Running) -> None:
     assert values["fastquery_budget_rows_left"] == budget.rows_left
     assert {"fastquery_sessions", "fastquery_queued_sessions", "fastquery_held_bytes"} <= values.keys()
     ready.server._budget = None
+
+
+def test_a_line_that_is_written_in_part_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Audit(tmp_path / "audit.jsonl")
+    monkeypatch.setattr("protocol.audit.os.write", lambda _, data: len(data) - 1)
+    with pytest.raises(OSError, match="audit log took"):
+        log.enter("192.0.2.1:9", None, 1, None)
+    log.close()
+
+
+def test_the_log_says_what_is_wrong_with_the_record_of_distances_and_clients_are_not_told(
+    ready: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "state" / "budgets.sqlite"
+    with closing(DistanceBudget("table", -30.0, -20.0, path)) as budget, serving(ready) as served:
+        ready.server._budget = budget
+        assert served.opens([1])
+        path.unlink()
+        with pytest.raises(ProtocolError, match="peer reports: server failed in this session; its log says where"):
+            served.opens([2])
+    ready.server._budget = None
+    assert f"server failed: record of distances {path}: it was removed while in use; restore it" in caplog.text
