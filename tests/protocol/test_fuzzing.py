@@ -12,7 +12,7 @@ pytest.importorskip("openfhe")
 from protocol.errors import ProtocolError
 from tests.protocol import fuzzing
 
-SECONDS = float(os.environ.get("FASTQUERY_FUZZ_SECONDS", "1"))
+SECONDS = float(os.environ.get("FASTQUERY_FUZZ_SECONDS", "5"))
 """Of each target."""
 
 
