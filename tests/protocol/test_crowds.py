@@ -171,12 +171,12 @@ def test_a_hello_for_more_rows_than_are_allowed_is_refused() -> None:
             served.opens([1, 2, 3, 4, 5])
 
 
-def test_parameters_are_made_in_a_turn(running: Running) -> None:
+def test_parameters_are_made_in_a_turn() -> None:
     """An address that greets over and over computes no more than its part."""
-    turns = running.service.admission.turns
-    for _ in range(LIMITS.workers):
-        turns.take("192.0.2.1")
-    with running.connect(CROWD) as connection:
+    with serving(prepared(CONFIGURATION, LIMITS)) as served, served.connect(CROWD) as connection:
+        turns = served.service.admission.turns
+        for _ in range(LIMITS.workers):
+            turns.take("192.0.2.1")
         connection.sendall(hello())
         wait_until(lambda: turns.waiting == 1)
         for _ in range(LIMITS.workers):
