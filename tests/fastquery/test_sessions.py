@@ -182,7 +182,11 @@ def test_either_share_alone_is_uniform(align_bits: int) -> None:
 
 def test_sessions_speak_tls_by_the_words_of_serve_and_query(tmp_path: Path) -> None:
     authority = Authority(tmp_path, "authority")
-    server, reader, other = (authority.signed(name, "127.0.0.1") for name in ("server", "reader", "other"))
+    server, reader, other = (
+        authority.signed("server", "127.0.0.1"),
+        authority.signed("reader"),
+        authority.signed("other"),
+    )
     guarded: dict[str, Any] = {"client_ca": authority.certificate, "allow": ["reader"]}
     common: dict[str, Any] = {"tls_cert": server[0], "tls_key": server[1], "protocol": "folded"}
     with fq.Server("300x24", **common, **guarded) as served:
