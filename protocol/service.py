@@ -280,11 +280,10 @@ class Service:
             except ProtocolError as error:
                 LOG.warning("%s: ended after %.2f s: %s", peer, time.monotonic() - started, str(error))
                 channel.fail(str(error))
-            except RecordUnusable as error:  # its text names the file and a remedy, and is for the operator alone
-                LOG.error("%s: server failed: %s", peer, error)
-                channel.fail("server failed in this session; its log says where")
             except Exception as error:
-                LOG.error("%s: server failed: %s", peer, place_of(error))
+                # A record's text names the file and a remedy, for the operator alone; others may hold what is secret.
+                told = error if isinstance(error, RecordUnusable) else place_of(error)
+                LOG.error("%s: server failed: %s", peer, told)
                 channel.fail("server failed in this session; its log says where")
         except OSError as error:
             LOG.warning("%s: connection lost: %s", peer, error.strerror)

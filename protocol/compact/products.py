@@ -68,8 +68,7 @@ class Products:
             if not packers:
                 answers[:, first : first + chunk] = np.moveaxis(products, 0, 1)
                 continue
-            # Contiguous, since a kernel is compiled for every layout, and no warming up sees that of many tokens.
-            leaves = [(packer, np.ascontiguousarray(products[:, token])) for token, packer in enumerate(packers)]
+            leaves = [(packer, products[:, token]) for token, packer in enumerate(packers)]
             self._meter.side_by_side(partial(self._push, first), leaves)
         if packers:
             with self._meter.counting("merge") as merged:
