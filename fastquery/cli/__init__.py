@@ -39,7 +39,16 @@ EXAMPLE = """example:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors take one line, as all others do."""
+    """A parser whose errors take one line, as all others do, and name the nearest option."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+        """Parse, and refuse here, where the subcommand's options are known, words that no option takes."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            from fastquery.words import nearest
+
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], self._option_string_actions)}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         """Print the mistake and where the options are; exit with 2."""

@@ -319,7 +319,7 @@ def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.
     [
         (["estimate", "--link", "9Mbs"], "link rate '9Mbs': unknown unit 'Mbs'"),
         (["estimate", "--engine", "sael"], "invalid choice: 'sael'"),
-        (["estimate", "--explian"], "unrecognized arguments: --explian"),
+        (["estimate", "--explian"], "unrecognized arguments: --explian (did you mean '--explain'?); see fastquery estimate"),
         (["sweep", "--ablation", "pack"], "invalid choice: 'pack'"),
     ],
 )
