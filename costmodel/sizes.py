@@ -74,26 +74,30 @@ class SizeFormat(Protocol):
         """One automorphism key."""
 
 
-class Ideal:
-    """Bits of the formula: seeded fresh ciphertexts, answers whole or with the used coefficients of b alone."""
+class _OfCiphertexts:
+    """Formats of published figures, which count ciphertexts and keys and nothing that opens a session."""
 
     session = SessionFormulas()
 
     def hello(self, grid: Grid) -> Bytes:
-        """Nothing: sessions are not part of the formula."""
+        """Not counted."""
         return np.int64(0)
 
     def parameters(self, grid: Grid) -> Bytes:
-        """Nothing: public parameters are not part of the formula."""
+        """Not counted."""
         return np.int64(0)
 
     def ready(self, grid: Grid) -> Bytes:
-        """Nothing: sessions are not part of the formula."""
+        """Not counted."""
         return np.int64(0)
 
     def request(self, grid: Grid) -> Bytes:
-        """Nothing: sessions are not part of the formula."""
+        """Not counted."""
         return np.int64(0)
+
+
+class Ideal(_OfCiphertexts):
+    """Bits of the formula: seeded fresh ciphertexts, answers whole or with the used coefficients of b alone."""
 
     def query(self, grid: Grid) -> Bytes:
         """N log2 q / 8, the other polynomial coming from a seed."""
@@ -147,26 +151,8 @@ class OpenFHE:
         return FRAME_HEADER_BYTES + openfhe.key_map_bytes(grid.degree, grid.limbs, grid.log2_q, 1, digits)
 
 
-class Seal:
+class Seal(_OfCiphertexts):
     """SEAL with zstd as OpenCheetah sends it."""
-
-    session = SessionFormulas()
-
-    def hello(self, grid: Grid) -> Bytes:
-        """Not counted by the published figures."""
-        return np.int64(0)
-
-    def parameters(self, grid: Grid) -> Bytes:
-        """Not counted by the published figures."""
-        return np.int64(0)
-
-    def ready(self, grid: Grid) -> Bytes:
-        """Not counted by the published figures."""
-        return np.int64(0)
-
-    def request(self, grid: Grid) -> Bytes:
-        """Not counted by the published figures."""
-        return np.int64(0)
 
     def query(self, grid: Grid) -> Bytes:
         """A seeded ciphertext."""
