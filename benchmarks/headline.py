@@ -24,8 +24,8 @@ from costmodel.latency import latency_s as conversation_s
 from costmodel.ledger import totals
 from costmodel.link import Link, exchange_s, parse_link, tcp_leg_s
 from costmodel.parameters import Configuration
+from costmodel.results import failure_text
 from costmodel.systems import configuration, published
-from fastquery.cli.show import failure_text
 from fastquery.provenance import provenance
 from fastquery.runs import Run, run
 from fastquery.tables import table_of

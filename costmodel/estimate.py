@@ -19,7 +19,7 @@ from costmodel.ledger import Term, Transfer, Work, frame
 from costmodel.link import PRESETS, Link, relay_leg_s, tcp_leg_s
 from costmodel.machine import Machine, UnitCost, default_machine
 from costmodel.parameters import Configuration
-from costmodel.results import Result, lookup_headline
+from costmodel.results import Result, failure_text, lookup_headline
 from costmodel.security import least_security_bits
 from costmodel.session import request_terms
 from costmodel.systems import design_of
@@ -296,7 +296,7 @@ class Estimate(Result):
             "setup": f"{self.setup_bytes:,.0f} B",
             "latency": f"{self.latency_s:.3g} s over {self.link.name}, most of it {self.latency_split.dominant}",
             "security": f"{self.security_bits:.0f} bits",
-            "failure": f"2^{self.log2_failure:.0f}",
+            "failure": failure_text(self.log2_failure),
         }
 
     def tables(self) -> dict[str, pd.DataFrame]:

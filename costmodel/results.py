@@ -40,6 +40,13 @@ class Result:
         return {}
 
 
+def failure_text(log2_failure: float) -> str:
+    """A failure probability as a power of two; below 2^-1000 the exponent says nothing more."""
+    if log2_failure >= 0:
+        return "certain: the noise does not fit"
+    return f"2^{log2_failure:.0f}" if log2_failure > -1000 else "below 2^-1000"
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two values are equal, frames, arrays and what holds them in every entry; NaN equals NaN.
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypedDict
 from costmodel.alignment.ledger import check_alignment
 from costmodel.delphi import Delphi
 from costmodel.design import Design
+from costmodel.errors import Incompatible
 from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE, SIGMA
 from costmodel.openfhe.contexts import check_drawn, check_made
@@ -116,7 +117,7 @@ class Wishes:
         """
         named = len(self.levels or self.widths or ())
         if named > channels:
-            raise ValueError(f"packing has {named} channels a coefficient; the table has {channels} in all")
+            raise Incompatible(f"packing has {named} channels a coefficient; the table has {channels} in all")
         if self.levels:
             return default.with_levels(self.levels)
         widths, modulus = self.widths or default.widths, self.ring.get("plaintext_modulus", 0)
@@ -211,7 +212,7 @@ class System(ABC):
         if "delphi" not in grid.options:
             return base
         if grid.prepared:
-            raise ValueError("prepared is True; with option delphi the whole product is offline already")
+            raise Incompatible("prepared is True; with option delphi the whole product is offline already")
         return Delphi(base)
 
     def complete(self, grid: Grid, log2_failure: float) -> Grid:
@@ -237,7 +238,7 @@ class System(ABC):
         engine = wishes.engine or self.default_engine(wishes)
         known = (*self.engines, *((self.library,) if self.library else ()))
         if engine not in known:
-            raise ValueError(f"engine is {engine!r}; protocol {self.name} has {' and '.join(known)}")
+            raise Incompatible(f"engine is {engine!r}; protocol {self.name} has {' and '.join(known)}")
         self._check_ablation(wishes)
         self._check_options(wishes.options, engine)
         if engine in self.engines:
@@ -267,11 +268,11 @@ class System(ABC):
         for option in options:
             if option not in accepted:
                 known = ", ".join(sorted(accepted)) or "no options"
-                raise ValueError(f"options has {option!r}; protocol {self.name} on engine {engine} takes {known}")
+                raise Incompatible(f"options has {option!r}; protocol {self.name} on engine {engine} takes {known}")
 
     def _check_ablation(self, wishes: Wishes) -> None:
         if wishes.ablation is not None:
-            raise ValueError(f"ablation is {wishes.ablation!r}; it goes with protocol fastquery, not {self.name}")
+            raise Incompatible(f"ablation is {wishes.ablation!r}; it goes with protocol fastquery, not {self.name}")
 
     def _executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
         """The configuration that an engine executes, flooded by default where a named q has room for it."""
@@ -288,11 +289,11 @@ class System(ABC):
 
     def _priced(self, table: Table, wishes: Wishes) -> Configuration:
         if wishes.distance:
-            raise ValueError(f"distance is {wishes.distance:g}; protocol {self.name} as published floods for none")
+            raise Incompatible(f"distance is {wishes.distance:g}; protocol {self.name} as published floods for none")
         if wishes.flooding_bits or wishes.prepared:
             named = f"flooding_bits {wishes.flooding_bits}" if wishes.flooding_bits else "prepared"
             advice = f"name an engine to add it: {' or '.join(self.engines)}" if self.engines else "leave it out"
-            raise ValueError(f"protocol {self.name} as published has no {named}; {advice}")
+            raise Incompatible(f"protocol {self.name} as published has no {named}; {advice}")
         base = self.published(table, wishes.ablation)
         ring, packing = wishes.ring_from(base.ring), wishes.packing(base.packing, table.channels)
         check_packing(packing.widths, ring.plaintext_modulus, packing.levels)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.compact.wire import QUERIES_PER_CLIENT, wire_columns
+from costmodel.errors import Incompatible
 from costmodel.grid import WIRE_COLUMNS, Grid
 from costmodel.limits import LOG2_FAILURE
 from costmodel.link import Link
@@ -184,8 +185,10 @@ def spaces(
     lookups: Sequence[tuple[str, Table]],
     links: Sequence[Link],
     threads: Sequence[int] = (1,),
-) -> Iterator[Space]:
+) -> Iterator[Space | Incompatible]:
     """The spaces of one choice: one for every packing and for every set of lookups that are given the same rest.
+
+    Tables and rings that cannot be had so are answered with the reason in the place of a space.
 
     Parameters
     ----------
@@ -208,35 +211,44 @@ def spaces(
     for packed, columns in _packings(choice, ring, lookups[0][1]):
         for fixed, axes in _settled(packed, columns, lookups[0][1]):
             groups: dict[Configuration, list[tuple[str, Table]]] = {}
+            first: Configuration | None = None
             bases = _bases(packed, fixed, axes, [table for _, table in lookups])
             for lookup, base in zip(lookups, bases, strict=True):
-                groups.setdefault(_rest(base, bases[0], axes), []).append(lookup)
+                if isinstance(base, Incompatible):
+                    yield base
+                else:
+                    first = first or base
+                    groups.setdefault(_rest(base, first, axes), []).append(lookup)
             for base, members in groups.items():
                 yield _space(packed, base, axes, numeric, members, links, threads)
 
 
 def _bases(
     choice: Choice, fixed: Mapping[str, int], axes: Mapping[str, Column], tables: Sequence[Table]
-) -> list[Configuration]:
-    """A configuration of every table.
+) -> Iterator[Configuration | Incompatible]:
+    """A configuration of every table, or why it has none.
 
     Where all of q is an axis, wires and parameters of expanded queries are chosen at the points, and one configuration
     stands for all tables of its packing.
     """
-    first = _configuration(choice, tables[0], fixed, "plaintext_modulus" not in axes)
-    fields = len(first.packing.widths)
 
-    def packed_alike(table: Table) -> bool:
-        whole = min(table.channels, first.table.channels) > fields  # of neither a packing was cut
-        return whole or table.channels == first.table.channels
+    def stands_for(first: Configuration, table: Table) -> bool:
+        at_points = (first.wire or first.expanded) and "limb_bits_0" in axes and "degree" in axes
+        whole = min(table.channels, first.table.channels) > len(first.packing.widths)  # of neither a packing was cut
+        return bool(at_points) and (whole or table.channels == first.table.channels)
 
-    at_points = (first.wire or first.expanded) and "limb_bits_0" in axes and "degree" in axes
-    return [
-        first.updated(table=table)
-        if at_points and packed_alike(table)
-        else _configuration(choice, table, fixed, "plaintext_modulus" not in axes)
-        for table in tables
-    ]
+    first: Configuration | None = None
+    for table in tables:
+        if first is not None and stands_for(first, table):
+            yield first.updated(table=table)
+            continue
+        try:
+            base = _configuration(choice, table, fixed, "plaintext_modulus" not in axes)
+        except Incompatible as error:
+            yield error
+            continue
+        first = first or base
+        yield base
 
 
 def _rest(base: Configuration, first: Configuration, axes: Mapping[str, Column]) -> Configuration:

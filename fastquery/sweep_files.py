@@ -119,7 +119,7 @@ def write_sweep(
             "usable": state.usable,
             "possible": plan.sample.total,
             "columns": columns,
-            "skipped": list(dict.fromkeys([*plan.skipped.reasons, *state.skipped])),
+            "skipped": plan.skipped.unique(state.skipped),
         }
         replace_text(place.with_name(place.name + ".json"), json.dumps(about, indent=2) + "\n")
         shutil.rmtree(folder)

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from costmodel.compact.wire import QUERIES_PER_CLIENT
+from costmodel.errors import Incompatible
 from costmodel.estimate import evaluate
 from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE, SECURITY_FLOOR_BITS
@@ -70,14 +71,18 @@ class Links(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """Why some of ``all`` systems are not in a sweep."""
+    """Why some combinations are not in a sweep; of ``every`` system some may be left out for any reason."""
 
-    allowed: bool
+    every: bool
     reasons: list[str]
 
-    def unique(self) -> list[str]:
-        """Every reason once."""
-        return list(dict.fromkeys(self.reasons))
+    def takes(self, error: ValueError) -> bool:
+        """Whether a sweep goes on without what an error refuses."""
+        return self.every or isinstance(error, Incompatible)
+
+    def unique(self, more: Iterable[str] = ()) -> list[str]:
+        """Every reason once, those of the parts too."""
+        return list(dict.fromkeys([*self.reasons, *more]))
 
 
 class Sample(NamedTuple):
@@ -188,12 +193,12 @@ def sweep_spaces(
     Returns
     -------
     spaces, skipped
-        ``skipped`` takes a line for every system of ``all`` that cannot be had with these options.
+        ``skipped`` takes a line for every combination that cannot be had, though each of its values can be.
 
     Raises
     ------
     ValueError
-        If a value cannot be; with ``all`` only if no system can be had.
+        If a value cannot be, but for a system of ``all``; or if no combination can be had.
     """
     sessions = [None] if workload is None else [workload_of(one) for one in several(workload)]
     if workload is not None and tokens != 1:
@@ -234,10 +239,13 @@ def sweep_spaces(
             choice = choice._replace(queries=session.queries)
         for columns in rings:
             try:
-                ways = spaces(choice, columns, numeric, lookups, on, shared)
-                found += [replace(one, workload=session) for one in ways]
+                for one in spaces(choice, columns, numeric, lookups, on, shared):
+                    if isinstance(one, Incompatible):
+                        skipped.reasons.append(f"{choice.protocol}: {one}")
+                    else:
+                        found.append(replace(one, workload=session))
             except ValueError as error:
-                if not skipped.allowed:
+                if not skipped.takes(error):
                     raise
                 skipped.reasons.append(f"{choice.protocol}: {error}")
     possible = []
@@ -359,13 +367,13 @@ class Plan:
         Raises
         ------
         ValueError
-            If it cannot be had and its system was named, rather than one of ``all``.
+            If it cannot be had, its values are not merely incompatible, and its system was named, not one of ``all``.
         """
         piece = self.pieces[number]
         try:
             block = evaluated(piece.space, piece.slices, self.machine).sampled(self.sample, piece.before)
         except ValueError as error:
-            if not self.skipped.allowed:
+            if not self.skipped.takes(error):
                 raise
             return f"{piece.space.labels['protocol']}: {error}"
         return block.usable_only() if self.usable_only else block
@@ -542,7 +550,8 @@ def sweep(
     -------
     DataFrame
         A row a configuration: what it is, then its figures, units in the names; ``time_per_query_s`` is the latency
-        with a 32nd of the setup's time, ``usable`` whether security and failure hold.
+        with a 32nd of the setup's time, ``usable`` whether security and failure hold. ``attrs["left_out"]`` has a
+        line for every combination that cannot be had.
 
     Examples
     --------
@@ -552,8 +561,11 @@ def sweep(
     (4, 4)
     """
     plan = Plan.of(axes, machine_of(machine), limit, usable_only)
-    found = dict(plan_parts(Plan.evaluated, plan, progress, jobs=jobs, scheduler=scheduler))
-    return frame_of_tables([found[number].content for number in sorted(found)])
+    done = dict(plan_parts(Plan.evaluated, plan, progress, jobs=jobs, scheduler=scheduler))
+    found = [done[number] for number in sorted(done)]
+    frame = frame_of_tables([part.content for part in found])
+    frame.attrs["left_out"] = plan.skipped.unique(reason for part in found for reason in part.skipped)
+    return frame
 
 
 def plan_parts(

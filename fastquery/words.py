@@ -28,7 +28,7 @@ from fastquery.own_machine import AUTO, own_machine
 from fastquery.tables import levels_of, table_of
 
 MACHINE_HELP = f"calibration file, or {AUTO}: of this processor, as calibrate --quick keeps it"
-RING_HELP = "N=4096,p=13,q=60+49 (bits, limbs joined by +; t=8000 instead of p); the rest is chosen"
+RING_HELP = "N=4096,p=13,q=53+53 (bits, limbs joined by +; t=8000 instead of p); the rest is chosen"
 DEFAULT_TABLE = "llama-7b"
 
 
@@ -113,7 +113,7 @@ def truth(name: str, value: object) -> bool:
 
 
 def parse_ring(value: object) -> dict[str, Any]:
-    """Fields of a ring from ``N=4096,p=13,q=60+49``, a mapping of the same letters, or a :class:`Ring`.
+    """Fields of a ring from ``N=4096,p=13,q=53+53``, a mapping of the same letters, or a :class:`Ring`.
 
     Raises
     ------
@@ -122,8 +122,8 @@ def parse_ring(value: object) -> dict[str, Any]:
 
     Examples
     --------
-    >>> parse_ring("N=4096,p=13,q=60+49")
-    {'degree': 4096, 'plaintext_modulus': 8192, 'limb_bits': (60, 49)}
+    >>> parse_ring("N=4096,p=13,q=53+53")
+    {'degree': 4096, 'plaintext_modulus': 8192, 'limb_bits': (53, 53)}
     """
     if isinstance(value, Ring):
         return {name: getattr(value, name) for name in value.__dataclass_fields__}
@@ -149,7 +149,7 @@ def _degree(value: object) -> dict[str, Any]:
 
 
 def _limbs(value: object) -> dict[str, Any]:
-    return {"limb_bits": numbers("ring.q", value, "60+49")}
+    return {"limb_bits": numbers("ring.q", value, "53+53")}
 
 
 def _plaintext_bits(value: object) -> dict[str, Any]:
@@ -363,7 +363,7 @@ WORDS: tuple[Word, ...] = (
     Word("N", "ring degree", "DEGREE", _degree),
     Word("p", "bits of the plaintext modulus", "BITS", _plaintext_bits),
     Word("t", "plaintext modulus, in the place of -p", "MODULUS", _plaintext_modulus),
-    Word("q", "bits of the limbs of the ciphertext modulus: 39, or 60+49", "BITS", _limbs),
+    Word("q", "bits of the limbs of the ciphertext modulus: 39, or 53+53", "BITS", _limbs),
     Word("packing", "channel widths of one coefficient, 4,3,3", "WIDTHS", parse_widths, wish="widths"),
     Word("levels", "levels of the channels of one coefficient, 10,10,10", "LEVELS",
          lambda value: numbers("levels", value, "10,10,10")),
@@ -520,6 +520,7 @@ def tokens_of(value: object) -> int | tuple[int, ...]:
 def _spelled(words: Mapping[str, Any]) -> dict[str, Any]:
     """Words by their own names, those left out left out."""
     given: dict[str, Any] = {}
+    spelled: dict[str, str] = {}
     for spelling, value in words.items():
         name = _SPELLINGS.get(spelling, spelling)
         if name not in _BY_NAME and name not in (*QUESTION, "configuration"):
@@ -527,8 +528,8 @@ def _spelled(words: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             continue
         if name in given:
-            raise ValueError(f"{spelling} and {name} are both named; they are one option")
-        given[name] = value
+            raise ValueError(f"{spelled[name]} and {spelling} are both named; they are one option")
+        given[name], spelled[name] = value, spelling
     return given
 
 
@@ -601,9 +602,13 @@ def shape_of(table: object, tokens: int = 1) -> tuple[str, Table]:
         return f"{table.rows}x{table.channels}", replace(table, tokens=tokens if tokens > 1 else table.tokens)
     if isinstance(table, (str, Path)):
         return str(table), table_of(str(table), tokens)
-    if isinstance(table, (tuple, list, np.ndarray)) and len(table) == 2:
+    if isinstance(table, (tuple, list, np.ndarray)) and len(table) == 2 and np.ndim(table[0]) == 0:
         rows, channels = (whole("table", side) for side in table)
         return f"{rows}x{channels}", Table(rows, channels, tokens)
+    if isinstance(table, np.ndarray):
+        raise ValueError(
+            f"table is an array of shape {table.shape}; name the .npy file that it is saved in, or (rows, channels)"
+        )
     raise ValueError(
         f"table is {table!r}; it must be a name such as llama-7b or 32000x4096, a path, or (rows, channels)"
     )

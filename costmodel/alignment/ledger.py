@@ -33,6 +33,7 @@ from costmodel.alignment.formulas import (
     iknp_bytes,
 )
 from costmodel.alignment.formulas import sirnn_bytes as sirnn_total_bytes
+from costmodel.errors import Incompatible
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Party, Phase, Term, Transfer, Work
@@ -308,7 +309,7 @@ def check_alignment(field_moduli: Sequence[int], plaintext_modulus: int, align_b
     """
     lower = math.prod(field_moduli[:-1])
     if align_bits and (plaintext_modulus % lower or plaintext_modulus // lower < field_moduli[-1]):
-        raise ValueError(
+        raise Incompatible(
             f"ring.t is {plaintext_modulus}; shares of fields modulo {tuple(field_moduli)} align only if it is "
             f"{lower}, the product of all moduli but the last, times an integer of at least {field_moduli[-1]}"
         )
@@ -317,7 +318,7 @@ def check_alignment(field_moduli: Sequence[int], plaintext_modulus: int, align_b
 def _last_modulus(grid: Grid) -> Any:
     lower = math.prod(grid.field_moduli[:-1])
     if np.any(grid.plaintext_modulus % lower):
-        raise ValueError(
+        raise Incompatible(
             f"ring.t is {grid.plaintext_modulus}; shares of fields modulo {grid.field_moduli} align only if it is a "
             f"multiple of {lower}, the moduli of all fields but the last"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from costmodel.compact.wire import bytes_a_query, compact_wire
+from costmodel.errors import Incompatible
 from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE
 from costmodel.parameters import Configuration, Ring
@@ -49,7 +50,7 @@ def compact_configuration(
         elif best[1].ring.degree < ring.degree:
             break
     if best is None:
-        raise ValueError(
+        raise Incompatible(
             f"ring is left to be chosen, but none of N={', '.join(map(str, degrees))} holds "
             f"t={configuration.ring.plaintext_modulus} with flooding_bits {configuration.flooding_bits}"
         )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from costmodel.answers import MOST_SEARCHED_LOW_BITS, share_limit
 from costmodel.compact import ledger as compact
 from costmodel.compact import noise as compact_noise
+from costmodel.errors import Incompatible
 from costmodel.grid import WIRE_COLUMNS, Grid
 from costmodel.ledger import Number
 from costmodel.limits import LOG2_FAILURE
@@ -59,7 +60,7 @@ def compact_wire(configuration: Configuration, log2_target: float = LOG2_FAILURE
     found, size = _wires(grid, log2_target, QUERIES_PER_CLIENT, True)
     if not np.isfinite(size):
         ring = configuration.ring
-        raise ValueError(
+        raise Incompatible(
             f"ring.q has {ring.log2_q} bits; t={ring.plaintext_modulus} over {configuration.table.rows} rows with "
             f"flooding_bits {configuration.flooding_bits} needs more for a failure of 2^{log2_target:g}"
         )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from costmodel.answers import MOST_LOW_BITS, MOST_MODULUS_BITS, SharedAnswer
+from costmodel.errors import Incompatible
 from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
 
 COUNTER_BYTES = 8
@@ -631,7 +632,7 @@ def check_flooded_modulus(plaintext_modulus: ArrayLike, flooded: ArrayLike) -> N
     modulus, hidden = np.broadcast_arrays(plaintext_modulus, flooded)
     others = modulus[(hidden > 0) & (modulus & (modulus - 1) > 0)]
     if others.size:
-        raise ValueError(
+        raise Incompatible(
             f"plaintext_modulus is {others.min()}; it must be a power of two where answers are flooded "
             "(flooding_bits 0 leaves the table open to the client)"
         )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from costmodel.answers import AnswerKinds, Answers, AnswerTable
+from costmodel.errors import Incompatible
 from costmodel.expanded.flooding import Widths, bits_over_deviation
 from costmodel.expanded.gadgets import SwitchTables, smallest_limb
 from costmodel.expanded.noise import Floats
@@ -209,12 +210,12 @@ class Task:
         return Task(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
-def refused(task: Task, rings: Sequence[RingChoice]) -> ValueError:
+def refused(task: Task, rings: Sequence[RingChoice]) -> Incompatible:
     """Return the error that says that none of the rings holds a single task."""
     asked = f"flooding_bits {task.flooding_bits[0]}"
     if task.log2_distance[0] < 0:
         asked = f"a distance of 2^{task.log2_distance[0]:g} after {task.queries[0]} queries"
-    return ValueError(
+    return Incompatible(
         f"no ring of {', '.join(f'N={r.degree}, q={r.limb_bits}' for r in rings)} holds plaintext_modulus "
         f"{task.plaintext_modulus[0]} with {asked} at a failure probability of 2^{task.log2_failure[0]:g}"
     )

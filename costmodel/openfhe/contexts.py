@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from costmodel.errors import Incompatible
 from costmodel.limits import SIGMA
 from costmodel.parameters import Ring
 
@@ -21,14 +22,14 @@ def check_limbs(ring: Ring) -> None:
         Naming field, value and bound.
     """
     if len(set(ring.limb_bits)) != 1:
-        raise ValueError(f"ring.q is {ring.limb_bits}; OpenFHE makes limbs of one size, such as 54+54")
+        raise Incompatible(f"ring.q is {ring.limb_bits}; OpenFHE makes limbs of one size, such as 54+54")
     if not SMALLEST_LIMB_BITS <= ring.limb_bits[0] <= LARGEST_LIMB_BITS:
-        raise ValueError(
+        raise Incompatible(
             f"ring.q has limbs of {ring.limb_bits[0]} bits; OpenFHE makes limbs of {SMALLEST_LIMB_BITS} to "
             f"{LARGEST_LIMB_BITS} bits"
         )
     if len(ring.limb_bits) > MOST_LIMBS:
-        raise ValueError(f"ring.q has {len(ring.limb_bits)} limbs; a lookup needs at most {MOST_LIMBS}")
+        raise Incompatible(f"ring.q has {len(ring.limb_bits)} limbs; a lookup needs at most {MOST_LIMBS}")
 
 
 def check_made(ring: Ring) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from costmodel.design import Design
+from costmodel.errors import Incompatible
 from costmodel.grid import Grid
 from costmodel.openfhe.contexts import LARGEST_LIMB_BITS, LARGEST_PLAINTEXT, MOST_LIMBS
 from costmodel.packing import packlwes_depth
@@ -35,7 +36,7 @@ def smallest_ring(base: Configuration, degree: int | None, design: Design) -> Ri
         ring = replace(given, degree=each, limb_bits=limbs)
         if design.failure(Grid.of(base.updated(ring=ring))) <= base.log2_failure:
             return ring
-    raise ValueError(
+    raise Incompatible(
         f"ring is left to be chosen, but none of N={degree or '2048 to 8192'} holds t={given.plaintext_modulus} at a "
         f"failure of 2^{base.log2_failure:g}"
     )
@@ -58,7 +59,7 @@ def keyed_configuration(base: Configuration, rings: Iterable[Ring], design: Desi
             candidate = base.updated(ring=ring, wire=wire)
             if design.failure(Grid.of(candidate)) <= base.log2_failure:
                 return candidate
-    raise ValueError(
+    raise Incompatible(
         f"ring.t is {base.ring.plaintext_modulus}; no ring of at most {MOST_LIMBS} limbs holds it for {base.protocol} "
         f"over {base.table.rows} rows at a failure of 2^{base.log2_failure:g}"
     )

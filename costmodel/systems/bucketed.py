@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from costmodel.errors import Incompatible
 from costmodel.expanded.bucketed.design import BucketedDesign
 from costmodel.expanded.bucketed.search import choose_parameters
 from costmodel.expanded.folded.search import RINGS
@@ -26,5 +27,7 @@ class Bucketed(ExpandedSystem):
     def executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
         """The bucketed query; its second stage looks up what the first one makes."""
         if wishes.prepared:
-            raise ValueError("prepared is True; the shares that a bucketed query looks up exist only after its queries")
+            raise Incompatible(
+                "prepared is True; the shares that a bucketed query looks up exist only after its queries"
+            )
         return super().executed(table, wishes, engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from costmodel.errors import Incompatible
 from costmodel.expanded.compressed.design import CompressedDesign
 from costmodel.expanded.compressed.search import RINGS, choose_parameters
 from costmodel.parameters import Configuration, Table
@@ -25,5 +26,5 @@ class Compressed(ExpandedSystem):
     def executed(self, table: Table, wishes: Wishes, engine: str) -> Configuration:
         """The compressed query; nothing of it can be prepared."""
         if wishes.prepared:
-            raise ValueError("prepared is True; a compressed query's bits meet each other before the table does")
+            raise Incompatible("prepared is True; a compressed query's bits meet each other before the table does")
         return super().executed(table, wishes, engine)

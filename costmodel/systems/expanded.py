@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from costmodel.design import Design
+from costmodel.errors import Incompatible
 from costmodel.expanded.bucketed.parameters import BucketedParameters
 from costmodel.expanded.compressed.parameters import CompressedParameters
 from costmodel.expanded.design import ExpandedDesign
@@ -53,7 +54,7 @@ class ExpandedSystem(System):
         """The query on the ring with the least cost that holds; a named ring narrows the choice."""
         packing = wishes.packing(Packing(self.widths, "system", "system"), table.channels)
         if packing.levels:
-            raise ValueError(f"levels are {wishes.levels}; the {self.name} query packs channels of 2^w levels alone")
+            raise Incompatible(f"levels are {wishes.levels}; the {self.name} query packs channels of 2^w levels alone")
         given = wishes.ring
         unasked = 0 if wishes.distance else FLOODING_BITS
         bits = unasked if wishes.flooding_bits is None else wishes.flooding_bits
@@ -100,7 +101,7 @@ class ExpandedSystem(System):
             Always, naming the degrees that there are.
         """
         known = ", ".join(str(value) for value in sorted({choice.degree for choice in self.rings}))
-        raise ValueError(f"ring.N is {degree}; the {self.name} query is searched on N={known}, or name q as well")
+        raise Incompatible(f"ring.N is {degree}; the {self.name} query is searched on N={known}, or name q as well")
 
     def complete(self, grid: Grid, log2_failure: float) -> Grid:
         """The grid with parameters for every point; points that nothing holds have NaN figures."""

@@ -9,6 +9,7 @@ from costmodel.compact.design import CompactDesign
 from costmodel.compact.rings import DEGREES, compact_configuration
 from costmodel.compact.wire import compact_wire
 from costmodel.design import Design
+from costmodel.errors import Incompatible
 from costmodel.grid import Grid
 from costmodel.limits import FLOODING_BITS
 from costmodel.openfhe.contexts import check_plaintext
@@ -63,14 +64,14 @@ class OneHotSystem(System):
 
     def _on_residues(self, base: Configuration, wishes: Wishes) -> Configuration:
         if wishes.distance:
-            raise ValueError(
+            raise Incompatible(
                 f"distance is {wishes.distance:g}; protocol {self.name} floods by a width: name flooding_bits"
             )
         flooding_bits = FLOODING_BITS if wishes.flooding_bits is None else wishes.flooding_bits
         modulus, packing = base.ring.plaintext_modulus, base.packing
         whole_columns = packing.tile == "column" and packing.output == "packlwes"
         if wishes.prepared and not (whole_columns and modulus <= LARGEST_PREPARED_PLAINTEXT):
-            raise ValueError(
+            raise Incompatible(
                 "prepared is True; a query on residues is prepared where answers are packed by PackLWEs, one column a "
                 f"polynomial (protocol fastquery), and the plaintext has at most 16 bits; here tile is {packing.tile}, "
                 f"output {packing.output}, t={modulus}"
@@ -105,4 +106,4 @@ def check_openfhe_wishes(wishes: Wishes) -> None:
     if wishes.flooding_bits or wishes.distance or wishes.prepared:
         flooding = f"distance {wishes.distance:g}" if wishes.distance else f"flooding_bits {wishes.flooding_bits}"
         named = "prepared" if wishes.prepared else flooding
-        raise ValueError(f"engine is openfhe, which does not do {named}; take engine residue")
+        raise Incompatible(f"engine is openfhe, which does not do {named}; take engine residue")

@@ -7,11 +7,11 @@ import math
 from typing import Any
 
 from costmodel.estimate import Estimate, estimate
+from costmodel.results import failure_text
 from costmodel.workload import WorkloadEstimate, estimate_workload
 from fastquery.cli.options import add_configuration_options, add_workload_option, question_of
 from fastquery.cli.show import (
     bytes_text,
-    failure_text,
     flooding_text,
     json_text,
     ledger_text,

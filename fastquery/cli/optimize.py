@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from costmodel.limits import LOG2_FAILURE
 from costmodel.parameters import EXECUTING_ENGINES
+from costmodel.results import failure_text
 from costmodel.systems import NAMES
 from fastquery.cli.estimate import session_text
 from fastquery.cli.options import add_workload_option
-from fastquery.cli.show import bytes_text, failure_text, json_text, packing_text, pairs, seconds_text, table_text
+from fastquery.cli.show import bytes_text, json_text, packing_text, pairs, seconds_text, table_text
 from fastquery.cli.sweep import add_worker_options
 from fastquery.goals import OBJECTIVES
 from fastquery.optima import Optima, optimize_each

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from costmodel.link import PRESETS, parse_link
-from fastquery.cli.show import bytes_text, failure_text, json_text, pairs, seconds_text
+from costmodel.results import failure_text
+from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.queries import DoesNotDecrypt, Query, SessionDocument, query_each
 from fastquery.shares import keep
 from fastquery.words import MACHINE_HELP, checked, link_of, machine_of

@@ -9,10 +9,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from costmodel.results import failure_text
 from fastquery.cli.options import add_configuration_options, add_workload_option, question_of
 from fastquery.cli.show import (
     bytes_text,
-    failure_text,
     flooding_text,
     json_text,
     ledger_text,

@@ -53,13 +53,6 @@ def split_text(split: LatencySplit) -> str:
     return f"{listed}; most of it {split.dominant} ({share})"
 
 
-def failure_text(log2_failure: float) -> str:
-    """A failure probability as a power of two; below 2^-1000 the exponent says nothing more."""
-    if log2_failure >= 0:
-        return "certain: the noise does not fit"
-    return f"2^{log2_failure:.0f}" if log2_failure > -1000 else "below 2^-1000"
-
-
 def packing_text(packing: Packing) -> str:
     """Channels of a coefficient by their bits, or by their levels where these are no powers of two."""
     unit = "levels" if packing.levels else "bits"

@@ -12,6 +12,7 @@ from bokeh.models import ColumnDataSource, FactorRange, Span
 from costmodel.grid import Grid
 from costmodel.noise import required_ratio
 from costmodel.parameters import Configuration
+from costmodel.results import failure_text
 from fastquery.figures.choices import noise_steps
 from fastquery.page.held import Held
 from fastquery.page.offers import OFFERS
@@ -74,7 +75,7 @@ class Noise:
         for name, one in designs.items():
             own = colour(OFFERS[name].look, ground)
             failure = figures[name]["log2_failure"]
-            fails = f"2^{failure:.1f}" if failure > -1000 else "below 2^-1000"
+            fails = failure_text(failure)
             yield OFFERS[name].legend, figures[name]["noise_bits"], own, 1.0, fails
             if name == "fastquery":
                 for step, bits in steps_of(one.configuration):

@@ -113,6 +113,31 @@ def test_impossible_combinations_are_left_out() -> None:
     assert (bits + 1 < frame["limb_bits_0"]).all()
 
 
+@pytest.mark.parametrize(
+    ("axes", "kept", "reason"),
+    [
+        ({"table": "minilm", "N": [2048, 4096], "protocol": ["folded", "fastquery"]}, 2, "N=2048"),
+        ({"table": "300x24", "N": [1024, 4096], "protocol": "folded"}, 1, "ring.N is 1024"),
+        ({"table": "300x24", "protocol": ["folded", "cheetah"], "flooding_bits": 40}, 1, "cheetah: protocol cheetah"),
+        ({"table": ["300x24", "300x2"], "packing": (4, 3, 3)}, 1, "the table has 2 in all"),
+        ({"table": "300x24", "protocol": ["fastquery", "iron"], "engine": "openfhe"}, 1, "engine is 'openfhe'"),
+        ({"table": "300x24", "protocol": ["fastquery", "compressed"], "fields": {"prepared": [True, False]}}, 3, "pre"),
+    ],
+)
+def test_values_that_do_not_go_together_are_left_out_with_the_reason(
+    axes: dict[str, Any], kept: int, reason: str
+) -> None:
+    frame = sweep(**axes)
+    assert len(frame) == kept
+    assert frame.attrs["left_out"]
+    assert all(reason in line for line in frame.attrs["left_out"])
+
+
+def test_a_sweep_of_which_nothing_can_be_had_says_why() -> None:
+    with pytest.raises(ValueError, match="N=2048"):
+        sweep(table="minilm", N=2048, protocol=["folded", "fastquery"])
+
+
 def test_a_packing_is_chosen_for_every_plaintext() -> None:
     frame = sweep(ring="p=2:20,q=40", ablation="packing", table="minilm")
     for modulus, widths in zip(frame["plaintext_modulus"], frame["widths_bits"], strict=True):
@@ -319,7 +344,10 @@ def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.
     [
         (["estimate", "--link", "9Mbs"], "link rate '9Mbs': unknown unit 'Mbs'"),
         (["estimate", "--engine", "sael"], "invalid choice: 'sael'"),
-        (["estimate", "--explian"], "unrecognized arguments: --explian (did you mean '--explain'?); see fastquery estimate"),
+        (
+            ["estimate", "--explian"],
+            "unrecognized arguments: --explian (did you mean '--explain'?); see fastquery estimate",
+        ),
         (["sweep", "--ablation", "pack"], "invalid choice: 'pack'"),
     ],
 )

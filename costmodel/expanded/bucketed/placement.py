@@ -30,6 +30,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.errors import Incompatible
+
 HASHES = 4
 """Buckets of a row. For 2^-41 by the bound below, 128 tokens of 32,000 rows need 3.3 buckets a token with three hash
 functions, 1.25 with four and 1.13 with five, whose buckets are larger by 38 %."""
@@ -99,7 +101,7 @@ def choose_group(rows: int, tokens: int, log2_target: float) -> int:
     while not holds(high):
         low, high = high, high + max(1, high // 4)
         if high > 10 * tokens:
-            raise ValueError(
+            raise Incompatible(
                 f"log2_failure is {log2_target:g}; no buckets of {rows} rows place {tokens} tokens so often"
             )
     while high - low > 1:

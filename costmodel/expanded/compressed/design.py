@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from costmodel.design import RESIDUE_BYTES, Floats, Memory
+from costmodel.errors import Incompatible
 from costmodel.expanded.compressed.ledger import compressed_ledger, compressed_symbols
 from costmodel.expanded.compressed.noise import compressed_noise, failure
 from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
@@ -87,4 +88,4 @@ class CompressedDesign(ExpandedDesign[CompressedColumns]):
 
 def _check(grid: Grid) -> None:
     if grid.prepared:
-        raise ValueError("prepared is True; encrypted bits meet each other in products, so nothing can be prepared")
+        raise Incompatible("prepared is True; encrypted bits meet each other in products, so nothing can be prepared")
