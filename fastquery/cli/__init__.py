@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 SUBCOMMANDS = {
     "estimate": "price one configuration",
@@ -49,6 +49,16 @@ class Parser(argparse.ArgumentParser):
 
             self.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], self._option_string_actions)}")
         return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is no choice as argparse does, with the nearest that is one."""
+        if action.choices is not None and value not in action.choices:
+            from fastquery.words import nearest
+
+            listed = ", ".join(map(repr, action.choices))
+            raise argparse.ArgumentError(
+                action, f"invalid choice: {value!r}{nearest(value, action.choices)}; choose from {listed}"
+            )
 
     def error(self, message: str) -> NoReturn:
         """Print the mistake and where the options are; exit with 2."""

@@ -343,7 +343,9 @@ def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.
     ("arguments", "message"),
     [
         (["estimate", "--link", "9Mbs"], "link rate '9Mbs': unknown unit 'Mbs'"),
-        (["estimate", "--engine", "sael"], "invalid choice: 'sael'"),
+        (["estimate", "--engine", "sael"], "invalid choice: 'sael' (did you mean 'seal'?)"),
+        (["estimat"], "invalid choice: 'estimat' (did you mean 'estimate'?)"),
+        (["plot", "bandwith"], "(did you mean 'bandwidth'?)"),
         (
             ["estimate", "--explian"],
             "unrecognized arguments: --explian (did you mean '--explain'?); see fastquery estimate",
