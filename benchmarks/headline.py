@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,8 @@ def markdown(rows: Iterable[Row], repeats: int, table: str) -> str:
     about = provenance()
     text = markdown_table(heads, map(_cells, rows), texts=2)
     best = "" if repeats == 1 else f", this project's the quickest of {repeats} runs"
-    return f"""One token, a random {table} table; sizes in bytes. *Measured*: executed by two processes on one thread
+    return f"""One token, a random {table} table, {date.today()}, commit {about["commit"]};
+sizes in bytes. *Measured*: executed by two processes on one thread
 each of an {about["processor"]}{best}, every channel right and, of this project's, every byte as predicted; latency is
 the measured seconds of both parties with the measured bytes over TCP by the model of the link. SPU encodes the table in
 every query, this project before it: the section below counts both ways. *Model*: predicted for this machine.

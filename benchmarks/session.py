@@ -1,9 +1,10 @@
 """A session of lookups against single ones: bytes, wall seconds, preparation, clients at once.
 
-`python -m benchmarks.session [--table llama-7b] [--protocol folded] [--lookups 8]` starts `fastquery serve` twice, with
-and without `--prepared`, and prints one JSON object. Every figure is a ratio of one run, lookups of both servers by
-turns; server seconds are the CPU seconds of the server's whole process. Wall ratios mean something on an idle machine
-alone: `load` says how many others wanted a processor.
+`python -m benchmarks.session [--table llama-7b] [--protocol folded] [--lookups 8]` starts `fastquery serve` twice on
+one thread, with and without `--prepared`, and once on all free processors, for eight clients at once. It prints one
+JSON object. Every figure is a ratio of one run, lookups of the first two servers by turns; server seconds are the CPU
+seconds of the server's whole process. Wall ratios mean something on an idle machine alone: `load` says how many
+others wanted a processor.
 """
 
 from __future__ import annotations
@@ -83,18 +84,24 @@ def many_clients(served: Served, lookups: int, clients: int) -> float:
 
 def measure(table: str, protocol: str, lookups: int) -> dict[str, Any]:
     """Every ratio of the page on benchmarks that is about sessions."""
-    with serve(table, protocol) as plain, serve(table, protocol, "--prepared") as ahead:
-        with fq.connect(plain.address, tokens=1) as whole, fq.connect(ahead.address, tokens=1) as prepared:
+    one_thread = ("--threads", "1")
+    times: dict[str, list[tuple[float, float]]] = {"whole": [], "prepared": []}
+    with serve(table, protocol, *one_thread) as plain:
+        with (
+            serve(table, protocol, "--prepared", *one_thread) as ahead,
+            fq.connect(plain.address, tokens=1) as whole,
+            fq.connect(ahead.address, tokens=1) as prepared,
+        ):
             whole.lookup([0])
             opened = whole.setup_bytes
-            times: dict[str, list[tuple[float, float]]] = {"whole": [], "prepared": []}
             for token in range(lookups):
                 prepared.prepare()
                 prepared.wait_prepared()
                 times["whole"].append(timed(whole, plain, token))
                 times["prepared"].append(timed(prepared, ahead, token))
             later = whole.setup_bytes - opened
-        rates = [(many_clients(plain, 2, CLIENTS), many_clients(plain, 4, 1)) for _ in range(2)]
+        with serve(table, protocol) as shared:
+            rates = [(many_clients(shared, 2, CLIENTS), many_clients(plain, 4, 1)) for _ in range(3)]
     cpu_s = {name: sum(cpu for _, cpu in found) for name, found in times.items()}
     return {
         "table": table,
@@ -106,7 +113,7 @@ def measure(table: str, protocol: str, lookups: int) -> dict[str, Any]:
         "prepared_over_whole_server_seconds": cpu_s["prepared"] / cpu_s["whole"],
         "prepared_over_whole_wall": statistics.median(wall for wall, _ in times["prepared"])
         / statistics.median(wall for wall, _ in times["whole"]),
-        "eight_clients_over_one_lookups_a_second": statistics.median(many / one for many, one in rates),
+        "eight_clients_over_one_on_one_thread_lookups_a_second": statistics.median(many / one for many, one in rates),
         "load": os.getloadavg()[0],
     }
 
