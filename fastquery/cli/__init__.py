@@ -41,7 +41,7 @@ EXAMPLE = """example:
 class Parser(argparse.ArgumentParser):
     """A parser whose errors take one line, as all others do, and name the nearest option."""
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parse, and refuse here, where the subcommand's options are known, words that no option takes."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
