@@ -7,6 +7,15 @@ References
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from costmodel.ledger import frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECORDS = "TLS records"
+"""Item of a ledger: bytes of the records around the frames of a party in a phase of a lookup."""
 RECORD_BYTES = 16384
 """Most plaintext of a record."""
 RECORD_OVERHEAD_BYTES = 22
@@ -38,3 +47,44 @@ def handshake_bytes(server_chain_bytes: int, client_chain_bytes: int = 0) -> int
     """
     client = client_chain_bytes + CLIENT_SIGNATURE_BYTES if client_chain_bytes else 0
     return HANDSHAKE_BYTES + server_chain_bytes + client
+
+
+def record_entries(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Entries that TLS adds to a ledger: one a party, phase and lookup, for the records around its frames.
+
+    Frames of an item are equally long, so that an item of k frames and S bytes has k ceil(S/(16384 k)) records.
+
+    Parameters
+    ----------
+    ledger
+        Without TLS.
+
+    Returns
+    -------
+    DataFrame
+        Columns of a ledger; ``count`` and ``messages`` are the frames, ``bytes`` those of the records alone.
+
+    Examples
+    --------
+    >>> from costmodel.estimate import estimate
+    >>> from costmodel.parameters import Table
+    >>> from costmodel.systems import executed
+    >>> added = record_entries(estimate(executed("fastquery", Table(300, 24))).ledger)
+    >>> added[["phase", "party", "messages", "bytes"]].values.tolist()[0]
+    ['setup', 'client', 2, 880]
+    """
+    sent = ledger[(ledger["kind"] == "transfer") & (ledger["messages"] > 0)]
+    added: dict[tuple[int, str, str], list[int]] = {}
+    for row in sent.itertuples():
+        frames, size = int(row.messages), int(row.bytes)
+        total = added.setdefault((row.lookup, row.phase, row.party), [0, 0])
+        total[0] += frames
+        total[1] += frames * record_overhead_bytes(size // frames)
+    return frame(
+        {
+            "kind": "transfer", "lookup": lookup, "phase": phase, "party": party, "item": RECORDS,
+            "count": frames, "unit": "messages", "messages": frames, "bytes": size,
+            "formula": "22*records", "source": "RFC 8446, section 5.2",
+        }
+        for (lookup, phase, party), (frames, size) in added.items()
+    )  # fmt: skip

@@ -108,6 +108,21 @@ def generated_of(one: Configuration) -> Configuration:
     return one.updated(table=replace(one.table, tokens=1))
 
 
+def lookups_of(one: Configuration, workload: Workload | None) -> tuple[Configuration, ...]:
+    """The different lookups of a session: the configuration's own, or the prompt's and a generated token's.
+
+    Examples
+    --------
+    >>> from costmodel.systems import executed
+    >>> one = executed("fastquery", Table(300, 24, 2))
+    >>> [each.table.tokens for each in lookups_of(one, Workload(2, 5))], lookups_of(one, None) == (one,)
+    ([2, 1], True)
+    """
+    if workload is None:
+        return (one,)
+    return (prompt_of(one, workload), generated_of(one))[: 2 if workload.generated else 1]
+
+
 def session_configurations(
     protocol: str, table: Table, workload: Workload, log2_failure: float = LOG2_FAILURE, **wishes: Any
 ) -> tuple[Configuration, ...]:

@@ -16,7 +16,7 @@ from costmodel.link import PRESETS, Link
 from costmodel.machine import Machine
 from costmodel.parameters import Configuration
 from costmodel.systems import require_executed
-from costmodel.workload import Workload, WorkloadEstimate, estimate_workload, generated_of, prompt_of
+from costmodel.workload import Workload, WorkloadEstimate, estimate_workload
 from fastquery.runs import (
     BYTES,
     Executed,
@@ -173,8 +173,7 @@ def run_workload(
     >>> done.correct, done.agrees, sorted(set(done.ledger["lookup"]))
     (True, True, [0, 1, 2, 3])
     """
-    from protocol.client import Batch
-    from protocol.execute import channel_differences, execute_session
+    from protocol.execute import channel_differences, execute_session, session_batches
     from protocol.lookup import MAX_TOKENS
     from protocol.server import load_table
 
@@ -186,16 +185,14 @@ def run_workload(
     drawn = drawn_tokens(configuration, workload.tokens if tokens is None else tokens, seed)
     if len(drawn) != workload.tokens:
         raise ValueError(f"tokens are {len(drawn)}; the workload has {workload.tokens}, its prompt's first")
-    split = [drawn[: workload.prompt], *([token] for token in drawn[workload.prompt :])]
-    kinds = [prompt_of(configuration, workload), *[generated_of(configuration)] * workload.generated]
-    batches = [Batch(ids, kind.has_offline_phase) for ids, kind in zip(split, kinds, strict=True)]
+    batches = session_batches(configuration, workload, drawn)
     session = execute_session(configuration, table, batches, seed, allow_insecure, progress, relayed(link), threads)
     plain = load_table(configuration, table, seed)
     profile = on_threads(machine, threads)
     prediction = estimate_workload(as_executed(configuration, plain), workload, link, profile, link_model="relay")
     ledger = pd.concat([one.ledger for one in session.lookups], ignore_index=True)
-    each = zip(session.lookups, split, strict=True)
-    differences = np.concatenate([channel_differences(one, configuration, plain, ids) for one, ids in each])
+    each = zip(session.lookups, batches, strict=True)
+    differences = np.concatenate([channel_differences(one, configuration, plain, batch.tokens) for one, batch in each])
     generated = session.lookups[1:]
     return WorkloadRun(
         configuration=configuration,
@@ -210,7 +207,7 @@ def run_workload(
         setup_s=session.setup_s,
         first_share_s=session.first_share_s,
         share_s=_median(one.latency_s for one in generated),
-        preparation_s=_median(session.preparations_s[1:]) if kinds[-1].has_offline_phase else 0.0,
+        preparation_s=_median(session.preparations_s[1:]) if batches[-1].prepared else 0.0,
         noise_bits=max(one.noise_bits for one in session.lookups),
         peak_memory_bytes=session.lookups[-1].peak_memory_bytes,
         ledger=ledger,

@@ -26,6 +26,7 @@ from costmodel.ledger import frame
 from costmodel.link import Link
 from costmodel.openfhe.contexts import check_limbs
 from costmodel.parameters import Configuration
+from costmodel.workload import Workload, generated_of, prompt_of
 from protocol.alignment.session import ChannelShares
 from protocol.client import Batch
 from protocol.engine import Shares
@@ -81,6 +82,31 @@ class ExecutedSession:
     def first_share_s(self) -> float:
         """Wall seconds from the connection until both parties had their shares of the first lookup, but for loading."""
         return self.setup_s + self.preparations_s[0] + self.lookups[0].latency_s
+
+
+def session_batches(configuration: Configuration, workload: Workload, tokens: Sequence[int]) -> list[Batch]:
+    """The lookups of a workload's session: the prompt's tokens together, and each generated token by itself.
+
+    Parameters
+    ----------
+    configuration
+        Of the session; generated tokens are prepared where it is.
+    workload
+        What the session does.
+    tokens
+        Ids of the prompt's tokens and of the generated ones.
+
+    Examples
+    --------
+    >>> from costmodel.parameters import Table
+    >>> from costmodel.systems import executed
+    >>> one = executed("fastquery", Table(300, 24, 2), flooding_bits=0, prepared=True)
+    >>> session_batches(one, Workload(2, 1), [7, 3, 5])
+    [Batch(tokens=[7, 3], prepared=False), Batch(tokens=[5], prepared=True)]
+    """
+    whole, single = prompt_of(configuration, workload), generated_of(configuration)
+    first = Batch(tokens[: workload.prompt], whole.has_offline_phase)
+    return [first, *(Batch([token], single.has_offline_phase) for token in tokens[workload.prompt :])]
 
 
 def execute(
@@ -151,7 +177,7 @@ def execute_session(
                 for number in range(len(batches)):
                     of_client, of_server = _both(client, server, progress)
                     of_clients.append(of_client)
-                    lookups.append(_execution(of_client, of_server, folder, number))
+                    lookups.append(execution_of(of_client, of_server, folder, number))
                     if progress is not None:
                         progress("looking up", number + 1, len(batches))
     first = of_clients[0]
@@ -197,7 +223,7 @@ def hear_reason(server: subprocess.Popen[str], listen: Callable[[], object]) -> 
         patience.cancel()
 
 
-def _execution(of_client: Mapping[str, Any], of_server: Mapping[str, Any], folder: str, number: int) -> Execution:
+def execution_of(of_client: Mapping[str, Any], of_server: Mapping[str, Any], folder: str, number: int) -> Execution:
     """A lookup from what both parties report of it, and from the shares that they wrote."""
     client, server = (np.load(shares_path(folder, party, number), allow_pickle=False) for party in ("client", "server"))
     ledger = [*of_client["ledger"], *of_server["ledger"]]

@@ -10,7 +10,7 @@ proportions of a profile that is there already: its unit, at the measured speed,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,12 @@ from scipy.optimize import nnls
 
 from costmodel.estimate import terms
 from costmodel.grid import Grid
-from costmodel.ledger import Work
+from costmodel.ledger import PHASES, Work
 from costmodel.machine import Machine, UnitCost
 from costmodel.packing import required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.systems import executed
+from costmodel.workload import Workload, lookups_of
 from protocol.meter import OVERHEAD
 from validate.measurement import idealised
 from validate.sampling import designs
@@ -62,11 +63,13 @@ class Observation:
         return idealised(self.seconds)
 
 
-def observations(configuration: Configuration, measured: pd.DataFrame) -> list[Observation]:
+def observations(
+    configuration: Configuration, measured: pd.DataFrame, workload: Workload | None = None
+) -> list[Observation]:
     """The work entries of a configuration that count something.
 
-    What the setup spends outside of its operations is left out: it loads kernels and libraries, which no figure of a
-    query contains.
+    Lookups of generated tokens are repetitions of one lookup. What the setup spends outside of its operations is left
+    out: it loads kernels and libraries, which no figure of a query contains.
 
     Parameters
     ----------
@@ -74,6 +77,8 @@ def observations(configuration: Configuration, measured: pd.DataFrame) -> list[O
         What was run.
     measured
         Ledger entries of its sessions, as :func:`validate.measurement.entries` gives them.
+    workload
+        What the sessions looked up, if not the configuration's tokens together.
 
     Raises
     ------
@@ -81,10 +86,21 @@ def observations(configuration: Configuration, measured: pd.DataFrame) -> list[O
         If an entry that the model has was not measured.
     """
     work = measured[measured["kind"] == "work"]
+    first, *generated = lookups_of(configuration, workload)
+    found = _observed(first, work[work["lookup"] <= 1])
+    for one in generated:
+        found += _observed(one, work[work["lookup"] > 1], ("offline", "online"))
+    return found
+
+
+def _observed(configuration: Configuration, work: pd.DataFrame, phases: Sequence[str] = PHASES) -> list[Observation]:
+    """The work entries of a lookup in these phases."""
     seconds = {key: tuple(part["seconds"]) for key, part in work.groupby(["phase", "party", "item"])}
     found = []
     for term in terms(Grid.of(configuration)):
         if not isinstance(term, Work) or float(term.count) <= 0 or (term.phase, term.operation) == ("setup", OVERHEAD):
+            continue
+        if term.phase not in phases:
             continue
         key = (term.phase, term.party, term.operation)
         if key not in seconds:
@@ -189,6 +205,8 @@ def calibrated(
 ) -> Machine:
     """A profile with the units of the engines that were measured; what was not measured is the base's.
 
+    So is the part of an operation that threads share.
+
     Parameters
     ----------
     name
@@ -212,7 +230,9 @@ def calibrated(
     for engine, rows in observed.items():
         known = {name: unit for (at, name), unit in base.units.items() if at == engine and unit.samples}
         units = fit_units(rows, known, points.get(engine))
-        measured.update({(engine, operation): cost for operation, cost in units.items()})
+        for operation, cost in units.items():
+            before = base.units.get((engine, operation), cost)
+            measured[engine, operation] = replace(cost, shared=before.shared)  # CPU seconds say nothing of threads
     return Machine(name, {**base.units, **measured}, {**base.provenance, **provenance})
 
 

@@ -20,25 +20,28 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import tomli_w
 
-from costmodel.estimate import Estimate, estimate
+from costmodel.estimate import estimate
 from costmodel.files import replace_text, replaced
 from costmodel.grid import Grid
 from costmodel.ledger import COLUMNS, totals
 from costmodel.machine import Machine, default_machine, machine_toml
 from costmodel.parameters import Configuration
 from costmodel.results import Result
+from costmodel.tls import handshake_bytes, record_entries
+from costmodel.workload import estimate_workload, session_s
 from protocol.elements import element_spread
 from protocol.errors import ProtocolError
 from protocol.execute import channel_differences
 from protocol.layout import Layout
 from protocol.openfhe.parties import NOISE_SAMPLE_ANSWERS
 from protocol.server import load_table
+from quantize.packed import PackedTable
 from validate.accounts import Accounts
 from validate.calibration import Observation, calibrated, observations
 from validate.compare import compare
@@ -50,18 +53,20 @@ from validate.measurement import (
     calm,
     calm_latency,
     entries,
+    idealised,
     idealised_latency,
     idealised_ledger,
     pooled_noise_bits,
     sampling_bits,
 )
 from validate.sampling import Design, Sample, designs, draw, operations
+from validate.wire import der_bytes
 
 Progress = Callable[[str, int, int], None]
 Parts = Callable[[Callable[[Any, int], Any], Any, Sequence[int]], Iterator[tuple[int, Any]]]
 """Gives parts their numbers' answers: a function of what is shared and of a part's number, here or by workers."""
 
-VERSION = 3
+VERSION = 4
 POOLED_COEFFICIENTS = 256
 """Over which the noise of a sample is measured, at least."""
 SESSION_TOKENS = 8
@@ -72,9 +77,14 @@ CALM_SESSIONS = 2
 ROUNDS = 2
 """Times that a sample is measured at most."""
 ENCODINGS = 2
+LOADING_S = 1e-7
+"""Seconds an entry of a table until the server and the driving process have it quantised."""
+STEP_S = 0.3
+"""Seconds of a sample besides."""
 REFERENCES = 5
 """Times that the reference configuration is measured, spread over the campaign."""
-SECONDS = ("server_s", "client_s", "table_s", "latency_s")
+SECONDS = ("server_s", "client_s", "table_s", "latency_s", "first_share_s", "share_s")
+"""Figures in seconds; ``share_s``, the latency of a generated token, is NaN where none is generated."""
 COVERED_SECONDS = ("server_s", "latency_s")
 """Figures whose predictions have an interval that is checked."""
 MEDIANS = ("waited_median_s", "preempted_median", "yielded_median", "stolen_median_s", "pressed_median_s")
@@ -129,7 +139,7 @@ class Campaign(Result):
         }
         for name in SECONDS:
             stem = name.removesuffix("_s")
-            error = relative_error(held_out, name)
+            error = relative_error(held_out[held_out[name].notna()], name)
             figures[f"{stem}_error_median"] = float(np.median(error)) if len(error) else math.nan
             figures[f"{stem}_error_max"] = float(np.max(error, initial=0.0)) if len(error) else math.nan
         base = np.abs(held_out["base_server_s"] / held_out["server_s"] - 1.0)
@@ -298,6 +308,28 @@ def planned(
     return [Sample.from_document(sample) for sample in plan["samples"]]
 
 
+def expected_s(folder: Path, samples: Sequence[Sample], sessions: int, machine: Machine | None = None) -> float:
+    """Seconds that the samples of a plan take that are not measured yet, if each is measured once.
+
+    Parameters
+    ----------
+    folder, sessions
+        As :func:`run_campaign`.
+    samples
+        As :func:`planned` gives them.
+    machine
+        What the sessions are predicted for; the built-in profile if left out.
+    """
+    profile, found = machine or default_machine(), 0.0
+    for name, sample in _steps(samples):
+        if _status(folder / "sessions" / f"{name}.json") != "measured":
+            figures = predicted(sample, sample.configuration.table.spread, profile).figures
+            entries_of_table = sample.configuration.table.rows * sample.configuration.table.channels
+            found += repetitions(sample.configuration, sessions) * figures["session_s"]
+            found += ENCODINGS * figures["table_s"] + LOADING_S * entries_of_table + STEP_S
+    return found
+
+
 def _steps(samples: Sequence[Sample]) -> Iterator[tuple[str, Sample]]:
     """The samples in order, and the reference configuration between them."""
     reference = next(sample for sample in samples if sample.held_out)
@@ -323,7 +355,6 @@ def _write(path: Path, document: dict[str, Any]) -> None:
 def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]:
     """The measurements of a sample, or why there are none."""
     configuration, tokens = sample.configuration, list(sample.tokens)
-    pooled = pooled_coefficients(configuration)
     try:
         measured: list[Session] = []
         while len(measured) < ROUNDS * sessions and sum(map(calm, measured)) < CALM_SESSIONS:
@@ -331,13 +362,16 @@ def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]
                 configuration,
                 sample.table,
                 tokens,
-                sessions=max(sessions, -(-POOLED_COEFFICIENTS // pooled)),
+                sample.workload,
+                sessions=repetitions(configuration, sessions),
                 encodings=1 if measured else ENCODINGS,
                 link=sample.link,
                 seed=sample.seed,
+                threads=sample.threads,
+                tls=sample.tls,
             )
         plain = load_table(configuration, sample.table, sample.seed)
-        wrong = [np.count_nonzero(channel_differences(one.execution, configuration, plain, tokens)) for one in measured]
+        wrong = [_wrong_channels(one, configuration, plain, tokens) for one in measured]
     except (ProtocolError, ValueError, MemoryError) as error:
         return {"status": "failed", "reason": str(error) or type(error).__name__}
     return {
@@ -345,12 +379,31 @@ def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]
         "reason": "",
         "wrong_channels": int(sum(wrong)),
         "spread": element_spread(plain.coefficients[:, : noise_columns(configuration)], plain.public.field_moduli),
-        "latency_s": [one.execution.latency_s for one in measured],
+        "latency_s": [one.latency_s for one in measured],
+        "first_share_s": [one.first_share_s for one in measured],
+        "share_s": [lookup.latency_s for one in measured for lookup in one.lookups[1:]],
         "accounts": [one.accounts for one in measured],
-        "noise_bits": [one.execution.noise_bits for one in measured],
-        "peak_memory_bytes": max(one.execution.peak_memory_bytes for one in measured),
+        "noise_bits": [one.lookups[0].noise_bits for one in measured],
+        "peak_memory_bytes": max(one.lookups[-1].peak_memory_bytes for one in measured),
+        "handshake_bytes": [one.handshake_bytes for one in measured if one.handshake_bytes is not None],
+        "certificate_bytes": der_bytes(parties.certificate[0]) if sample.tls else 0,
         "entries": entries(measured).to_dict(orient="list"),
     }
+
+
+def _wrong_channels(session: Session, configuration: Configuration, plain: PackedTable, tokens: Sequence[int]) -> int:
+    """Channels that open to another level than the table's, of all lookups of a session."""
+    wrong, first = 0, 0
+    for lookup in session.lookups:
+        looked_up = tokens[first : first + len(lookup.client_shares)]
+        wrong += np.count_nonzero(channel_differences(lookup, configuration, plain, looked_up))
+        first += len(looked_up)
+    return wrong
+
+
+def repetitions(configuration: Configuration, sessions: int) -> int:
+    """So many sessions, or as many as measure the noise over enough coefficients."""
+    return max(sessions, -(-POOLED_COEFFICIENTS // pooled_coefficients(configuration)))
 
 
 def pooled_coefficients(configuration: Configuration) -> int:
@@ -445,7 +498,9 @@ def evaluated(
         plan["seed"],
         _with_intervals(pd.DataFrame(rows), {k: one for fold in range(first) for k, one in answers[fold].items()}),
         pd.concat([ledger for ledger in ledgers if ledger is not None], ignore_index=True),
-        pd.DataFrame([_reference(result) for name, result in results.items() if name.startswith("reference")]).dropna(),
+        pd.DataFrame([_reference(result) for name, result in results.items() if name.startswith("reference")]).dropna(
+            subset=list(COVERED_SECONDS)
+        ),
         machine,
         uncalibrated,
         plan["provenance"],
@@ -475,12 +530,13 @@ def _calibrated(
         raise ValueError("nothing of the calibration part was measured")
     observed: dict[str, list[Observation]] = {}
     for sample in chosen:
-        found = observations(sample.configuration, raw[sample.index])
+        found = observations(sample.configuration, raw[sample.index], sample.workload)
         observed.setdefault(sample.configuration.engine, []).extend(found)
     facts = {"measured": f"calibration part of a campaign, {len(chosen)} configurations"}
-    machine = calibrated("campaign", observed, base, facts, [sample.configuration for sample in samples])
+    asked = [lookup for sample in samples for lookup in sample.lookups]
+    machine = calibrated("campaign", observed, base, facts, asked)
     seen = {(engine, one.operation) for engine, rows in observed.items() for one in rows}
-    missing = sorted(set().union(*(operations(sample.configuration) for sample in samples)) - seen)
+    missing = sorted(operations(*asked).keys() - seen)
     return machine, tuple(f"{engine}: {operation}" for engine, operation in missing)
 
 
@@ -515,6 +571,7 @@ def _evaluated(
     prediction = predicted(sample, result["spread"], machine)
     ledger = idealised_ledger(raw)
     compared = compare(prediction.ledger, ledger[COLUMNS])
+    handshakes = result.get("handshake_bytes")
     varying = ledger.loc[ledger["varies"], "item"]
     compared["agrees"] &= ~compared["item"].isin(varying)
     measured, figures = totals(ledger), prediction.figures
@@ -533,8 +590,10 @@ def _evaluated(
         **dict(zip(MEDIANS, np.median(result["accounts"], axis=0).tolist(), strict=True)),
         "noise_bits": pooled_noise_bits(result["noise_bits"]),
         "noise_sampling_bits": sampling_bits(len(result["noise_bits"]) * pooled_coefficients(configuration)),
+        "handshake_bytes": float(np.median(handshakes)) if handshakes else 0.0,
         **{f"predicted_{name}": figures[name] for name in (*BYTES, *SECONDS, "offline_s", "noise_bits")},
-        "base_server_s": predicted(sample, result["spread"], base).server_s,
+        "predicted_handshake_bytes": handshake_bytes(result["certificate_bytes"]) if handshakes else 0.0,
+        "base_server_s": predicted(sample, result["spread"], base).figures["server_s"],
         "security_bits": figures["security_bits"],
         "log2_failure": figures["log2_failure"],
         "contention": float(by_session.quantile(0.95) / measured["server_s"]),
@@ -553,22 +612,56 @@ def described(configuration: Configuration, sample: Sample) -> dict[str, Any]:
         "plaintext_modulus": ring.plaintext_modulus, "widths": ",".join(map(str, configuration.packing.widths)),
         "tile": configuration.packing.tile, "output": configuration.packing.output,
         "flooding_bits": configuration.flooding_bits, "prepared": configuration.prepared,
-        "align_bits": configuration.align_bits, "link": sample.link.name,
+        "align_bits": configuration.align_bits, "options": ",".join(configuration.options), "link": sample.link.name,
+        "generated": sample.generated, "threads": sample.threads, "tls": sample.tls,
     }  # fmt: skip
 
 
-def predicted(sample: Sample, spread: float, machine: Machine) -> Estimate:
-    """The prediction of a sample for a table of this spread, on the relay's model of its link."""
-    configuration = sample.configuration
+class Prediction(NamedTuple):
+    """The ledger of a sample's session, and its figures by the names that a run's columns have."""
+
+    ledger: pd.DataFrame
+    figures: dict[str, float]
+
+
+def predicted(sample: Sample, spread: float, machine: Machine) -> Prediction:
+    """The prediction of a sample for a table of this spread, on the relay's model of its link.
+
+    TLS adds its records to the ledger and to the bytes, and the round trip of its handshake to the first share; what it
+    computes has no price.
+    """
+    configuration, link, workload = sample.configuration, sample.link, sample.workload
     sized = configuration.updated(size="native", table=replace(configuration.table, spread=spread))
-    return estimate(sized, sample.link, machine, link_model="relay")
+    profile = replace(machine, threads=sample.threads)
+    if workload is None:
+        found = estimate(sized, link, profile, link_model="relay")
+        before = sum(session_s(Grid.of(sized), phase, link, profile, "relay") for phase in ("setup", "offline"))
+        ledger = found.ledger
+        first_s = float(before) + found.latency_s
+        figures = {**found.figures, "first_share_s": first_s, "share_s": math.nan, "session_s": first_s}
+    else:
+        session = estimate_workload(sized, workload, link, profile, link_model="relay")
+        ledger, prompt, token = session.ledger, session.prompt, session.token
+        offline_s = prompt.offline_s + workload.generated * token.offline_s
+        figures = {**prompt.figures, **session.figures, "offline_s": offline_s}
+        figures["session_s"] = session.first_share_s + workload.generated * (session.preparation_s + session.share_s)
+    if sample.tls:
+        ledger = pd.concat([ledger, record_entries(ledger)], ignore_index=True)
+        figures |= {name: totals(ledger)[name] for name in BYTES}
+        figures["first_share_s"] += link.round_trip_s
+    return Prediction(ledger, figures)
 
 
 def measured_seconds(ledger: pd.DataFrame, result: dict[str, Any]) -> dict[str, float]:
-    """Idealised seconds of a sample: CPU seconds by party and phase of its idealised ledger, and the latency."""
+    """Idealised seconds of a sample: CPU seconds by party and phase of its idealised ledger, and wall seconds."""
     found = totals(ledger)
     latency_s = idealised_latency(result["latency_s"], [lost_s(one) for one in result["accounts"]])
-    return {**{name: found[name] for name in ("server_s", "client_s", "offline_s", "table_s")}, "latency_s": latency_s}
+    return {
+        **{name: found[name] for name in ("server_s", "client_s", "offline_s", "table_s")},
+        "latency_s": latency_s,
+        # Campaigns of earlier versions lack both.
+        **{name: idealised(result[name]) if result.get(name) else math.nan for name in ("first_share_s", "share_s")},
+    }
 
 
 def lost_s(accounts: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -22,15 +22,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from costmodel.ledger import COLUMNS, KEY_COLUMNS, frame
+from costmodel.ledger import COLUMNS, KEY_COLUMNS
 from costmodel.link import PRESETS, Link
 from costmodel.openfhe.contexts import check_limbs
 from costmodel.parameters import Configuration
+from costmodel.workload import Workload
+from protocol.client import Batch
 from protocol.errors import ProtocolError
-from protocol.execute import Execution, hear_reason, latency_s
+from protocol.execute import Execution, execution_of, hear_reason, session_batches
 from protocol.jobs import party_environment
 from protocol.relay import shaped
 from validate.accounts import Accounts
+from validate.wire import self_signed
 
 IDEAL_QUANTILE = 0.1
 """Of the repetitions of an entry, which is taken for its cost without contention."""
@@ -47,15 +50,39 @@ def idealised(seconds: ArrayLike) -> float:
 
 
 class Session(NamedTuple):
-    """One session of a configuration."""
+    """One session of a configuration.
 
-    execution: Execution
-    accounts: Accounts  # online, of both parties
+    Attributes
+    ----------
+    lookups
+        The prompt's, or the only one, and then every generated token's. The ledger of the first has the set-up.
+    first_share_s
+        Wall seconds from the connection until both parties had their shares of the first lookup.
+    accounts
+        Of both parties, while the first lookup was online.
+    handshake_bytes
+        Of TLS, both directions; none in the clear.
+    """
+
+    lookups: tuple[Execution, ...]
+    first_share_s: float
+    accounts: Accounts
+    handshake_bytes: int | None
+
+    @property
+    def latency_s(self) -> float:
+        """Wall seconds of the first lookup."""
+        return self.lookups[0].latency_s
+
+    @property
+    def ledger(self) -> pd.DataFrame:
+        """Entries of the set-up and of all lookups."""
+        return pd.concat([one.ledger for one in self.lookups], ignore_index=True)
 
 
 def calm(session: Session) -> bool:
     """Whether the parties of a session had a processor whenever they could run, but for a trifle."""
-    return calm_latency(session.execution.latency_s, session.accounts.lost_s)
+    return calm_latency(session.latency_s, session.accounts.lost_s)
 
 
 def calm_latency(latency_s: float, lost_s: float) -> bool:
@@ -73,10 +100,21 @@ class Parties:
     """A server and a client process that execute configurations one after the other.
 
     A context manager. Where a configuration fails, both processes are ended and started anew for the next one.
+
+    Attributes
+    ----------
+    certificate
+        The server's and its key, made when TLS is first asked for.
     """
 
     def __init__(self) -> None:
         self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="fastquery-")
+
+    @cached_property
+    def certificate(self) -> tuple[Path, Path]:
+        """See the class."""
+        return self_signed(Path(self._folder.name))
 
     def __enter__(self) -> Parties:
         return self
@@ -85,31 +123,39 @@ class Parties:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end()
+        self._folder.cleanup()
 
     def measure(
         self,
         configuration: Configuration,
         table: str,
         tokens: Sequence[int],
+        workload: Workload | None = None,
         *,
         sessions: int,
         encodings: int = 1,
         link: Link = PRESETS["loopback"],
         seed: int = 0,
         allow_insecure: bool = False,
+        threads: int = 1,
+        tls: bool = False,
     ) -> list[Session]:
         """Look tokens up in several sessions; what each of them gave.
 
         Parameters
         ----------
-        configuration, table, tokens, seed, allow_insecure
+        configuration, table, tokens, seed, allow_insecure, threads
             See :func:`protocol.execute.execute`.
+        workload
+            A prompt's tokens and generated ones in the place of tokens that are looked up together.
         sessions
             How often; every session has fresh keys and a connection of its own.
         encodings
             How often the table is encoded; the sessions' ledgers take turns with them.
         link
             Shaped by a relay unless it is the loopback.
+        tls
+            Whether the parties speak TLS.
 
         Raises
         ------
@@ -119,38 +165,47 @@ class Parties:
             If a party fails; the message says which and why.
         """
         check_limbs(configuration.ring)
+        batches = [Batch(list(tokens))] if workload is None else session_batches(configuration, workload, list(tokens))
         with tempfile.TemporaryDirectory(prefix="fastquery-") as folder:
-            job = {"sessions": sessions, "folder": folder, "allow_insecure": allow_insecure}
-            table_job = {"configuration": configuration.to_toml(), "table": table, "seed": seed, "encodings": encodings}
+            folders = [tempfile.mkdtemp(dir=folder) for _ in range(sessions)]
+            certificate = [str(path) for path in self.certificate] if tls else None
+            job = {"sessions": sessions, "folders": folders, "allow_insecure": allow_insecure, "tls": certificate}
+            table_job = {
+                "configuration": configuration.to_toml(), "table": table, "seed": seed, "encodings": encodings,
+                "threads": threads, "lookups": len(batches),
+            }  # fmt: skip
             try:
                 self._send("server", {**job, **table_job})
                 port = self._next("server", "listening")["port"]
                 with shaped(None if link == PRESETS["loopback"] else link, port) as reached:
-                    self._send("client", {**job, "port": reached, "tokens": list(tokens)})
-                    return [self._session(Path(folder), session) for session in range(sessions)]
+                    self._send("client", {**job, "port": reached, "batches": batches})
+                    return [self._session(each, len(batches)) for each in folders]
             except BaseException:
                 self._end()
                 raise
 
-    def _session(self, folder: Path, session: int) -> Session:
+    def _session(self, folder: str, lookups: int) -> Session:
+        told, executions = [], []
+        for number in range(lookups):
+            told.append(self._both())
+            executions.append(execution_of(*told[-1], folder, number))
+        client, server = told[0]
+        handshakes = client["handshake_bytes"], server["handshake_bytes"]
+        return Session(
+            tuple(executions),
+            max(client["finished_s"], server["finished_s"]) - client["connected_s"],
+            Accounts(*client["accounts"]).beside(Accounts(*server["accounts"])),
+            None if None in handshakes else sum(handshakes),
+        )
+
+    def _both(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What both parties report of their next lookup."""
         try:
             client = self._next("client", "result")
         except ProtocolError as error:
             hear_reason(self._processes["server"], partial(self._next, "server", "result", f"{error}; server"))
             raise
-        server = self._next("server", "result")
-        shares = {
-            party: np.load(folder / f"{party}-{session}.npy", allow_pickle=False) for party in ("client", "server")
-        }
-        execution = Execution(
-            ledger=frame([*client["ledger"], *server["ledger"]]),
-            latency_s=latency_s(client, server),
-            noise_bits=client["noise_bits"],
-            client_shares=shares["client"],
-            server_shares=shares["server"],
-            peak_memory_bytes=client["peak_memory_bytes"] + server["peak_memory_bytes"],
-        )
-        return Session(execution, Accounts(*client["accounts"]).beside(Accounts(*server["accounts"])))
+        return client, self._next("server", "result")
 
     def _send(self, party: str, job: dict[str, Any]) -> None:
         if party not in self._processes:
@@ -192,7 +247,7 @@ class Parties:
 
 def entries(sessions: Sequence[Session]) -> pd.DataFrame:
     """Every entry of every session's ledger, with the column ``session``."""
-    frames = [one.execution.ledger.assign(session=number) for number, one in enumerate(sessions)]
+    frames = [one.ledger.assign(session=number) for number, one in enumerate(sessions)]
     return pd.concat(frames, ignore_index=True).drop(columns=["formula", "source"])
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +22,45 @@ import numpy as np
 
 from costmodel.ledger import Phase
 from costmodel.parameters import Configuration
+from costmodel.tls import RECORDS
 from protocol.channel import Channel
-from protocol.client import connect, look_up
+from protocol.client import Batch, connect, look_up_each
 from protocol.errors import ProtocolError
-from protocol.jobs import emit, peak_memory_bytes
-from protocol.lookup import LookupServer
+from protocol.jobs import emit, peak_memory_bytes, shares_path
+from protocol.lookup import Answered, LookupServer
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from protocol.server import load_table
+from protocol.threads import Threads
+from protocol.tls import Tls, client_context
 from validate.accounts import NOTHING, Accounts, accounts
+from validate.wire import written_bytes
 
 
 class AccountingMeter(Meter):
-    """A meter that also tells what other work took from its party, by the kernel's accounts."""
+    """A meter that also tells what other work took from its party, and what TLS added to its frames.
+
+    Both come from the kernel: from its accounts of the process, and from the bytes that the party has written to its
+    socket. What is written besides a frame is of the records around it.
+    """
 
     online: Accounts = NOTHING
+    connection: ssl.SSLSocket | None = None
+    written: int = 0
+
+    def follow(self, connection: socket.socket) -> int | None:
+        """Count records of a connection from now on, if it speaks TLS; bytes of its handshake that the party wrote."""
+        if not isinstance(connection, ssl.SSLSocket):
+            return None
+        self.connection, self.written = connection, written_bytes(connection)
+        return self.written
+
+    def sent(self, item: str, size_bytes: int) -> None:
+        """As :class:`protocol.meter.Meter`, with the records around the frame as an item of their own."""
+        super().sent(item, size_bytes)
+        if self.connection is not None:
+            before, self.written = self.written, written_bytes(self.connection)
+            super().sent(RECORDS, self.written - before - size_bytes)
 
     @contextmanager
     def phase_of(self, phase: Phase, lookup: int = 0) -> Iterator[None]:
@@ -50,10 +76,11 @@ def serve(job: dict[str, Any]) -> None:
     """Encode the job's table as often as it says, then serve so many sessions, one after the other."""
     configuration = Configuration.from_toml(job["configuration"])
     table = load_table(configuration, job["table"], job["seed"])
+    threads, tls = Threads(job["threads"]), Tls.server(*map(Path, job["tls"])) if job["tls"] else None
     server, encodings = None, []
     for _ in range(job["encodings"]):
         del server
-        meter = Meter("server")
+        meter = Meter("server", threads=threads)
         server = LookupServer(configuration, table, meter, lambda *_: None, job["allow_insecure"])
         encodings.append(meter.rows())
     assert server is not None
@@ -61,46 +88,60 @@ def serve(job: dict[str, Any]) -> None:
         emit("listening", port=listener.getsockname()[1])
         for session in range(job["sessions"]):
             connection, _ = listener.accept()
-            meter = AccountingMeter("server")
-            channel = Channel(connection, meter)
+            if tls is not None:
+                connection = tls.context.wrap_socket(connection, server_side=True)
+            meter = AccountingMeter("server", threads=threads)
+            handshake_bytes, channel = meter.follow(connection), Channel(connection, meter)
+            lookups = 0
             try:
-                shares = server.session(channel, meter)
-                finished_s = time.monotonic()
+                answered = (event for event in server.open(channel, meter).events() if isinstance(event, Answered))
+                for found in islice(answered, job["lookups"]):
+                    finished_s = time.monotonic()
+                    np.save(shares_path(job["folders"][session], "server", lookups), found.shares)
+                    emit(
+                        "result",
+                        ledger=[*meter.rows(), *encodings[session % len(encodings)]],
+                        finished_s=finished_s,
+                        accounts=meter.online,
+                        handshake_bytes=handshake_bytes,
+                        peak_memory_bytes=peak_memory_bytes(),
+                    )
+                    meter.forget(found.number + 1)
+                    lookups += 1
+                if lookups < job["lookups"]:
+                    raise ProtocolError(f"client ended the session after {lookups} of {job['lookups']} lookups")
             except ProtocolError as error:
                 channel.fail(str(error))
                 raise
             finally:
                 channel.close()
-            np.save(Path(job["folder"], f"server-{session}.npy"), shares)
-            emit(
-                "result",
-                ledger=[*meter.rows(), *encodings[session % len(encodings)]],
-                finished_s=finished_s,
-                accounts=meter.online,
-                peak_memory_bytes=peak_memory_bytes(),
-            )
 
 
 def ask(job: dict[str, Any]) -> None:
-    """Look the job's tokens up in so many sessions, one after the other."""
-    seeds = SeedRecord()
+    """Look the job's batches up in so many sessions, one after the other."""
+    seeds, batches = SeedRecord(), [Batch(tokens, prepared) for tokens, prepared in job["batches"]]
+    most, insecure = max(len(batch.tokens) for batch in batches), job["allow_insecure"]
+    tls = client_context(Path(job["tls"][0])) if job["tls"] else None
     for session in range(job["sessions"]):
-        meter = AccountingMeter("client")
-        channel = Channel(connect("127.0.0.1", job["port"]), meter)
+        meter, connected_s = AccountingMeter("client"), time.monotonic()
+        connection = connect("127.0.0.1", job["port"], tls)
+        handshake_bytes, channel = meter.follow(connection), Channel(connection, meter)
         try:
-            found = look_up(channel, meter, job["tokens"], job["allow_insecure"], seeds)
+            for number, found in enumerate(look_up_each(channel, meter, batches, most, insecure, seeds)):
+                np.save(shares_path(job["folders"][session], "client", number), found.shares)
+                emit(
+                    "result",
+                    ledger=found.ledger,
+                    connected_s=connected_s,
+                    started_s=found.started_s,
+                    finished_s=found.finished_s,
+                    noise_bits=found.noise_bits,
+                    accounts=meter.online,
+                    handshake_bytes=handshake_bytes,
+                    peak_memory_bytes=peak_memory_bytes(),
+                )
         finally:
             channel.close()
-        np.save(Path(job["folder"], f"client-{session}.npy"), found.shares)
-        emit(
-            "result",
-            ledger=found.ledger,
-            started_s=found.started_s,
-            finished_s=found.finished_s,
-            noise_bits=found.noise_bits,
-            accounts=meter.online,
-            peak_memory_bytes=peak_memory_bytes(),
-        )
 
 
 def main() -> int:

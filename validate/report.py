@@ -118,6 +118,8 @@ def _errors(summary: dict[str, Any]) -> Table:
         for name, stem, bounds, noise in (
             ("server CPU seconds", "server", "10 %, 25 %", "machine_noise_server"),
             ("latency", "latency", "10 %, 25 %", "machine_noise_latency"),
+            ("first share, from the connection", "first_share", "", ""),
+            ("latency of a generated token", "share", "", ""),
             ("server CPU seconds, uncalibrated", "base_server", "", ""),
             ("client CPU seconds", "client", "", ""),
             ("encoding of the table", "table", "", ""),
@@ -215,6 +217,10 @@ def _name(row: pd.Series[Any]) -> str:
         f"{row['flooding_bits']} bits flooded" if row["flooding_bits"] else "",
         "prepared" if row["prepared"] else "",
         f"aligned to {row['align_bits']}" if row["align_bits"] else "",
+        str(row["options"]),
+        f"{row['generated']} generated" if row["generated"] else "",
+        f"{row['threads']} threads" if row["threads"] > 1 else "",
+        "TLS" if row["tls"] else "",
         "DISTURBED" if row["calm_sessions"] == 0 else "",
     ]
     parts = [

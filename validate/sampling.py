@@ -22,11 +22,12 @@ from costmodel.ledger import Work
 from costmodel.link import PRESETS, Link
 from costmodel.parameters import Configuration, Table
 from costmodel.systems import SYSTEMS, executed, system
+from costmodel.workload import Workload, lookups_of
 
 T = TypeVar("T")
 
 MAX_RUN_S = 2.0
-"""Most that one session of a sample is expected to take, by the built-in machine, its table's encoding included."""
+"""Most that the lookups of one session are expected to take, by the built-in machine, its table's encoding included."""
 
 ROWS = (500, 30000)
 CHANNELS = (24, 1536)
@@ -40,10 +41,17 @@ WIDTHS = (None, (4, 3, 3), (4, 4), (3, 2, 2, 2), (8,))
 """None: the system's own."""
 ABLATIONS = (None, "packlwes")
 """In turns: FastQuery's answers on OpenFHE are packed by PackLWEs where they are named."""
+OPTIONS: tuple[tuple[str, ...], ...] = ((), ("low-bits",), (), ("delphi",))
+"""In turns: answers with the lowest bits of b alone, and Delphi's split, which has the whole product before a token."""
+GENERATED = (0, 0, 1, 3)
+"""Tokens that a session looks up one by one after its prompt; 0: it looks up its tokens together, and ends."""
+THREADS = (1, 2)
+"""Of the server; OpenFHE computes on one."""
+TLS = (False, True)
 MAX_SETUP_S = 10.0
 """Most that the keys of a session may take on a shaped link."""
 LINKS = ("loopback", "paper-384", "paper-44", "paper-9", "wan")
-AXES = 8
+AXES = 11
 SPLITS = 500
 """Splits drawn in search of one whose calibration part has every operation at its smallest and its largest size."""
 
@@ -90,10 +98,23 @@ class Sample:
     index: int
     configuration: Configuration
     table: str
-    tokens: tuple[int, ...]
+    tokens: tuple[int, ...]  # the prompt's, or those that are looked up together, and then the generated ones
     seed: int
     link: Link
     held_out: bool = False
+    generated: int = 0
+    threads: int = 1
+    tls: bool = False
+
+    @property
+    def workload(self) -> Workload | None:
+        """Of a session that generates tokens; none of a single lookup, which alone may be prepared."""
+        return Workload(self.configuration.table.tokens, self.generated) if self.generated else None
+
+    @property
+    def lookups(self) -> tuple[Configuration, ...]:
+        """The different lookups of a session."""
+        return lookups_of(self.configuration, self.workload)
 
     def document(self) -> dict[str, Any]:
         """Plain values that :meth:`from_document` makes an equal sample of."""
@@ -101,7 +122,7 @@ class Sample:
 
     @classmethod
     def from_document(cls, values: dict[str, Any]) -> Sample:
-        """A sample from :meth:`document`, or from that read back from JSON."""
+        """A sample from :meth:`document`, or from that read back from JSON; it may lack what has a default."""
         return cls(
             **{
                 **values,
@@ -171,7 +192,7 @@ def split(samples: Sequence[Sample], seed: int) -> frozenset[int]:
     """
     rng = np.random.default_rng([seed, 1])
     kinds = [(sample.configuration.protocol, sample.configuration.engine) for sample in samples]
-    sizes = {sample.index: operations(sample.configuration) for sample in samples}
+    sizes = {sample.index: operations(*sample.lookups) for sample in samples}
     best: tuple[tuple[float, int], frozenset[int]] = ((-math.inf, 0), frozenset())
     for _ in range(SPLITS):
         held: set[int] = set()
@@ -199,14 +220,15 @@ def _covered(known: Sequence[Sizes], asked: Sequence[Sizes]) -> tuple[int, int]:
     return -sum(key not in ranges for key, _ in wanted), len(within)
 
 
-def operations(configuration: Configuration) -> Sizes:
-    """Engine and operation of everything that a configuration computes, with the least and the largest size of each."""
+def operations(*configurations: Configuration) -> Sizes:
+    """Engine and operation of everything that lookups compute, with the least and the largest size of each."""
     found: Sizes = {}
-    for term in terms(Grid.of(configuration)):
-        if isinstance(term, Work) and float(term.count) > 0:
-            key = (configuration.engine, term.operation)
-            low, high = found.get(key, (math.inf, 0.0))
-            found[key] = min(low, float(term.size)), max(high, float(term.size))
+    for configuration in configurations:
+        for term in terms(Grid.of(configuration)):
+            if isinstance(term, Work) and float(term.count) > 0:
+                key = (configuration.engine, term.operation)
+                low, high = found.get(key, (math.inf, 0.0))
+                found[key] = min(low, float(term.size)), max(high, float(term.size))
     return found
 
 
@@ -221,9 +243,11 @@ def _sample(index: int, turn: int, design: Design, at: np.ndarray[Any, np.dtype[
         "prepared": turn // 2 % 2 == 1,
         "align_bits": _choice(ALIGNMENT, at[7]),
         "ablation": ABLATIONS[turn % len(ABLATIONS)],
+        "options": OPTIONS[turn % len(OPTIONS)],
     }
+    generated = _choice(GENERATED, at[8])
     configuration = _possible(design, Table(rows, channels, tokens), options)
-    while _expected_s(configuration, link) > MAX_RUN_S:
+    while _expected_s(configuration, generated, link) > MAX_RUN_S:
         smaller = _smaller(rows, channels, tokens)
         if smaller == (rows, channels, tokens):
             link = PRESETS["loopback"]  # the smallest table is still too much for the link
@@ -232,8 +256,18 @@ def _sample(index: int, turn: int, design: Design, at: np.ndarray[Any, np.dtype[
         configuration = _possible(design, Table(rows, channels, tokens), options)
     if 8 * estimate(configuration, link).setup_bytes > MAX_SETUP_S * link.rate_bit_per_s:
         link = PRESETS["loopback"]
-    drawn = np.random.default_rng([seed, 2]).integers(0, rows, tokens)
-    return Sample(index, configuration, f"{rows}x{channels}", tuple(drawn.tolist()), seed, link)
+    drawn = np.random.default_rng([seed, 2]).integers(0, rows, tokens + generated)
+    return Sample(
+        index,
+        configuration,
+        f"{rows}x{channels}",
+        tuple(drawn.tolist()),
+        seed,
+        link,
+        generated=generated,
+        threads=1 if design.engine == "openfhe" else _choice(THREADS, at[9]),
+        tls=_choice(TLS, at[10]),
+    )
 
 
 def _possible(design: Design, table: Table, options: dict[str, Any]) -> Configuration:
@@ -256,6 +290,7 @@ NEUTRAL: dict[str, Any] = {
     "flooding_bits": None,
     "align_bits": 0,
     "prepared": False,
+    "options": (),
 }
 """Options that leave the choice to the system, in the order in which they are given up."""
 
@@ -268,9 +303,12 @@ def _relaxed(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield {**options, **{name: NEUTRAL[name] for name in skipped}}
 
 
-def _expected_s(configuration: Configuration, link: Link) -> float:
-    figures = estimate(configuration, link, link_model="relay").figures
-    return figures["table_s"] + figures["offline_s"] + figures["latency_s"]
+def _expected_s(configuration: Configuration, generated: int, link: Link) -> float:
+    workload = Workload(configuration.table.tokens, generated) if generated else None
+    each = [estimate(one, link, link_model="relay") for one in lookups_of(configuration, workload)]
+    times = (1, *[generated] * (len(each) - 1))
+    lookups_s = sum(k * (one.offline_s + one.latency_s) for k, one in zip(times, each, strict=True))
+    return each[0].table_s + lookups_s
 
 
 def _smaller(rows: int, channels: int, tokens: int) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -125,7 +126,7 @@ def advance(bar: Any) -> Callable[[str, int, int], None]:
 def run_and_report(arguments: argparse.Namespace) -> int:
     """Measure or go on, evaluate, write."""
     from protocol.openfhe_library import OpenFHEUnavailable
-    from validate.campaign import run_campaign
+    from validate.campaign import expected_s, planned, run_campaign
     from validate.report import write_report
     from validate.sampling import designs
     from validate.submissions import submission_text
@@ -135,13 +136,17 @@ def run_and_report(arguments: argparse.Namespace) -> int:
     workers = {"jobs": count("jobs", arguments.jobs), "scheduler": arguments.scheduler}
     drawn = designs(arguments.protocol, arguments.engine)
     folder: Path = arguments.output
+    origin = {**provenance(), "memory_bytes_per_s": round(memory_bytes_per_s(this_processor()), -7)}
+    samples = planned(folder, arguments.samples, arguments.seed, arguments.sessions, origin, drawn)
+    minutes = expected_s(folder, samples, arguments.sessions, arguments.machine) / 60
+    print(f"measuring {len(samples)} configurations takes about {math.ceil(minutes)} minutes", file=sys.stderr)
     bar = tqdm(desc="measuring", file=sys.stderr)
     try:
         campaign = run_campaign(
             folder,
             arguments.samples,
             arguments.seed,
-            {**provenance(), "memory_bytes_per_s": round(memory_bytes_per_s(this_processor()), -7)},
+            origin,
             sessions=arguments.sessions,
             drawn=drawn,
             base=arguments.machine,

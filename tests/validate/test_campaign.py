@@ -16,13 +16,20 @@ from pathlib import Path
 import pytest
 
 from costmodel.link import PRESETS
-from costmodel.parameters import Table
+from costmodel.machine import default_machine
+from costmodel.parameters import EXECUTING_ENGINES, Configuration, Table
 from costmodel.systems import SYSTEMS, executed
+from costmodel.tls import RECORDS, handshake_bytes
 from fastquery.workers import evaluated_parts
+from protocol.server import load_table
 from validate import campaign as module
-from validate.campaign import Campaign, evaluated, planned, run_campaign
+from validate.calibration import observations
+from validate.campaign import Campaign, evaluated, expected_s, planned, run_campaign
+from validate.compare import compare
+from validate.measurement import Parties, entries
 from validate.report import write_report
 from validate.sampling import Design, Sample, designs, draw, operations, split
+from validate.wire import der_bytes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -49,6 +56,14 @@ def test_a_draw_is_reproducible_and_covers_every_design(samples: list[Sample]) -
     )
     assert max(one.configuration.table.tokens for one in samples) > 1
     assert all(0 <= token < one.configuration.table.rows for one in samples for token in one.tokens)
+    assert {one.threads for one in samples} == {1, 2}
+    assert {one.threads for one in samples if one.configuration.engine == "openfhe"} == {1}
+    assert {one.tls for one in samples} == {True, False}
+    assert len({one.generated for one in samples}) >= 3
+    assert all(len(one.tokens) == one.configuration.table.tokens + one.generated for one in samples)
+    assert {one.configuration.engine for one in samples if "delphi" in one.configuration.options} == set(
+        EXECUTING_ENGINES
+    )
 
 
 def test_half_of_every_design_is_held_out_and_the_rest_has_every_operation(samples: list[Sample]) -> None:
@@ -58,7 +73,7 @@ def test_half_of_every_design_is_held_out_and_the_rest_has_every_operation(sampl
         ]
         assert sum(s.held_out for s in own) == len(own) // 2
     known, asked = (
-        {key for s in samples if s.held_out == held for key in operations(s.configuration)} for held in (False, True)
+        {key for s in samples if s.held_out == held for key in operations(*s.lookups)} for held in (False, True)
     )
     assert known >= asked
     assert split(samples, 3) == {s.index for s in samples if s.held_out}
@@ -79,6 +94,12 @@ def test_every_pair_of_a_system_and_its_engine_is_sampled() -> None:
 def test_a_sample_survives_its_document(samples: list[Sample]) -> None:
     for sample in samples:
         assert Sample.from_document(json.loads(json.dumps(sample.document()))) == sample
+
+
+def test_a_sample_of_an_earlier_plan_is_a_single_lookup_on_one_thread_in_the_clear(samples: list[Sample]) -> None:
+    document = json.loads(json.dumps(samples[0].document()))
+    earlier = {name: value for name, value in document.items() if name not in ("generated", "threads", "tls")}
+    assert Sample.from_document(earlier) == replace(samples[0], generated=0, threads=1, tls=False)
 
 
 @pytest.mark.parametrize("design", designs(), ids=lambda one: f"{one.protocol} on {one.engine}")
@@ -119,6 +140,52 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
     monkeypatch.setattr(module, "REFERENCES", 2)
     return evaluated(folder)
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        executed("fastquery", Table(300, 384, 2), flooding_bits=0, prepared=True, align_bits=32),
+        executed("folded", Table(300, 24, 2)),
+        executed("fastquery", Table(300, 24, 2), engine="openfhe", options=("delphi",)),
+    ],
+    ids=["prepared and aligned", "folded", "Delphi's split"],
+)
+def test_a_session_over_tls_has_the_entries_and_the_bytes_that_are_predicted(configuration: Configuration) -> None:
+    """A prompt of two tokens and two generated ones, the server on two threads where its engine has them."""
+    shape, threads = configuration.table, 1 if configuration.engine == "openfhe" else 2
+    sample = Sample(
+        *(0, configuration, f"{shape.rows}x{shape.channels}", (3, 7, 9, 3), 0, PRESETS["loopback"]),
+        generated=2,
+        threads=threads,
+        tls=True,
+    )
+    with Parties() as parties:
+        (measured,) = parties.measure(
+            *(configuration, sample.table, sample.tokens, sample.workload), sessions=1, threads=threads, tls=True
+        )
+        certificate = der_bytes(parties.certificate[0])
+    found = module.predicted(sample, 1.0, default_machine())
+    compared = compare(found.ledger, measured.ledger)
+    assert compared["agrees"].all(), compared[~compared["agrees"]]
+    records = compared[compared["item"] == RECORDS]
+    assert set(records["lookup"]) == {0, 1, 2, 3}
+    assert len(measured.lookups) == 3
+    assert measured.handshake_bytes == pytest.approx(handshake_bytes(certificate), abs=100)
+    assert measured.first_share_s > measured.latency_s > 0
+    assert found.figures["first_share_s"] > found.figures["latency_s"] > 0
+    assert found.figures["share_s"] > 0
+    plain = load_table(configuration, sample.table, sample.seed)
+    assert module._wrong_channels(measured, configuration, plain, sample.tokens) == 0
+    assert module._wrong_channels(measured, configuration, plain, (3, 7, 9, 4)) > 0
+    rows = observations(configuration, entries([measured]), sample.workload)
+    assert {len(row.seconds) for row in rows} == {1, 2}  # the prompt's entries, and those of two generated tokens
+
+
+def test_the_time_of_a_campaign_is_of_the_samples_that_are_still_to_be_measured(folder: Path, tmp_path: Path) -> None:
+    chosen = [tiny(0, held_out=False), tiny(1, held_out=True), tiny(2, held_out=True)]
+    everything, rest = (expected_s(where, chosen, 2) for where in (tmp_path, folder))
+    assert 0 < rest < everything / 2
 
 
 def test_runs_are_compared_and_failures_reported(found: Campaign) -> None:
