@@ -9,6 +9,7 @@ operation and not looked up in OpenFHE's process-wide map, so that sessions do n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from protocol.engine import Frame
@@ -30,18 +31,25 @@ class AutomorphismKeys:
     ring : whose context switches by digits of ``digit_bits``
     digit_bits : not zero
     exponents : g, in the order in which the keys travel
+
+    Attributes
+    ----------
+    length : bytes of a key
     """
 
     def __init__(self, ring: OpenFHERing, digit_bits: int, exponents: Sequence[int]) -> None:
         self._ring = ring
         self._digit_bits = digit_bits
         self.exponents = tuple(exponents)
-        self._templates = [self._template(exponent) for exponent in self.exponents]
+        self.length = self._template(self.exponents[0]).length if self.exponents else 0
 
-    @property
-    def length(self) -> int:
-        """Bytes of a key."""
-        return self._templates[0].length if self._templates else 0
+    def expect(self) -> None:
+        """Make the keys that arriving ones are held against before any arrives; a party that reads none needs none."""
+        assert len(self._templates) == len(self.exponents)
+
+    @cached_property
+    def _templates(self) -> list[Template]:
+        return [self._template(exponent) for exponent in self.exponents]
 
     def generate(self, key: Any, secret: SecretKey, meter: Meter) -> Iterator[bytes]:
         """Fresh keys of a secret key, given as OpenFHE's and as residues."""

@@ -235,7 +235,10 @@ def server_of(
         progress: Progress,
         allow_insecure: bool,
     ) -> Server:
-        return server(plan(configuration, allow_insecure), configuration, coefficients, meter, progress)
+        own = plan(configuration, allow_insecure)
+        if own.keys is not None:
+            own.keys.expect()
+        return server(own, configuration, coefficients, meter, progress)
 
     return made
 
