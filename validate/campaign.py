@@ -45,8 +45,7 @@ from quantize.packed import PackedTable
 from validate.accounts import Accounts
 from validate.calibration import Observation, calibrated, observations
 from validate.compare import compare
-from validate.intervals import LEVEL, factor, folds
-from validate.intervals import verdict as coverage_verdict
+from validate.intervals import factor, folds
 from validate.measurement import (
     Parties,
     Session,
@@ -60,6 +59,7 @@ from validate.measurement import (
     sampling_bits,
 )
 from validate.sampling import Design, Sample, designs, draw, operations
+from validate.summary import COVERED_SECONDS, SECONDS, machine_noise, summary_of, verdicts_of
 from validate.wire import der_bytes
 
 Progress = Callable[[str, int, int], None]
@@ -83,10 +83,6 @@ STEP_S = 0.3
 """Seconds of a sample besides."""
 REFERENCES = 5
 """Times that the reference configuration is measured, spread over the campaign."""
-SECONDS = ("server_s", "client_s", "table_s", "latency_s", "first_share_s", "share_s")
-"""Figures in seconds; ``share_s``, the latency of a generated token, is NaN where none is generated."""
-COVERED_SECONDS = ("server_s", "latency_s")
-"""Figures whose predictions have an interval that is checked."""
 MEDIANS = ("waited_median_s", "preempted_median", "yielded_median", "stolen_median_s", "pressed_median_s")
 """Columns of the kernel's accounts, medians over the sessions."""
 BYTES = ("up_bytes", "down_bytes", "setup_bytes")
@@ -124,72 +120,13 @@ class Campaign(Result):
         return self.runs[self.runs["status"] == "measured"]
 
     def summary(self) -> dict[str, Any]:
-        """Figures of the whole; errors of seconds are relative, those of noise in bits, all on the held-out part."""
-        transfers = self.entries[self.entries["kind"] == "transfer"]
-        work = self.entries[self.entries["kind"] == "work"]
-        held_out = self.held_out
-        figures: dict[str, Any] = {
-            "samples": len(self.runs),
-            "held_out": len(held_out),
-            "failed": int((self.runs["status"] != "measured").sum()),
-            "wrong_channels": int(self.measured["wrong_channels"].sum()),
-            "byte_mismatches": int((~transfers["agrees"]).sum()),
-            "count_mismatches": int((~work["agrees"]).sum()),
-            "bytes_compared": len(transfers),
-        }
-        for name in SECONDS:
-            stem = name.removesuffix("_s")
-            error = relative_error(held_out[held_out[name].notna()], name)
-            figures[f"{stem}_error_median"] = float(np.median(error)) if len(error) else math.nan
-            figures[f"{stem}_error_max"] = float(np.max(error, initial=0.0)) if len(error) else math.nan
-        base = np.abs(held_out["base_server_s"] / held_out["server_s"] - 1.0)
-        figures["base_server_error_median"] = float(base.median())
-        figures["base_server_error_max"] = float(base.max())
-        noise = (held_out["predicted_noise_bits"] - held_out["noise_bits"]).abs()
-        figures["noise_error_bits_median"] = float(noise.median())
-        figures["noise_error_bits_max"] = float(noise.max())
-        figures["noise_sampling_bits_max"] = float(held_out["noise_sampling_bits"].max())
-        for name in ("server_s", "latency_s"):
-            figures[f"machine_noise_{name.removesuffix('_s')}"] = machine_noise(self.references, name)
-        figures["contention"] = float(self.measured["contention"].median())
-        figures["disturbed"] = int(self.measured["disturbed"].sum())
-        figures["interval_level"] = LEVEL
-        for name in COVERED_SECONDS:
-            stem = name.removesuffix("_s")
-            figures[f"{stem}_in_interval"] = int(self.inside(name).sum())
-            figures[f"{stem}_coverage"] = float(self.inside(name).mean())
-            figures[f"{stem}_interval"] = float((held_out[f"high_{name}"] / held_out[f"predicted_{name}"]).median())
-        return figures
-
-    def inside(self, name: str) -> pd.Series[bool]:
-        """Which held-out runs have a figure within the interval of its prediction."""
-        return self.held_out[name].between(self.held_out[f"low_{name}"], self.held_out[f"high_{name}"])
+        """Figures of the whole; see :func:`validate.summary.summary_of`."""
+        noise = {name: machine_noise(self.references, name) for name in COVERED_SECONDS}
+        return summary_of(self.runs, self.entries, noise)
 
     def verdicts(self) -> dict[str, str]:
-        """What must hold, and whether it does: ``holds``, ``fails``, or ``noise``.
-
-        Seconds have the verdict ``noise`` where the machine's own is larger than the bound, and the error exceeds the
-        bound by no more than that.
-        """
-        figures = self.summary()
-        exact = {
-            "every sample was executed": figures["failed"] == 0,
-            "every channel opened to the table's": figures["wrong_channels"] == 0,
-            "bytes equal in every run": figures["byte_mismatches"] == 0,
-            "operations counted alike": figures["count_mismatches"] == 0,
-            "noise within half a bit": figures["noise_error_bits_max"] <= 0.5,
-        }
-        found = {name: "holds" if held else "fails" for name, held in exact.items()}
-        for stem in ("server", "latency"):
-            for which, bound in (("median", 0.10), ("max", 0.25)):
-                error, noise = figures[f"{stem}_error_{which}"], figures[f"machine_noise_{stem}"]
-                hidden = bound < noise and error <= bound + noise
-                verdict = "holds" if error <= bound else "noise" if hidden else "fails"
-                found[f"{stem} seconds within {bound:.0%} ({'median' if which == 'median' else 'worst'})"] = verdict
-            if math.isfinite(figures[f"{stem}_interval"]):
-                held = coverage_verdict(figures[f"{stem}_in_interval"], figures["held_out"])
-                found[f"{LEVEL:.0%} intervals of {stem} seconds hold as often"] = held
-        return found
+        """What must hold, and whether it does; see :func:`validate.summary.verdicts_of`."""
+        return verdicts_of(self.summary())
 
     def toml(self) -> str:
         """Seed, figures, verdicts and provenance as a TOML document."""
@@ -208,20 +145,6 @@ class Campaign(Result):
     def holds(self) -> bool:
         """Whether nothing fails."""
         return "fails" not in self.verdicts().values()
-
-
-def relative_error(runs: pd.DataFrame, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """|predicted / measured - 1| of a column."""
-    ratio = runs[f"predicted_{name}"].to_numpy(dtype=np.float64) / runs[name].to_numpy(dtype=np.float64)
-    return np.asarray(np.abs(ratio - 1.0))
-
-
-def machine_noise(references: pd.DataFrame, name: str) -> float:
-    """Largest relative deviation from the median between repetitions of one configuration, idealised like a sample."""
-    values = references[name].to_numpy(dtype=np.float64)
-    if len(values) < 2:
-        return math.nan
-    return float(np.max(np.abs(values / np.median(values) - 1.0)))
 
 
 def one_by_one(function: Callable[[Any, int], Any], shared: Any, numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from costmodel.files import replace_text
 from costmodel.html import filled
-from validate.campaign import Campaign, relative_error
+from validate.campaign import Campaign
+from validate.summary import relative_error
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 

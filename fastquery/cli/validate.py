@@ -22,6 +22,7 @@ from fastquery.workers import evaluated_parts
 
 EXAMPLE = """examples:
   fastquery validate --samples 40 --output results/campaign
+  fastquery validate --samples 64 --seed 1 --seed 2 --seed 3 --output results/campaign    (three, and all together)
   fastquery validate --samples 12 --engine openfhe --protocol fastquery --output results/openfhe
   fastquery validate --samples 40 --submit mine.json    (one file to send to somebody)
   fastquery validate --machines submissions/            (compares the files that people have sent)
@@ -46,7 +47,13 @@ def add_parser(subparsers: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--samples", type=int, default=40, metavar="K", help="configurations to draw (default 40)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw and of the split (default 0)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        action="append",
+        metavar="S",
+        help="of the draw and of the split (default 0; repeatable: a campaign each, in DIR/seed-S, and all together)",
+    )
     parser.add_argument("--sessions", type=int, default=5, metavar="K", help="repetitions of each (default 5)")
     parser.add_argument("--protocol", action="append", default=[], help="a system to sample (repeatable; default: all)")
     parser.add_argument(
@@ -124,55 +131,83 @@ def advance(bar: Any) -> Callable[[str, int, int], None]:
 
 
 def run_and_report(arguments: argparse.Namespace) -> int:
-    """Measure or go on, evaluate, write."""
+    """Measure or go on, evaluate, write: a campaign, or one a seed and then all of them together."""
     from protocol.openfhe_library import OpenFHEUnavailable
-    from validate.campaign import expected_s, planned, run_campaign
-    from validate.report import write_report
-    from validate.sampling import designs
+    from validate.pool import Pool
     from validate.submissions import submission_text
 
     if arguments.sessions < 1:
         raise ValueError(f"sessions is {arguments.sessions}; a configuration is measured at least once")
-    workers = {"jobs": count("jobs", arguments.jobs), "scheduler": arguments.scheduler}
-    drawn = designs(arguments.protocol, arguments.engine)
+    seeds: list[int] = list(dict.fromkeys(arguments.seed or [0]))
+    if len(seeds) > 1 and arguments.submit is not None:
+        raise ValueError(f"submit goes with one seed, and seed has {len(seeds)}; submit each campaign by itself")
     folder: Path = arguments.output
-    origin = {**provenance(), "memory_bytes_per_s": round(memory_bytes_per_s(this_processor()), -7)}
-    samples = planned(folder, arguments.samples, arguments.seed, arguments.sessions, origin, drawn)
-    minutes = expected_s(folder, samples, arguments.sessions, arguments.machine) / 60
-    print(f"measuring {len(samples)} configurations takes about {math.ceil(minutes)} minutes", file=sys.stderr)
-    bar = tqdm(desc="measuring", file=sys.stderr)
+    folders = {seed: folder if len(seeds) == 1 else folder / f"seed-{seed}" for seed in seeds}
     try:
-        campaign = run_campaign(
-            folder,
-            arguments.samples,
-            arguments.seed,
-            origin,
-            sessions=arguments.sessions,
-            drawn=drawn,
-            base=arguments.machine,
-            progress=advance(bar),
-            parts=partial(evaluated_parts, **workers),
-        )
+        campaigns = measured_campaigns(arguments, folders)
     except OpenFHEUnavailable as error:
         print(f"fastquery validate: {error}", file=sys.stderr)
         return 1
-    finally:
-        bar.close()
-    reports = write_report(campaign, folder, draw_figures(campaign.measured, folder))
-    if arguments.submit is not None:
-        arguments.submit.parent.mkdir(parents=True, exist_ok=True)
-        arguments.submit.write_text(submission_text(campaign), encoding="utf-8")
-    summary, verdicts = campaign.summary(), campaign.verdicts()
-    document = {
-        **summary,
-        "verdicts": verdicts,
-        "seed": campaign.seed,
-        "uncalibrated": list(campaign.uncalibrated),
-        "paths": [str(path) for path in (*reports, *filter(None, [arguments.submit]))],
-        "provenance": campaign.provenance,
-    }
-    print(json_text(document) if arguments.json else f"{pairs(verdicts)}\n\n{reports[0]}")
-    return 0 if campaign.holds else 1
+    document: dict[str, Any]
+    if len(campaigns) > 1:
+        pool = Pool(campaigns)
+        paths, holds = pool.write(folder), pool.holds
+        summary, verdicts = pool.summary(), pool.verdicts()
+        document = {"seeds": seeds, "errors": pool.errors}
+        said = f"{table_text(pool.errors.round(4))}\n\n{pairs(verdicts)}\n\n{paths[0]}"
+    else:
+        (campaign,) = campaigns
+        paths, holds = [folder / name for name in ("report.md", "report.html")], campaign.holds
+        if arguments.submit is not None:
+            arguments.submit.parent.mkdir(parents=True, exist_ok=True)
+            arguments.submit.write_text(submission_text(campaign), encoding="utf-8")
+            paths.append(arguments.submit)
+        summary, verdicts = campaign.summary(), campaign.verdicts()
+        document = {
+            "seed": campaign.seed,
+            "uncalibrated": list(campaign.uncalibrated),
+            "provenance": campaign.provenance,
+        }
+        said = f"{pairs(verdicts)}\n\n{paths[0]}"
+    document = {**summary, "verdicts": verdicts, **document, "paths": [str(path) for path in paths]}
+    print(json_text(document) if arguments.json else said)
+    return 0 if holds else 1
+
+
+def measured_campaigns(arguments: argparse.Namespace, folders: dict[int, Path]) -> list[Any]:
+    """The campaign of every seed, measured and reported in its folder; says before how long it takes."""
+    from validate.campaign import expected_s, planned, run_campaign
+    from validate.report import write_report
+    from validate.sampling import designs
+
+    workers = {"jobs": count("jobs", arguments.jobs), "scheduler": arguments.scheduler}
+    drawn = designs(arguments.protocol, arguments.engine)
+    origin = {**provenance(), "memory_bytes_per_s": round(memory_bytes_per_s(this_processor()), -7)}
+    seconds = 0.0
+    for seed, folder in folders.items():
+        samples = planned(folder, arguments.samples, seed, arguments.sessions, origin, drawn)
+        seconds += expected_s(folder, samples, arguments.sessions, arguments.machine)
+    print(f"fastquery validate: measurements take about {math.ceil(seconds / 60)} minutes", file=sys.stderr)
+    campaigns = []
+    for seed, folder in folders.items():
+        bar = tqdm(desc="measuring", file=sys.stderr)
+        try:
+            campaign = run_campaign(
+                folder,
+                arguments.samples,
+                seed,
+                origin,
+                sessions=arguments.sessions,
+                drawn=drawn,
+                base=arguments.machine,
+                progress=advance(bar),
+                parts=partial(evaluated_parts, **workers),
+            )
+        finally:
+            bar.close()
+        write_report(campaign, folder, draw_figures(campaign.measured, folder))
+        campaigns.append(campaign)
+    return campaigns
 
 
 def draw_figures(runs: Any, folder: Path) -> dict[str, Path]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from costmodel.link import PRESETS
@@ -20,6 +21,7 @@ from costmodel.machine import default_machine
 from costmodel.parameters import EXECUTING_ENGINES, Configuration, Table
 from costmodel.systems import SYSTEMS, executed
 from costmodel.tls import RECORDS, handshake_bytes
+from fastquery.cli import main
 from fastquery.workers import evaluated_parts
 from protocol.server import load_table
 from validate import campaign as module
@@ -27,6 +29,7 @@ from validate.calibration import observations
 from validate.campaign import Campaign, evaluated, expected_s, planned, run_campaign
 from validate.compare import compare
 from validate.measurement import Parties, entries
+from validate.pool import Pool
 from validate.report import write_report
 from validate.sampling import Design, Sample, designs, draw, operations, split
 from validate.wire import der_bytes
@@ -224,6 +227,32 @@ def test_runs_that_other_work_disturbed_are_marked_and_stay(folder: Path, tmp_pa
     said = {name: write_report(one, tmp_path, {})[0].read_text() for name, one in (("c", calm), ("d", disturbed))}
     assert "DISTURBED" in said["d"]
     assert "DISTURBED" not in said["c"]
+
+
+def test_campaigns_of_several_seeds_are_judged_together(found: Campaign, tmp_path: Path) -> None:
+    slower = found.runs.assign(server_s=found.runs["server_s"] * 3)
+    pool = Pool([found, replace(found, seed=6, runs=slower)])
+    one, all_ = found.summary(), pool.summary()
+    assert (all_["samples"], all_["held_out"], all_["failed"]) == (6, 2, 2)
+    assert all_["bytes_compared"] == 2 * one["bytes_compared"]
+    assert all_["server_error_max"] == max(
+        one["server_error_max"], replace(found, runs=slower).summary()["server_error_max"]
+    )
+    assert pool.verdicts()["bytes equal in every run"] == "holds"
+    assert not pool.holds
+    errors = pool.errors.set_index("seed")
+    assert list(errors.index) == ["5", "6", "all"]
+    assert errors.loc["5", "server worst"] == one["server_error_max"]
+    paths = pool.write(tmp_path)
+    assert list(pd.read_csv(paths[0])["seed"]) == [5, 5, 5, 6, 6, 6]
+    assert tomllib.loads(paths[-1].read_text())["seeds"] == [5, 6]
+
+
+def test_a_campaign_of_several_seeds_is_no_submission(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["validate", "--seed", "1", "--seed", "2", "--output", str(tmp_path), "--submit", str(tmp_path / "a.json")]
+    assert main(words) != 0
+    assert "submit goes with one seed" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_too_few_runs_state_no_interval(found: Campaign) -> None:
