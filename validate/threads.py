@@ -23,12 +23,22 @@ from protocol.server import load_table
 from protocol.threads import Threads, free_processors
 from validate.measurement import idealised
 
-ROUNDS = 9
+BUDGET_S = 3.0
+"""Of the rounds of a lookup; one round is always made."""
 SHORTEST_S = 2e-3
 """Wall seconds of an operation in all lookups below which a ratio is mostly noise: nothing is said to be shared."""
 
 Parts = Mapping[tuple[str, str], float]
 """Parts that are shared, by engine and operation."""
+
+
+def quick_lookups() -> list[Configuration]:
+    """The same operations with small tables, which are there at once."""
+    return [
+        executed("folded", Table(6000, 384), flooding_bits=40),
+        executed("compressed", Table(6000, 384), flooding_bits=40),
+        executed("fastquery", Table(6000, 384), flooding_bits=40),
+    ]
 
 
 def reference_lookups() -> list[Configuration]:
@@ -42,7 +52,7 @@ def reference_lookups() -> list[Configuration]:
 
 
 def measured_parts(
-    threads: int | None = None, lookups: Iterable[Configuration] | None = None, rounds: int = ROUNDS
+    threads: int | None = None, lookups: Iterable[Configuration] | None = None, budget_s: float = BUDGET_S
 ) -> dict[tuple[str, str], float]:
     """Part of every operation's seconds that threads share; of none where there is one processor.
 
@@ -52,15 +62,16 @@ def measured_parts(
         k; all free processors if left out.
     lookups
         In the place of :func:`reference_lookups`.
-    rounds
-        Lookups on one thread and as many on k, by turns.
+    budget_s
+        Wall seconds after which no further round of a lookup begins, on one thread and on k by turns; one is always
+        made.
     """
     count = threads or free_processors()
     if count == 1:
         return {}
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for configuration in reference_lookups() if lookups is None else lookups:
-        alone, shared = _wall_seconds(configuration, (1, count), rounds)
+        alone, shared = _wall_seconds(configuration, (1, count), budget_s)
         for operation, seconds in alone.items():
             found.setdefault((configuration.engine, operation), []).append((seconds, shared[operation]))
     return {place: shared_part(pairs, count) for place, pairs in sorted(found.items())}
@@ -94,7 +105,7 @@ def with_parts(machine: Machine, parts: Parts) -> Machine:
     return replace(machine, units=units)
 
 
-def _wall_seconds(configuration: Configuration, counts: tuple[int, int], rounds: int) -> list[dict[str, float]]:
+def _wall_seconds(configuration: Configuration, counts: tuple[int, int], budget_s: float) -> list[dict[str, float]]:
     """Wall seconds of the operations of a lookup without contention, on each number of threads.
 
     Both parties are in this process, and a meter whose clock is that of the wall counts for the server.
@@ -111,7 +122,8 @@ def _wall_seconds(configuration: Configuration, counts: tuple[int, int], rounds:
         seen: dict[str, list[float]] = {}
         sides.append((client, session, meter, seen))
     shares = np.empty((shape.tokens, table.shape[1]), dtype=np.int64)
-    for _ in range(rounds):
+    start = time.monotonic()
+    while not sides[0][3] or time.monotonic() - start < budget_s:
         for client, session, meter, seen in sides:
             asking = client.lookup(shape.tokens, configuration.prepared)
             lookup = session.lookup(shape.tokens, configuration.prepared)
