@@ -53,6 +53,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         *setup_terms(grid),
         Transfer("setup", "client", "keys", keys, sent, "depth*switching_key", "[2]", unit="keys", messages=keys),
         Work("setup", "client", "generate switching key", keys, size * digits, "depth", "[2]"),
+        Work("setup", "server", "read keys", keys, size * digits, "depth", "[2]"),
         Work("setup", "server", "encode table", tile.multiplications + 1, size, "ceil(m/N)*n' + 1", _SOURCE),
         ciphertexts_sent(grid, "client", "query", inputs, up, "tokens*ceil(m/N)*ciphertext", _SOURCE),
         ciphertexts_sent(grid, "server", "answer", answers, down, "tokens*ceil(n'/N)*ciphertext", "[2]"),

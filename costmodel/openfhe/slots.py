@@ -82,6 +82,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     rotations = inputs * rotation_key_switches(plan.diagonals, plan.period) + answers * plan.group
     # Rotations and sums of products; reading; mask, difference and writing.
     operations = rotations + inputs * plan.diagonals + inputs + 3 * answers
+    made = "log2(M) + max(log2(D) - 1, 0)"
     return (
         *setup_terms(grid),
         Transfer(
@@ -95,9 +96,8 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             unit="keys",
             messages=keys,
         ),
-        Work(
-            "setup", "client", "generate switching key", keys, size * digits, "log2(M) + max(log2(D) - 1, 0)", _SOURCE
-        ),
+        Work("setup", "client", "generate switching key", keys, size * digits, made, _SOURCE),
+        Work("setup", "server", "read keys", keys, size * digits, made, _SOURCE),
         Work("setup", "server", "encode table", encoded, size, f"ceil(m/M)*{outputs}*D", _SOURCE),
         ciphertexts_sent(grid, "client", "query", inputs, up, "tokens*ceil(m/M)*ciphertext", _SOURCE),
         ciphertexts_sent(grid, "server", "answer", answers, down, f"tokens*{outputs}*ciphertext", _SOURCE),

@@ -62,7 +62,7 @@ class AutomorphismKeys:
                 renewed = renewed_automorphism_keys(secret, made, [exponent], self._digit_bits)
             yield Frame.of(_untagged(renewed, key), "keys", 1)
 
-    def read(self, frames: Sequence[bytes]) -> dict[int, Any]:
+    def read(self, frames: Sequence[bytes], meter: Meter) -> dict[int, Any]:
         """Arriving keys by exponent, each a map of its own as OpenFHE's operations take them.
 
         Raises
@@ -72,8 +72,9 @@ class AutomorphismKeys:
         """
         keys = {}
         for exponent, template, frame in zip(self.exponents, self._templates, frames, strict=True):
-            template.check(frame)
-            keys[exponent] = self._ring.library.DeserializeEvalKeyMapString(frame, self._ring.library.BINARY)
+            with meter.work("read keys"):
+                template.check(frame)
+                keys[exponent] = self._ring.library.DeserializeEvalKeyMapString(frame, self._ring.library.BINARY)
         return keys
 
     def _template(self, exponent: int) -> Template:

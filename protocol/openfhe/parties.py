@@ -274,7 +274,7 @@ class OpenFHESession(ABC):
     def accept_keys(self, frames: Sequence[bytes]) -> None:
         """Read and check the keys of all automorphisms."""
         if self._plan.keys is not None:
-            self._keys = self._plan.keys.read(frames)
+            self._keys = self._plan.keys.read(frames, self._meter)
 
     def prepare(self, frames: Sequence[bytes]) -> Iterator[bytes]:
         """Nothing can be prepared."""

@@ -88,8 +88,11 @@ def in_sessions(found: fq.Estimate) -> list[list[Any]]:
 
 
 def keys_are_work_now(found: fq.Estimate, row: list[Any]) -> bool:
-    """Keys of the compact format are made and read in entries of their own: they were part of a session's overhead."""
-    return found.configuration.engine == "residue" and row[3] in KEYS
+    """Keys of the compact format are made and read in entries of their own: they were part of a session's overhead.
+
+    So is the reading of OpenFHE's keys.
+    """
+    return row[3] == "read keys" or (found.configuration.engine == "residue" and row[3] in KEYS)
 
 
 def figures(entry: dict[str, Any], found: fq.Estimate) -> dict[str, float]:

@@ -60,11 +60,12 @@ class FoldedTable:
 
     def _polynomials(self, rows: NDArray[np.integer], middle: int) -> NDArray[np.int16]:
         """Return a column's polynomials (d1, N) of its rows, those that are missing zero."""
-        p = self.parameters
+        p, used = self.parameters, self.parameters.slots * rows.shape[1]
+        held = np.zeros((p.selectors * p.slots, rows.shape[1]), dtype=np.int16)
+        held[: len(rows)] = rows.astype(np.int32) - middle
         out = np.zeros((p.selectors, p.degree), dtype=np.int16)
-        for slot in range(p.slots):
-            held = rows[slot :: p.slots]
-            out[: len(held), slot : slot + p.slots * held.shape[1] : p.slots] = held.astype(np.int32) - middle
+        # Row i slots + j lies at the coefficients j, j + slots, ... of polynomial i.
+        out[:, :used] = held.reshape(p.selectors, p.slots, -1).transpose(0, 2, 1).reshape(p.selectors, used)
         return out
 
     @property
