@@ -63,10 +63,9 @@ class Products:
             table = self._table.transformed[:, first : first + chunk]
             with self._meter.counting("multiply-accumulate") as made:
                 products = multiply_accumulate(table, query, made, self._meter.threads)
-            if halves == 1:
-                products = np.stack([np.zeros_like(products), products], axis=2)
             if not packers:
-                answers[:, first : first + chunk] = np.moveaxis(products, 0, 1)
+                there = answers if halves == 2 else answers[:, :, 1]
+                there[:, first : first + chunk] = np.moveaxis(products, 0, 1)
                 continue
             leaves = [(packer, products[:, token]) for token, packer in enumerate(packers)]
             self._meter.side_by_side(partial(self._push, first), leaves)
@@ -83,16 +82,25 @@ class Products:
         return Packer(self._keys, self._plan.leaves, self._plan.gap)
 
     def _push(self, first: int, meter: Meter, leaves: tuple[Packer, Residues]) -> None:
-        """Pack answers (count, 2, limbs, N) of a token, of which the first is the ``first`` of all."""
+        """Pack answers of a token from the ``first`` of all: (count, 2, limbs, N), or their a alone."""
         packer, products = leaves
         extractor = self._table.extractor
         if extractor is None:
             with meter.counting("merge"):
-                packer.push(products)
+                packer.push(_whole(products))
             return
-        for output, product in enumerate(products, start=first):
+        for output, product in enumerate(_whole(products), start=first):
             columns = self._plan.layout.used(output).size
             with meter.counting("extract") as extracted:
                 found = extractor.leaves(product, columns, extracted)
             with meter.counting("merge"):
                 packer.push(found)
+
+
+def _whole(products: Residues) -> Residues:
+    """Answers (count, 2, limbs, N), with a b of zeros where only their a, (count, limbs, N), is at hand."""
+    if products.ndim == 4:
+        return products
+    whole = np.zeros((len(products), 2, *products.shape[1:]), dtype=np.uint64)
+    whole[:, 1] = products
+    return whole
