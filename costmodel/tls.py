@@ -75,9 +75,9 @@ def record_entries(ledger: pd.DataFrame) -> pd.DataFrame:
     """
     sent = ledger[(ledger["kind"] == "transfer") & (ledger["messages"] > 0)]
     added: dict[tuple[int, str, str], list[int]] = {}
-    for row in sent.itertuples():
-        frames, size = int(row.messages), int(row.bytes)
-        total = added.setdefault((row.lookup, row.phase, row.party), [0, 0])
+    for row in sent.to_dict("records"):
+        frames, size = int(row["messages"]), int(row["bytes"])
+        total = added.setdefault((row["lookup"], row["phase"], row["party"]), [0, 0])
         total[0] += frames
         total[1] += frames * record_overhead_bytes(size // frames)
     return frame(

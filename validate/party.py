@@ -76,7 +76,10 @@ def serve(job: dict[str, Any]) -> None:
     """Encode the job's table as often as it says, then serve so many sessions, one after the other."""
     configuration = Configuration.from_toml(job["configuration"])
     table = load_table(configuration, job["table"], job["seed"])
-    threads, tls = Threads(job["threads"]), Tls.server(*map(Path, job["tls"])) if job["tls"] else None
+    threads, tls = Threads(job["threads"]), None
+    if job["tls"]:
+        certificate, key = map(Path, job["tls"])
+        tls = Tls.server(certificate, key)
     server, encodings = None, []
     for _ in range(job["encodings"]):
         del server
