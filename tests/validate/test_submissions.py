@@ -18,8 +18,7 @@ from validate.campaign import Campaign, described
 from validate.quick import rescaled
 from validate.sampling import Sample
 from validate.submissions import COLUMNS, FACTS, MAX_BYTES, read_submission, submission_text
-
-SECONDS = ("server_s", "client_s", "table_s", "latency_s")
+from validate.summary import SECONDS
 
 
 def campaign(machine: Machine, off: float) -> Campaign:
