@@ -77,10 +77,8 @@ CALM_SESSIONS = 2
 ROUNDS = 2
 """Times that a sample is measured at most."""
 ENCODINGS = 2
-LOADING_S = 1e-7
-"""Seconds an entry of a table until the server and the driving process have it quantised."""
-STEP_S = 0.3
-"""Seconds of a sample besides."""
+LOADING_S = 2 * 7e-8
+"""Seconds an entry of a table until the server and then the driving process have it quantised."""
 REFERENCES = 5
 """Times that the reference configuration is measured, spread over the campaign."""
 MEDIANS = ("waited_median_s", "preempted_median", "yielded_median", "stolen_median_s", "pressed_median_s")
@@ -249,7 +247,7 @@ def expected_s(folder: Path, samples: Sequence[Sample], sessions: int, machine: 
             figures = predicted(sample, sample.configuration.table.spread, profile).figures
             entries_of_table = sample.configuration.table.rows * sample.configuration.table.channels
             found += repetitions(sample.configuration, sessions) * figures["session_s"]
-            found += ENCODINGS * figures["table_s"] + LOADING_S * entries_of_table + STEP_S
+            found += ENCODINGS * figures["table_s"] + LOADING_S * entries_of_table
     return found
 
 
