@@ -1,8 +1,8 @@
-"""A profile in seconds: the built-in unit costs, rescaled to this machine class by class.
+"""A profile in seconds: the built-in unit costs, rescaled to this machine.
 
-A few lookups are executed by two processes, as often as the time allows. Of every class of operations the factor is
-the median of measured over modelled seconds, weighted by the seconds: one factor a class keeps the proportions of
-the base, which come from many more sizes than a few lookups have.
+A few lookups are executed by two processes, as often as the time allows. An operation that takes long in them has a
+factor of its own, the median of measured over modelled seconds, weighted by the seconds. All others have the factor of
+their class: machines differ by what bounds an operation, and a short one tells little of the machine.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ CLASSES: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 """Operations by what bounds them; the others transform polynomials."""
 TRANSFORMS = "transforms"
+LONG_S = 5e-3
+"""Modelled seconds in one lookup from which on an operation has a factor of its own."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -72,7 +74,7 @@ def measured_factors(
     progress: Progress | None = None,
     lookups: Iterable[Configuration] | None = None,
 ) -> dict[tuple[str, str], float]:
-    """Measured over the base's seconds of every class, by engine and class.
+    """Measured over the base's seconds, by engine and class or operation, as :func:`factors` gives them.
 
     Parameters
     ----------
@@ -118,7 +120,7 @@ def _measure(parties: Parties, configuration: Configuration, sessions: int) -> l
 
 
 def factors(base: Machine, observed: Mapping[str, Iterable[Observation]]) -> dict[tuple[str, str], float]:
-    """Of every engine and class the median of measured over the base's seconds, weighted by the base's seconds.
+    """Of every engine's classes and long operations the median of measured over the base's seconds, weighted by these.
 
     Parameters
     ----------
@@ -133,6 +135,8 @@ def factors(base: Machine, observed: Mapping[str, Iterable[Observation]]) -> dic
             modelled = float(base.unit(engine, row.operation).seconds(row.count, row.size))
             ratio = (row.ideal_s + CLOCK_S) / (modelled + CLOCK_S)
             ratios.setdefault((engine, class_of(row.operation)), []).append((ratio, modelled))
+            if modelled >= LONG_S and row.operation != OVERHEAD:
+                ratios.setdefault((engine, row.operation), []).append((ratio, modelled))
     return {key: weighted_median(found) for key, found in sorted(ratios.items())}
 
 
@@ -152,7 +156,7 @@ def weighted_median(weighted: Iterable[tuple[float, float]]) -> float:
 def rescaled(
     base: Machine, name: str, scale: Mapping[tuple[str, str], float], provenance: Mapping[str, str]
 ) -> Machine:
-    """The base with the units of every engine that was measured times the factor of their class.
+    """The base with the units of every engine that was measured times their own factor, or else that of their class.
 
     A class that was not measured has the median of its engine's factors. Intervals and residuals stay the base's, and
     so do units of other engines, which are other people's measurements.
@@ -164,7 +168,7 @@ def rescaled(
     name
         Of the new one.
     scale
-        Factors by engine and class.
+        Factors by engine and class or operation.
     provenance
         Added to the base's.
 
@@ -175,11 +179,14 @@ def rescaled(
     >>> twice.unit("residue", "merge").call_s, twice.unit("seal", "merge").call_s
     (4.0, 5.0)
     """
-    other = {engine: float(np.median([f for (at, _), f in scale.items() if at == engine])) for engine, _ in scale}
-    units = {
-        (engine, operation): _times(cost, scale.get((engine, class_of(operation)), other.get(engine, 1.0)))
-        for (engine, operation), cost in base.units.items()
-    }
+    classes = {place: f for place, f in scale.items() if place[1] in (*CLASSES, TRANSFORMS)}
+    other = {engine: float(np.median([f for (at, _), f in classes.items() if at == engine])) for engine, _ in classes}
+
+    def factor(engine: str, operation: str) -> float:
+        of_class = scale.get((engine, class_of(operation)), other.get(engine, 1.0))
+        return scale.get((engine, operation), of_class)
+
+    units = {place: _times(cost, factor(*place)) for place, cost in base.units.items()}
     stated = ", ".join(f"{engine} {kind} {factor:.2f}" for (engine, kind), factor in scale.items())
     return Machine(name, units, {**base.provenance, **provenance, "rescaled": f"from {base.name}: {stated}"})
 
