@@ -36,7 +36,6 @@ def quick_lookups() -> list[Configuration]:
     """The same operations with small tables, which are there at once."""
     return [
         executed("folded", Table(6000, 384), flooding_bits=40),
-        executed("compressed", Table(6000, 384), flooding_bits=40),
         executed("fastquery", Table(6000, 384), flooding_bits=40),
     ]
 
