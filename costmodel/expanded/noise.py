@@ -132,6 +132,16 @@ def dropped_limb_variance(N: ArrayLike, limbs: ArrayLike) -> Any:
     return (np.where(np.asarray(limbs) > 1, 1.0, 0.0) * (1.0 + TERNARY_VARIANCE * _float(N)) / 12.0)[()]
 
 
+SECRET_PEAK_MARGIN = 1.5
+"""Over ln(N/2), where the largest value of a random secret at the roots lies, squared, over the mean."""
+
+
+def secret_peak(degree: ArrayLike) -> Floats:
+    """Bound of a secret's value at any root of X^N + 1, squared, over its mean 2N/3: ln(N/2) + 1.5."""
+    found: Floats = np.log(_float(degree) / 2.0) + SECRET_PEAK_MARGIN
+    return found[()]
+
+
 def expansion_variances(columns: Columns) -> Floats:
     """V_i of every level of the expansion, (levels, ...); 0 at levels that a ring does not have."""
     gadget = columns.expansion

@@ -36,6 +36,7 @@ from protocol.expanded.layout import Parameters
 from protocol.expanded.parameters import parameters_of
 from protocol.expanded.server import ExpandedServer, ExpandedSession
 from protocol.meter import Meter
+from protocol.residue.rounding import compile_dropping
 from protocol.residue.sampling import check_noise
 from protocol.residue.shared_switch import compile_switch, kept_bytes
 from protocol.seeds import SeedRecord
@@ -254,6 +255,7 @@ def compiling_engine(
         shares = np.empty((1, SMALL_COEFFICIENTS), dtype=np.int64)
         client.decrypt(server.answer(list(client.encrypt([rows - 1])), shares))
         compile_switch()
+        compile_dropping()
 
     def server(
         configuration: Configuration, coefficients: UnsignedArray, meter: Meter, _: Progress, allow_insecure: bool

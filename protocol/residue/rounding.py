@@ -5,16 +5,24 @@ References
 .. [1] J. Fan, F. Vercauteren, "Somewhat practical fully homomorphic encryption", ePrint 2012/144.
 .. [2] S. Halevi, Y. Polyakov, V. Shoup, "An improved RNS variant of the BFV homomorphic encryption scheme",
    CT-RSA 2019, section 2.2 (here with the fractions added exactly).
+.. [3] J. H. Cheon, K. Han, A. Kim, M. Kim, Y. Song, "A full RNS variant of approximate homomorphic encryption",
+   SAC 2018, section 3.2 (dropping a limb of what is in evaluation form).
 """
 
 from __future__ import annotations
 
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.meter import Tally
 from protocol.residue.compiled import inlined, kernel
-from protocol.residue.modular import multiply_shoup, product_high
-from protocol.residue.ring import Ring
+from protocol.residue.modular import multiply_shoup, product_high, reduce_8q
+from protocol.residue.ntt import forward_lazy, inverse_canonical
+from protocol.residue.ring import Ring, Tables
+from protocol.threads import ALONE, Threads
 
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
@@ -104,6 +112,34 @@ def scale_down(residues: NDArray[np.uint64], ring: Ring, modulus: int) -> NDArra
     return out.reshape(residues.shape[:-2] + residues.shape[-1:])
 
 
+class Division(NamedTuple):
+    """Constants of the division by a limb that goes.
+
+    Attributes
+    ----------
+    moduli : of the limbs that stay and of the one that goes, the last
+    reciprocals : floor(2^64/q), Shoup's quotient of one
+    inverses, quotients : of the limb that goes modulo every q, with Shoup's quotients
+    """
+
+    moduli: NDArray[np.uint64]
+    reciprocals: NDArray[np.uint64]
+    inverses: NDArray[np.uint64]
+    quotients: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, moduli: tuple[int, ...]) -> Division:
+        """Return the constants of dividing by the last of some moduli."""
+        *kept, last = moduli
+        inverses = [pow(last, -1, q) for q in kept]
+        return cls(
+            np.array(moduli, dtype=np.uint64),
+            np.array([(1 << 64) // q for q in kept], dtype=np.uint64),
+            np.array(inverses, dtype=np.uint64),
+            np.array([(inverse << 64) // q for inverse, q in zip(inverses, kept, strict=True)], dtype=np.uint64),
+        )
+
+
 def drop_limbs(residues: NDArray[np.uint64], ring: Ring, kept: int) -> NDArray[np.uint64]:
     """Return round(x / q) modulo the first limbs for residues x modulo Q, q the product of the limbs that go.
 
@@ -118,19 +154,46 @@ def drop_limbs(residues: NDArray[np.uint64], ring: Ring, kept: int) -> NDArray[n
     """
     left = np.ascontiguousarray(residues).reshape(-1, *residues.shape[-2:])
     for index in range(ring.limbs - 1, kept - 1, -1):
-        last, moduli = ring.moduli[index], ring.moduli[:index]
-        inverses = [pow(last, -1, q) for q in moduli]
         out = np.empty((len(left), index, left.shape[-1]), dtype=np.uint64)
-        _drop_last(
-            left,
-            np.array(ring.moduli[: index + 1], dtype=np.uint64),
-            np.array([(1 << 64) // q for q in moduli], dtype=np.uint64),
-            np.array(inverses, dtype=np.uint64),
-            np.array([(inverse << 64) // q for inverse, q in zip(inverses, moduli, strict=True)], dtype=np.uint64),
-            out,
-        )
+        _drop_last(left, Division.of(ring.moduli[: index + 1]), out)
         left = out
     return left.reshape(*residues.shape[:-2], *left.shape[-2:])
+
+
+def drop_limbs_of_values(
+    values: NDArray[np.uint64], ring: Ring, kept: int, tally: Tally | None = None, threads: Threads = ALONE
+) -> NDArray[np.uint64]:
+    """Return what :func:`drop_limbs` gives of the coefficients, of polynomials in evaluation form.
+
+    x less its centred residue c modulo the limb that goes is a multiple of it. Only c is needed as coefficients: one
+    transform back, and one forth for every limb that stays [3]_.
+
+    Parameters
+    ----------
+    values : canonical, of shape (..., limbs, N)
+    kept : how many limbs stay
+    tally : told of every polynomial that loses limbs
+    threads : share the polynomials
+
+    Returns
+    -------
+    values of shape (..., kept, N)
+    """
+    left = np.ascontiguousarray(values).reshape(-1, *values.shape[-2:])
+    for index in range(ring.limbs - 1, kept - 1, -1):
+        out = np.empty((len(left), index, left.shape[-1]), dtype=np.uint64)
+        met = left, ring.tables, Division.of(ring.moduli[: index + 1]), out
+        dropped = threads.share(partial(_drop_last_of_values, *met), len(left))
+        (tally or Tally()).add(dropped, parts=ring.limbs - kept)
+        left = out
+    return left.reshape(*values.shape[:-2], *left.shape[-2:])
+
+
+def compile_dropping() -> None:
+    """Compile what :func:`drop_limbs_of_values` applies, and :func:`scale_down` of two limbs and of the one left."""
+    ring, two = Ring(16, (97, 193), (19, 8)), np.zeros((1, 2, 16), dtype=np.uint64)
+    scale_down(two, ring, 2)
+    scale_down(drop_limbs_of_values(two, ring, 1), ring.first(1), 2)
 
 
 def _check(ring: Ring, modulus: int) -> None:
@@ -139,27 +202,61 @@ def _check(ring: Ring, modulus: int) -> None:
 
 
 @kernel
-def _drop_last(
-    x: NDArray[np.uint64],
-    moduli: NDArray[np.uint64],
-    reciprocals: NDArray[np.uint64],
-    inverses: NDArray[np.uint64],
-    quotients: NDArray[np.uint64],
-    out: NDArray[np.uint64],
-) -> None:
+def _drop_last(x: NDArray[np.uint64], division: Division, out: NDArray[np.uint64]) -> None:
     """Write (x + h - (x + h mod q)) / q = round(x / q), (rows, limbs, n), with q the last limb and h = floor(q/2)."""
     rows, limbs, n = out.shape
-    last = moduli[limbs]
+    last = division.moduli[limbs]
     half = last >> _ONE
     for row in range(rows):
         for limb in range(limbs):
-            q, reciprocal, inverse, quotient = moduli[limb], reciprocals[limb], inverses[limb], quotients[limb]
+            q, reciprocal = division.moduli[limb], division.reciprocals[limb]
+            inverse, quotient = division.inverses[limb], division.quotients[limb]
             shift = half % q
             for i in range(n):
                 lifted = x[row, limbs, i] + half
                 remainder = multiply_shoup(min(lifted, lifted - last), _ONE, reciprocal, q)
                 difference = x[row, limb, i] + shift + (q - remainder)  # below 3q
                 out[row, limb, i] = multiply_shoup(difference, inverse, quotient, q)
+
+
+@kernel
+def _drop_last_of_values(
+    x: NDArray[np.uint64],
+    ring: Tables,
+    division: Division,
+    out: NDArray[np.uint64],
+    first_row: int,
+    last_row: int,
+) -> int:
+    """Do the same of rows in evaluation form, where (x + h mod q) - h is transformed; return the rows."""
+    dropped = 0
+    _, limbs, n = out.shape
+    last = division.moduli[limbs]
+    half = last >> _ONE
+    residues, centred = np.empty(n, np.uint64), np.empty(n, np.uint64)
+    for row in range(first_row, last_row):
+        residues[:] = x[row, limbs]
+        inverse_canonical(
+            residues,
+            ring.inverse_roots[limbs],
+            ring.inverse_quotients[limbs],
+            ring.degree_inverse[limbs],
+            ring.degree_inverse_quotient[limbs],
+            last,
+        )
+        for limb in range(limbs):
+            q, reciprocal = division.moduli[limb], division.reciprocals[limb]
+            inverse, quotient = division.inverses[limb], division.quotients[limb]
+            shift = q - half % q
+            for i in range(n):
+                lifted = residues[i] + half
+                centred[i] = multiply_shoup(min(lifted, lifted - last), _ONE, reciprocal, q) + shift
+            forward_lazy(centred, ring.roots[limb], ring.quotients[limb], q)
+            source, target = x[row, limb], out[row, limb]
+            for i in range(n):
+                target[i] = multiply_shoup(source[i] + q - reduce_8q(centred[i], q), inverse, quotient, q)
+        dropped += 1
+    return dropped
 
 
 @kernel

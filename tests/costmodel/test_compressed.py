@@ -16,10 +16,10 @@ from costmodel.expanded.compressed.noise import (
     compressed_noise,
     external_product_variance,
     failure,
-    secret_peak,
 )
 from costmodel.expanded.compressed.parameters import CompressedColumns
 from costmodel.expanded.compressed.search import RINGS, CompressedSearch, choose_parameters
+from costmodel.expanded.noise import secret_peak
 from costmodel.expanded.parameters import Gadget
 from costmodel.expanded.search import BYTE_S, Rings, Task, least_security_bits
 from costmodel.grid import Grid

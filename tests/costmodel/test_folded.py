@@ -103,6 +103,45 @@ def test_flooding_hides_the_table_with_a_plaintext_modulus_of_a_power_of_two_alo
         replace(choose_parameters(300, 40, (4, 3), 40), plaintext_modulus=1000)
 
 
+class WithAllLimbs(FoldedSearch):
+    """The search among parameters whose pass has all limbs of Q."""
+
+    def shapes(self, task: Task, rings: Rings) -> Any:
+        found = super().shapes(task, rings)
+        return found.taken(np.flatnonzero(found.columns.drops_limbs == 0))
+
+
+@pytest.mark.parametrize(
+    ("rows", "flooding_bits", "pass_limbs"),
+    [(32000, 0, 1), (32000, 8, 1), (32000, 16, 1), (32000, 18, 2), (32000, 40, 2), (600, 8, 1), (3000, 16, 2)],
+)
+def test_the_pass_has_a_limb_less_where_the_ledger_says_that_it_is_cheaper(
+    rows: int, flooding_bits: int, pass_limbs: int
+) -> None:
+    p = choose_parameters(rows, *LLAMA[1:], flooding_bits)
+    assert p.pass_limbs == pass_limbs
+    if not p.drops_limbs:
+        return
+    task = Task.of(rows, *LLAMA[1:], flooding_bits, -40, None, 3.19, BYTE_S)
+    whole = WithAllLimbs().single(task, RINGS).one()
+    asked = configuration(rows, flooding_bits=flooding_bits)
+    cost, other = (
+        found.server_s + BYTE_S * (found.up_bytes + found.down_bytes)
+        for found in (estimate(replace(asked, expanded=parameters)) for parameters in (p, whole))
+    )
+    assert cost < other
+    assert failure(p) <= -40
+
+
+def test_a_polynomial_loses_limbs_by_a_transform_back_and_one_forth_a_limb_that_stays() -> None:
+    p = choose_parameters(600, *LLAMA[1:], 8)
+    assert p.dropped_polynomials == 2 * (p.selectors + 2 * p.fold_coefficients)
+    assert p.dropping_transforms == 2
+    assert replace(p, pass_limbs=2).dropped_polynomials == replace(p, pass_limbs=2).dropping_transforms == 0
+    three = replace(p, degree=8192, limb_bits=(53, 53, 53), expansion=(p.expansion[0], *p.expansion))
+    assert [replace(three, pass_limbs=kept).dropping_transforms for kept in (1, 2, 3)] == [3 + 2, 3, 0]
+
+
 def test_a_wide_plaintext_is_found() -> None:
     p = choose_parameters(32000, 4096, (4,), plaintext_modulus=1 << 37)
     assert failure(p) <= -40

@@ -21,7 +21,7 @@ from protocol.expanded.folded import scalars
 from protocol.openfhe import slots
 from protocol.openfhe.packed import PackedSession
 from protocol.openfhe.ring import OpenFHERing
-from protocol.residue import ciphertext, inner_product, multiply_accumulate, packlwes, ring
+from protocol.residue import ciphertext, inner_product, multiply_accumulate, packlwes, ring, rounding
 from tests.protocol.test_baselines import DELPHI, PACKED, asked
 from tests.protocol.test_lookup import FREE, Served, own
 from validate.compare import compare
@@ -91,6 +91,7 @@ COMPACT = own(5000, 40, 2, flooding_bits=20)
 PREPARED = own(5000, 40, prepared=True, flooding_bits=0)
 FOLDED = own(700, 200, 2, protocol="folded", flooding_bits=0)
 FOLDED_PREPARED = own(700, 200, protocol="folded", flooding_bits=0, prepared=True)
+DROPPING = own(600, 4096, protocol="folded", flooding_bits=8)
 COMPRESSED = own(9000, 96, 2, protocol="compressed", flooding_bits=0)
 PRODUCTS = Configuration("fastquery", Table(5000, 9), Ring(2048, (50,), 2**13), Packing((4, 3, 3)))
 SLOTS = asked("cryptflow2", 700, 131)
@@ -112,6 +113,7 @@ CASES = [
     Case(FOLDED, expanded_products, "accumulate", skipped(0), "table pass"),
     Case(FOLDED, fold, "_fold_pairs", skipped(1), "fold"),
     Case(FOLDED_PREPARED, scalars, "_add_combinations", shorter(0), "scalar product"),
+    Case(DROPPING, rounding, "_drop_last_of_values", skipped(1), "drop limbs"),
     Case(COMPRESSED, expansion, "_expand_level", skipped(4), "expand"),
     Case(COMPRESSED, gadget, "_external_products", twice, "square"),
     Case(COMPRESSED, fold, "_fold_pairs", twice, "fold"),

@@ -39,6 +39,7 @@ def forget_kernels() -> None:
         ALIGNED,
         own(150, 12, protocol="folded"),
         own(2000, 600, protocol="folded", prepared=True),
+        own(600, 4096, protocol="folded", flooding_bits=8),
         own(150, 12, protocol="compressed"),
         own(2000, 700, protocol="compressed", flooding_bits=0),
         own(300, 12, 16, protocol="bucketed"),

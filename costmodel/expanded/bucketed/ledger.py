@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from costmodel.expanded.bucketed.parameters import BucketedColumns
-from costmodel.expanded.folded.ledger import COLUMN_PRODUCTS, SELECTOR_PRODUCTS
+from costmodel.expanded.folded.ledger import dropping_size, part_left, pass_size
 from costmodel.expanded.folded.parameters import FoldedColumns
 from costmodel.expanded.ledger import (
     FLOODING,
@@ -45,13 +45,13 @@ def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
     stages = _Stages(grid, p)
     size, rows, one = shared.size, p.bucket.key_rows, np.int64(1)
     encrypted = stages.mean(one, lambda stage: stage.degree * stage.limbs + LONG_INTEGER * stage.query_coefficients)
-    encoded = p.relookup.table_products
+    encoded, kept = p.relookup.table_products, part_left(p.bucket)
     return shared.held(
         (
             *shared.keys("header + seed + N*key_rows*log2_q/8 + ceil(ring_switch_rows*outputs*N'*answer_q/8)"),
             ENTRIES.work("setup", "client", "generate expansion keys", rows, size, "key_rows"),
             ENTRIES.work("setup", "server", "read keys", rows, size, "key_rows"),
-            ENTRIES.work("setup", "server", "encode table", p.rows * p.bucket.blocks, size, "m*blocks"),
+            ENTRIES.work("setup", "server", "encode table", p.rows * p.bucket.blocks, size * kept, "m*blocks"),
             ENTRIES.transfer(
                 "online",
                 "client",
@@ -64,7 +64,7 @@ def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
             ),
             ENTRIES.work("online", "client", "encrypt selectors", stages.count(one), encrypted, "B + tokens"),
             *_answering(stages, size),
-            ENTRIES.work("online", "server", "encode table", encoded, size, "blocks*C'*d1'"),
+            ENTRIES.work("online", "server", "encode table", encoded, size * part_left(p.relookup), "blocks*C'*d1'"),
             shared.compress(),
             *shared.answer(),
             *shared.overhead(),
@@ -100,16 +100,25 @@ def _answering(stages: _Stages, size: Number) -> tuple[Term, ...]:
 
     def passing(stage: FoldedColumns) -> Any:
         gathered = GATHERED if stage is bucket else 0.0
-        return 1 + COLUMN_PRODUCTS / stage.selectors + SELECTOR_PRODUCTS / (stage.blocks * stage.columns) + gathered
+        return pass_size(stage) + gathered * part_left(stage)
 
     def folding(stage: FoldedColumns) -> Any:
-        return product_size(stage.fold, stage.fold_levels / np.maximum(1, stage.folds))
+        return product_size(stage.fold, stage.fold_levels / np.maximum(1, stage.folds)) * part_left(stage)
+
+    def flooding(stage: FoldedColumns) -> Any:
+        return FLOODING * part_left(stage)
 
     found: list[Term] = []
     for operation, each, one, formula in (
         ("expand", lambda stage: stage.expansion_switches, node_size, "B*nodes + tokens*nodes'"),
         ("table pass", lambda stage: stage.table_products, passing, "blocks*(B*C*d1 + tokens*C'*d1')"),
         ("square", lambda stage: stage.fold_coefficients, square_size, "l*(B*h + tokens*h')"),
+        (
+            "drop limbs",
+            lambda stage: stage.dropped_polynomials,
+            dropping_size,
+            "2*(B*(d1 + 2*l*h) + tokens*(d1' + 2*l*h'))*drops",
+        ),
         ("add query", lambda stage: stage.query_coefficients, 4.0, "B*(d1 + l*h) + tokens*(d1' + l*h')"),
         (
             "fold",
@@ -117,7 +126,7 @@ def _answering(stages: _Stages, size: Number) -> tuple[Term, ...]:
             folding,
             "blocks*(B*(C - 1 + log2(slots)) + tokens*(C' - 1 + log2(slots)))",
         ),
-        ("flood", lambda stage: stage.flooded * stage.blocks, FLOODING, "(B + tokens)*blocks*flooded"),
+        ("flood", lambda stage: stage.flooded * stage.blocks, flooding, "(B + tokens)*blocks*flooded"),
     ):
         count = stages.count(each)
         found.append(
@@ -152,6 +161,7 @@ def bucketed_symbols(grid: Grid, p: BucketedColumns) -> Symbols:
         "C": Symbol(bucket.columns, "columns of a block of a bucket"),
         "C'": Symbol(relookup.columns, "columns of a block of the shares", "ceil(ceil(B/slots)/d1')"),
         "l": Symbol(bucket.fold.digits, "digits of a fold's encrypted bits"),
+        "drops": Symbol(bucket.drops_limbs, "1 where the passes over the tables have fewer primes than Q, else 0"),
         "h": Symbol(bucket.fold_levels, "encrypted bits of a bucket's query", "ceil(log2(C)) + log2(slots)"),
         "h'": Symbol(relookup.fold_levels, "encrypted bits of a token's query", "ceil(log2(C')) + log2(slots)"),
         "selector_bits": Symbol(p.selector_bits, "bits sent of a selector's coefficient"),

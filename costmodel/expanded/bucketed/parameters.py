@@ -45,6 +45,7 @@ class BucketedFormulas(ExpandedFormulas[Count]):
     group: Count  # G, buckets of a hash function
     selectors: Count  # d1 of a bucket
     relookup_selectors: Count  # d1' of the shares
+    pass_limbs: Count  # primes that are left for the passes over the tables and the folds
     fold: GadgetOf[Count]
     selector_bits: Count
     fold_bits: Count
@@ -90,8 +91,8 @@ class BucketedFormulas(ExpandedFormulas[Count]):
 
     @cached_property
     def result_log2_q(self) -> Count:
-        """All of Q."""
-        return self.log2_q
+        """Bits of the modulus of the passes and the folds."""
+        return self.bucket.result_log2_q
 
     def queries_bytes(self, tokens: Count) -> Count:
         """Body of the queries of a prompt of so many tokens."""
@@ -117,6 +118,7 @@ class BucketedParameters(BucketedFormulas[int], Expanded):
     group: int
     selectors: int
     relookup_selectors: int
+    pass_limbs: int
     fold: Gadget
     selector_bits: int
     fold_bits: int
@@ -158,6 +160,7 @@ class BucketedColumns(BucketedFormulas[Array], Columns):
     group: Array
     selectors: Array
     relookup_selectors: Array
+    pass_limbs: Array
     fold: GadgetColumns
     selector_bits: Array
     fold_bits: Array

@@ -40,12 +40,10 @@ from costmodel.expanded.noise import (
     encryption_of_zero_variance,
     flooding_variance,
     fold_variance,
+    secret_peak,
     square_switch_variance,
 )
 from costmodel.noise import TERNARY_VARIANCE, key_switch_variance, log2_failure_of_products, packlwes_variance
-
-SECRET_PEAK_MARGIN = 1.5
-"""Over ln(N/2), where the largest value of a random secret at the roots lies, squared, over the mean."""
 
 
 class CompressedNoise(NamedTuple):
@@ -99,12 +97,6 @@ def entries_met(columns: CompressedColumns) -> Floats:
 def worst_entries_met(columns: CompressedColumns) -> Floats:
     """The same for the worst table, of the square of its largest element."""
     return (_first_products(columns) + 2 * _block_products(columns)) * secret_peak(columns.degree)
-
-
-def secret_peak(degree: ArrayLike) -> Floats:
-    """Bound of a secret's value at any root of X^N + 1, squared, over its mean 2N/3: ln(N/2) + 1.5."""
-    found: Floats = np.log(np.asarray(degree, dtype=np.float64) / 2.0) + SECRET_PEAK_MARGIN
-    return found[()]
 
 
 def _first_products(p: CompressedColumns) -> Floats:

@@ -19,12 +19,11 @@ from costmodel.expanded.compressed.noise import (
     entries_met,
     failure,
     packing_variance,
-    secret_peak,
     worst_entries_met,
 )
 from costmodel.expanded.compressed.parameters import CompressedColumns, CompressedParameters
 from costmodel.expanded.gadgets import Digits, bits_within, expansion_digits, own_digits, smallest_limb, switch_counts
-from costmodel.expanded.noise import Floats, fold_variance, leaf_noise, query_rounding_variance
+from costmodel.expanded.noise import Floats, fold_variance, leaf_noise, query_rounding_variance, secret_peak
 from costmodel.expanded.parameters import MOST_KEPT_BITS, Array, GadgetColumns
 from costmodel.expanded.search import (
     BYTE_S,

@@ -76,7 +76,7 @@ class FoldedDesign(ExpandedDesign[FoldedColumns]):
         """Nothing; a prepared query has its blocks' columns and the ciphertexts of its folds."""
         p = columns
         ciphertexts = p.blocks * p.columns + 2 * p.fold_levels * p.fold.digits
-        return Memory(0, 2 * RESIDUE_BYTES * p.limbs * p.degree * ciphertexts)
+        return Memory(0, 2 * RESIDUE_BYTES * p.pass_limbs * p.degree * ciphertexts)
 
     def hidden(self, columns: FoldedColumns) -> Floats:
         """Variance over Q^2 that the flooding hides, for the worst table."""

@@ -14,6 +14,7 @@ from costmodel.expanded.ledger import (
     product_size,
     square_size,
 )
+from costmodel.expanded.noise import Floats
 from costmodel.expanded.parameters import COUNTER_BYTES
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
@@ -56,6 +57,7 @@ def folded_symbols(grid: Grid, p: FoldedColumns) -> Symbols:
         "blocks": Symbol(p.blocks, "polynomials that a row takes", "ceil(n'/N)"),
         "C": Symbol(p.columns, "columns of a block", "ceil(ceil(m/slots)/d1)"),
         "l": Symbol(p.fold.digits, "digits of a fold's encrypted bits"),
+        "drops": Symbol(p.drops_limbs, "1 where the pass over the table has fewer primes than Q, else 0"),
         "h": Symbol(p.fold_levels, "encrypted bits of a query", "ceil(log2(C)) + log2(slots)"),
         "selector_bits": Symbol(p.selector_bits, "bits sent of a selector's coefficient"),
         "fold_bits": Symbol(p.fold_bits, "bits sent of a fold's coefficient"),
@@ -71,14 +73,32 @@ def _setup(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Term, ...]:
         *((announcement, done) if grid.prepared else ()),
         ENTRIES.work("setup", "client", "generate expansion keys", rows, size, formula),
         ENTRIES.work("setup", "server", "read keys", rows, size, formula),
-        ENTRIES.work("setup", "server", "encode table", p.table_products, size, "blocks*C*d1"),
+        ENTRIES.work("setup", "server", "encode table", p.table_products, size * part_left(p), "blocks*C*d1"),
     )
+
+
+def part_left(p: FoldedColumns) -> Floats:
+    """Primes of the pass and the folds, over all."""
+    found: Floats = p.pass_limbs / p.limbs
+    return found
+
+
+def pass_size(p: FoldedColumns) -> Floats:
+    """Polynomials of a product of the pass over the table, its share of the columns and of the selectors with it."""
+    whole = 1 + COLUMN_PRODUCTS / p.selectors + SELECTOR_PRODUCTS / (p.blocks * p.columns)
+    found: Floats = whole * part_left(p)
+    return found
+
+
+def dropping_size(p: FoldedColumns) -> Floats:
+    """Polynomials of as many transforms as one that loses primes takes."""
+    found: Floats = p.dropping_transforms / p.limbs
+    return found
 
 
 def _before_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, ...]:
     """Operations that depend on the query's seed alone, offline if prepared."""
     phase: Phase = "offline" if grid.prepared else "online"
-    passing = 1 + COLUMN_PRODUCTS / p.selectors + SELECTOR_PRODUCTS / (p.blocks * p.columns)
     return tuple(
         ENTRIES.work(
             phase,
@@ -92,8 +112,9 @@ def _before_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work,
         )
         for operation, count, each, formula in (
             ("expand", p.expansion_switches, node_size(p), "tokens*nodes"),
-            ("table pass", p.table_products, passing, "tokens*blocks*C*d1"),
+            ("table pass", p.table_products, pass_size(p), "tokens*blocks*C*d1"),
             ("square", p.fold_coefficients, square_size(p), "tokens*l*h"),
+            ("drop limbs", p.dropped_polynomials, dropping_size(p), "tokens*2*(d1 + 2*l*h)*drops"),
         )
     )
 
@@ -103,18 +124,18 @@ def _after_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, 
     added = p.fold_coefficients if grid.prepared else p.query_coefficients
     adding = 4.0 if grid.prepared else 4 * (p.fold_coefficients / p.query_coefficients)
     scalars = p.table_products if grid.prepared else 0 * p.table_products
-    folding = product_size(p.fold, p.fold_levels / np.maximum(1, p.folds))
+    folding = product_size(p.fold, p.fold_levels / np.maximum(1, p.folds)) * part_left(p)
     return tuple(
         ENTRIES.work("online", "server", operation, grid.tokens * count, size * each, formula)
         for operation, count, each, formula in (
             (
                 "scalar product",
                 scalars,
-                1 + COLUMN_SCALARS / p.selectors,
+                (1 + COLUMN_SCALARS / p.selectors) * part_left(p),
                 "tokens*blocks*C*d1" if grid.prepared else "0",
             ),
             ("add query", added, adding, "tokens*l*h" if grid.prepared else "tokens*(l*h + d1)"),
             ("fold", p.folds, folding, "tokens*blocks*(C - 1 + log2(slots))"),
-            ("flood", p.flooded * p.blocks, FLOODING, "tokens*blocks*flooded"),
+            ("flood", p.flooded * p.blocks, FLOODING * part_left(p), "tokens*blocks*flooded"),
         )
     )

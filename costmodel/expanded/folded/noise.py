@@ -6,6 +6,19 @@ Worst table. Level by level the expansion maps a polynomial to its two children 
 switch at level i meets a table of elements |W| <= w in one result with at most V_i 4^(L-1-i) (twice that where the
 switched polynomial enters two children with both signs) times the sum w^2 d1 N of the squares of all elements that
 its column holds, however the table is made: 2^(L-1-i) times the mean.
+
+Dropped primes. Selectors and rows of encrypted bits may be rounded to a part Q' of Q before they are used. Both halves
+are then wrong by at most half a unit a coefficient, so that the phase is wrong by e_b + e_a s with uniform e. A column
+of d1 selectors meets this as the sum of W_j e_b,j and W_j s e_a,j, of which the second has at every coefficient the
+variance |W_j s|^2/12. Over the roots z of X^N + 1 |W s|^2 is the mean of |W(z)|^2 |s(z)|^2: at most the largest
+|s(z)|^2 times the sum of the squares of the table's elements, and 2N/3 times this sum in the mean. Secrets are drawn
+until their largest value keeps to a bound (:func:`costmodel.expanded.noise.secret_peak`). A fold's digits, which look
+random whatever the table, meet the rows in the mean. Sent coefficients are restored modulo Q', rounded once more.
+
+Primes are dropped at the leaves and no sooner. A key switch modulo a single prime q adds N l sigma^2 B^2/12 with
+B^l = q: at 53 bits, N = 4096 and digits of two bits that is 80 times the deviation of the rounding, sqrt(N/18). Keys
+modulo Q for polynomials modulo Q' are as quiet, but round the sums of every switch in the place of the leaves: a tenth
+fewer transforms, and the rounding of a level meets the worst table 4^(levels after) fold.
 """
 
 from __future__ import annotations
@@ -29,9 +42,10 @@ from costmodel.expanded.noise import (
     leaf_noise,
     levels_after,
     query_rounding_variance,
+    secret_peak,
     square_switch_variance,
 )
-from costmodel.noise import log2_failure_of_products
+from costmodel.noise import TERNARY_VARIANCE, log2_failure_of_products
 
 
 def product_variance(leaf: LeafNoise, selectors: ArrayLike, mean_square: ArrayLike, fill: ArrayLike) -> Any:
@@ -66,13 +80,46 @@ def worst_product_variance(
     return (squares * (_float(fresh) + _float(N) * _float(fill) * coherent))[()]
 
 
+def dropped_selectors_variance(columns: FoldedColumns, mean_square: ArrayLike, peak: ArrayLike = 1.0) -> Floats:
+    """Variance over Q^2 of a column's sum by selectors that lost primes: d1 E[W^2] (1 + f N (1 + x 2N/3))/12 over Q'^2.
+
+    Parameters
+    ----------
+    columns : whose blocks are filled to f
+    mean_square : E[W^2] of the table's elements
+    peak : x, what a polynomial of the table meets of |s|^2 over the mean, 2N/3
+    """
+    p = columns
+    used = fill(p) * p.degree
+    each = (1.0 + used * (1.0 + _float(peak) * TERNARY_VARIANCE * p.degree)) / 12.0
+    rounding = p.selectors * _float(mean_square) * each * np.exp2(-2.0 * p.result_log2_q)
+    return np.where(p.drops_limbs > 0, rounding, 0.0)
+
+
+def worst_dropped_variance(columns: FoldedColumns) -> Floats:
+    """The same for the worst table, through secrets that keep to their peak."""
+    return dropped_selectors_variance(columns, np.square(_float(columns.element_bound)), secret_peak(columns.degree))
+
+
+def dropped_bits_variance(columns: FoldedColumns, digit_bits: ArrayLike) -> Floats:
+    """Variance over Q^2 that folds add by rows of bits that lost primes: h l B^2/12 (2N + 1)(1 + 2N/3)/12 over Q'^2.
+
+    Digits of both halves meet a rounded row each, and the constant that is restored to the first half's b and to the
+    second's a.
+    """
+    p = columns
+    rows = (2.0 * p.degree + 1.0) * (1.0 + TERNARY_VARIANCE * p.degree) / 12.0
+    digits = p.fold_levels * p.fold.digits * np.exp2(2.0 * _float(digit_bits)) / 12.0
+    return np.where(p.drops_limbs > 0, digits * rows * np.exp2(-2.0 * p.result_log2_q), 0.0)
+
+
 class FoldedNoise(NamedTuple):
     """Variances over Q^2 of an answer coefficient's error, step by step, and what they are held to.
 
     Attributes
     ----------
-    product : the columns' sums, for the table's mean square
-    folds : all levels
+    product : the columns' sums, for the table's mean square, dropped primes included
+    folds : all levels, dropped primes included
     flooding : sum of three uniforms and the encryption of zero
     ring_switch : rounding to the answer's modulus and the key switch to its secrets
     rounding : of the answer's a
@@ -123,13 +170,14 @@ def folded_noise(parameters: FoldedParameters | FoldedColumns, mean_square: Arra
     worst = worst_product_variance(p.degree, fresh, switches, splits(p), p.selectors, p.element_bound, fill(p))
     answer = answer_noise(p)
     return FoldedNoise(
-        product=product_variance(selector, p.selectors, mean_square, fill(p)) * unit,
-        folds=p.fold_levels * folds * unit,
+        product=product_variance(selector, p.selectors, mean_square, fill(p)) * unit
+        + dropped_selectors_variance(p, mean_square),
+        folds=p.fold_levels * folds * unit + dropped_bits_variance(p, p.fold.bits),
         flooding=flooding_variance(p) + encryption_of_zero_variance(p),
         ring_switch=answer.switch,
         rounding=answer.rounding,
         low_bits=answer.low_bits,
-        worst_product=worst * unit,
+        worst_product=worst * unit + worst_dropped_variance(p),
     )
 
 
@@ -140,14 +188,15 @@ def failure(parameters: FoldedParameters | FoldedColumns) -> Floats:
     expansion's errors: their products are taken in the mean. Flooded answers are sized for the worst table, whose noise
     is ``worst_product``; without flooding the bound of the worst table would allow a larger failure. The limit is
     that of shares of low bits, less the flooding, which is bounded; the tail is that of
-    :func:`costmodel.noise.log2_failure_of_products`, the folds being products with encrypted bits.
+    :func:`costmodel.noise.log2_failure_of_products`, the folds being products with encrypted bits. Errors of dropped
+    primes are thousands of bounded ones, Gaussian in effect.
     """
     p = FoldedColumns.of(parameters)
     noise = folded_noise(p, np.square(_float(p.element_bound)))
-    bit = bit_noise(p, p.fold_bits)
+    bit, dropped = bit_noise(p, p.fold_bits), dropped_bits_variance(p, p.fold.bits)
     return log2_failure_of_products(
-        noise.product + noise.ring_switch + noise.rounding + encryption_of_zero_variance(p),
-        noise.folds,
+        noise.product + dropped + noise.ring_switch + noise.rounding + encryption_of_zero_variance(p),
+        noise.folds - dropped,
         bit.constant / (bit.constant + bit.others),
         np.maximum(p.fold_levels * p.fold.digits, 1),
         answer_limit(p),

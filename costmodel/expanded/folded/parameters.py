@@ -35,6 +35,7 @@ class FoldedFormulas(ExpandedFormulas[Count]):
     """Counts and sizes of a folded query, of one configuration or of columns."""
 
     selectors: Count  # d1, polynomials of a column
+    pass_limbs: Count  # primes that are left for the pass over the table and the folds
     fold: GadgetOf[Count]  # of the folds' encrypted bits
     selector_bits: Count  # sent of N*b at a selector's coefficient
     fold_bits: Count  # sent of N*b at a fold's coefficient
@@ -105,9 +106,25 @@ class FoldedFormulas(ExpandedFormulas[Count]):
         return self.slots
 
     @cached_property
+    def drops_limbs(self) -> Count:
+        """1 where selectors and encrypted bits lose primes before they are used, else 0."""
+        return 1 * (self.pass_limbs < self.limbs)
+
+    @cached_property
+    def dropped_polynomials(self) -> Count:
+        """Polynomials of a query that lose primes: both elements of selectors and of the rows of encrypted bits."""
+        return self.drops_limbs * 2 * (self.selectors + 2 * self.fold_coefficients)
+
+    @cached_property
+    def dropping_transforms(self) -> Count:
+        """Transforms of N residues by which a polynomial loses its primes, for every one i of those left and one."""
+        return (self.limbs * (self.limbs + 1) - self.pass_limbs * (self.pass_limbs + 1)) // 2
+
+    @cached_property
     def result_log2_q(self) -> Count:
-        """All of Q."""
-        return self.log2_q
+        """Bits of the modulus of the pass and the folds."""
+        kept = [bits * (self.pass_limbs > limb) for limb, bits in enumerate(self.limb_bits)]
+        return sum(kept[1:], start=kept[0])
 
     @cached_property
     def key_rows(self) -> Count:
@@ -140,6 +157,7 @@ class FoldedParameters(FoldedFormulas[int], Expanded):
     """
 
     selectors: int
+    pass_limbs: int
     fold: Gadget
     selector_bits: int
     fold_bits: int
@@ -150,11 +168,12 @@ class FoldedParameters(FoldedFormulas[int], Expanded):
 
     def __post_init__(self) -> None:
         self.check_table()
+        self.require("pass_limbs", 1, self.limbs)
         self.check_ring()
         self.require("selectors", 1, self.polynomials)
         if self.query_coefficients > self.degree:
             raise ValueError(f"selectors is {self.selectors}: {self.query_coefficients} coefficients, N={self.degree}")
-        require_gadget("fold", self.fold, self.log2_q, min(self.limb_bits) - 2)
+        require_gadget("fold", self.fold, self.result_log2_q, min(self.limb_bits) - 2)
         for name in ("selector_bits", "fold_bits"):
             self.require(name, 1, self.log2_q)
 
@@ -164,6 +183,7 @@ class FoldedColumns(FoldedFormulas[Array], Columns):
     """Many folded queries, a column a field."""
 
     selectors: Array
+    pass_limbs: Array
     fold: GadgetColumns
     selector_bits: Array
     fold_bits: Array

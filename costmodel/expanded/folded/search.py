@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from costmodel.expanded.folded.noise import (
+    dropped_bits_variance,
+    dropped_selectors_variance,
     failure,
     fill,
     product_variance,
@@ -27,8 +29,9 @@ from costmodel.expanded.noise import (
     fold_variance,
     leaf_noise,
     query_rounding_variance,
+    secret_peak,
 )
-from costmodel.expanded.parameters import Array, GadgetColumns, bit_length
+from costmodel.expanded.parameters import MOST_LIMBS, Array, GadgetColumns, bit_length
 from costmodel.expanded.search import (
     BYTE_S,
     KEY_BYTE_S,
@@ -149,13 +152,16 @@ def server_s(columns: FoldedColumns, expansion: Floats, square_digits: Floats) -
     """Seconds that a query takes, in terms of transforms and of the pass over the table.
 
     In transforms (`python -m benchmarks.folded`), a node of the expansion takes 3, a squared row 2, either half of
-    a fold 1.8 and a column 2.5, and every digit of what is decomposed 1.1 more.
+    a fold 1.8 and a column 2.5, and every digit of what is decomposed 1.1 more. Every transform by which a polynomial
+    loses primes counts as 1.1 (`python -m benchmarks.dropped_limb --kernel`).
     """
     p = columns
     squares = p.fold_coefficients * (2.0 + 1.1 * square_digits)
+    dropped = 1.1 * p.dropped_polynomials * p.dropping_transforms / p.limbs
     folds = p.folds * 2 * (1.8 + 1.1 * p.fold.digits) + 2.5 * p.blocks * p.columns
-    transforms = TRANSFORM_S * (expansion + squares + folds)
-    found: Floats = p.limbs * p.degree * (transforms + PRODUCT_S * 2 * p.table_products)
+    before, after = expansion + squares + dropped, folds * (p.pass_limbs / p.limbs)
+    products = PRODUCT_S * 2 * p.table_products * (p.pass_limbs / p.limbs)
+    found: Floats = p.limbs * p.degree * (TRANSFORM_S * (before + after) + products)
     return found
 
 
@@ -179,6 +185,8 @@ class _Model(Model):
         self.fresh = np.square(p.degree * p.sigma)
         self.per_selector = p.selectors * np.square(p.element_bound.astype(float))
         self.flooded = bool(np.any(p.flooded))
+        peak = np.where(p.flooded > 0, secret_peak(p.degree), 1.0)
+        self.dropped = dropped_selectors_variance(p, np.square(p.element_bound.astype(float)), peak)
 
     def narrowest(self) -> Array:
         """Fewest bits of a fold's digits that leave out little enough for any answer."""
@@ -191,7 +199,9 @@ class _Model(Model):
 
     def widest(self) -> Array:
         """Most bits of a fold's digits."""
-        found: Array = np.minimum(np.maximum(self.columns.log2_q // self.columns.fold.digits, 2), WIDEST_FOLD_DIGIT)
+        found: Array = np.minimum(
+            np.maximum(self.columns.result_log2_q // self.columns.fold.digits, 2), WIDEST_FOLD_DIGIT
+        )
         return found
 
     def query(self, choice: _Choice) -> _Query:
@@ -234,7 +244,8 @@ class _Model(Model):
             )
             product = np.where(p.flooded > 0, worst, product)
         folds = fold_variance(p.degree, self.log2_q, p.fold.digits, choice.width, bit, query.square.variance)
-        return product * self.unit, p.fold_levels * folds * self.unit
+        folded = p.fold_levels * folds * self.unit + dropped_bits_variance(p, choice.width)
+        return product * self.unit + self.dropped, folded
 
     def cheapest_query(self) -> Priced:
         """The largest shares of the budget, and the narrowest digits."""
@@ -262,7 +273,7 @@ class _Model(Model):
 
     def least_hidden(self) -> Floats:
         """Variance over Q^2 that no choice undercuts: of the encryptions' errors, through the table."""
-        found: Floats = self.per_selector * self.fresh * self.unit
+        found: Floats = self.per_selector * self.fresh * self.unit + self.dropped
         return found
 
 
@@ -294,7 +305,11 @@ class FoldedSearch(Search[FoldedColumns]):
         fits = (leaves - digits * (column_levels + slot_levels) >= 1) & (leaves <= degree)
         selectors = -(-polynomials // -(-polynomials // selectors))
         fits[..., 1:] &= ~(fits[..., :-1] & (selectors[..., 1:] == selectors[..., :-1]))
-        row, ring, digit, leaf = np.nonzero(fits)
+        limbs = sum((1 * (bits > 0) for bits in rings.limb_bits[1:]), start=1 * (rings.limb_bits[0] > 0))
+        left = np.arange(1, MOST_LIMBS + 1)
+        hidden = (task.flooding_bits > 0) | (task.log2_distance < 0)
+        passes = (left == limbs[..., None]) | ((left < limbs[..., None]) & hidden[:, None, None])
+        row, ring, digit, leaf, kept = np.nonzero(fits[..., None] & passes[:, :, None, None, :])
         zero = np.zeros(len(row), dtype=np.int64)
         return rings.shapes(
             FoldedColumns,
@@ -302,6 +317,7 @@ class FoldedSearch(Search[FoldedColumns]):
             row,
             ring,
             selectors=selectors[row, ring, digit, leaf],
+            pass_limbs=left[kept],
             fold=GadgetColumns(digits[digit, 0], zero),
             selector_bits=zero,
             fold_bits=zero,

@@ -29,7 +29,7 @@ class BucketServer(FoldedServer):
     rows: Rows
 
     def _encode(self, coefficients: NDArray[np.integer], tally: Tally) -> None:
-        self.rows = Rows(self.parameters, self.ring, coefficients, self.middle, tally)
+        self.rows = Rows(self.parameters, self.result_ring, coefficients, self.middle, tally)
 
 
 class BucketedServer:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from costmodel.expanded.compressed.parameters import CompressedParameters
 from protocol.expanded.client import ExpandedClient
 from protocol.expanded.compressed.layout import CompressedLayout
-from protocol.expanded.compressed.secrets import keeps_to_the_peak
 from protocol.expanded.keys import Labels, public_row, query_rows
+from protocol.expanded.secrets import keeps_to_the_peak
 from protocol.meter import Meter, Tally
 from protocol.packing_tree import packing_exponents
 from protocol.residue.ciphertext import SecretKey

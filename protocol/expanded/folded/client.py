@@ -9,6 +9,7 @@ from costmodel.expanded.folded.parameters import FoldedParameters
 from protocol.expanded.client import ExpandedClient
 from protocol.expanded.folded.layout import FoldedLayout
 from protocol.expanded.keys import Labels, public_row, query_rows
+from protocol.expanded.secrets import keeps_to_the_peak
 from protocol.meter import Meter, Tally
 from protocol.residue.ciphertext import SecretKey
 from protocol.seeds import SeedRecord
@@ -30,7 +31,7 @@ class FoldedClient(ExpandedClient[FoldedParameters]):
         super().__init__(FoldedLayout(parameters), seeds, meter)
 
     def _accepts(self, secret: SecretKey) -> bool:
-        return True
+        return not self.parameters.drops_limbs or keeps_to_the_peak(secret)
 
     def _key_rows(self, seed: bytes, tally: Tally) -> tuple[NDArray[np.uint64], ...]:
         rows = query_rows(self.parameters, self.secret, seed, LABELS, tally)

@@ -10,7 +10,7 @@ from protocol.expanded.folded.server import FoldedServer
 
 def _prepared_bytes(parameters: FoldedParameters) -> int:
     p = parameters
-    return 2 * 8 * p.limbs * p.degree * (p.blocks * p.columns + 2 * p.fold_levels * p.fold.digits)
+    return 2 * 8 * p.pass_limbs * p.degree * (p.blocks * p.columns + 2 * p.fold_levels * p.fold.digits)
 
 
 ENGINE = engine_of(

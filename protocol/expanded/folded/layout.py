@@ -20,8 +20,8 @@ class FoldedLayout(ExpandedLayout[FoldedParameters]):
 
     @property
     def result_limbs(self) -> int:
-        """All of them."""
-        return self.parameters.limbs
+        """Those of the pass over the table."""
+        return self.parameters.pass_limbs
 
     def message(self, token: int, modulus: int) -> list[int]:
         """Return Q/t at the row's selector, then the gadget multiples of its column's bits and its slot's."""

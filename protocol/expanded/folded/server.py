@@ -23,6 +23,7 @@ from protocol.expanded.products import Factors
 from protocol.expanded.rounding import restore
 from protocol.expanded.server import ExpandedServer, ExpandedSession, ServerAnswer
 from protocol.meter import Meter, Tally
+from protocol.residue.rounding import drop_limbs_of_values
 from protocol.residue.sampling import expand as expand_seed
 from protocol.threads import Threads
 
@@ -87,9 +88,9 @@ class Room(NamedTuple):
         p = server.parameters
         return cls(
             [new_leaves(p) for _ in range(min(tokens, at_once))],
-            Factors(server.ring, tokens, p.selectors, 1),
+            Factors(server.result_ring, tokens, p.selectors, 1),
             np.empty((tokens, p.fold_levels, p.fold.digits, 2, p.limbs, p.degree), dtype=np.uint64),
-            np.empty((tokens, p.blocks * p.columns, 2, p.limbs, p.degree), dtype=np.uint64),
+            np.empty((tokens, p.blocks * p.columns, 2, p.pass_limbs, p.degree), dtype=np.uint64),
         )
 
 
@@ -108,7 +109,7 @@ class FoldedServer(ExpandedServer[FoldedParameters, "FoldedSession"]):
         super().__init__(FoldedLayout(parameters), coefficients, middle, meter)
 
     def _encode(self, coefficients: NDArray[np.integer], tally: Tally) -> None:
-        self.table = FoldedTable(self.parameters, self.ring, coefficients, self.middle, tally)
+        self.table = FoldedTable(self.parameters, self.result_ring, coefficients, self.middle, tally)
 
     def _session(self, halves: KeyHalves, meter: Meter) -> FoldedSession:
         return FoldedSession(self, halves, meter)
@@ -157,7 +158,8 @@ class FoldedSession(ExpandedSession):
 
     def _read_keys(self, rows: NDArray[np.uint64], others: list[NDArray[np.uint64]], tally: Tally) -> None:
         if self._server.parameters.flooded:
-            self._public_key = public_key(self._ring, rows[-1], self._seed, LABELS)
+            key = public_key(self._ring, rows[-1], self._seed, LABELS)
+            self._public_key = key[:, : self._server.parameters.pass_limbs]
             tally.add()
 
     def lookup(self) -> FoldedSession:
@@ -188,7 +190,7 @@ class FoldedSession(ExpandedSession):
             raise ProtocolError(f"{len(self._prepared)} queries are prepared already; {MOST_PREPARED} are kept")
         self._fresh.use(missing)
         for together, room in self._rounds(missing):
-            constants = np.zeros((len(together), p.selectors, p.limbs), dtype=np.uint64)
+            constants = np.zeros((len(together), p.selectors, p.pass_limbs), dtype=np.uint64)
             self._multiply(together, constants, room, self._server.table)
             for counter, columns, bits in zip(together, room.columns, room.bits, strict=True):
                 self._prepared[counter] = Prepared(columns.copy(), self._rows(bits))
@@ -271,8 +273,9 @@ class FoldedSession(ExpandedSession):
             with meter.counting("expand") as switched:
                 a = expand_seed(self._seed, LABELS.query, counter, ring)
                 expand(a, self._keys.expansion, p, ring, leaves, switched, meter.threads)
+            selectors = self._dropped(leaves[: p.selectors], meter)
             with meter.counting("table pass"):
-                room.selectors.put(token, leaves[: p.selectors], constants[token], meter.threads)
+                room.selectors.put(token, selectors, constants[token], meter.threads)
             with meter.counting("square"):
                 room.bits[token] = leaves[p.selectors :].reshape(room.bits.shape[1:])
 
@@ -280,12 +283,24 @@ class FoldedSession(ExpandedSession):
         while together := list(islice(items, len(room.leaves))):
             self.meter.side_by_side(expanded, together)
         with self.meter.counting("table pass") as products:
-            ring.invert(table.products(room.selectors, room.columns, products, threads), threads)
+            server.result_ring.invert(table.products(room.selectors, room.columns, products, threads), threads)
 
     def _rows(self, bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Return the rows of encrypted bits, (bits, 2 * digits, 2, limbs, N), of leaves (bits, digits, 2, limbs, N)."""
+        """Return the rows of encrypted bits, (bits, 2 * digits, 2, limbs, N), of leaves (bits, digits, 2, limbs, N).
+
+        Rows have the limbs of the pass, leaves all of them.
+        """
         with self.meter.counting("square") as squared:
-            return bit_rows(bits, self._keys.square, self._server.ring, squared, self.meter.threads)
+            rows = bit_rows(bits, self._keys.square, self._server.ring, squared, self.meter.threads)
+        return self._dropped(rows, self.meter)
+
+    def _dropped(self, values: NDArray[np.uint64], meter: Meter) -> NDArray[np.uint64]:
+        """Return polynomials in evaluation form rounded to the limbs of the pass, if they have more."""
+        server = self._server
+        if not server.parameters.drops_limbs:
+            return values
+        with meter.counting("drop limbs") as dropped:
+            return drop_limbs_of_values(values, server.ring, server.parameters.pass_limbs, dropped, meter.threads)
 
     def _unprepared(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
         """Yield the folded ciphertexts (blocks, 2, limbs, N) of coefficients of queries not prepared for, flooded."""
@@ -294,7 +309,7 @@ class FoldedSession(ExpandedSession):
 
     def _folded(self, queries: Sequence[Query], room: Room, table: Table) -> Iterator[NDArray[np.uint64]]:
         """Yield the folded ciphertexts of queries that one pass over a table serves together, flooded."""
-        (selectors, _), ring = self._server.layout.query_parts, self._server.ring
+        (selectors, _), ring = self._server.layout.query_parts, self._server.result_ring
         with self.meter.counting("add query") as added:
             restored = [restore(query.values[0], ring, selectors.bits, added) for query in queries]
         self._multiply([query.counter for query in queries], np.stack(restored), room, table)
@@ -316,7 +331,7 @@ class FoldedSession(ExpandedSession):
 
     def _fold(self, columns: NDArray[np.uint64], rows: NDArray[np.uint64], query: Query) -> NDArray[np.uint64]:
         """Return the folded ciphertext, (blocks, 2, limbs, N); columns and rows are used up."""
-        p, ring, threads = self._server.parameters, self._server.ring, self.meter.threads
+        p, ring, threads = self._server.parameters, self._server.result_ring, self.meter.threads
         with self.meter.counting("add query") as added:
             constants = restore(query.values[1], ring, p.fold_bits, added)
             add_bit_constants(rows, constants.reshape(p.fold_levels, p.fold.digits, ring.limbs), ring)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocol.meter import Tally
 from protocol.residue.ring import Ring
-from protocol.residue.rounding import drop_limbs, scale_down, scale_up
+from protocol.residue.rounding import drop_limbs, drop_limbs_of_values, scale_down, scale_up
+from protocol.threads import Threads
 
 RINGS = [(16, 30, 1), (16, 61, 1), (16, 30, 2), (16, 61, 2), (16, 54, 2)]
 
@@ -73,6 +75,30 @@ def test_limbs_are_dropped_with_rounding(
     for q in reversed(ring.moduli[kept:]):
         left = [(2 * x + q) // (2 * q) for x in left]
     np.testing.assert_array_equal(dropped, residues_of(left, ring.first(kept)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from([(30, 2), (61, 2), (54, 3)]), st.integers(0, (1 << 64) - 1), st.integers(1, 3))
+def test_limbs_of_values_are_dropped_as_those_of_coefficients(
+    make_ring: Callable[..., Ring], size: tuple[int, int], seed: int, kept: int
+) -> None:
+    ring, tally = make_ring(16, *size), Tally()
+    kept = min(kept, ring.limbs)
+    rng = np.random.default_rng(seed)
+    x = np.stack([rng.integers(0, q, (3, 2, 16), dtype=np.uint64) for q in ring.moduli], axis=-2)
+    x[0, :, -1] = [[0], [ring.moduli[-1] - 1]]
+    dropped = drop_limbs_of_values(ring.forward(x), ring, kept, tally)
+    np.testing.assert_array_equal(ring.first(kept).inverse(dropped), drop_limbs(x, ring, kept))
+    assert tally.count == (6 if kept < ring.limbs else 0)
+
+
+def test_threads_share_the_polynomials_that_lose_a_limb(make_ring: Callable[..., Ring]) -> None:
+    ring, tally = make_ring(16, 54, 2), Tally()
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.integers(0, q, (41, 16), dtype=np.uint64) for q in ring.moduli], axis=-2)
+    dropped = drop_limbs_of_values(x, ring, 1, tally, Threads(2))
+    np.testing.assert_array_equal(dropped, drop_limbs_of_values(x, ring, 1))
+    assert tally.count == 41
 
 
 def test_three_limbs_are_not_scaled_down(make_ring: Callable[..., Ring]) -> None:

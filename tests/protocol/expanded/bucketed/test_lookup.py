@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("openfhe")
 
+from costmodel.estimate import estimate
 from costmodel.expanded.bucketed.design import BucketedDesign
 from costmodel.expanded.bucketed.parameters import BucketedColumns, BucketedParameters
 from costmodel.expanded.bucketed.search import choose_parameters
@@ -33,6 +34,7 @@ SHAPES: dict[str, tuple[int, int, int, int, dict[str, Any]]] = {
     "two blocks": (90, 5120, 3, 0, {}),
     "flooded, two slots": (250, 4096, 5, 40, {}),
     "flooded to a distance": (120, 1000, 4, 0, {"log2_distance": -20.0, "queries": 1 << 20}),
+    "one limb for the passes": (600, 4096, 2, 1, {}),
     "one token": (50, 40, 1, 0, {}),
     "more buckets than rows of one": (100, 40, 48, 0, {}),
 }
@@ -111,7 +113,19 @@ def test_shorter_prompts_share_keys_and_buckets() -> None:
     assert "300" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["slots", "a row a polynomial", "flooded, two slots"])
+def test_both_stages_drop_as_many_limbs_as_the_ledger_says() -> None:
+    one = side("one limb for the passes")
+    p, meter = one.parameters, one.session._buckets.meter
+    assert p.pass_limbs == 1
+    meter.operations.clear()
+    look_up(one, [599, 0])
+    priced = estimate(executed("bucketed", Table(600, 4096, 2), flooding_bits=1)).ledger
+    counted = {place[-1]: done.times for place, done in meter.operations.items()}
+    for operation in ("expand", "drop limbs", "table pass", "fold"):
+        assert counted[operation] == priced.loc[priced["item"] == operation, "count"].item()
+
+
+@pytest.mark.parametrize("name", ["slots", "a row a polynomial", "flooded, two slots", "one limb for the passes"])
 def test_noise_of_both_stages(name: str) -> None:
     one = side(name)
     p, columns = one.parameters, BucketedColumns.of(one.parameters)

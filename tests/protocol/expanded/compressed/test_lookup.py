@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from costmodel.expanded.compressed.noise import secret_peak
+from costmodel.expanded.noise import secret_peak
 from protocol.errors import ProtocolError
-from protocol.expanded.compressed.secrets import keeps_to_the_peak, largest_value
 from protocol.expanded.compressed.selection import hand_down
 from protocol.expanded.context import generate_secret
 from protocol.expanded.messages import decode_query
+from protocol.expanded.secrets import keeps_to_the_peak, largest_value
 from protocol.residue.ciphertext import SecretKey, phase
 from protocol.residue.rounding import scale_down
 
@@ -133,11 +133,11 @@ def test_secrets_are_drawn_until_one_keeps_to_the_bound_but_not_for_ever(
         drawn.append(secret)
         return bound * 1.001 if len(drawn) < 3 else bound
 
-    monkeypatch.setattr("protocol.expanded.compressed.secrets.largest_value", measured)
+    monkeypatch.setattr("protocol.expanded.secrets.largest_value", measured)
     secret = generate_secret(p, keeps_to_the_peak)
     assert len(drawn) == 3
     assert secret is drawn[2]
     assert not np.array_equal(drawn[0].residues, drawn[1].residues)
-    monkeypatch.setattr("protocol.expanded.compressed.secrets.largest_value", lambda secret: 2 * bound)
+    monkeypatch.setattr("protocol.expanded.secrets.largest_value", lambda secret: 2 * bound)
     with pytest.raises(RuntimeError, match="64 secrets"):
         generate_secret(p, keeps_to_the_peak)

@@ -36,6 +36,7 @@ SHAPES: dict[str, tuple[int, int, tuple[int, ...], int, dict[str, Any]]] = {
     "flooded, more than half a polynomial": (130, 5120, (4, 3), 40, {"rings": N4096}),
     "flooded to a distance": (130, 1000, (4, 3), 0, {"rings": N4096, "log2_distance": -26.0, "queries": 1 << 20}),
     "four blocks under one a": (40, 8192, (4,), 0, {"rings": N2048}),
+    "one limb for the pass": (3000, 4096, (4, 3), 8, {"rings": N4096}),
     "flooded, 13 bits": (150, 4096, (4, 3, 3), 40, {"rings": N4096}),
     "two limbs, wide plaintext": (60, 4096, (4,), 0, {"rings": N4096, "plaintext_modulus": 1 << 37}),
     "three limbs, wide plaintext, flooded": (40, 4096, (4,), 40, {"rings": THREE_LIMBS, "plaintext_modulus": 1 << 37}),

@@ -25,12 +25,15 @@ def filled(configuration: Configuration, **columns: Any) -> Grid:
     return DESIGN.with_parameters(Grid.of(configuration, **columns), -40.0)
 
 
-RINGS = {0: Ring(2048, (53,), 512), 30: Ring(4096, (53, 53), 512)}
+RINGS = {0: Ring(2048, (53,), 512), 8: Ring(4096, (53, 53), 512), 30: Ring(4096, (53, 53), 512)}
+PASS_LIMBS = {0: 1, 8: 1, 30: 2}
 OVERHEAD = "session overhead"
 
 
 @pytest.mark.parametrize("prepared", [False, True])
-@pytest.mark.parametrize(("rows", "channels", "flooding_bits"), [(300, 40, 0), (900, 4096, 0), (200, 5120, 30)])
+@pytest.mark.parametrize(
+    ("rows", "channels", "flooding_bits"), [(300, 40, 0), (900, 4096, 0), (200, 5120, 30), (1500, 4096, 8)]
+)
 def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flooding_bits: int, prepared: bool) -> None:
     tokens = [0, rows - 1, 7]
     configuration = Configuration(
@@ -44,6 +47,7 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
     )
     grid = filled(configuration)
     side = Side(completed(configuration).expanded)
+    assert side.parameters.pass_limbs == PASS_LIMBS[flooding_bits]
     server, client = Meter("server"), Meter("client")
     side.client = FoldedClient(side.parameters, meter=client)
     keys = side.client.keys()

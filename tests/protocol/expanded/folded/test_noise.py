@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,20 +12,25 @@ from scipy.stats import ks_2samp
 
 from costmodel.expanded.folded.design import FoldedDesign
 from costmodel.expanded.folded.noise import (
+    dropped_bits_variance,
+    dropped_selectors_variance,
     failure,
     folded_noise,
+    worst_dropped_variance,
 )
 from costmodel.expanded.folded.parameters import FoldedColumns, FoldedParameters
 from costmodel.expanded.folded.search import choose_parameters
 from costmodel.expanded.noise import answer_noise, gadget_switch_variance, leaf_noise
 from costmodel.expanded.parameters import Gadget
 from costmodel.repetition import repeated_variances
-from protocol.expanded.context import query_ring
+from protocol.expanded.context import query_ring, signed_coefficients
 from protocol.expanded.expansion import expand, expansion_exponents, leaf_positions
+from protocol.expanded.folded.client import FoldedClient
 from protocol.expanded.gadget import GadgetKey, external_products, gadget_elements, generate_key
 from protocol.expanded.products import Factors
 from protocol.residue.ciphertext import expand_many, noise, phase
 from protocol.residue.keyswitch import apply_automorphism
+from protocol.residue.rounding import drop_limbs_of_values
 from protocol.residue.sampling import new_seed
 from tests.protocol.expanded.folded.conftest import N4096, SHAPES, Side, parameters_of
 from tests.protocol.expanded.sides import (
@@ -41,12 +47,12 @@ GADGETS = [(1, Gadget(1, 20)), (1, Gadget(3, 13)), (1, Gadget(13, 4)), (2, Gadge
 
 def used_errors(side: Any, row: int) -> np.ndarray[Any, Any]:
     """Errors over Q of the un-switched answer at the coefficients of the row."""
-    p, ring = side.parameters, side.server.ring
+    p, ring = side.parameters, side.server.result_ring
     result = side.session.result(side.client.query(row))
     block, coefficient = side.server.layout.row_positions()
     message = np.zeros((p.blocks, p.degree), dtype=np.uint64)
     message[block, coefficient] = (side.table[row].astype(np.int64) - MIDDLE) % p.plaintext_modulus
-    phases = phase(side.client.secret, ring.forward(result))
+    phases = phase(side.client.result_secret, ring.forward(result))
     return noise(ring, phases, message, p.plaintext_modulus)[block, coefficient] / float(ring.modulus)
 
 
@@ -128,7 +134,7 @@ def test_noise_of_small_answers(make_side: Callable[[str], Any], name: str) -> N
     assert failure(p) <= p.log2_failure
 
 
-@pytest.mark.parametrize("name", ["slots", "flooded", "flooded, 13 bits"])
+@pytest.mark.parametrize("name", ["slots", "flooded", "flooded, 13 bits", "one limb for the pass"])
 def test_noise_under_flooding_and_rounding(name: str) -> None:
     """What flooding hides, measured without it."""
     side = Side(unflooded(parameters_of(name)))
@@ -166,6 +172,85 @@ def test_the_worst_table_makes_no_more_than_its_bound() -> None:
         side.connect()
         measured = used_errors(side, p.rows - 1)
         assert log2_ratio(measured, worst.worst_product + worst.folds) < 0.3
+
+
+def quiet(p: FoldedParameters, fold: Gadget) -> FoldedParameters:
+    """Unflooded parameters with so many digits and bits that the rounding of the dropped limbs is what is left."""
+    fine = Gadget(6, 17)
+    return replace(
+        unflooded(p),
+        expansion=(fine,) * p.expansion_levels,
+        square=fine,
+        fold=fold,
+        selector_bits=90,
+        fold_bits=90,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fold", "of_selectors", "extreme"),
+    [(Gadget(10, 5), True, False), (Gadget(10, 5), True, True), (Gadget(5, 10), False, False)],
+)
+def test_noise_of_dropped_limbs(fold: Gadget, of_selectors: bool, extreme: bool) -> None:
+    """Of whole lookups, where selectors make it or encrypted bits: of random entries, and of extreme ones alone."""
+    side = Side(quiet(parameters_of("one limb for the pass"), fold))
+    p = side.parameters
+    if extreme:
+        signs = np.random.default_rng(7).choice([-1, 1], side.table.shape).astype(np.int32)
+        side.table = signs * p.element_bound + MIDDLE
+        side.server = type(side.server)(p, side.table, MIDDLE)
+        side.connect()
+    measured = np.concatenate([used_errors(side, row) for row in range(0, p.rows, -(-p.rows // 10))])
+    predicted = folded_noise(p, side.mean_square)
+    columns = FoldedColumns.of(p)
+    selectors = dropped_selectors_variance(columns, side.mean_square)
+    whole = predicted.product + predicted.folds
+    assert (selectors if of_selectors else dropped_bits_variance(columns, p.fold.bits)) > 0.75 * whole
+    assert abs(log2_ratio(measured, whole)) < 0.25
+
+
+def test_noise_of_dropped_selectors_alone(make_side: Callable[[str], Any]) -> None:
+    """Rounding errors of selectors through a polynomial of the table: by its product with the secret, and bounded.
+
+    The worst polynomial has its weight at the root where the secret is largest.
+    """
+    side = make_side("one limb for the pass")
+    p, ring, kept = side.parameters, side.server.ring, side.server.result_ring
+    secret = signed_coefficients(side.client.secret).astype(np.float64)
+    twist = np.exp(1j * np.pi * np.arange(p.degree) / p.degree)
+    x = expand_many(ring, new_seed(), "leaves", 512)
+    dropped = kept.to_integers(kept.inverse(drop_limbs_of_values(x, ring, p.pass_limbs)))
+    exact = ring.to_integers(ring.inverse(x)).astype(object)
+    last = ring.modulus // kept.modulus
+    errors = ((dropped * last - exact + ring.modulus // 2) % ring.modulus - ring.modulus // 2).astype(np.float64) / last
+    assert np.abs(errors).max() <= 0.5
+    values = np.fft.fft(secret * twist)
+    phases = np.fft.fft(errors[:256] * twist) + np.fft.fft(errors[256:] * twist) * values
+    columns = FoldedColumns.of(replace(p, row_coefficients=p.degree))
+    unit = 2.0 ** (2 * p.result_log2_q) / (float(p.element_bound) ** 2 * p.selectors)
+    bound = worst_dropped_variance(columns) * unit
+    mean = dropped_selectors_variance(columns, float(p.element_bound) ** 2) * unit
+
+    def met(polynomial: np.ndarray[Any, Any]) -> float:
+        """The variance by the product of a polynomial with the secret, which is what is measured."""
+        weights = np.fft.fft(polynomial * twist)
+        variance = (p.degree + float(np.mean(np.square(np.abs(weights * values))))) / 12.0
+        assert abs(log2_ratio((np.fft.ifft(phases * weights) / twist).real, variance)) < 0.25
+        assert variance < bound
+        return variance
+
+    assert abs(np.log2(met(np.random.default_rng(5).choice([-1.0, 1.0], p.degree)) / mean)) < 0.5
+    met(np.ones(p.degree))
+    peak = 2 * int(np.argmax(np.abs(values))) - 1
+    worst = met(np.where(np.cos(np.pi * peak * np.arange(p.degree) / p.degree) > 0, 1.0, -1.0))
+    assert worst > max(2.0 * mean, 0.4 * bound)
+
+
+def test_a_secret_keeps_to_its_peak_where_limbs_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocol.expanded.folded.client.keeps_to_the_peak", lambda secret: False)
+    assert FoldedClient(parameters_of("flooded")).parameters.drops_limbs == 0
+    with pytest.raises(RuntimeError, match="secrets in a row"):
+        FoldedClient(parameters_of("one limb for the pass"))
 
 
 REAL: list[tuple[Any, ...]] = [

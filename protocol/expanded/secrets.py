@@ -1,10 +1,10 @@
-"""Secrets that the compressed query's flooding is sized for."""
+"""Secrets that a flooding is sized for which hides products of the table and the secret."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from costmodel.expanded.compressed.noise import secret_peak
+from costmodel.expanded.noise import secret_peak
 from costmodel.noise import TERNARY_VARIANCE
 from protocol.residue.ciphertext import SecretKey
 
