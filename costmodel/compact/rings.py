@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-from costmodel.compact.wire import bytes_a_query, compact_wire
+import numpy as np
+
+from costmodel.compact.wire import bytes_a_query, columns_that_hold
 from costmodel.errors import Incompatible
 from costmodel.grid import Grid
 from costmodel.limits import LOG2_FAILURE
-from costmodel.parameters import Configuration, Ring
+from costmodel.parameters import Configuration, Ring, Wire
 from costmodel.security import max_log2_q
 
 DEGREES = (2048, 4096, 8192)
@@ -38,15 +42,10 @@ def compact_configuration(
         If none of these ring degrees does.
     """
     best: tuple[float, Configuration] | None = None
-    for ring in candidate_rings(configuration.ring.plaintext_modulus, degrees):
-        on_ring = configuration.updated(ring=ring, engine="residue")
-        try:
-            chosen = on_ring.updated(wire=compact_wire(on_ring, log2_target))
-        except ValueError:
-            continue
-        size = float(bytes_a_query(Grid.of(chosen)))
+    rings = list(candidate_rings(configuration.ring.plaintext_modulus, degrees))
+    for ring, wire, size in _that_hold(configuration, rings, log2_target):
         if best is None or size < best[0]:
-            best = size, chosen
+            best = size, configuration.updated(ring=ring, engine="residue", wire=wire)
         elif best[1].ring.degree < ring.degree:
             break
     if best is None:
@@ -55,3 +54,25 @@ def compact_configuration(
             f"t={configuration.ring.plaintext_modulus} with flooding_bits {configuration.flooding_bits}"
         )
     return best[1]
+
+
+def _that_hold(
+    configuration: Configuration, rings: Sequence[Ring], log2_target: float
+) -> Iterator[tuple[Ring, Wire, float]]:
+    """Rings that hold the target, in their order, each with its wire and its bytes a query."""
+    found: dict[int, tuple[Wire, float]] = {}
+    for limbs in (1, 2):  # a grid has one number of limbs
+        places = [k for k, ring in enumerate(rings) if len(ring.limb_bits) == limbs]
+        if not places:
+            continue
+        degree = np.array([rings[k].degree for k in places])
+        limb_bits = tuple(np.array([rings[k].limb_bits for k in places]).T)
+        first = configuration.updated(ring=rings[places[0]], engine="residue", size="native")
+        grid = Grid.of(first, degree=degree, limb_bits=limb_bits)
+        chosen, holds = columns_that_hold(grid, log2_target)
+        columns: dict[str, Any] = dict(chosen)
+        sizes = np.broadcast_to(bytes_a_query(replace(grid, **columns)), grid.shape)
+        for at in np.flatnonzero(holds):
+            wire = Wire(**{name: int(values[at]) for name, values in columns.items()})
+            found[places[at]] = wire, float(sizes[at])
+    return ((rings[k], *found[k]) for k in sorted(found))

@@ -57,8 +57,8 @@ def compact_wire(configuration: Configuration, log2_target: float = LOG2_FAILURE
         If the ring's q is too small for the target with all bits kept.
     """
     grid = Grid.of(configuration.updated(engine="residue", size="native"))
-    found, size = _wires(grid, log2_target, QUERIES_PER_CLIENT, True)
-    if not np.isfinite(size):
+    found, holds = columns_that_hold(grid, log2_target)
+    if not holds:
         ring = configuration.ring
         raise Incompatible(
             f"ring.q has {ring.log2_q} bits; t={ring.plaintext_modulus} over {configuration.table.rows} rows with "
@@ -91,6 +91,12 @@ def wire_columns(
         By ``WIRE_COLUMNS``. Where no bits hold the target all are kept.
     """
     return _wires(grid, log2_target, queries, digits)[0]
+
+
+def columns_that_hold(grid: Grid, log2_target: float = LOG2_FAILURE) -> tuple[dict[str, IntArray], NDArray[np.bool_]]:
+    """Bits as :func:`wire_columns` chooses them, digits included, and at which points they hold the target."""
+    found, size = _wires(grid, log2_target, QUERIES_PER_CLIENT, True)
+    return found, np.isfinite(size)
 
 
 def bytes_a_query(grid: Grid, queries: float = QUERIES_PER_CLIENT) -> Number:
