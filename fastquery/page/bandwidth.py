@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from bokeh.events import Pan, Tap
-from bokeh.models import ColumnDataSource, CustomJSTickFormatter, GlyphRenderer, Legend, LegendItem, Span
+from bokeh.models import ColumnDataSource, CustomJSTickFormatter, Legend, LegendItem, Span
 
 from costmodel.link import Link
-from fastquery.page.held import Held
+from fastquery.page.held import Floats, Held
 from fastquery.page.offers import OFFERS
 from fastquery.page.style import LIGHT, Ground, colour, dash, legend_above, mark, plot, repaint
 
@@ -28,7 +27,7 @@ class Bandwidth:
         )  # fmt: skip
         self.figure.xaxis.formatter = CustomJSTickFormatter(code=SHORT)
         self.marks = ColumnDataSource({"rate": [], "latency": [], "design": [], "mark": [], "colour": []})
-        self._lines: dict[str, GlyphRenderer] = {}
+        self._items: dict[str, LegendItem] = {}
         self._ground = LIGHT
         self._marks = self.figure.scatter(
             "rate", "latency", source=self.marks, marker="mark", size=10, line_color="colour", fill_color="colour",
@@ -42,27 +41,27 @@ class Bandwidth:
             self.figure.on_event(event, lambda at: set_rate(float(np.clip(at.x, 1e3, 1e12))))
 
     def draw(self, designs: Mapping[str, Held], round_trip_s: float) -> None:
-        """Curves of the designs that are chosen."""
+        """Curves of the designs that are chosen; a curve that is drawn already is sent its latencies alone."""
         for name, one in designs.items():
             found = one.latency_s(RATES_BIT_PER_S, round_trip_s)
-            labels = [OFFERS[name].legend] * len(RATES_BIT_PER_S)
-            data = {"rate": RATES_BIT_PER_S, "latency": found, "design": labels}
-            if name in self._lines:
-                self._lines[name].data_source.data = data
+            if name not in self._items:
+                self._add(name, found)
             else:
-                self._lines[name] = self._line(name, data)
-        for name, drawn in self._lines.items():
-            drawn.visible = name in designs
-        legend = self.figure.legend[0]
-        if [one.renderers[0] for one in legend.items] != [self._lines[name] for name in designs]:
-            legend.items = [LegendItem(label=OFFERS[name].legend, renderers=[self._lines[name]]) for name in designs]
+                source = self._items[name].renderers[0].data_source
+                if not np.array_equal(source.data["latency"], found):
+                    source.data["latency"] = found
+        for name, item in self._items.items():
+            item.visible = item.renderers[0].visible = name in designs
 
-    def _line(self, name: str, data: dict[str, Any]) -> GlyphRenderer:
-        look = OFFERS[name].look
-        return self.figure.line(
+    def _add(self, name: str, latencies_s: Floats) -> None:
+        look, legend = OFFERS[name].look, OFFERS[name].legend
+        data = {"rate": RATES_BIT_PER_S, "latency": latencies_s, "design": [legend] * len(RATES_BIT_PER_S)}
+        line = self.figure.line(
             "rate", "latency", source=ColumnDataSource(data), line_width=2, line_dash=dash(look),
-            line_color=colour(look, self._ground), name=OFFERS[name].legend,
+            line_color=colour(look, self._ground), name=legend,
         )  # fmt: skip
+        self._items[name] = LegendItem(label=legend, renderers=[line])
+        self.figure.legend[0].items = [self._items[one] for one in OFFERS if one in self._items]
 
     def mark_link(self, latencies_s: Mapping[str, float], link: Link, ground: Ground) -> None:
         """Put the cursor and a mark a design on the link."""
@@ -81,8 +80,8 @@ class Bandwidth:
         repaint(self.figure, ground)
         self.cursor.line_color = ground.faint
         self._ground = ground
-        for name, drawn in self._lines.items():
-            drawn.glyph.line_color = colour(OFFERS[name].look, ground)
+        for name, item in self._items.items():
+            item.renderers[0].glyph.line_color = colour(OFFERS[name].look, ground)
 
 
 SHORT = """

@@ -12,7 +12,7 @@ from bokeh.models import ColumnDataSource, DataTable, FactorRange, HTMLTemplateF
 
 from fastquery.figures.measurements import measured_frame
 from fastquery.page.offers import OFFERS
-from fastquery.page.shape import ALL, SHEET, card, filtering, text, wrapped
+from fastquery.page.shape import ALL, SHEET, card, filtering, follow_data, text, wrapped
 from fastquery.page.style import LIGHT, Ground, colour, mark, plot, repaint
 from fastquery.page.texts import bytes_text, seconds_text
 
@@ -123,6 +123,7 @@ class Campaign:
             source=self.source, columns=columns, index_position=None, sizing_mode="stretch_width", height=420,
             autosize_mode="none", stylesheets=[SHEET], reorderable=False, row_height=30, name="campaign-table",
         )  # fmt: skip
+        follow_data(self.table)
         self.count = text(self._summary(self.entries, frame), "note")
         self.layout = card(wrapped(self.figure_choice, self.protocol), self.count, self.figure, self.table)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from bokeh.models import ColumnDataSource, DataTable, HTMLTemplateFormatter, TableColumn, TextInput
 
 from costmodel.html import filled
-from fastquery.page.shape import ALL, SHEET, card, filtering, text, watch, wrapped
+from fastquery.page.shape import ALL, SHEET, card, filtering, follow_data, text, watch, wrapped
 from validate.published import check_claims
 
 COLUMNS = {"id": 260, "published": 110, "computed": 110, "error": 90, "verdict": 130, "source": 240, "why": 560}
@@ -51,6 +51,7 @@ class Claims:
             source=self.source, columns=columns, index_position=None, sizing_mode="stretch_width", height=620,
             autosize_mode="none", stylesheets=[SHEET], reorderable=False, row_height=30, name="claims",
         )  # fmt: skip
+        follow_data(self.table)
         self.quote = text("Choose a row to read the words that a number stands in.", "note")
         watch(self.source.selected, "indices", self._chosen)
         watch(self.match, "value", lambda _: self._filter())

@@ -11,7 +11,7 @@ from costmodel.html import filled
 from fastquery.page.held import Held
 from fastquery.page.limits import bytes_of_query
 from fastquery.page.offers import OFFERS
-from fastquery.page.shape import SHEET, watch
+from fastquery.page.shape import SHEET, follow_data, height_of, watch
 from fastquery.page.style import put
 from fastquery.page.texts import bytes_text, seconds_text
 
@@ -19,15 +19,15 @@ Figures = Mapping[str, Mapping[str, float]]
 
 # Sorted by their numbers and shown by their texts, which stand in a column of the same name with `_text` behind it.
 COLUMNS = {
-    "bytes": ("a query", 76),
+    "bytes": ("a query", 72),
     "up_bytes": ("up", 70),
     "down_bytes": ("down", 70),
-    "setup_bytes": ("keys, once", 78),
+    "setup_bytes": ("keys, once", 76),
     "latency_s": ("latency", 70),
     "server_s": ("server CPU", 80),
     "client_s": ("client CPU", 76),
     "security_bits": ("security", 68),
-    "log2_failure": ("fails", 76),
+    "log2_failure": ("fails", 74),
     "flooding_bits": ("flooding", 66),
     "degree": ("N", 56),
 }
@@ -59,15 +59,17 @@ class Designs:
             placeholder="Search all columns", width=170, height=26, margin=0, stylesheets=[SHEET], name="search-designs"
         )
         watch(self.search, "value_input", lambda _: self._show())
-        columns = [TableColumn(field="design", title="design", width=150, formatter=formatter("design", "left"))]
+        columns = [TableColumn(field="design", title="design", width=146, formatter=formatter("design", "left"))]
         columns += [
             TableColumn(field=name, title=title, width=width, formatter=formatter(f"{name}_text", "right"))
             for name, (title, width) in COLUMNS.items()
         ]
         self.table = DataTable(
             source=self.source, columns=columns, index_position=None, sizing_mode="stretch_width", height=220,
-            row_height=30, autosize_mode="none", stylesheets=[SHEET], reorderable=False, name="designs",
+            row_height=30, autosize_mode="none", stylesheets=[SHEET], css_classes=["numbers"], reorderable=False,
+            name="designs",
         )  # fmt: skip
+        follow_data(self.table)
 
     def draw(self, designs: Mapping[str, Held], figures: Figures, queries: int, excluded: Mapping[str, str]) -> None:
         """A row a design."""
@@ -88,7 +90,7 @@ class Designs:
             data[f"{column}_text"] = [text_of(column, row[column]) for row in rows]
         self._every = data
         self._show()
-        self.table.height = 30 + 30 * max(2, len(names))
+        self.table.height = height_of(len(names))
 
     def _show(self) -> None:
         """Rows that hold every word of the search in one of their columns."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,10 +91,11 @@ class Rings:
         put(self.cells, data)
         where = int(np.flatnonzero(holds)[np.argmin(sizes[holds])]) if holds.any() else None
         row = None if where is None else frame.iloc[where]
-        self.best.data = {
+        best: dict[str, list[Any]] = {
             "bits": [] if row is None else [int(row["log2_q"])],
             "degree": [] if row is None else [str(int(row["ring_degree"]))],
         }
+        put(self.best, best)
         self.note = (
             "No ring of these is secure and decrypts."
             if row is None
@@ -103,7 +105,7 @@ class Rings:
     def mark(self, taken: Configuration | None) -> None:
         """Frame the ring that is in use."""
         ring = taken.ring if taken else None
-        self.taken.data = {"bits": [ring.log2_q] if ring else [], "degree": [str(ring.degree)] if ring else []}
+        put(self.taken, {"bits": [ring.log2_q] if ring else [], "degree": [str(ring.degree)] if ring else []})
 
     def paint(self, ground: Ground) -> None:
         """Put the figure on a ground."""

@@ -9,7 +9,7 @@ from bokeh.models import ColumnDataSource, DataTable, TableColumn
 
 from fastquery.page.designs import Figures, formatter, text_of
 from fastquery.page.offers import OFFERS
-from fastquery.page.shape import SHEET
+from fastquery.page.shape import SHEET, follow_data, height_of
 from fastquery.page.style import put
 
 COLUMNS = {
@@ -36,8 +36,10 @@ class Sessions:
         ]
         self.table = DataTable(
             source=self.source, columns=columns, index_position=None, sizing_mode="stretch_width", height=220,
-            row_height=30, autosize_mode="none", stylesheets=[SHEET], reorderable=False, name="sessions",
+            row_height=30, autosize_mode="none", stylesheets=[SHEET], css_classes=["numbers"], reorderable=False,
+            name="sessions",
         )  # fmt: skip
+        follow_data(self.table)
 
     def draw(self, figures: Figures, excluded: Mapping[str, str]) -> None:
         """A row a design."""
@@ -49,4 +51,4 @@ class Sessions:
             data[column] = [one[column] for one in figures.values()]
             data[f"{column}_text"] = [text_of(column, value) for value in data[column]]
         put(self.source, data)
-        self.table.height = 30 + 30 * max(2, len(figures))
+        self.table.height = height_of(len(figures))

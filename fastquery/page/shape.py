@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from importlib import resources
 from typing import Any
 
-from bokeh.models import Button, Column, Div, Model, Row, Select, UIElement
+from bokeh.models import Button, Column, CustomJS, DataTable, Div, Model, Row, Select, UIElement
 
 SHEET = resources.files("fastquery.page").joinpath("parts.css").read_text(encoding="utf-8")
 """Of parts: each has a shadow root of its own, which no sheet of the page's head reaches."""
@@ -48,6 +48,16 @@ def wrapped(*parts: UIElement) -> Row:
 def button(label: str, width: int) -> Button:
     """A small button."""
     return Button(label=label, width=width, height=26, margin=(0, 0, 0, 6), stylesheets=[SHEET])
+
+
+def follow_data(table: DataTable) -> None:
+    """Have a table drawn again with every change of its data; Bokeh does so only where the number of rows changes."""
+    table.source.js_on_change("data", CustomJS(args={"view": table.view}, code="view.change.emit()"))
+
+
+def height_of(rows: int) -> int:
+    """Pixels of a table that shows all its rows, with room for the bar that scrolls it sideways."""
+    return 30 + 30 * max(2, rows) + 12
 
 
 ALL = "all"

@@ -9,7 +9,6 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from bokeh.document import Document
 from bokeh.models import Column, ColumnDataSource, CustomJS, Div, RadioButtonGroup, Row, Select, TabPanel, Tabs, Toggle
 
 from costmodel.html import filled
@@ -202,7 +201,7 @@ class Page:
 
     def show(self, state: State) -> None:
         """Price a state and draw what changes, in one message to the browser."""
-        with held_back(self.layout.document):
+        with self._at_once():
             self._show(state)
 
     def _show(self, state: State) -> None:
@@ -225,6 +224,20 @@ class Page:
         if before is None or replace(before, link=state.link, focus=state.focus) != state:
             self._draw_bytes()
         self._draw_link()
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Hold what changes in the page's document until all has changed, each property once."""
+        document = self.layout.document
+        holds = document is not None and not document.callbacks.hold_value
+        if holds:
+            document.hold("combine")
+        try:
+            yield
+            self.told.send()
+        finally:
+            if holds:
+                document.unhold()
 
     def complain(self, problem: str) -> None:
         """Say above the figures why what was typed cannot be; an empty text takes it back."""
@@ -260,7 +273,7 @@ class Page:
         self.sessions.draw(self.session_figures, self.excluded)
 
     def _all_ledgers(self) -> None:
-        with held_back(self.layout.document):
+        with self._at_once():
             self._draw_bytes()
             self._draw_seconds()
 
@@ -341,14 +354,15 @@ class Page:
         self.search.disabled, self.search.label = False, SEARCH
         same = replace(asked, link="lan") == replace(self.state, link="lan")
         self.found = found if same else ()
-        self._draw_front()
-        if problem:
-            self.told.tell(front=escape(problem))
+        with self._at_once():
+            self._draw_front()
+            if problem:
+                self.told.tell(front=escape(problem))
 
     def paint(self, ground: Ground) -> None:
         """Put every figure on a ground."""
         self.ground = ground
-        with held_back(self.layout.document):
+        with self._at_once():
             self._paint(ground)
 
     def _paint(self, ground: Ground) -> None:
@@ -358,16 +372,3 @@ class Page:
         if self._drawn is not None:
             self.noise.draw(self.priced, self.figures, self.state.failure, ground)
             self._draw_link()
-
-
-@contextmanager
-def held_back(document: Document | None) -> Iterator[None]:
-    """Hold what changes in a document until all has changed, each property once."""
-    if document is None or document.callbacks.hold_value:
-        yield
-        return
-    document.hold("combine")
-    try:
-        yield
-    finally:
-        document.unhold()

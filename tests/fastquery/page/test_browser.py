@@ -25,6 +25,7 @@ from fastquery.page.held import Refusal, hold
 from fastquery.page.limits import reasons
 from fastquery.page.offers import OFFERS
 from fastquery.page.state import State
+from fastquery.page.texts import seconds_text
 
 pytestmark = pytest.mark.slow
 READY = "[data-figure=latency_s]"
@@ -151,6 +152,8 @@ def test_a_drag_of_the_bandwidth_and_its_address(url: str, browser: Any, capsys:
     visit.page.mouse.up()
     visit.wait_until(lambda: visit.figures()["latency_s"] > before)
     visit.wait_until(visit.rests)
+    row = visit.page.locator(".slick-row").first.inner_text()
+    assert seconds_text(visit.figures()["latency_s"]) in row
     assert estimated(visit.command(), capsys)["latency_s"] == pytest.approx(visit.figures()["latency_s"], rel=1e-12)
     again = Visit(browser)
     again.open(visit.page.url.split("?")[0], visit.page.url.split("?")[1])

@@ -151,6 +151,28 @@ def test_the_first_page_is_built_before_it_is_asked_for() -> None:
     assert documents[1].roots != documents[0].roots
 
 
+def test_a_drag_sends_data_once_and_lays_nothing_out() -> None:
+    """The browser lays the page out again for every property but data; texts are data here."""
+    pytest.importorskip("panel", reason="the page's views need the extra page")
+    from bokeh.document import Document
+    from bokeh.models import ColumnDataSource, Slider, Span, TextInput
+
+    from fastquery.page.serve import Pages
+
+    pages, document = Pages(State(table="1000x96", designs=("cheetah",), focus="cheetah")), Document()
+    page = pages._ready
+    assert page is not None
+    pages.fill(document)
+    sent: list[object] = []
+    document.on_change(lambda event: sent.append(event.model))
+    page.controls.rate.value = 8.0
+    assert page.state.link == "100Mbit/s,40ms"
+    assert "over 100Mbit/s,40ms" in page.told.source.data["headline"][0]
+    assert page.told.source in sent
+    assert {type(one) for one in sent} == {ColumnDataSource, Slider, Span, TextInput}
+    assert len(sent) == len(set(sent))
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [("", ["cheetah", "iron", "folded"]), ("FOLD", ["folded"]), ("fold cheetah", []), ("2^14", []), ("8192", ["iron"])],
