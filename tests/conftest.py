@@ -6,11 +6,16 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from protocol.openfhe_library import OpenFHEUnavailable, load_openfhe
 
 with contextlib.suppress(OpenFHEUnavailable):
     load_openfhe()
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("fastquery", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fastquery")
 
 
 @pytest.fixture(scope="session", autouse=True)
