@@ -117,7 +117,7 @@ class FoldedFormulas(ExpandedFormulas[Count]):
 
     @cached_property
     def dropping_transforms(self) -> Count:
-        """Transforms of N residues by which a polynomial loses its primes, for every one i of those left and one."""
+        """Transforms of N residues by which a polynomial loses primes: one for each that goes and each before it."""
         return (self.limbs * (self.limbs + 1) - self.pass_limbs * (self.pass_limbs + 1)) // 2
 
     @cached_property
