@@ -326,14 +326,14 @@ class Server:
                 allowed.parked_bytes,
             )
             log = None if audit is None else Audit(audit)
+            self._shares: queue.Queue[Share] = queue.Queue(MOST_UNTAKEN)
+            self._port, self._host = listener.getsockname()[1], host
+            self._service = Service(
+                self._server, listener, allowed, meter, tls=tls, audit=log, on_share=on_share or self._shares.put
+            )
         except BaseException:
             listener.close()
             raise
-        self._shares: queue.Queue[Share] = queue.Queue(MOST_UNTAKEN)
-        self._port, self._host = listener.getsockname()[1], host
-        self._service = Service(
-            self._server, listener, allowed, meter, tls=tls, audit=log, on_share=on_share or self._shares.put
-        )
         self._thread = threading.Thread(target=self._service.run, name="fastquery server")
 
     @property

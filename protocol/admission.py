@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from protocol.engine import ServerSession, Shapes, Shares
 from protocol.errors import ProtocolError
 from protocol.turns import Turn, Turns
+from protocol.workspaces import Workspaces
 
 HELD_FOR_A_BYTE = 3
 """Bytes held for one of a message: as it came, and its residues in 64 bits."""
@@ -186,11 +187,27 @@ class Room:
 
 
 class Allowance:
-    """What one session has: turns at computing and room in memory, counted for its address."""
+    """What one session has: turns at computing, room in memory and workspaces, counted for its address."""
 
-    def __init__(self, turn: Turn, room: Room) -> None:
+    def __init__(self, turn: Turn, room: Room, workspaces: Workspaces) -> None:
         self.turn = turn
         self.room = room
+        self._workspaces = workspaces
+
+    def expect(self, held_bytes: int, working_bytes: int) -> None:
+        """Refuse a session that would hold more at most, or compute in more memory, than there is.
+
+        Raises
+        ------
+        ProtocolError
+            Saying how much there is.
+        """
+        self.room.expect(held_bytes)
+        self._workspaces.check(working_bytes)
+
+    def workspace(self, size_bytes: int) -> AbstractContextManager[None]:
+        """Memory to compute in; see :meth:`protocol.workspaces.Workspaces.taken`."""
+        return self._workspaces.taken(self.room.address, size_bytes)
 
 
 class Admission:
@@ -202,26 +219,30 @@ class Admission:
         For their messages and keys.
     turns
         At computing.
+    workspaces
+        Memory of lookups under way.
     """
 
-    def __init__(self, memory: Memory, turns: Turns) -> None:
+    def __init__(self, memory: Memory, turns: Turns, workspaces: Workspaces) -> None:
         self.memory = memory
         self.turns = turns
+        self.workspaces = workspaces
 
     def allowance(self, address: str) -> Allowance:
         """What a session of an address gets."""
-        return Allowance(Turn(self.turns, address), Room(self.memory, address))
+        return Allowance(Turn(self.turns, address), Room(self.memory, address), self.workspaces)
 
     def stop(self, reason: str) -> None:
         """End whoever waits or computes, with this reason."""
         self.turns.stop(reason)
         self.memory.stop(reason)
+        self.workspaces.stop(reason)
 
 
 def unlimited() -> Allowance:
     """Allowance of a server's single client."""
     memory = Memory(math.inf, math.inf, 0.0)
-    allowance = Admission(memory, Turns(1)).allowance("")
+    allowance = Admission(memory, Turns(1), Workspaces(math.inf, math.inf)).allowance("")
     memory.enter(allowance.room)
     return allowance
 

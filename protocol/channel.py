@@ -244,6 +244,14 @@ class Channel:
         self._received += 1
         return found, bytes(body)
 
+    def _own_wait(self, got: int) -> float:
+        """Seconds that what has arrived had to wait for room here, which are not the peer's."""
+        since, self._waiting_from, began = self._waiting_from, None, time.monotonic()
+        self._arrived(got)
+        own_s = time.monotonic() - began
+        self._waiting_from = None if since is None else since + own_s
+        return own_s
+
     def _read(self, length: int, deadline: float, what: str, stall_s: float = math.inf) -> bytearray:
         body = bytearray(length)
         view, filled = memoryview(body), min(length, len(self._ahead))
@@ -275,7 +283,8 @@ class Channel:
                 if got == 0:
                     raise PeerGone(f"peer closed the connection in the {what}")
                 filled += got
-                self._arrived(got)
+                own_s = self._own_wait(got)
+                deadline, started = deadline + own_s, started + own_s
         finally:
             self._patience_s -= time.monotonic() - started
         return body

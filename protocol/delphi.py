@@ -42,6 +42,8 @@ IntArray = NDArray[np.int64]
 
 ROW_CHUNK_BITS = 8
 WORD_BITS = 62
+VECTOR_COPIES = 6
+"""Of masked vectors while they are unpacked and multiplied, in words of 8 bytes."""
 TOKENS_TOGETHER = 8
 """Vectors that are unpacked together: of any width, so many begin and end at whole bytes."""
 
@@ -176,6 +178,21 @@ class DelphiServer:
         self.engine = engine
         self.configuration = configuration
         self.coefficients = coefficients
+
+    @property
+    def tokens_together(self) -> int:
+        """Of the engine."""
+        return self.engine.tokens_together
+
+    @tokens_together.setter
+    def tokens_together(self, tokens: int) -> None:
+        self.engine.tokens_together = tokens
+
+    def working_bytes(self, tokens: int, threads: int) -> int:
+        """That of the engine, or of some masked vectors and a few rows of the table in words, which is far less."""
+        rows, columns = self.coefficients.shape
+        plain = 8 * (VECTOR_COPIES * TOKENS_TOGETHER * rows + 2 * (1 << ROW_CHUNK_BITS) * columns)
+        return max(plain, self.engine.working_bytes(tokens, threads))
 
     def session(self, tokens: int, meter: Meter) -> DelphiSession:
         """Kernels for one client that looks so many rows up together."""

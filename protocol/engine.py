@@ -123,7 +123,22 @@ class ServerSession(Protocol):
 
 
 class ServerEngine(Protocol):
-    """The server's kernels with a table encoded in them."""
+    """The server's kernels with a table encoded in them.
+
+    Attributes
+    ----------
+    tokens_together
+        Rows of a lookup that are computed on at once; fewer take less memory.
+    """
+
+    tokens_together: int
+
+    def working_bytes(self, tokens: int, threads: int) -> int:
+        """Memory that a lookup of so many rows by so many threads takes while it is computed.
+
+        That is besides its messages, and besides what the session keeps. Reading keys takes no
+        more than one row, or once more what is kept of them.
+        """
 
     def session(self, tokens: int, meter: Meter) -> ServerSession:
         """Kernels for one client that looks so many rows up together."""

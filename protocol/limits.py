@@ -12,7 +12,10 @@ from protocol.admission import Admission, Memory
 from protocol.lookup import MAX_TOKENS
 from protocol.threads import MOST_THREADS, free_processors
 from protocol.turns import Turns
+from protocol.workspaces import Workspaces
 
+LOOKUPS_IN_MEMORY = 6
+"""Largest lookups that a service's memory would hold; a third of it at most is for those that are being computed."""
 SHORTEST_PATIENCE_S = 3.0
 """What a client may keep a full service waiting for, where others want its place."""
 
@@ -42,8 +45,9 @@ class Limits:
     clients
         Sessions at once; others wait.
     memory_bytes
-        Of the messages and keys of all sessions together, and of what is prepared. A quarter of it is for sessions
-        whose connection was lost.
+        Of all sessions together. A quarter of it is for sessions whose connection was lost; a third at most for
+        lookups that are being computed, as much as those of all workers and one more take; and what is left for
+        messages, keys and what is prepared.
     timeout_s
         For a frame that is due; less of it as the service fills and others wait.
     patience_s
@@ -56,11 +60,12 @@ class Limits:
         Rows of a lookup.
     address_clients, address_bytes, address_hourly_s
         Sessions, memory and CPU seconds in an hour of one address, an IPv6 network of 64 bits for one; a quarter of the
-        clients, half of the memory and half of the processors' time if left at 0.
+        clients, half of the memory and half of the processors' time if left at 0. Where lookups under way take a part
+        of the memory, an address has as much less of the messages'.
     """
 
     clients: int = 128
-    memory_bytes: int = 2**30
+    memory_bytes: int = 2**31
     timeout_s: float = 60.0
     patience_s: float = 300.0
     workers: int = field(default_factory=free_processors)
@@ -100,10 +105,27 @@ class Limits:
         """Memory of all sessions whose connection was lost."""
         return self.memory_bytes // 4
 
-    def admission(self, clock: Callable[[], float] = time.thread_time) -> Admission:
-        """Memory and turns within these limits, by a clock of a session's CPU seconds."""
-        memory = Memory(self.memory_bytes - self.parked_bytes, self.address_bytes, self.timeout_s / 2)
-        return Admission(memory, Turns(self.workers, self.address_hourly_s, clock))
+    @property
+    def largest_lookup_bytes(self) -> int:
+        """Memory of one lookup that is being computed: another finds as much beside it."""
+        return self.memory_bytes // LOOKUPS_IN_MEMORY
+
+    def admission(self, lookup_bytes: int, clock: Callable[[], float] = time.thread_time) -> Admission:
+        """Memory and turns within these limits.
+
+        Parameters
+        ----------
+        lookup_bytes
+            Memory of the largest lookup while it is computed, see :attr:`largest_lookup_bytes`.
+        clock
+            CPU seconds of the calling session.
+        """
+        whole = self.memory_bytes - self.parked_bytes
+        working = min(self.memory_bytes // 3, (self.workers + 1) * lookup_bytes)
+        address_bytes = self.address_bytes * (whole - working) / whole
+        memory = Memory(whole - working, address_bytes, self.timeout_s / 2)
+        turns = Turns(self.workers, self.address_hourly_s, clock)
+        return Admission(memory, turns, Workspaces(working, lookup_bytes))
 
     def patience_when(self, filled: float) -> float:
         """Seconds that a client may keep others waiting, when so much of the sessions or of the memory is taken.
@@ -114,6 +136,17 @@ class Limits:
         [60.0, 30.0, 3.0]
         """
         return max(min(SHORTEST_PATIENCE_S, self.timeout_s), self.timeout_s * (1 - filled))
+
+
+def memory_for(lookup_bytes: int) -> int:
+    """Memory of a service that computes lookups of so many bytes.
+
+    Examples
+    --------
+    >>> Limits(memory_bytes=memory_for(2**28)).largest_lookup_bytes == 2**28
+    True
+    """
+    return LOOKUPS_IN_MEMORY * lookup_bytes
 
 
 def address_key(host: str) -> str:

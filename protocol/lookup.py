@@ -30,6 +30,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import NamedTuple
@@ -140,6 +141,38 @@ class LookupServer:
             Fields.covering(table.public.field_moduli, configuration.ring.plaintext_modulus)
         engine = engine_of(configuration)
         self._engine = engine.server(configuration, table.coefficients, meter, progress, allow_insecure)
+        self._kept_bytes = self._engine.session(1, Meter("server")).shapes.kept_bytes
+
+    def fit(self, most_bytes: float, threads: int) -> int:
+        """Compute on no more rows at once than take so many bytes; memory of the largest lookup then.
+
+        Where lookups of as many rows as are allowed never fit, those that do are computed as fast as they may be.
+
+        Raises
+        ------
+        ValueError
+            If a single row takes more.
+        """
+        numbers = range(self._engine.tokens_together, 0, -1)
+        for self._engine.tokens_together in numbers:
+            if (needed := self.working_bytes(self._max_tokens, threads)) <= most_bytes:
+                return needed
+        for self._engine.tokens_together in numbers:
+            if (needed := self.working_bytes(self._engine.tokens_together, threads)) <= most_bytes:
+                return int(most_bytes)
+        raise ValueError(f"a lookup of one row takes {needed} bytes to compute on; there are {most_bytes:.0f}")
+
+    @property
+    def tokens_together(self) -> int:
+        """Rows of a lookup that are computed on at once."""
+        return self._engine.tokens_together
+
+    def working_bytes(self, tokens: int, threads: int) -> int:
+        """Memory that a lookup takes while it is computed, or keys while they are read.
+
+        See :class:`protocol.engine.ServerEngine`.
+        """
+        return max(self._engine.working_bytes(tokens, threads), self._kept_bytes)
 
     @property
     def budget(self) -> DistanceBudget | None:
@@ -202,15 +235,17 @@ class LookupServer:
                 _check_sizes(engine.shapes)
             except ValueError as error:
                 raise ProtocolError(f"hello asks for {hello.tokens} tokens: {error}") from None
-            room = allowance.room
-            room.expect(held_bytes(engine.shapes, aligning_bytes(self.configuration, self.public, hello.tokens)))
+            room, threads = allowance.room, meter.threads.count
+            held = held_bytes(engine.shapes, aligning_bytes(self.configuration, self.public, hello.tokens))
+            allowance.expect(held, self.working_bytes(hello.tokens, threads))
             channel.send(Kind.PARAMETERS, parameters)
             with room.scope():
                 keys = _receive(channel, Kind.KEYS, engine.shapes.keys)
-                with allowance.turn:
+                # Keys ready for use are there once the client has sent any; messages are counted as they arrive.
+                room.take(engine.shapes.kept_bytes)
+                with allowance.workspace(self.working_bytes(1, threads)), allowance.turn:
                     engine.accept_keys(keys)
                 del keys
-            # Keys ready for use are there once the client has sent any; messages are counted as they arrive.
             room.take(engine.shapes.kept_bytes)
             session = ServedSession(self, hello, engine, meter)
             session.attach(channel, allowance, answering, hello.encode() + parameters)
@@ -290,7 +325,7 @@ class ServedSession:
         self.meter.turn, channel.meter = allowance.turn, self.meter
         room = allowance.room
         aligning = aligning_bytes(self._configuration, self._server.public, hello.tokens)
-        room.expect(held_bytes(self._bare.shapes, aligning))
+        allowance.expect(held_bytes(self._bare.shapes, aligning), self._working_bytes(hello.tokens))
         room.take(self.kept_bytes)
         with self.meter.phase_of("setup"):
             self.attach(channel, allowance, answering, hello.encode())
@@ -365,7 +400,7 @@ class ServedSession:
         if not order.engine.shapes.answer.frames:
             # Nothing follows the query: the first halves are the answer, to vectors of the client's choice.
             halves = self._counted(halves, order.tokens)
-        with self.meter.phase_of("offline", order.number):
+        with self._workspace(order.tokens), self.meter.phase_of("offline", order.number):
             _send(self._channel, self.meter, Kind.FIRST_HALVES, halves)
         self._ready[order.number] = replace(order, announced=[])
 
@@ -389,11 +424,18 @@ class ServedSession:
             answer = engine.answer(query, shares)
             if engine.shapes.answer.frames:  # where there are none, the preparation was counted
                 answer = self._counted(answer, tokens)
-            _send(self._channel, self.meter, Kind.ANSWER, answer)
+            with self._workspace(tokens):
+                _send(self._channel, self.meter, Kind.ANSWER, answer)
             aligned = self._aligner.align(shares)
         if order is not None:
             room.give(order.size_bytes)
         return Answered(number, aligned)
+
+    def _workspace(self, tokens: int) -> AbstractContextManager[None]:
+        return self._allowance.workspace(self._working_bytes(tokens))
+
+    def _working_bytes(self, tokens: int) -> int:
+        return self._server.working_bytes(tokens, self.meter.threads.count)
 
     def _counted(self, frames: Iterator[bytes], tokens: int) -> Iterator[bytes]:
         """Frames of an answer; its rows are counted once the first is made, for which the query was checked."""

@@ -33,7 +33,7 @@ from protocol.channel import Channel
 from protocol.engine import Shares
 from protocol.errors import ProtocolError, place_of
 from protocol.frames import Kind
-from protocol.limits import Limits
+from protocol.limits import Limits, memory_for
 from protocol.lobby import MAX_VISITORS, Lobby, Visitor
 from protocol.lookup import Answered, LookupServer, ServedSession
 from protocol.meter import Meter
@@ -90,6 +90,11 @@ class Service:
         Enters every lookup before its answer leaves.
     on_share
         Called with the server's share of every lookup, in the session's thread.
+
+    Raises
+    ------
+    ValueError
+        If the limits' memory does not hold a lookup of a single row.
     """
 
     def __init__(
@@ -112,7 +117,7 @@ class Service:
         self._audit = audit
         self._on_share = on_share
         self._threads = Threads(limits.threads)
-        self.admission = limits.admission(self._threads.cpu_s)
+        self.admission = limits.admission(self._fitted(), self._threads.cpu_s)
         self._lobby = Lobby(listener, self._receive, limits.timeout_s, tls)
         self._guests: dict[socket.socket, _Guest] = {}
         self._queues: dict[str, deque[_Guest]] = {}
@@ -133,11 +138,14 @@ class Service:
     def gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
         """What shows the health of the service, by name: a text, and the value now."""
         memory, turns, budget = self.admission.memory, self.admission.turns, self._server.budget
+        workspaces = self.admission.workspaces
         gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "sessions": ("Clients that have greeted and have a place", lambda: len(self._guests)),
             "queued_sessions": ("Clients that have greeted and wait for a place", lambda: self.queued),
             "waiting_for_a_turn": ("Sessions that wait to compute", lambda: turns.waiting),
-            "held_bytes": ("Memory held by all sessions", lambda: memory.held_bytes),
+            "held_bytes": ("Memory held by messages and keys of all sessions", lambda: memory.held_bytes),
+            "working_bytes": ("Memory held by lookups that are being computed", lambda: workspaces.held_bytes),
+            "waiting_for_memory": ("Lookups that wait for memory to compute in", lambda: workspaces.waiting),
             "parked_sessions": ("Sessions whose connection was lost", lambda: len(self._server.parked)),
         }
         if budget is not None:
@@ -157,6 +165,24 @@ class Service:
     def stop(self) -> None:
         """End all sessions and :meth:`run`; may be called from a signal handler or another thread."""
         self._stopping.set()
+
+    def _fitted(self) -> int:
+        """Hold the server to the limits' memory; bytes of its largest lookup."""
+        limits, server, threads = self._limits, self._server, self._threads.count
+        wanted, stated = server.tokens_together, limits.memory_bytes >> 20
+        best = memory_for(server.working_bytes(wanted, threads))
+        try:
+            lookup_bytes = server.fit(limits.largest_lookup_bytes, threads)
+        except ValueError as error:
+            least = memory_for(server.working_bytes(1, threads))
+            remedy = f"give at least {-(-least >> 20)} MiB" + (" or fewer threads" if threads > 1 else "")
+            raise ValueError(f"memory is {stated} MiB, and {error}: {remedy}") from None
+        if server.tokens_together < wanted:
+            LOG.info(
+                "memory of %d MiB has room to compute on %d rows of a lookup at once; %d MiB would have it for %d",
+                stated, server.tokens_together, -(-best >> 20), wanted,
+            )  # fmt: skip
+        return lookup_bytes
 
     def _receive(self, visitor: Visitor) -> str | None:
         """Give a client that has greeted a place in the queue of its address.
@@ -218,7 +244,7 @@ class Service:
 
     def _show_out(self) -> None:
         """End sessions whose clients keep others waiting for longer than a service as full as this one bears."""
-        memory = self.admission.memory
+        memory, workspaces = self.admission.memory, self.admission.workspaces
         with self._lock:
             guests, places = list(self._guests.values()), self._places()
             wanted = memory.waiting > 0 or any(
@@ -226,12 +252,19 @@ class Service:
                 for address, queue in self._queues.items()
                 if queue
             )
-        if not wanted:
+        if not wanted and not workspaces.waiting:
             return
-        filled = max(len(guests) / self._limits.clients, memory.held_bytes / memory.most_bytes)
+        filled = max(
+            len(guests) / self._limits.clients,
+            memory.held_bytes / memory.most_bytes,
+            workspaces.held_bytes / workspaces.most_bytes,
+        )
         patience_s, now = self._limits.patience_when(filled), time.monotonic()
         for guest in guests:
-            if guest.channel is not None and guest.channel.waited_s(now) > patience_s:
+            # Memory to compute in is held by those alone that are sent an answer.
+            if guest.channel is None or not (wanted or guest.channel.sending):
+                continue
+            if guest.channel.waited_s(now) > patience_s:
                 guest.channel.interrupt("you kept others waiting for longer than a full server bears; try again later")
 
     def _close(self) -> None:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from costmodel.parameters import Configuration
 from costmodel.systems import require_executed
 from fastquery.cli.options import add_lookup_options, question_of
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
@@ -25,7 +24,7 @@ from fastquery.shares import keep
 from protocol.threads import free_processors
 
 if TYPE_CHECKING:
-    from protocol.budget import DistanceBudget
+    from protocol.lookup import LookupServer
     from protocol.meter import Meter
     from protocol.service import Service
     from protocol.tls import Tls
@@ -73,9 +72,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--memory",
         type=int,
-        default=1024,
+        default=2048,
         metavar="MIB",
-        help="MiB for the messages of all sessions (default 1024); lost sessions have a quarter as much besides",
+        help="MiB besides the table for all sessions: messages, keys, lookups under way, lost sessions (default 2048)",
     )
     parser.add_argument(
         "--threads",
@@ -226,7 +225,7 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
     )  # fmt: skip
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.stop())
-    say(arguments, listener, configuration, meter, tls, budget)
+    say(arguments, listener, server, service, meter, tls)
     with health_of(arguments, service):
         service.run()
 
@@ -252,12 +251,14 @@ def health_of(arguments: argparse.Namespace, service: Service) -> AbstractContex
 def say(
     arguments: argparse.Namespace,
     listener: socket.socket,
-    configuration: Configuration,
+    server: LookupServer,
+    service: Service,
     meter: Meter,
     tls: Tls | None,
-    budget: DistanceBudget | None,
 ) -> None:
     """Where the server listens and what it serves, on standard output; warnings on standard error."""
+    configuration, budget = server.configuration, server.budget
+    working_bytes, together = service.admission.workspaces.most_bytes, server.tokens_together
     host, port = listener.getsockname()[:2]
     table_s = sum(row["seconds"] for row in meter.rows() if row["item"] == "encode table")
     ring = configuration.ring
@@ -287,6 +288,9 @@ def say(
             "tls": tls is not None,
             "clients": arguments.clients,
             "threads": arguments.threads,
+            "memory_bytes": arguments.memory * 2**20,
+            "working_bytes": int(working_bytes),
+            "tokens_together": together,
             "table_s": table_s,
         }
         print(json_text(document), flush=True)
@@ -301,7 +305,8 @@ def say(
             "budget": "none" if budget is None else f"2^{budget.log2_most:.1f}, {budget.rows_left} rows left",
             "flooding": f"{configuration.flooding_bits} bits",
             "ring": f"N={ring.degree}, q={limbs} bits, t={ring.plaintext_modulus}",
-            "memory": f"{bytes_text(arguments.memory * 2**20)} for messages, a quarter as much for lost sessions",
+            "memory": f"{bytes_text(arguments.memory * 2**20)} besides the table, "
+            f"{bytes_text(working_bytes)} of it for lookups under way, {together} rows of each at once",
         }
     )
     print(text, flush=True)

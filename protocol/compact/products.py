@@ -19,6 +19,12 @@ PRODUCT_BYTES = 64 * 2**20
 """Most that the products of a chunk of columns take, over all tokens of a batch."""
 
 
+def products_together(plan: Plan, tokens: int, halves: int) -> int:
+    """Columns whose products of so many tokens are made before they are packed."""
+    size = tokens * halves * plan.ring.limbs * plan.ring.ring_degree * 8
+    return max(1, min(COLUMN_CHUNK, PRODUCT_BYTES // size, plan.layout.outputs))
+
+
 class Products:
     """One client's products with the table; its keys pack them.
 
@@ -54,8 +60,7 @@ class Products:
         """
         plan, ring = self._plan, self._plan.ring
         tokens = query.shape[0]
-        size = tokens * halves * ring.limbs * ring.ring_degree * 8
-        chunk = max(1, min(COLUMN_CHUNK, PRODUCT_BYTES // size))
+        chunk = products_together(plan, tokens, halves)
         shape = (tokens, plan.answers, 2, ring.limbs, ring.ring_degree)
         answers = np.zeros(shape, dtype=np.uint64)
         packers = [self._packer() for _ in range(tokens)] if plan.key_exponents else []
@@ -63,12 +68,14 @@ class Products:
             table = self._table.transformed[:, first : first + chunk]
             with self._meter.counting("multiply-accumulate") as made:
                 products = multiply_accumulate(table, query, made, self._meter.threads)
-            if not packers:
+            if packers:
+                leaves = [(packer, products[:, token]) for token, packer in enumerate(packers)]
+                self._meter.side_by_side(partial(self._push, first), leaves)
+                del leaves
+            else:
                 there = answers if halves == 2 else answers[:, :, 1]
                 there[:, first : first + chunk] = np.moveaxis(products, 0, 1)
-                continue
-            leaves = [(packer, products[:, token]) for token, packer in enumerate(packers)]
-            self._meter.side_by_side(partial(self._push, first), leaves)
+            del products  # else they would be there until the next ones are
         if packers:
             with self._meter.counting("merge") as merged:
                 for token, packed in enumerate(self._meter.threads.map(Packer.finish, packers)):

@@ -28,9 +28,6 @@ from protocol.residue.sampling import expand
 from protocol.residue.switch import restore_low_bits, switch_modulus
 from protocol.seeds import RecentSeeds, SeedReused
 
-TOKENS_TOGETHER = 32
-"""Rows of a batch that share a pass over the table: more would take memory and save little."""
-
 
 class ResidueSession:
     """One client's keys and queries.
@@ -41,15 +38,18 @@ class ResidueSession:
         Where everything lies, for this client's number of tokens.
     table
         What is looked up in.
+    together
+        Tokens of a batch that are computed on at once.
     seeds
         Those that queries of any client had lately.
     meter
         Counts and times what is done.
     """
 
-    def __init__(self, plan: Plan, table: EncodedTable, seeds: RecentSeeds, meter: Meter) -> None:
+    def __init__(self, plan: Plan, table: EncodedTable, together: int, seeds: RecentSeeds, meter: Meter) -> None:
         self._plan = plan
         self._table = table
+        self._together = together
         self._seeds = seeds
         self._meter = meter
         self.shapes = plan.shapes
@@ -126,14 +126,16 @@ class ResidueSession:
         except SeedReused as error:
             raise ProtocolError(str(error)) from None
         halves, columns = [], []
-        for first in range(0, plan.tokens, TOKENS_TOGETHER):
-            tokens = range(first, min(first + TOKENS_TOGETHER, plan.tokens))
-            a = self._expand(seed, tokens)
+        for first in range(0, plan.tokens, self._together):
+            tokens = range(first, min(first + self._together, plan.tokens))
+            # What goes into an answer is not kept by a name until the answer is done.
             if b is None or plan.scalar_products:
-                half, column = self._finish(self._products.answers(Query(plan.ring, a), halves=1))
+                answers = self._products.answers(Query(plan.ring, self._expand(seed, tokens)), halves=1)
             else:
-                whole = self._transform(a, b[tokens.start : tokens.stop])
-                half, column = self._finish(self._products.answers(whole, halves=2))
+                whole = b[tokens.start : tokens.stop]
+                answers = self._products.answers(self._transform(self._expand(seed, tokens), whole), halves=2)
+            half, column = self._finish(answers)
+            del answers
             halves.append(half)
             columns.append(column)
         with self._meter.counting("switch a"):

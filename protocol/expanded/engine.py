@@ -159,6 +159,19 @@ class ExpandedServerEngine(Generic[Parameters]):
         middle = middle_element(configuration.packing.field_moduli)
         self._server = family.server(self._parameters, coefficients, middle, meter)
 
+    @property
+    def tokens_together(self) -> int:
+        """Queries that one pass over the table serves."""
+        return self._server.tokens_together
+
+    @tokens_together.setter
+    def tokens_together(self, tokens: int) -> None:
+        self._server.tokens_together = tokens
+
+    def working_bytes(self, tokens: int, threads: int) -> int:
+        """Memory of a lookup while it is computed; see :class:`protocol.engine.ServerEngine`."""
+        return self._server.working_bytes(tokens, threads)
+
     def session(self, tokens: int, meter: Meter) -> ServerSession:
         """Kernels for one client that looks so many rows up together."""
         shapes = partial(self._family.shapes, self._parameters)

@@ -22,6 +22,9 @@ from protocol.expanded.messages import KeyHalves, Query, decode_keys, decode_que
 from protocol.meter import Meter, Tally
 from protocol.seeds import RecentSeeds, SeedReused
 
+TOKENS_TOGETHER = 16
+"""Queries that one pass over the table serves at most: their selectors take some 4 to 30 MB each."""
+
 Own = TypeVar("Own", bound="ExpandedSession")
 Session = TypeVar("Session", bound="ExpandedSession", covariant=True)
 
@@ -53,12 +56,15 @@ class ExpandedServer(ABC, Generic[Parameters, Session]):
     ----------
     ring : of queries and keys
     result_ring : of the limbs that rows come back modulo
+    tokens_together : queries that one pass over the table serves
 
     Raises
     ------
     ValueError
         If the table does not fit the parameters.
     """
+
+    tokens_together = TOKENS_TOGETHER
 
     def __init__(
         self,
@@ -91,6 +97,10 @@ class ExpandedServer(ABC, Generic[Parameters, Session]):
         except SeedReused:
             raise ProtocolError("keys repeat a seed: its queries would repeat the a of earlier ones") from None
         return self._session(halves, meter or self.meter)
+
+    @abstractmethod
+    def working_bytes(self, tokens: int, threads: int) -> int:
+        """Memory that so many queries take while they are answered; see :class:`protocol.engine.ServerEngine`."""
 
     @abstractmethod
     def _encode(self, coefficients: NDArray[np.integer], tally: Tally) -> None:

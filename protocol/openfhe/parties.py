@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 IntArray = NDArray[np.int64]
 
+SPARE_CIPHERTEXTS = 24
+"""Between a query and its answers: sums, nodes of trees, and what OpenFHE makes of them on the way."""
+
 NOISE_SAMPLE_ANSWERS = 8
 """Answers of a session whose noise the client measures afterwards."""
 
@@ -241,6 +244,23 @@ def server_of(
         return server(own, configuration, coefficients, meter, progress)
 
     return made
+
+
+class OpenFHEServer:
+    """What servers on OpenFHE have in common: the rows of a lookup are computed one after the other.
+
+    Attributes
+    ----------
+    plan : of the engine
+    """
+
+    plan: OpenFHEPlan
+    tokens_together = 1
+
+    def working_bytes(self, tokens: int, threads: int) -> int:
+        """Memory of a row's query, of its answers, and of some ciphertexts between them."""
+        plan = self.plan
+        return plan.ring.ciphertext_bytes * (plan.inputs + plan.answers + SPARE_CIPHERTEXTS)
 
 
 class OpenFHESession(ABC):

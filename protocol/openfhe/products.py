@@ -10,7 +10,15 @@ from protocol.elements import middle_element
 from protocol.engine import Engine, Progress
 from protocol.layout import Layout
 from protocol.meter import Meter
-from protocol.openfhe.parties import IntArray, OpenFHEPlan, OpenFHESession, check_executed, client_of, server_of
+from protocol.openfhe.parties import (
+    IntArray,
+    OpenFHEPlan,
+    OpenFHEServer,
+    OpenFHESession,
+    check_executed,
+    client_of,
+    server_of,
+)
 from protocol.openfhe.ring import OpenFHERing
 from quantize.packing import UnsignedArray
 
@@ -34,7 +42,7 @@ class TilePlan(OpenFHEPlan):
         return self.layout.vector(values)
 
 
-class TileServer:
+class TileServer(OpenFHEServer):
     """The server's kernels; the table lives here, and no secret key ever does.
 
     OpenFHE multiplies by a negative plaintext coefficient w as by t - |w|, so that a signed table would cost bits of
@@ -43,6 +51,8 @@ class TileServer:
     the same for every answer, is subtracted from each: the noise is that of the centred table. The middle value
     itself comes back in the server's share.
     """
+
+    plan: TilePlan
 
     def __init__(
         self,

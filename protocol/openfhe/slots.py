@@ -23,7 +23,15 @@ from costmodel.slots import check_slots, rotation_path, rotation_steps
 from protocol.engine import Engine, Progress
 from protocol.meter import Meter
 from protocol.openfhe.automorphism_keys import AutomorphismKeys
-from protocol.openfhe.parties import IntArray, OpenFHEPlan, OpenFHESession, check_executed, client_of, server_of
+from protocol.openfhe.parties import (
+    IntArray,
+    OpenFHEPlan,
+    OpenFHEServer,
+    OpenFHESession,
+    check_executed,
+    client_of,
+    server_of,
+)
 from protocol.openfhe.ring import OpenFHERing
 from quantize.packing import UnsignedArray
 
@@ -107,9 +115,10 @@ class SlotPlan(OpenFHEPlan):
         return used
 
 
-class SlotServer:
+class SlotServer(OpenFHEServer):
     """The server's kernels with the table's diagonals encoded in them."""
 
+    plan: SlotPlan
     middle = 0
 
     def __init__(

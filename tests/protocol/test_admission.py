@@ -17,6 +17,7 @@ from protocol.errors import ProtocolError
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from protocol.turns import Turns
+from protocol.workspaces import Workspaces
 from quantize.quantizers import quantize_table
 from quantize.tables import open_table
 
@@ -143,7 +144,7 @@ def test_a_session_that_would_prepare_more_than_there_is_room_for_is_refused() -
     server = engine_of(configuration).server(
         configuration, coefficients_of(configuration), Meter("server"), lambda *_: None, False
     )
-    room = Admission(Memory(2**24, 2**24, 0.05), Turns(1)).allowance("192.0.2.1").room
+    room = Admission(Memory(2**24, 2**24, 0.05), Turns(1), Workspaces(2**24, 2**24)).allowance("192.0.2.1").room
     room.expect(held_bytes(server.session(1, Meter("server")).shapes))
     with pytest.raises(ProtocolError, match="this server has room for"):
         room.expect(held_bytes(server.session(128, Meter("server")).shapes))

@@ -18,7 +18,9 @@ from protocol.channel import Channel
 from protocol.client import look_up
 from protocol.errors import ProtocolError
 from protocol.frames import Kind, encode_frame
+from protocol.hello import Hello
 from protocol.limits import Limits
+from protocol.lookup import MAX_PREPARATIONS, ClientSession
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from tests.protocol.serving import Running, hello, prepared, read_frames, serving
@@ -58,7 +60,8 @@ def replayed(connection: socket.socket, frames: list[tuple[Kind, bytes]]) -> thr
     def run() -> None:
         with suppress(OSError):
             for number, (kind, body) in enumerate(frames):
-                fresh = body if kind in (Kind.HELLO, Kind.LOOKUP) else secrets.token_bytes(32) + body[32:]
+                plain = kind in (Kind.HELLO, Kind.LOOKUP, Kind.PREPARATION)
+                fresh = body if plain else secrets.token_bytes(32) + body[32:]
                 connection.sendall(encode_frame(kind, number, fresh))
 
     thread = threading.Thread(target=run, daemon=True)
@@ -197,3 +200,66 @@ def test_a_service_stops_within_a_second_of_a_batch() -> None:
             said = [read_frames(connection)[-1:] for connection in (batch, idle, silent)]
             assert time.monotonic() - start < 3.0  # one on an idle machine
         assert [(kind, b"stopping" in body) for ((kind, body),) in said] == [(Kind.ERROR, True)] * 3
+
+
+def test_a_token_beside_clients_that_do_not_read_their_answers() -> None:
+    with serving(prepared(CONFIGURATION, LIMITS)) as served, ExitStack() as held:
+        frames = recorded(served, 32)
+        # What the system takes of an answer is less than the answer; connections have it of the listener.
+        served.service._lobby._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        guests, workspaces = served.service._guests, served.service.admission.workspaces
+        for _ in range(LIMITS.address_clients):
+            connection = held.enter_context(served.connect(CROWD))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            replayed(connection, frames)
+        wait_until(lambda: any(guest.channel and guest.channel.sending for guest in list(guests.values())))
+        assert answered_s(served) < 8.0
+        assert 0 < workspaces.held_bytes <= workspaces.most_bytes
+
+
+def test_a_token_beside_preparations_that_are_ordered_and_left() -> None:
+    configuration = executed("fastquery", Table(4096, 96), prepared=True)
+    with serving(prepared(configuration, LIMITS)) as served, ExitStack() as held:
+        channel = Recorder(served.connect(HONEST), Meter("client"), 60.0)
+        session = ClientSession.open(channel, Meter("client"), 4, False, SeedRecord())
+        for _ in range(MAX_PREPARATIONS):
+            session.prepare(4)
+        session.wait_prepared()
+        session.end()
+        channel.close()
+        memory = served.service.admission.memory
+        for number in range(12):
+            connection = held.enter_context(served.connect(CROWD))
+            thread = replayed(connection, channel.__dict__["frames"][:-1])
+            if number % 2:
+                thread.join(timeout=10)
+                connection.close()
+        assert answered_s(served) < 8.0
+        assert memory.held_bytes <= memory.address_bytes
+        held.close()
+        wait_until(lambda: memory.held_bytes == 0 and served.service.admission.workspaces.held_bytes == 0)
+
+
+def test_a_token_beside_a_thousand_resumptions_of_nothing(running: Running) -> None:
+    refused = 0
+    for number in range(1000):
+        greeting = Hello(secrets.token_bytes(12), 1, secrets.token_bytes(32), secrets.token_bytes(32), 1 + number)
+        with running.connect(CROWD) as connection:
+            connection.sendall(encode_frame(Kind.HELLO, 0, greeting.encode()))
+            refused += any(b"cannot be resumed" in body for kind, body in read_frames(connection) if kind is Kind.ERROR)
+    assert refused == 1000
+    assert answered_s(running) < 5.0
+
+
+HTTP, TLS, OLD_TLS = b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x80\x2e\x01\x00\x02"
+
+
+@pytest.mark.parametrize("said", [HTTP, TLS, OLD_TLS], ids=["http", "tls", "old tls"])
+def test_a_token_beside_a_crowd_that_speaks_something_else(running: Running, said: bytes) -> None:
+    with ExitStack() as held:
+        crowd = [held.enter_context(running.connect(CROWD)) for _ in range(300)]
+        for connection in crowd:
+            connection.sendall(said)
+        assert answered_s(running) < 5.0
+        ((kind, _),) = read_frames(crowd[-1])
+        assert kind is Kind.ERROR

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import struct
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from protocol.budget import DistanceBudget
 from protocol.channel import Channel
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
-from protocol.health import Health
+from protocol.health import MOST_REQUESTS, Health
 from protocol.limits import Limits
 from protocol.lookup import ClientSession, LookupServer
 from protocol.meter import Meter
@@ -231,3 +234,19 @@ def test_the_log_says_what_is_wrong_with_the_record_of_distances_and_clients_are
             served.opens([2])
     ready.server._budget = None
     assert f"server failed: record of distances {path}: it was removed while in use; restore it" in caplog.text
+
+
+def test_health_is_read_beside_a_crowd_that_asks_nothing(ready: Running) -> None:
+    with serving(ready) as served, Health("127.0.0.1", 0, served.service.gauges()) as health, ExitStack() as held:
+        threads = threading.active_count()
+        for number in range(200):
+            connection = held.enter_context(socket.create_connection(("127.0.0.1", health.port), timeout=10))
+            connection.sendall(b"GET /metrics HTT"[: number % 17])
+        start = time.monotonic()
+        with urllib.request.urlopen(f"http://127.0.0.1:{health.port}/metrics", timeout=10) as answer:
+            assert b"fastquery_sessions" in answer.read()
+        assert time.monotonic() - start < 3.0
+        deadline = time.monotonic() + 10
+        while threading.active_count() > threads + MOST_REQUESTS and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert threading.active_count() <= threads + MOST_REQUESTS

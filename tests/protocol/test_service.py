@@ -34,6 +34,7 @@ from protocol.meter import Meter
 from protocol.requirements import Requirements
 from protocol.seeds import RecentSeeds, SeedRecord, SeedReused
 from protocol.turns import Turns
+from protocol.workspaces import Workspaces
 from tests.protocol.serving import Running, hello, prepared, read_frames, serving
 
 pytest.importorskip("openfhe")
@@ -271,7 +272,7 @@ class Session:
 
 
 def admission(memory_bytes: float = 3000, address_bytes: float = 3000, workers: int = 1) -> Admission:
-    return Admission(Memory(memory_bytes, address_bytes, 0.05), Turns(workers))
+    return Admission(Memory(memory_bytes, address_bytes, 0.05), Turns(workers), Workspaces(3000, 1000))
 
 
 def test_room_is_bounded_waited_for_and_given_back() -> None:

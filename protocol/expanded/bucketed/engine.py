@@ -104,6 +104,19 @@ class BucketedServerEngine:
             parameters, coefficients, middle_element(configuration.packing.field_moduli), meter
         )
 
+    @property
+    def tokens_together(self) -> int:
+        """Queries of the second stage that one pass over its table serves."""
+        return self._server.tokens_together
+
+    @tokens_together.setter
+    def tokens_together(self, tokens: int) -> None:
+        self._server.tokens_together = tokens
+
+    def working_bytes(self, tokens: int, threads: int) -> int:
+        """Memory of a prompt while it is computed; see :class:`protocol.engine.ServerEngine`."""
+        return self._server.working_bytes(tokens, threads)
+
     def session(self, tokens: int, meter: Meter) -> BucketedSessionEngine:
         """Kernels for one client that looks so many rows up together."""
         try:

@@ -13,8 +13,8 @@ from protocol.engine import Frame
 from protocol.errors import ProtocolError
 from protocol.expanded.bucketed.placement import Placement
 from protocol.expanded.bucketed.rows import Bucket, Rows
-from protocol.expanded.folded.server import FoldedServer, FoldedSession
-from protocol.expanded.server import ServerAnswer, check_table
+from protocol.expanded.folded.server import FoldedServer, FoldedSession, queries_at_once, working_bytes
+from protocol.expanded.server import TOKENS_TOGETHER, ServerAnswer, check_table
 from protocol.meter import Meter, Tally
 
 
@@ -57,7 +57,24 @@ class BucketedServer:
     ) -> None:
         check_table(parameters, coefficients, middle)
         self.parameters = parameters
+        self.tokens_together = TOKENS_TOGETHER
         self._buckets = BucketServer(parameters.bucket, coefficients, middle, meter)
+
+    def working_bytes(self, tokens: int, threads: int) -> int:
+        """Memory of a prompt of so many tokens while it is answered.
+
+        The polynomials of the buckets that are in work at the same time, the server's shares of all buckets, and the
+        queries of whichever stage takes more; those of the second with the table of the shares.
+        """
+        p, at_once = self.parameters, queries_at_once(threads)
+        polynomials = 8 * p.bucket.pass_limbs * p.degree * p.bucket.blocks * p.bucket.columns * p.bucket.selectors
+        shares = 8 * p.buckets * p.row_coefficients
+        first = min(p.buckets, at_once) * working_bytes(p.bucket, 1, 1)
+        again = p.relookup
+        scalars = again.blocks * again.columns * again.selectors * again.degree
+        table = (2 + 8 * again.limbs) * scalars + 4 * 8 * again.limbs * again.degree * again.selectors
+        second = table + working_bytes(again, min(tokens, self.tokens_together), threads)
+        return at_once * polynomials + 2 * shares + max(first, second)
 
     def open(self, keys: bytes, meter: Meter | None = None) -> BucketedSession:
         """Return a session for a client's keys, whose seed places the rows.
@@ -67,7 +84,7 @@ class BucketedServer:
         ProtocolError
             If the keys are not of these parameters, or their seed was used before.
         """
-        return BucketedSession(self.parameters, self._buckets.rows, self._buckets.open(keys, meter))
+        return BucketedSession(self, self._buckets.rows, self._buckets.open(keys, meter))
 
 
 class BucketedSession:
@@ -75,13 +92,14 @@ class BucketedSession:
 
     Parameters
     ----------
-    parameters : of the query
+    server : of the query
     rows : of the table
     buckets : the client's session for queries of buckets
     """
 
-    def __init__(self, parameters: BucketedParameters, rows: Rows, buckets: FoldedSession) -> None:
-        self.parameters = parameters
+    def __init__(self, server: BucketedServer, rows: Rows, buckets: FoldedSession) -> None:
+        self.parameters = parameters = server.parameters
+        self._server = server
         self._rows = rows
         self._buckets = buckets
         self._placement = Placement.of(parameters, buckets.seed)
@@ -109,6 +127,7 @@ class BucketedSession:
         queries = _cut(body[:split], p.bucket.query_bytes)
         yield from _written(self._buckets.answer_each(queries, tables), masks)
         server = FoldedServer(p.relookup, masks, p.plaintext_modulus // 2, self._buckets.meter)
+        server.tokens_together = self._server.tokens_together
         queries = _cut(body[split:], p.relookup.query_bytes)
         yield from _written(self._buckets.for_table(server).answer_many(queries), shares)
 

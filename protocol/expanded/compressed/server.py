@@ -28,8 +28,8 @@ from protocol.residue.packlwes import Packer
 from protocol.residue.rounding import drop_limbs, scale_up
 from protocol.residue.sampling import expand as expand_seed
 
-TOKENS_TOGETHER = 16
-"""Queries that one pass over the table serves: their selectors take some 4 to 17 MB each."""
+SPARE_CIPHERTEXTS = 10
+"""What the kernels and the flooding of a query keep besides, in ciphertexts."""
 
 PRODUCT_BYTES = 1 << 23
 """Memory of the products that are made before they are packed."""
@@ -48,6 +48,20 @@ class CompressedServer(ExpandedServer[CompressedParameters, "CompressedSession"]
         meter: Meter | None = None,
     ) -> None:
         super().__init__(CompressedLayout(parameters), coefficients, middle, meter)
+
+    def working_bytes(self, tokens: int, threads: int) -> int:
+        """Memory of queries of any number, of which some are answered together.
+
+        At first of every query that is expanded its leaves, four times as rows of encrypted bits or on the way there,
+        and the nodes of its selectors; later the selectors of all three times over, and their packers and products.
+        """
+        p, queries = self.parameters, min(tokens, self.tokens_together)
+        at_once = min(queries, threads)
+        ciphertext, result = (2 * 8 * limbs * p.degree for limbs in (p.limbs, p.table_limbs))
+        expanding = at_once * ciphertext * (5 * p.query_coefficients + 3 * p.blocks + SPARE_CIPHERTEXTS)
+        packer = p.packing_depth + 2 * p.packed + SPARE_CIPHERTEXTS
+        packing = queries * result * (2 * p.blocks + packer) + 2 * max(PRODUCT_BYTES, queries * result)
+        return queries * p.blocks * result + max(expanding, packing)
 
     def _encode(self, coefficients: NDArray[np.integer], tally: Tally) -> None:
         self.table = encode_table(self.parameters, self.result_ring, coefficients, self.middle, tally)
@@ -88,8 +102,9 @@ class CompressedSession(ExpandedSession):
 
     def _results(self, queries: Sequence[Query]) -> Iterator[NDArray[np.uint64]]:
         """Yield the packed products (packed, 2, table limbs, N) of coefficients, flooded."""
-        for first in range(0, len(queries), TOKENS_TOGETHER):
-            together = queries[first : first + TOKENS_TOGETHER]
+        step = self._server.tokens_together
+        for first in range(0, len(queries), step):
+            together = queries[first : first + step]
             selectors = self.meter.side_by_side(lambda meter, query: self.beside(meter).selectors(query), together)
             for packed in self._packed(np.stack(selectors)):
                 with self.meter.counting("merge"):

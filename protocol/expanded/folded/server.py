@@ -29,8 +29,8 @@ from protocol.threads import Threads
 
 Item = TypeVar("Item")
 
-TOKENS_TOGETHER = 16
-"""Queries that one pass over the table serves: their selectors take some 8 to 30 MB each."""
+FOLDING_CIPHERTEXTS = 12
+"""Memory of a fold besides its rows, in ciphertexts: of every block, and of what the kernels keep."""
 
 WINDOW = 1 << 13
 """Counters below the highest one that may still come: those of all lookups that are prepared at once."""
@@ -94,6 +94,28 @@ class Room(NamedTuple):
         )
 
 
+def queries_at_once(threads: int) -> int:
+    """Queries that so many threads have in work at the same time: none waits long for the last of them."""
+    return 2 * threads if threads > 1 else 1
+
+
+def working_bytes(parameters: FoldedParameters, tokens: int, threads: int) -> int:
+    """Memory in which so many queries are answered together.
+
+    The room of a pass over the table, and of every query that is folded at the same time its rows of encrypted bits,
+    once more as factors, and some ciphertexts. Where limbs are dropped, rows or selectors are there before and after.
+    """
+    p, at_once = parameters, min(tokens, queries_at_once(threads))
+    bits = p.fold_levels * p.fold.digits
+    whole, rounded = (2 * 8 * limbs * p.degree for limbs in (p.limbs, p.pass_limbs))
+    leaves = whole * (at_once * p.query_coefficients + tokens * bits)
+    room = leaves + rounded * tokens * (1 + p.selectors + p.blocks * p.columns)
+    folding = whole * (4 * bits + FOLDING_CIPHERTEXTS * (1 + p.blocks))
+    if p.drops_limbs:
+        folding = max(folding + whole * 2 * bits, 2 * whole * p.selectors)
+    return room + min(tokens, threads) * folding
+
+
 class FoldedServer(ExpandedServer[FoldedParameters, "FoldedSession"]):
     """A table ready for folded queries; see :class:`protocol.expanded.server.ExpandedServer`."""
 
@@ -107,6 +129,10 @@ class FoldedServer(ExpandedServer[FoldedParameters, "FoldedSession"]):
         meter: Meter | None = None,
     ) -> None:
         super().__init__(FoldedLayout(parameters), coefficients, middle, meter)
+
+    def working_bytes(self, tokens: int, threads: int) -> int:
+        """Memory of queries of any number, of which some are answered together."""
+        return working_bytes(self.parameters, min(tokens, self.tokens_together), threads)
 
     def _encode(self, coefficients: NDArray[np.integer], tally: Tally) -> None:
         self.table = FoldedTable(self.parameters, self.result_ring, coefficients, self.middle, tally)
@@ -213,9 +239,8 @@ class FoldedSession(ExpandedSession):
 
     @property
     def at_once(self) -> int:
-        """Queries that :meth:`answer_each` has in work at the same time: no thread waits long for the last of them."""
-        count = self.meter.threads.count
-        return 2 * count if count > 1 else 1
+        """Queries that are in work at the same time."""
+        return queries_at_once(self.meter.threads.count)
 
     def _check_fresh(self, counters: Sequence[int]) -> None:
         fresh = [counter for counter in counters if counter not in self._prepared]
@@ -250,7 +275,7 @@ class FoldedSession(ExpandedSession):
 
     def _rounds(self, items: Sequence[Item]) -> Iterator[tuple[Sequence[Item], Room]]:
         """Yield what one pass over the table serves together, as evenly as may be, with room for it."""
-        count = -(-len(items) // TOKENS_TOGETHER)
+        count = -(-len(items) // self._server.tokens_together)
         room: Room | None = None
         for k in range(count):
             together = items[k * len(items) // count : (k + 1) * len(items) // count]
