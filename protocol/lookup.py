@@ -32,6 +32,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -136,6 +137,8 @@ class LookupServer:
         self.parked: Parked[ServedSession] = Parked(most_bytes=parked_bytes)
         self._max_tokens = min(max_tokens, MAX_TOKENS)
         self._budget = budget
+        # Whoever greets is told the parameters: most of what a greeting costs, were they written anew.
+        self._encoded = lru_cache(maxsize=1)(partial(encode_parameters, configuration, table.public))
         self._parameters()
         if configuration.align_bits:
             Fields.covering(table.public.field_moduli, configuration.ring.plaintext_modulus)
@@ -183,7 +186,7 @@ class LookupServer:
         """The message of a session that begins now."""
         budget = self._budget
         stated = None if budget is None else StatedBudget(budget.log2_most, budget.log2_spent)
-        return encode_parameters(self.configuration, self.public, stated)
+        return self._encoded(stated)
 
     def session(self, channel: Channel, meter: Meter, allowance: Allowance | None = None) -> Shares | ChannelShares:
         """Serve a client's first lookup; the server's shares, (tokens, n') modulo t or, aligned, (tokens, n).

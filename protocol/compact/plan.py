@@ -91,7 +91,7 @@ class Plan:
         """Whether a leaf is made for each used coefficient of an answer."""
         return int(self.trees.extracted) > 0
 
-    @property
+    @cached_property
     def scalar_products(self) -> bool:
         """Whether b meets the table in inner products instead of polynomial ones."""
         return bool(compact.scalar_products(Grid.of(self.configuration)))
@@ -101,12 +101,12 @@ class Plan:
         """Whether answers are flooded."""
         return self.configuration.flooding_bits > 0
 
-    @property
+    @cached_property
     def low_bits(self) -> bool:
         """Whether the server's share is the whole part of b in cells, and bits of the fraction are sent."""
         return compact.sends_low_bits(Grid.of(self.configuration))
 
-    @property
+    @cached_property
     def flooding_width_bits(self) -> int:
         """K of flooding uniform in [-2^(k-1), 2^(k-1))."""
         return int(compact_noise.flooding_width_bits(Grid.of(self.configuration)))

@@ -15,9 +15,12 @@ import random
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,7 @@ from protocol.limits import Limits
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from protocol.service import Service
+from protocol.threads import free_processors
 from tests.protocol.fuzzing import CORPUS, mutated
 from tests.protocol.serving import Running, prepared, read_frames, serving
 
@@ -51,6 +55,8 @@ PARTS = {"fastquery": 0.6, "prepared": 0.2, "aligned": 0.1, "folded": 0.07, "com
 TOKEN = 271
 CHECKED_EVERY = 2000
 """Cases after which an honest client asks."""
+TASK_CASES = 5000
+"""Cases that one service meets."""
 KEY_BYTES = 10000
 """Of keys that a case sends on average: whole keys come as seldom as they are long."""
 LIMITS = Limits(clients=32, timeout_s=10.0, address_clients=32, address_hourly_s=3600 * 1024)
@@ -247,21 +253,40 @@ def kept(name: str) -> list[Path]:
     return sorted(CORPUS.glob(f"session-{name}.*"))
 
 
+def tasks(cases: int, seed: int) -> Iterator[tuple[str, int, int]]:
+    """Sessions of every kind in turn, so many at a time: the kind, how many, and their seed."""
+    for name, part_of_all in PARTS.items():
+        each = round(cases * part_of_all)
+        for first in range(0, each, TASK_CASES):
+            yield name, min(TASK_CASES, each - first), seed + first
+
+
+def run(name: str, cases: int, seed: int) -> tuple[str, int]:
+    """Throw so many sessions of a kind at a service of their own."""
+    with ExitStack() as stack:
+        running = served(name, stack)
+        bombard(running, name, recorded(running), cases, seed)
+    return name, cases
+
+
 def main() -> None:
-    """Throw sessions of every kind in turn."""
+    """Throw sessions of every kind, a task a process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=20000, help="of all kinds together (default 20000)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=free_processors(), help="default all free processors")
     arguments = parser.parse_args()
-    for name, part_of_all in PARTS.items():
-        each = round(arguments.cases * part_of_all)
-        with ExitStack() as stack:
-            running = served(name, stack)
-            frames, start = recorded(running), time.monotonic()
-            for part in range(0, each, 20000):
-                bombard(running, name, frames, min(20000, each - part), arguments.seed + part)
-                done, taken_s = min(part + 20000, each), time.monotonic() - start
-                print(f"{name}: {done} of {each} sessions, {done / taken_s:.0f} a second", flush=True)
+    start, done = time.monotonic(), Counter[str]()
+    with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
+        thrown = [pool.submit(run, *task) for task in tasks(arguments.cases, arguments.seed)]
+        try:
+            for future in as_completed(thrown):
+                name, cases = future.result()
+                done[name] += cases
+                rate = done.total() / (time.monotonic() - start)
+                print(f"{name}: {done[name]} sessions, {done.total()} of all, {rate:.0f} a second", flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,12 @@ def test_a_service_that_fails_is_a_surprise_and_its_session_is_kept(
     assert session.stat().st_size > 0
 
 
+def test_tasks_are_all_cases_once() -> None:
+    made = list(hostile.tasks(100_000, 3))
+    assert sum(cases for _, cases, _ in made) == 100_000
+    assert len({(name, seed) for name, _, seed in made}) == len(made)
+
+
 def test_damage_reaches_every_frame() -> None:
     frames: hostile.Frames = [
         (kind, bytes(1000)) for kind in (hostile.Kind.HELLO, hostile.Kind.KEYS, hostile.Kind.QUERY)
