@@ -87,8 +87,8 @@ class Ring:
         return Ring(self.ring_degree, (self.moduli[index],), (self.roots[index],))
 
     def first(self, limbs: int) -> Ring:
-        """Return the ring of the first so many limbs."""
-        return Ring(self.ring_degree, self.moduli[:limbs], self.roots[:limbs])
+        """Return the ring of the first so many limbs: this one, with its constants, if these are all."""
+        return self if limbs == self.limbs else Ring(self.ring_degree, self.moduli[:limbs], self.roots[:limbs])
 
     def forward(
         self, coefficients: NDArray[np.uint64], tally: Tally | None = None, threads: Threads = ALONE
