@@ -538,14 +538,14 @@ def described(configuration: Configuration, sample: Sample) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class Prediction(NamedTuple):
+class PredictedSession(NamedTuple):
     """The ledger of a sample's session, and its figures by the names that a run's columns have."""
 
     ledger: pd.DataFrame
     figures: dict[str, float]
 
 
-def predicted(sample: Sample, spread: float, machine: Machine) -> Prediction:
+def predicted(sample: Sample, spread: float, machine: Machine) -> PredictedSession:
     """The prediction of a sample for a table of this spread, on the relay's model of its link.
 
     TLS adds its records to the ledger and to the bytes, and the round trip of its handshake to the first share; what it
@@ -570,7 +570,7 @@ def predicted(sample: Sample, spread: float, machine: Machine) -> Prediction:
         ledger = pd.concat([ledger, record_entries(ledger)], ignore_index=True)
         figures |= {name: totals(ledger)[name] for name in BYTES}
         figures["first_share_s"] += link.round_trip_s
-    return Prediction(ledger, figures)
+    return PredictedSession(ledger, figures)
 
 
 def measured_seconds(ledger: pd.DataFrame, result: dict[str, Any]) -> dict[str, float]:

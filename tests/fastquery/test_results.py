@@ -29,6 +29,7 @@ from costmodel.results import Result
 from fastquery.quantization import Job, Pricing, Quantization, apply
 from fastquery.runs import Executed
 from tests.validate.test_submissions import campaign, written
+from validate.pool import Pool
 from validate.submissions import read_submission
 
 pytest.importorskip("openfhe")
@@ -132,7 +133,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[type, Any]:
         quantize.Quantizer((16, 8, 8)),
         fq.Link(1e6, 0.01, "mine"),
         importlib.import_module("costmodel.machine").default_machine(),
-        campaign(importlib.import_module("costmodel.machine").default_machine(), 1.1),
+        Pool([campaign(importlib.import_module("costmodel.machine").default_machine(), off) for off in (1.1, 1.2)]),
         read_submission(written(tmp_path_factory.mktemp("submissions"), "one")),
         *held,
     ]

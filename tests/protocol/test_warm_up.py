@@ -27,7 +27,7 @@ def forget_kernels() -> None:
     for one in kernels():
         one._reset_overloads()
     for found in gc.get_objects():
-        if isinstance(found, functools._lru_cache_wrapper) and found.__name__ == "warm_up":
+        if isinstance(found, functools._lru_cache_wrapper) and getattr(found, "__name__", "") == "warm_up":
             found.cache_clear()
 
 
