@@ -26,7 +26,7 @@ from validate.measurement import idealised
 BUDGET_S = 3.0
 """Of the rounds of a lookup; one round is always made."""
 SHORTEST_S = 2e-3
-"""Wall seconds of an operation in all lookups below which a ratio is mostly noise: nothing is said to be shared."""
+"""Wall seconds of an operation in all lookups below which a ratio is mostly noise, and the operation has no part."""
 
 Parts = Mapping[tuple[str, str], float]
 """Parts that are shared, by engine and operation."""
@@ -53,7 +53,7 @@ def reference_lookups() -> list[Configuration]:
 def measured_parts(
     threads: int | None = None, lookups: Iterable[Configuration] | None = None, budget_s: float = BUDGET_S
 ) -> dict[tuple[str, str], float]:
-    """Part of every operation's seconds that threads share; of none where there is one processor.
+    """Part of every long operation's seconds that threads share; of none where there is one processor.
 
     Parameters
     ----------
@@ -73,7 +73,8 @@ def measured_parts(
         alone, shared = _wall_seconds(configuration, (1, count), budget_s)
         for operation, seconds in alone.items():
             found.setdefault((configuration.engine, operation), []).append((seconds, shared[operation]))
-    return {place: shared_part(pairs, count) for place, pairs in sorted(found.items())}
+    long = {place: pairs for place, pairs in found.items() if sum(alone for alone, _ in pairs) >= SHORTEST_S}
+    return {place: shared_part(pairs, count) for place, pairs in sorted(long.items())}
 
 
 def shared_part(pairs: Sequence[tuple[float, float]], threads: int) -> float:
@@ -81,12 +82,10 @@ def shared_part(pairs: Sequence[tuple[float, float]], threads: int) -> float:
 
     Examples
     --------
-    >>> shared_part([(1.0, 0.6)], 2), shared_part([(1e-5, 0.5e-5)], 2)
-    (0.8, 0.0)
+    >>> shared_part([(1.0, 0.6)], 2)
+    0.8
     """
     alone, shared = (sum(one) for one in zip(*pairs, strict=True))
-    if alone < SHORTEST_S:
-        return 0.0
     return float(np.clip(round((1.0 - shared / alone) * threads / (threads - 1), 3), 0.0, 1.0))
 
 
