@@ -22,6 +22,7 @@ from protocol.residue.low_bits import server_shares
 from protocol.residue.ring import Ring
 from protocol.residue.sampling import new_seed
 from protocol.residue.shared_switch import products_with_secrets
+from tests.protocol.noise import log2_ratio
 
 MIDDLE = 3
 
@@ -79,10 +80,6 @@ def fixtures(kind: type[Side], shapes: Mapping[str, Any], parameters_of: Callabl
         return make(request.param)
 
     return make_side, side
-
-
-def log2_ratio(measured: Any, variance: float) -> float:
-    return float(np.log2(np.sqrt(np.mean(np.square(measured)) / variance)))
 
 
 def key_switch_log2_ratio(ring: Ring, gadget: Gadget, squared: bool, count: int) -> float:
@@ -147,28 +144,31 @@ def errors_before_low_bits(side: Side, monkeypatch: pytest.MonkeyPatch) -> Error
     return Errors(np.concatenate(errors), np.concatenate(alone))
 
 
+def rows_to_measure(parameters: Any, coefficients: int) -> int:
+    """Rows of at least three answers, no place of them empty, whose first rows have so many coefficients."""
+    return int(max(-(-coefficients // parameters.row_coefficients), 3) * parameters.answer_tokens)
+
+
 def whole_answer_errors(side: Side, coefficients: int) -> NDArray[np.float64]:
-    """Errors over Q/t of the first rows of at least three answers and so many coefficients, no place of them empty.
+    """Errors over Q/t of so many coefficients; see :func:`rows_to_measure`.
 
     Tokens that share an a share the noise of its key switch, which a place without a token does not add to.
     """
     p = side.parameters
-    answers = max(-(-coefficients // p.row_coefficients), 3)
-    rows = np.random.default_rng(1).integers(0, p.rows, answers * p.answer_tokens)
+    rows = np.random.default_rng(1).integers(0, p.rows, rows_to_measure(p, coefficients))
     found = side.session.answer_many([side.client.query(int(row)) for row in rows])
     return np.concatenate([side.client.relative_errors(answer.body) for answer in found])
 
 
-def open_rows(side: Side, session: Any, tokens: Sequence[int], queries: Sequence[bytes]) -> tuple[Any, int]:
-    """Hold every row to its table's; return the errors of the answers, and the bytes of their frames."""
-    errors, sent, left = [], 0, iter(tokens)
-    for answer in session.answer_many(queries):
+def open_rows(side: Side, tokens: Sequence[int], queries: Sequence[bytes]) -> int:
+    """Hold every row to its table's; return the bytes of the answers' frames."""
+    sent, left = 0, iter(tokens)
+    for answer in side.session.answer_many(queries):
         clients = side.client.decrypt_rows(answer.body)
         assert all(side.opens_to(next(left), *both) for both in zip(clients, answer.shares, strict=False))
-        errors.append(side.client.relative_errors(answer.body))
         sent += len(answer.body) + FRAME_HEADER_BYTES
     assert next(left, None) is None
-    return errors, sent
+    return sent
 
 
 def assert_ledger(

@@ -24,7 +24,7 @@ from protocol.expanded.bucketed.placement import EMPTY
 from protocol.expanded.bucketed.server import BucketedServer
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
-from tests.protocol.expanded.sides import log2_ratio
+from tests.protocol.noise import log2_ratio
 
 MIDDLE = 3
 # rows, channels, tokens of a prompt, flooding bits, options

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 from costmodel.expanded.compressed.design import CompressedDesign
@@ -16,7 +15,8 @@ from protocol.expanded.compressed.client import CompressedClient
 from protocol.expanded.compressed.server import CompressedServer
 from protocol.meter import Meter
 from tests.protocol.expanded.compressed.conftest import Side
-from tests.protocol.expanded.sides import assert_ledger, open_rows
+from tests.protocol.expanded.sides import assert_ledger, open_rows, whole_answer_errors
+from tests.protocol.noise import assert_noise
 
 DESIGN = CompressedDesign()
 
@@ -42,11 +42,11 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
     side.server = CompressedServer(side.parameters, side.table, 3, server)
     side.client = CompressedClient(side.parameters, meter=client)
     keys = side.client.keys()
-    session = side.server.open(keys, server)
+    side.session = side.server.open(keys, server)
     sent = {"keys": len(keys) + FRAME_HEADER_BYTES}
     server.phase = client.phase = "online"
     queries = [side.client.query(token) for token in tokens]
     sent["query"] = sum(len(query) + FRAME_HEADER_BYTES for query in queries)
-    errors, sent["answer"] = open_rows(side, session, tokens, queries)
+    sent["answer"] = open_rows(side, tokens, queries)
     assert_ledger(DESIGN.ledger(grid), sent, (client, server), (OVERHEAD,))
-    assert 0.5 * np.log2(np.mean(np.square(errors)) / float(DESIGN.noise(grid))) == pytest.approx(0, abs=0.5)
+    assert_noise(whole_answer_errors(side, 500), float(DESIGN.noise(grid)))

@@ -29,10 +29,10 @@ from tests.protocol.expanded.sides import (
     MIDDLE,
     errors_before_low_bits,
     key_switch_log2_ratio,
-    log2_ratio,
     unflooded,
     whole_answer_errors,
 )
+from tests.protocol.noise import IMPROBABLE, log2_ratio
 
 
 def used_errors(side: Any, row: int) -> np.ndarray[Any, Any]:
@@ -113,7 +113,7 @@ def test_flooding_is_the_sum_of_three_uniforms(make_side: Callable[[str], Any]) 
     scaled = errors * 2.0 ** (p.table_log2_q - p.flooding_log2_width)
     assert 2 < np.abs(scaled).max() < 3.01
     drawn = np.random.default_rng(0).uniform(-1, 1, (3, 1 << 18)).sum(axis=0)
-    assert ks_2samp(scaled, drawn).pvalue > 1e-6
+    assert ks_2samp(scaled, drawn).pvalue > IMPROBABLE
 
 
 @pytest.mark.parametrize("alternating", [False, True])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 from costmodel.expanded.folded.design import FoldedDesign
@@ -16,7 +15,8 @@ from costmodel.wire import FRAME_HEADER_BYTES
 from protocol.expanded.folded.client import FoldedClient
 from protocol.meter import Meter
 from tests.protocol.expanded.folded.conftest import Side
-from tests.protocol.expanded.sides import assert_ledger, open_rows
+from tests.protocol.expanded.sides import assert_ledger, open_rows, rows_to_measure, whole_answer_errors
+from tests.protocol.noise import assert_noise
 
 DESIGN = FoldedDesign()
 
@@ -51,18 +51,20 @@ def test_bytes_and_counts_are_the_predicted_ones(rows: int, channels: int, flood
     server, client = Meter("server"), Meter("client")
     side.client = FoldedClient(side.parameters, meter=client)
     keys = side.client.keys()
-    session = side.server.open(keys, server)
+    side.session = side.server.open(keys, server)
     sent = {"keys": len(keys) + FRAME_HEADER_BYTES}
     if prepared:
         server.phase = "offline"
         for counter in range(len(tokens)):
-            session.prepare(counter)
+            side.session.prepare(counter)
     server.phase = client.phase = "online"
     queries = [side.client.query(token) for token in tokens]
     sent["query"] = sum(len(query) + FRAME_HEADER_BYTES for query in queries)
-    errors, sent["answer"] = open_rows(side, session, tokens, queries)
+    sent["answer"] = open_rows(side, tokens, queries)
     ledger = DESIGN.ledger(grid)
     assert_ledger(ledger, sent, (client, server), (OVERHEAD, "encode table"))
     encoded = side.server.meter.operations[0, "setup", "encode table"][0]
     assert encoded == next(term.count for term in ledger if isinstance(term, Work) and term.operation == "encode table")
-    assert 0.5 * np.log2(np.mean(np.square(errors)) / float(DESIGN.noise(grid))) == pytest.approx(0, abs=0.5)
+    if prepared:
+        side.session.prepare_many(range(len(tokens), len(tokens) + rows_to_measure(side.parameters, 500)))
+    assert_noise(whole_answer_errors(side, 500), float(DESIGN.noise(grid)))

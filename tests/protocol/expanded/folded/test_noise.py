@@ -37,10 +37,10 @@ from tests.protocol.expanded.sides import (
     MIDDLE,
     errors_before_low_bits,
     key_switch_log2_ratio,
-    log2_ratio,
     unflooded,
     whole_answer_errors,
 )
+from tests.protocol.noise import IMPROBABLE, log2_ratio
 
 GADGETS = [(1, Gadget(1, 20)), (1, Gadget(3, 13)), (1, Gadget(13, 4)), (2, Gadget(5, 18)), (2, Gadget(1, 40))]
 
@@ -152,7 +152,7 @@ def test_flooding_is_the_sum_of_three_uniforms(make_side: Callable[[str], Any]) 
     scaled = errors * 2.0 ** (p.log2_q - p.flooding_log2_width)
     assert 2 < np.abs(scaled).max() < 3.01
     drawn = np.random.default_rng(0).uniform(-1, 1, (3, 1 << 18)).sum(axis=0)
-    assert ks_2samp(scaled, drawn).pvalue > 1e-6
+    assert ks_2samp(scaled, drawn).pvalue > IMPROBABLE
 
 
 def test_the_worst_table_makes_no_more_than_its_bound() -> None:
