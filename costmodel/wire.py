@@ -13,7 +13,7 @@ REQUEST_BYTES = 8
 """A lookup, or a preparation of one: its number 4, its tokens 4."""
 
 METADATA_BYTES = 2048
-"""The server's parameters: a block of space-padded JSON."""
+"""The server's parameters: space-padded JSON, and 16 bytes of a nonce."""
 
 CHANNEL_METADATA_BYTES = 12
 """Of each channel: its place in the packed order (4) and its scale (8)."""

@@ -14,7 +14,7 @@ import zlib
 from protocol.errors import ProtocolError
 
 MAGIC = b"FQ"
-VERSION = 2
+VERSION = 3
 HEADER = struct.Struct("<2sBBIII")
 _UNCHECKED = struct.Struct("<2sBBII")
 MAX_BODY_BYTES = 1 << 28

@@ -1,7 +1,8 @@
 """A client's first message: a new session, or one that it resumes after its connection was lost.
 
 With every hello a client commits to the secret by which it resumes next time; the server keeps the hash. Whoever heard
-an earlier hello knows secrets that were used up, and no other client's.
+an earlier hello knows secrets that were used up, and no other client's. The digest of a session's hello and parameters,
+either of which has a nonce of its party, names it from then on: whoever repeats a hello begins another session.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Hello:
     Attributes
     ----------
     session
-        Random identifier, the same when the session is resumed.
+        Random in a new session; the session's name where it is resumed.
     tokens
         Most rows of a lookup.
     commitment
@@ -47,6 +48,11 @@ class Hello:
     def resumes(self) -> bool:
         """Whether a session is resumed."""
         return self.number > 0
+
+    def begun(self, parameters: bytes) -> Hello:
+        """With the name of the session that begins with this hello and with these parameters."""
+        name = hashlib.sha256(self.encode() + parameters).digest()[:IDENTIFIER_BYTES]
+        return replace(self, session=name)
 
     def encode(self) -> bytes:
         """The body of the frame."""
@@ -74,6 +80,10 @@ class Greeter:
         self._secret = secrets.token_bytes(SECRET_BYTES)
         identifier = secrets.token_bytes(IDENTIFIER_BYTES)
         self.hello = Hello(identifier, tokens, committed(self._secret), secrets.token_bytes(SECRET_BYTES))
+
+    def begin(self, parameters: bytes) -> None:
+        """Know the session by its first messages."""
+        self.hello = self.hello.begun(parameters)
 
     def again(self, number: int) -> Hello:
         """The hello that resumes the session with a lookup's number."""

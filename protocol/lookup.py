@@ -57,6 +57,7 @@ from protocol.parameters_message import (
     decode_budget,
     decode_parameters,
     encode_parameters,
+    with_nonce,
 )
 from protocol.parked import MAX_PARKED_BYTES, Parked
 from protocol.seeds import SeedRecord
@@ -186,7 +187,7 @@ class LookupServer:
         """The message of a session that begins now."""
         budget = self._budget
         stated = None if budget is None else StatedBudget(budget.log2_most, budget.log2_spent)
-        return self._encoded(stated)
+        return with_nonce(self._encoded(stated))
 
     def session(self, channel: Channel, meter: Meter, allowance: Allowance | None = None) -> Shares | ChannelShares:
         """Serve a client's first lookup; the server's shares, (tokens, n') modulo t or, aligned, (tokens, n).
@@ -250,7 +251,7 @@ class LookupServer:
                     engine.accept_keys(keys)
                 del keys
             room.take(engine.shapes.kept_bytes)
-            session = ServedSession(self, hello, engine, meter)
+            session = ServedSession(self, hello.begun(parameters), engine, meter)
             session.attach(channel, allowance, answering, hello.encode() + parameters)
         return session
 
@@ -263,7 +264,7 @@ class ServedSession:
     server
         The table, and sessions that are parked.
     hello
-        The client's first message.
+        The client's first message, with the session's name.
     engine
         With the client's keys.
     meter
@@ -542,6 +543,7 @@ class ClientSession:
             hello = greeter.hello.encode()
             channel.send(Kind.HELLO, hello)
             message = channel.receive_sized(Kind.PARAMETERS, PARAMETERS_LENGTHS)
+            greeter.begin(message)
             configuration, public = decode_parameters(message)
             budget = decode_budget(message)
             try:

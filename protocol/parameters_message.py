@@ -1,4 +1,4 @@
-"""The server's public parameters as they travel: a padded block of JSON, then 12 bytes a channel.
+"""The server's public parameters as they travel: a padded block of JSON, a nonce, then 12 bytes a channel.
 
 The length depends on the number of channels alone, so that the cost model knows it beforehand; a client that does not
 know the table reads the number off the length.
@@ -7,6 +7,7 @@ know the table reads the number off the length.
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -18,6 +19,9 @@ from protocol.errors import ProtocolError
 from quantize.public import PublicTable
 from quantize.tables import MAX_CHANNELS
 
+NONCE_BYTES = 16
+"""Of a server, fresh in every session; zero in what is the same for all of them."""
+JSON_BYTES = METADATA_BYTES - NONCE_BYTES
 SMALLEST_LOG2 = -1024.0
 """Stands for no distance at all."""
 PARAMETERS_LENGTHS = range(
@@ -54,11 +58,23 @@ def encode_parameters(configuration: Configuration, public: PublicTable, budget:
         spent = max(budget.log2_spent, SMALLEST_LOG2)
         content["budget"] = [round(budget.log2_most, 1), round(spent, 1)]
     block = json.dumps(content, separators=(",", ":")).encode()
-    if len(block) > METADATA_BYTES:
-        raise ValueError(f"public parameters take {len(block)} bytes; at most {METADATA_BYTES} are allowed")
+    if len(block) > JSON_BYTES:
+        raise ValueError(f"public parameters take {len(block)} bytes; at most {JSON_BYTES} are allowed")
     order = np.asarray(public.order, dtype="<u4")
     scales = np.asarray(public.scales, dtype="<f8")
-    return block.ljust(METADATA_BYTES) + order.tobytes() + scales.tobytes()
+    return block.ljust(JSON_BYTES) + bytes(NONCE_BYTES) + order.tobytes() + scales.tobytes()
+
+
+def with_nonce(message: bytes) -> bytes:
+    """The parameters of one session: no client that repeats another's messages is told the same.
+
+    Examples
+    --------
+    >>> message = bytes(METADATA_BYTES + CHANNEL_METADATA_BYTES)
+    >>> len(with_nonce(message)) == len(message), with_nonce(message) == with_nonce(message)
+    (True, False)
+    """
+    return message[:JSON_BYTES] + secrets.token_bytes(NONCE_BYTES) + message[METADATA_BYTES:]
 
 
 def decode_budget(message: bytes) -> StatedBudget | None:
@@ -70,7 +86,7 @@ def decode_budget(message: bytes) -> StatedBudget | None:
         If it is malformed.
     """
     try:
-        stated = json.loads(message[:METADATA_BYTES]).get("budget")
+        stated = json.loads(message[:JSON_BYTES]).get("budget")
         if stated is None:
             return None
         most, spent = (float(value) for value in stated)
@@ -91,7 +107,7 @@ def decode_parameters(message: bytes) -> tuple[Configuration, PublicTable]:
     """
     channels = PARAMETERS_LENGTHS.index(len(message)) + 1
     try:
-        block = json.loads(message[:METADATA_BYTES])
+        block = json.loads(message[:JSON_BYTES])
         order = np.frombuffer(message, dtype="<u4", count=channels, offset=METADATA_BYTES)
         scales = np.frombuffer(message, dtype="<f8", count=channels, offset=METADATA_BYTES + order.nbytes)
         table = {**block["public"], "order": order.tolist(), "scales": scales.tolist()}

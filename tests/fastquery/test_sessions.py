@@ -19,7 +19,7 @@ import fastquery as fq
 from protocol.channel import Channel
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
-from protocol.hello import Greeter
+from protocol.hello import Greeter, Hello
 from protocol.limits import Limits
 from protocol.meter import Meter
 from protocol.server import load_table
@@ -132,6 +132,25 @@ def test_a_session_of_somebody_else_is_not_resumed() -> None:
                 channel.receive(Kind.READY, 0)
             channel.close()
             session.lookup([2])  # its own client still resumes it
+
+
+@pytest.mark.parametrize("first_to_leave", ["thief", "client"])
+def test_a_hello_that_is_repeated_takes_no_session_over(first_to_leave: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thief opens a session of its own with a hello that it heard, and loses it before or after the client does."""
+    said: list[Hello] = []
+    encode = Hello.encode
+    monkeypatch.setattr(Hello, "encode", lambda hello: said.append(hello) or encode(hello))
+    with fq.Server("300x24", protocol="folded") as server, fq.connect(server.address) as client:
+        table, shares = plain(server), server.shares()
+        heard = next(hello for hello in said if not hello.resumes)
+        monkeypatch.setattr("protocol.hello.Greeter.__init__", lambda greeter, _: setattr(greeter, "hello", heard))
+        with fq.connect(server.address) as thief:
+            assert thief.hello.session != client.hello.session
+            for session in (thief, client) if first_to_leave == "thief" else (client, thief):
+                lose(session)
+            second = client.lookup([2])
+        assert right(table, [2], second, next(shares))
+        assert client.setup_bytes > 0
 
 
 def test_a_share_is_saved_and_comes_back(tmp_path: Path) -> None:

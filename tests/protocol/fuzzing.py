@@ -20,13 +20,18 @@ import numpy as np
 
 from costmodel.parameters import Table
 from costmodel.systems import executed
-from costmodel.wire import METADATA_BYTES
 from protocol.engine import ClientEngine, ServerEngine
 from protocol.engines import engine_of
 from protocol.errors import ProtocolError
 from protocol.frames import HEADER, Kind, check_body, decode_header, encode_frame
 from protocol.meter import Meter
-from protocol.parameters_message import PARAMETERS_LENGTHS, decode_budget, decode_parameters, encode_parameters
+from protocol.parameters_message import (
+    JSON_BYTES,
+    PARAMETERS_LENGTHS,
+    decode_budget,
+    decode_parameters,
+    encode_parameters,
+)
 from protocol.requirements import Requirements
 from protocol.seeds import RecentSeeds, SeedRecord
 from protocol.server import load_table
@@ -144,7 +149,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 def _other_value(data: bytes, chance: random.Random) -> bytes:
     try:
-        block = json.loads(data[:METADATA_BYTES])
+        block = json.loads(data[:JSON_BYTES])
         section = block[chance.choice(list(block))]
         while isinstance(section, dict) and chance.random() < 0.8:
             key = chance.choice(list(section))
@@ -152,10 +157,10 @@ def _other_value(data: bytes, chance: random.Random) -> bytes:
                 section[key] = chance.choice((None, -1, 0, 2**70, 1e308, float("nan"), "", [], [2**63], {}, True))
                 break
             section = section[key]
-        text = json.dumps(block).encode()[:METADATA_BYTES].ljust(METADATA_BYTES)
+        text = json.dumps(block).encode()[:JSON_BYTES].ljust(JSON_BYTES)
     except (ValueError, IndexError, TypeError, KeyError):
         return data
-    return text + data[METADATA_BYTES:]
+    return text + data[JSON_BYTES:]
 
 
 def corpus(name: str) -> list[bytes]:

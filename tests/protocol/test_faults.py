@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from costmodel.parameters import Ring, Table
 from costmodel.systems import executed
-from costmodel.wire import METADATA_BYTES
 from fastquery.queries import DoesNotDecrypt, query
 from protocol.channel import Channel
 from protocol.client import look_up
@@ -33,7 +32,7 @@ from protocol.meter import Meter
 from protocol.openfhe.parties import OpenFHEClient
 from protocol.openfhe.products import ProductPlan
 from protocol.openfhe.ring import OpenFHERing
-from protocol.parameters_message import decode_parameters, encode_parameters
+from protocol.parameters_message import JSON_BYTES, decode_parameters, encode_parameters
 from protocol.requirements import Requirements
 from protocol.seeds import SeedRecord
 from tests.protocol.serving import Running, hello, prepared, read_frames, serving
@@ -433,14 +432,14 @@ def test_what_a_peer_reports_cannot_write_to_the_terminal() -> None:
 @given(st.data())
 def test_parameters_of_any_content_are_read_or_refused(data: st.DataObject) -> None:
     """Also by the client's own requirements, which estimate what was stated."""
-    block = json.loads(PARAMETERS[:METADATA_BYTES])
+    block = json.loads(PARAMETERS[:JSON_BYTES])
     path = data.draw(st.sampled_from([*((s, k) for s in block for k in block[s]), *(("ring", k) for k in RING)]))
     section = block["configuration"]["ring"] if path[0] == "ring" else block[path[0]]
     section[path[1]] = data.draw(
         st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20)
         | st.lists(st.integers(-1, 2**33), max_size=9) | st.dictionaries(st.text(max_size=5), st.integers(), max_size=3)
     )  # fmt: skip
-    message = json.dumps(block).encode()[:METADATA_BYTES].ljust(METADATA_BYTES) + PARAMETERS[METADATA_BYTES:]
+    message = json.dumps(block).encode()[:JSON_BYTES].ljust(JSON_BYTES) + PARAMETERS[JSON_BYTES:]
     try:
         configuration, _ = decode_parameters(message)
         Requirements().check(configuration)
