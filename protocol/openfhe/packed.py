@@ -85,7 +85,8 @@ class PackedServer(TileServer):
         All but one of its entries w change their sign, and are entered as 2 c - w for the middle c, so that all are
         unsigned and the centred ones are right.
         """
-        return np.concatenate([tile[-1:], 2 * self.middle - tile[:-1]])
+        signed = super()._arranged(tile)
+        return np.concatenate([signed[-1:], 2 * self.middle - signed[:-1]])
 
     def session(self, tokens: int, meter: Meter) -> PackedSession:
         """Kernels for one client that looks so many rows up together."""

@@ -26,6 +26,11 @@ from quantize.packing import UnsignedArray
 class TilePlan(OpenFHEPlan):
     """Tiles of the table; a query's polynomials meet them in products.
 
+    OpenFHE encrypts x as floor(q x/t), which for a vector of uniform residues, of Delphi's split, is half a unit too
+    small in the mean. Errors of one sign add up with the rows wherever a column of the table has a mean. Every second
+    row of a tile therefore has the other sign in the query and in the centred table: products stay, and the means of
+    the errors of neighbouring rows cancel.
+
     Attributes
     ----------
     layout : where entries of query and table lie
@@ -34,12 +39,31 @@ class TilePlan(OpenFHEPlan):
     layout: Layout
 
     def query(self, token: int) -> IntArray:
-        """The one-hot polynomials of a token, (inputs, N)."""
-        return self.layout.query(token)
+        """The one-hot polynomials of a token, (inputs, N), every second coefficient with the other sign."""
+        return self._signed(self.layout.query(token))
 
     def vector(self, values: IntArray) -> IntArray:
-        """The polynomials of any vector (m,), (inputs, N)."""
-        return self.layout.vector(values)
+        """The polynomials of any vector (m,), (inputs, N), every second coefficient with the other sign."""
+        return self._signed(self.layout.vector(values))
+
+    def _signed(self, polynomials: IntArray) -> IntArray:
+        polynomials[:, 1::2] = -polynomials[:, 1::2] % self.modulus
+        return polynomials
+
+    def mirrored(self, tile: IntArray, middle: int) -> IntArray:
+        """A tile whose entries w of every second row are 2 c - w for the middle c, so that the centred ones are -w.
+
+        Parameters
+        ----------
+        tile
+            Polynomial of the layout, shape (N,), unsigned.
+        middle
+            c, at which a polynomial of nothing but c stays as it is.
+        """
+        entries = tile[: self.layout.tile_columns * self.layout.tile_rows].reshape(-1, self.layout.tile_rows)
+        rows = entries[:, ::-1]  # row l of the tile lies at d1 - 1 - l
+        rows[:, 1::2] = 2 * middle - rows[:, 1::2]
+        return tile
 
 
 class TileServer(OpenFHEServer):
@@ -84,7 +108,7 @@ class TileServer(OpenFHEServer):
 
     def _arranged(self, tile: IntArray) -> IntArray:
         """A tile as it is encoded."""
-        return tile
+        return self.plan.mirrored(tile, self.middle)
 
 
 class TileSession(OpenFHESession):

@@ -17,6 +17,7 @@ from costmodel.slots import rotation_keys, rotation_steps
 from costmodel.systems import executed
 from protocol.compact.extraction import Extractor
 from protocol.delphi import DelphiClient, plain_product
+from protocol.elements import element_spread
 from protocol.engines import engine_of
 from protocol.errors import ProtocolError
 from protocol.meter import Meter
@@ -24,6 +25,7 @@ from protocol.openfhe.parties import OpenFHEClient
 from protocol.openfhe.slots import SlotPlan
 from protocol.residue.ring import Ring as ResidueRing
 from protocol.seeds import SeedRecord
+from quantize.packing import place_values
 from tests.protocol.residue.bridge import automorphism_key_noise
 from tests.protocol.test_lookup import FREE, Served
 from validate.compare import compare
@@ -57,6 +59,9 @@ def counts(compared: pd.DataFrame) -> dict[str, int]:
 
 PACKED = {"engine": "openfhe", "ablation": "packlwes"}
 DELPHI = {"options": ("delphi",)}
+SPLIT_SESSIONS = 8
+SPLIT_DEVIATION = 1.02 / np.sqrt(SPLIT_SESSIONS * 8 * 8)
+"""Bits, of as many answers to 8 tokens, whose 4096 coefficients are sums over 8 windows of errors that do not overlap."""
 
 
 @pytest.mark.parametrize(
@@ -117,6 +122,25 @@ def test_noise_is_as_predicted(protocol: str, options: dict[str, Any]) -> None:
     session.accept_keys(list(client.keys()))
     client.decrypt(session.answer(list(client.encrypt([7])), np.empty((1, coefficients.shape[1]), dtype=np.int64)))
     assert client.noise_bits() == pytest.approx(estimate(configuration, machine=FREE).noise_bits, abs=1.0)
+
+
+def test_roundings_of_a_random_vector_add_up_to_no_more_than_their_noise() -> None:
+    # Levels 0 and 1 of 0 to 3 have a mean of -1.5 about the middle: errors of one sign would cost 1.8 bits.
+    configuration = asked("cheetah", 512, 16, 8, engine="openfhe", widths=(2, 2), **DELPHI)
+    moduli = configuration.packing.field_moduli
+    low = np.random.default_rng(5).integers(0, 2, (512, 8, 2)) @ place_values(moduli)
+    coefficients, meter = low.astype(np.uint16), Meter("client")
+    engine, squares = engine_of(configuration), []
+    server = engine.server(configuration, coefficients, meter, lambda *_: None, False)
+    for _ in range(SPLIT_SESSIONS):
+        client, session = engine.client(configuration, 8, meter, False, SeedRecord()), server.session(8, meter)
+        session.accept_keys(list(client.keys()))
+        client.accept_first_halves(list(session.prepare(list(client.announce()))))
+        squares.append(4.0 ** client.noise_bits())
+    spread = element_spread(coefficients, moduli)
+    sized = configuration.updated(table=replace(configuration.table, spread=spread))
+    measured = 0.5 * np.log2(np.mean(squares))
+    assert measured == pytest.approx(estimate(sized, machine=FREE).noise_bits, abs=6 * SPLIT_DEVIATION)
 
 
 def test_a_plaintext_modulus_without_slots_is_refused_before_openfhe_sees_it() -> None:
