@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from costmodel.errors import Incompatible
 from costmodel.limits import SIGMA
 from costmodel.parameters import Ring
@@ -11,6 +13,10 @@ MOST_LIMBS = 3
 LARGEST_PLAINTEXT_BITS = 31
 LARGEST_PLAINTEXT = 2**LARGEST_PLAINTEXT_BITS
 """OpenFHE 1.6.1 encodes coefficients of at most 32 bits."""
+ASSURANCE = 36
+"""Square of the standard deviations to which OpenFHE bounds an error."""
+FIRST_LOG2_Q = 6 * math.log2(10)
+CONVERGED_BITS = math.log2(1.001)
 
 
 def check_limbs(ring: Ring) -> None:
@@ -30,6 +36,53 @@ def check_limbs(ring: Ring) -> None:
         )
     if len(ring.limb_bits) > MOST_LIMBS:
         raise Incompatible(f"ring.q has {len(ring.limb_bits)} limbs; a lookup needs at most {MOST_LIMBS}")
+
+
+def made_limbs(ring: Ring, plaintext_modulus: int, digit_bits: int = 0) -> int:
+    """Limbs that OpenFHE makes where it is asked for the ring's: as many as its own bound on the noise takes.
+
+    With L limbs of w bits asked for, a depth of L - 1, Berr = 6 sigma, V = Berr (1 + 4 sqrt(N)) of a fresh encryption
+    and K = sqrt(N) d (floor(log2 q/w) + 1) 2^b Berr of a key switch by d digits of b bits a limb, log2 q is
+
+        log2(t (4 V + t))                                                     at depth 0
+        log2(4 t) + (L - 2) log2(8 N t) + log2(8 N t V + (L - 1) (4 N + K))   above
+
+    and the limbs are ceil(ceil(log2 q)/w).
+
+    Parameters
+    ----------
+    ring
+        N, limbs and sigma; secrets are ternary.
+    plaintext_modulus
+        t of what is encoded.
+    digit_bits
+        Of a digit of a switching key; 0 for whole limbs.
+
+    References
+    ----------
+    .. [1] OpenFHE, ``bfvrns-parametergeneration.cpp``, ``ParamsGenBFVRNS``.
+
+    Examples
+    --------
+    >>> made_limbs(Ring(8192, (60, 60), 2**9), 2**14, 30), made_limbs(Ring(8192, (60, 60), 2**9), 2**15, 30)
+    (1, 2)
+    """
+    width, depth, t = ring.limb_bits[0], len(ring.limb_bits) - 1, float(plaintext_modulus)
+    root, error = math.sqrt(ring.degree), math.sqrt(ASSURANCE) * ring.sigma
+    fresh, growth = error * (1 + 4 * root), 8 * ring.degree * t
+    digit, digits = (digit_bits, width // digit_bits + 1) if digit_bits else (width, 1)
+
+    def log2_q(before: float) -> float:
+        if depth == 0:
+            return math.log2(t * (4 * fresh + t))
+        switch = root * digits * (before // width + 1) * 2.0**digit * error
+        added = depth * (4 * ring.degree + switch)
+        return math.log2(4 * t) + (depth - 1) * math.log2(growth) + math.log2(growth * fresh + added)
+
+    before, found = FIRST_LOG2_Q, log2_q(FIRST_LOG2_Q)
+    while abs(found - before) > CONVERGED_BITS:
+        before, found = found, log2_q(found)
+    return math.ceil(math.ceil(found) / width)
 
 
 def check_made(ring: Ring) -> None:

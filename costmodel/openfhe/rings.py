@@ -9,7 +9,7 @@ from typing import Any
 from costmodel.design import Design
 from costmodel.errors import Incompatible
 from costmodel.grid import Grid
-from costmodel.openfhe.contexts import LARGEST_LIMB_BITS, LARGEST_PLAINTEXT, MOST_LIMBS
+from costmodel.openfhe.contexts import LARGEST_LIMB_BITS, LARGEST_PLAINTEXT, MOST_LIMBS, made_limbs
 from costmodel.packing import packlwes_depth
 from costmodel.parameters import Configuration, Ring, Table, Wire
 from costmodel.security import max_log2_q
@@ -17,8 +17,34 @@ from costmodel.slots import check_slots, layout, slot_modulus
 
 MOST_DIGITS = 8
 """Of a limb."""
-LARGEST_ONE_LIMB_PLAINTEXT = 2**25
-"""OpenFHE 1.6.1 adds a limb to one of 53 bits for larger ones, by its own bound on the noise."""
+
+
+def check_limbs_made(configuration: Configuration) -> None:
+    """Refuse a ring of which OpenFHE makes more limbs or fewer; see :func:`costmodel.openfhe.contexts.made_limbs`.
+
+    Raises
+    ------
+    ValueError
+        Naming field, value and remedy.
+    """
+    ring, wire = configuration.ring, configuration.wire
+    t = encoded_modulus(configuration, ring.degree)
+    asked, made = len(ring.limb_bits), made_limbs(ring, t, wire.digit_bits if wire else 0)
+    if made != asked:
+        shown, other = ("+".join([str(ring.limb_bits[0])] * count) for count in (asked, made))
+        raise Incompatible(
+            f"ring.q is {shown}; OpenFHE makes {other} for N={ring.degree} and plaintexts modulo {t}, by its own "
+            f"bound on the noise; take q={other}, or leave q out"
+        )
+
+
+def encoded_modulus(configuration: Configuration, degree: int) -> int:
+    """Modulus of the plaintexts that OpenFHE encodes: t, and t 2^l under a packing tree of depth l."""
+    t, packing = configuration.ring.plaintext_modulus, configuration.packing
+    if packing.output != "packlwes":
+        return t
+    columns = -(-configuration.table.channels // len(packing.widths))
+    return t << int(packlwes_depth(columns, degree))
 
 
 def smallest_ring(base: Configuration, degree: int | None, design: Design) -> Ring:
@@ -31,9 +57,9 @@ def smallest_ring(base: Configuration, degree: int | None, design: Design) -> Ri
     """
     given = base.ring
     for each, limbs in ((2048, (53,)), (4096, (53, 53)), (8192, (60, 60))):
-        if degree not in (None, each) or (len(limbs) == 1 and given.plaintext_modulus > LARGEST_ONE_LIMB_PLAINTEXT):
-            continue
         ring = replace(given, degree=each, limb_bits=limbs)
+        if degree not in (None, each) or made_limbs(ring, given.plaintext_modulus) != len(limbs):
+            continue
         if design.failure(Grid.of(base.updated(ring=ring))) <= base.log2_failure:
             return ring
     raise Incompatible(
@@ -43,22 +69,31 @@ def smallest_ring(base: Configuration, degree: int | None, design: Design) -> Ri
 
 
 def keyed_configuration(base: Configuration, rings: Iterable[Ring], design: Design) -> Configuration:
-    """The first of some rings, with the fewest digits, that holds the failure target for every table.
+    """The first of some rings, with the fewest digits, that OpenFHE makes and that holds the failure target.
 
-    A digit has at least two bits less than a limb. All bits of everything travel.
+    It holds the target for every table. A digit has at least two bits less than a limb. All bits of everything travel.
 
     Raises
     ------
     ValueError
         If none does.
     """
+    made, refused = False, None
     for ring in rings:
         bits = ring.log2_q
         for digits in range(2, MOST_DIGITS + 1):
             wire = Wire(bits, bits, bits, -(-max(ring.limb_bits) // digits))
             candidate = base.updated(ring=ring, wire=wire)
+            try:
+                check_limbs_made(candidate)
+            except Incompatible as error:
+                refused = error
+                continue
+            made = True
             if design.failure(Grid.of(candidate)) <= base.log2_failure:
                 return candidate
+    if refused is not None and not made:
+        raise refused
     raise Incompatible(
         f"ring.t is {base.ring.plaintext_modulus}; no ring of at most {MOST_LIMBS} limbs holds it for {base.protocol} "
         f"over {base.table.rows} rows at a failure of 2^{base.log2_failure:g}"
@@ -88,10 +123,9 @@ def rings_of_degree(ring: Ring) -> Iterator[Ring]:
         yield Ring(ring.degree, (bits,) * limbs, ring.plaintext_modulus, ring.sigma, ring.secret)
 
 
-def packing_rings(ring: Ring, columns: int, degree: int | None) -> Iterator[Ring]:
-    """The smallest rings whose contexts OpenFHE makes for the plaintexts of a packing tree, t 2^l."""
-    for each, limbs in ((2048, (53,)), (4096, (53, 53)), (8192, (60, 60))):
-        plaintext = ring.plaintext_modulus << int(packlwes_depth(columns, each))
-        bound = LARGEST_ONE_LIMB_PLAINTEXT if len(limbs) == 1 else LARGEST_PLAINTEXT
-        if degree in (None, each) and plaintext <= bound:
+def packing_rings(base: Configuration, degree: int | None) -> Iterator[Ring]:
+    """Rings for a packing tree, the smallest first; of N = 8192 one limb where OpenFHE makes no second one."""
+    ring = base.ring
+    for each, limbs in ((2048, (53,)), (4096, (53, 53)), (8192, (60, 60)), (8192, (60,))):
+        if degree in (None, each) and encoded_modulus(base, each) <= LARGEST_PLAINTEXT:
             yield Ring(each, limbs, ring.plaintext_modulus, ring.sigma, ring.secret)

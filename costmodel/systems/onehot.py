@@ -14,7 +14,7 @@ from costmodel.grid import Grid
 from costmodel.limits import FLOODING_BITS
 from costmodel.openfhe.contexts import check_plaintext
 from costmodel.openfhe.packed import PackedDesign
-from costmodel.openfhe.rings import keyed_configuration, packing_rings, smallest_ring
+from costmodel.openfhe.rings import check_limbs_made, keyed_configuration, packing_rings, smallest_ring
 from costmodel.packing import check_packing, required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.products import ProductDesign
@@ -86,11 +86,11 @@ class OneHotSystem(System):
         check_openfhe_wishes(wishes)
         check_plaintext(base.ring)
         if base.packing.output == "packlwes":
-            columns = -(-base.table.channels // len(base.packing.widths))
-            chosen = packing_rings(base.ring, columns, wishes.ring.get("degree"))
+            chosen = packing_rings(base, wishes.ring.get("degree"))
             rings = [base.ring] if "limb_bits" in wishes.ring else chosen
             return keyed_configuration(base, rings, PackedDesign())
         if "limb_bits" in wishes.ring:
+            check_limbs_made(base)
             return base
         return base.updated(ring=smallest_ring(base, wishes.ring.get("degree"), ProductDesign()))
 

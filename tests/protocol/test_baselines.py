@@ -61,7 +61,7 @@ PACKED = {"engine": "openfhe", "ablation": "packlwes"}
 DELPHI = {"options": ("delphi",)}
 SPLIT_SESSIONS = 8
 SPLIT_DEVIATION = 1.02 / np.sqrt(SPLIT_SESSIONS * 8 * 8)
-"""Bits, of as many answers to 8 tokens, whose 4096 coefficients are sums over 8 windows of errors that do not overlap."""
+"""Bits, of answers to 8 tokens whose 4096 coefficients are sums over 8 windows of errors that do not overlap."""
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from costmodel.openfhe.contexts import made_limbs
+from costmodel.parameters import Ring
 from protocol.channel import Channel
 from protocol.compact.client import ResidueClient
 from protocol.errors import ProtocolError
 from protocol.frames import Kind
 from protocol.meter import Meter
 from protocol.openfhe.context import generate_context
+from protocol.openfhe.packed import PackedPlan
 from protocol.openfhe.products import ENGINE, ProductPlan
 from protocol.parameters_message import decode_parameters, encode_parameters
 from protocol.seeds import SeedRecord
@@ -107,6 +110,43 @@ def test_the_openfhe_engine_takes_no_library_that_others_loaded() -> None:
 def test_noise_below_that_of_the_security_tables_is_refused() -> None:
     with pytest.raises(ValueError, match=r"ring.sigma is 1.0"):
         generate_context(replace(REFERENCE.ring, sigma=1.0))
+
+
+@pytest.mark.parametrize(
+    ("degree", "limbs", "digit_bits", "below", "above"),
+    [
+        (2048, (53,), 0, 94_000_000, 96_000_000),
+        (4096, (53, 53), 30, 810, 820),
+        (8192, (60, 60), 30, 19_700, 19_800),
+        (8192, (60, 60), 12, 25_100, 25_200),
+        (8192, (55, 55), 20, 4430, 4450),
+    ],
+)
+def test_openfhe_makes_as_many_limbs_as_is_said(
+    degree: int, limbs: tuple[int, ...], digit_bits: int, below: int, above: int
+) -> None:
+    made = []
+    for modulus in (below, above):
+        ring = Ring(degree, limbs, modulus)
+        said = made_limbs(ring, modulus, digit_bits)
+        made.append(said)
+        if said == len(limbs):
+            assert generate_context(ring, True, digit_bits).GetModulus() > 1
+        else:
+            with pytest.raises(ValueError, match=f"OpenFHE made {said * limbs[0]} "):
+                generate_context(ring, True, digit_bits)
+    assert made[1] == made[0] + 1
+
+
+def test_rings_of_which_openfhe_makes_another_number_of_limbs_are_not_taken() -> None:
+    options: dict[str, Any] = {"engine": "openfhe", "ablation": "packlwes", "widths": (8,)}
+    with pytest.raises(ValueError, match=r"ring\.q is 60\+60; OpenFHE makes 60 for N=8192 .* take q=60"):
+        own(1252, 26, ring={"degree": 8192, "limb_bits": (60, 60)}, **options)
+    with pytest.raises(ValueError, match=r"ring\.q is 53; OpenFHE makes 53\+53 for N=2048"):
+        own(900, 16, protocol="cheetah", engine="openfhe", ring={"degree": 2048, "limb_bits": (53,)})
+    chosen = own(1252, 26, ring={"degree": 8192}, **options)
+    assert chosen.ring.limb_bits == (60,)
+    assert PackedPlan(chosen, False).ring.context.GetRingDimension() == 8192
 
 
 @pytest.mark.parametrize("sigma", [1.0, 3.2])
