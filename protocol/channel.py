@@ -21,6 +21,7 @@ from protocol.frames import (
     encode_frame,
 )
 from protocol.meter import Meter
+from protocol.secured import SecuredSocket
 from protocol.tls import handshake_words
 
 _REPORT = "peer reports: "
@@ -82,7 +83,7 @@ class Channel:
         self._ahead = memoryview(received)
         self._arrived = arrived
         self._aside = aside
-        self._secured = isinstance(connection, ssl.SSLSocket)
+        self._secured = isinstance(connection, ssl.SSLSocket | SecuredSocket)
         self._sent = 0
         self._received = 0
         self._waiting_from: float | None = None
@@ -150,10 +151,12 @@ class Channel:
     @property
     def readable(self) -> bool:
         """Whether something has arrived that was not read, if only that the peer has left."""
-        if self._ahead or (isinstance(self.connection, ssl.SSLSocket) and self.connection.pending()):
+        if self._ahead or (isinstance(self.connection, ssl.SSLSocket | SecuredSocket) and self.connection.pending()):
             return True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        return bool(select.select([self.connection], [], [], 0)[0])
+        waiting = select.poll()  # which takes any descriptor, where select ends at 1023
+        waiting.register(self.connection, select.POLLIN)
+        return bool(waiting.poll(0))
 
     def renew_patience(self, patience_s: float) -> None:
         """Wait for the peer anew, for so long in all."""
@@ -193,7 +196,7 @@ class Channel:
             socket.socket.shutdown(self.connection, socket.SHUT_WR)
             while (remaining := deadline - time.monotonic()) > 0:
                 self.connection.settimeout(remaining)
-                if not self.connection.recv(_DISCARD_BYTES):
+                if not socket.socket.recv(self.connection, _DISCARD_BYTES):  # below TLS, which is over
                     break
 
     def dismiss(self, text: str) -> None:
@@ -270,6 +273,8 @@ class Channel:
                     got = self.connection.recv_into(view[filled:]) if remaining > 0 else -1
                 except TimeoutError:
                     got = -1
+                except ssl.SSLWantReadError:  # what came is no whole record, or none that is read here
+                    continue
                 except ssl.SSLError as error:
                     raise PeerGone(handshake_words(error)) from None
                 except OSError as error:

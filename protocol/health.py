@@ -23,6 +23,9 @@ MOST_REQUESTS = 16
 REQUEST_TIMEOUT_S = 5.0
 """How long a connection may say nothing."""
 
+POLL_S = 0.1
+"""How long its end may go unnoticed."""
+
 
 class _Handler(WSGIRequestHandler):
     timeout = REQUEST_TIMEOUT_S
@@ -91,7 +94,7 @@ class Health:
         host, port = self._address
         server = _Server6 if ":" in host else _Server
         self._server = make_server(host, port, make_wsgi_app(self._registry), server, _Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), name="health", daemon=True)
         self._thread.start()
         return self
 

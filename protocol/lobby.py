@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from costmodel.wire import HELLO_BYTES
 from protocol.errors import ProtocolError, place_of
 from protocol.frames import HEADER, MAGIC, VERSION, Kind, decode_header, encode_frame
-from protocol.limits import address_key
+from protocol.limits import address_key, descriptors_allowed
+from protocol.secured import SecuredSocket
 from protocol.tls import Tls, handshake_words
 
 LOG = logging.getLogger("fastquery.serve")
@@ -31,8 +32,14 @@ GREETING_TIMEOUT_S = 10.0
 """How long a connection may take for its hello."""
 LEAVING_S = 1.0
 """How long a connection that was refused is kept open, so that the peer can read why."""
+MAX_SECURED_BYTES = 65536
+"""What a visitor may send before its hello is read, its certificates among them: the library reads on for as long as
+there are records that carry nothing."""
+SPARE_DESCRIPTORS = 32
+"""Files and sockets that visitors leave to records, threads and the health of the service."""
 MAX_VISITORS = 512
 """Connections in the lobby."""
+_CROWDED = "server has too many connections; try again later"
 
 
 @dataclass
@@ -74,6 +81,7 @@ class Lobby:
         self._tls = tls
         self._visitors: dict[socket.socket, Visitor] = {}
         self._selector = selectors.DefaultSelector()
+        self._highest = descriptors_allowed() - SPARE_DESCRIPTORS
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ)
 
@@ -113,8 +121,16 @@ class Lobby:
                 self._dismiss_one()
                 time.sleep(0.01)
             return
-        if len(self._visitors) >= MAX_VISITORS:
+        crowded = connection.fileno() >= self._highest
+        if crowded or len(self._visitors) >= MAX_VISITORS:
             self._dismiss_one()
+        if crowded:
+            with connection:
+                connection = connection.dup()  # as the lowest that is free: that of whoever was dismissed
+            if connection.fileno() >= self._highest:
+                _say(connection, _CROWDED)
+                connection.close()
+                return
         connection.setblocking(False)
         peer, key = "local", "local"
         if isinstance(address, tuple):
@@ -134,7 +150,8 @@ class Lobby:
                 said = socket.socket.recv(visitor.connection, 65536)
             else:
                 said = visitor.connection.recv(GREETING_BYTES - len(visitor.said))
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self._check_sent(visitor)
             return
         except OSError:
             said = b""
@@ -149,40 +166,33 @@ class Lobby:
         elif len(visitor.said) == GREETING_BYTES:
             self._give_away(visitor)
 
+    def _check_sent(self, visitor: Visitor) -> None:
+        """Refuse a visitor that sends and sends, and nothing that is read here."""
+        connection = visitor.connection
+        if isinstance(connection, SecuredSocket) and connection.taken_bytes > MAX_SECURED_BYTES:
+            self._refuse(visitor, "TLS: too many records before the hello")
+
     def _shake_hands(self, visitor: Visitor) -> bool:
         """Go on with the handshake of TLS; whether the visitor may speak now."""
         assert self._tls is not None
         try:
-            if not isinstance(visitor.connection, ssl.SSLSocket):
+            if not isinstance(visitor.connection, SecuredSocket):
                 first = visitor.connection.recv(1, socket.MSG_PEEK)
                 if first == MAGIC[:1]:
                     self._refuse(visitor, "this server speaks TLS alone: query with --tls-ca")
                     return False
                 # The same descriptor, detached from its socket: the selector has to be told.
-                waiting = self._forget(visitor)
-                try:
-                    visitor.connection = self._tls.context.wrap_socket(
-                        waiting, server_side=True, do_handshake_on_connect=False
-                    )
-                except OSError as error:  # a peer that has left already; its descriptor is closed
-                    LOG.warning("%s: refused: %s", visitor.peer, handshake_words(error))
-                    return False
+                visitor.connection = self._tls.secured(self._forget(visitor))
                 self._visitors[visitor.connection] = visitor
                 self._selector.register(visitor.connection, selectors.EVENT_READ, visitor)
             visitor.connection.do_handshake()
-        except ssl.SSLWantReadError:
-            self._selector.modify(visitor.connection, selectors.EVENT_READ, visitor)
-            return False
-        except ssl.SSLWantWriteError:
-            self._selector.modify(visitor.connection, selectors.EVENT_WRITE, visitor)
-            return False
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self._check_sent(visitor)
             return False
         except OSError as error:
             # The peer has its own words for it from TLS, which has sent them.
             self._see_off(visitor, handshake_words(error))
             return False
-        self._selector.modify(visitor.connection, selectors.EVENT_READ, visitor)
         visitor.shaking_hands = False
         visitor.name = self._tls.name_of(visitor.connection)
         if not self._tls.allows(visitor.connection):
@@ -211,7 +221,6 @@ class Lobby:
         visitor.deadline = time.monotonic() + LEAVING_S
         try:
             socket.socket.shutdown(visitor.connection, socket.SHUT_WR)
-            self._selector.modify(visitor.connection, selectors.EVENT_READ, visitor)
         except OSError:
             self._forget(visitor).close()
 
@@ -220,7 +229,7 @@ class Lobby:
             return
         ((crowd, _),) = Counter(visitor.address for visitor in self._visitors.values()).most_common(1)
         oldest = next(visitor for visitor in self._visitors.values() if visitor.address == crowd)
-        _say(oldest.connection, "server has too many connections; try again later")
+        _say(oldest.connection, _CROWDED)
         self._forget(oldest).close()
 
     def _drop(self, visitor: Visitor) -> None:

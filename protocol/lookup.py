@@ -42,7 +42,7 @@ from costmodel.parameters import Configuration
 from costmodel.wire import HELLO_BYTES, REQUEST_BYTES
 from protocol.admission import HELD_FOR_A_BYTE, AdmittedSession, Allowance, held_bytes, unlimited
 from protocol.alignment import AlignmentClient, AlignmentServer, Fields
-from protocol.alignment.session import Aligner, ChannelShares, aligning_bytes, alignment_of
+from protocol.alignment.session import Aligner, ChannelShares, NoAlignment, aligning_bytes, alignment_of
 from protocol.budget import DistanceBudget
 from protocol.channel import Channel
 from protocol.engine import ClientEngine, Frame, Progress, ServerSession, Shape, Shapes, Shares
@@ -455,6 +455,7 @@ class ServedSession:
 
     def _park(self) -> None:
         self._forget_prepared()
+        self._aligner = NoAlignment()  # what was lost in an alignment is as large as a message; the next one is new
         self._server.parked.put(self.hello, self, self.kept_bytes, self._allowance.room.address)
 
     def _forget_prepared(self) -> None:

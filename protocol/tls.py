@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from protocol.errors import ProtocolError
+from protocol.secured import SecuredSocket
 
 
 class Tls:
@@ -64,6 +65,10 @@ class Tls:
             context.verify_mode = ssl.CERT_REQUIRED
             _trust(context, clients, "client-ca")
         return cls(context, allowed)
+
+    def secured(self, connection: socket.socket) -> SecuredSocket:
+        """A client's connection, whose handshake is to come."""
+        return SecuredSocket(connection, self.context)
 
     def allows(self, connection: socket.socket) -> bool:
         """Whether the peer's certificate has an allowed name."""
@@ -201,7 +206,7 @@ def _names(connection: socket.socket) -> list[str]:
     An authority that vouches for alternative names, if only for addresses, may have left the common name to whoever
     asked for the certificate.
     """
-    certificate = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+    certificate: Any = connection.getpeercert() if isinstance(connection, SecuredSocket) else None
     if not certificate:
         return []
     alternatives: Any = certificate.get("subjectAltName", ())

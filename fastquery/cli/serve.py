@@ -223,7 +223,7 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
         server, listener, limits, meter, arguments.reveal_shares_for_tests, tls, arguments.tell_seconds, audit,
         on_share=None if folder is None else partial(keep, folder),
     )  # fmt: skip
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: service.stop())
     say(arguments, listener, server, service, meter, tls)
     with health_of(arguments, service):

@@ -171,7 +171,9 @@ class AlignmentServer(_Party):
             parameters = len(self._digits), self._fields, self._target_bits
             payload = receive_exactly(self._exchange, CORRECTIONS, correction_bytes(*parameters))
             products = self._transfer.shares(unpack_corrections(payload, *parameters))
-            return self._join(self._digits, self._bits, products)
+            digits, bits = self._digits, self._bits
+            del self._digits, self._bits
+            return self._join(digits, bits, products)
 
     def align(self, shares: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """`prepare`, then `finish`."""

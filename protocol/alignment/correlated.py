@@ -70,7 +70,9 @@ class CorrelatedReceiver:
     def shares(self, corrections: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Z modulo 2^64 from d, both of shape (count,); only as many low bits mean anything as d has."""
         added: NDArray[np.uint64] = np.where(self._choices, corrections, np.uint64(0))
-        return self._pads + added
+        products = self._pads + added
+        del self._choices, self._pads  # a session that is idle holds nothing of its last alignment
+        return products
 
 
 class CorrelatedSender:
@@ -96,4 +98,6 @@ class CorrelatedSender:
 
     def correct(self, words: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """D and y modulo 2^64 for the words x, all of shape (count,)."""
-        return self._pads + words - self._other_pads, -self._pads
+        corrections, products = self._pads + words - self._other_pads, -self._pads
+        del self._pads, self._other_pads
+        return corrections, products

@@ -54,6 +54,22 @@ def test_one_setup_serves_many_queries(block_bits: int, parties: Any) -> None:
     assert session.server_end.sent.count(("base_ot_point", 32)) == 1
 
 
+def test_nothing_of_an_alignment_stays(parties: Any) -> None:
+    """A session that is idle holds its seeds alone, however many rows it has aligned."""
+
+    def held_bytes(owner: object) -> int:
+        if isinstance(owner, np.ndarray):
+            return owner.nbytes
+        return sum(map(held_bytes, vars(owner).values())) if type(owner).__module__.startswith("protocol.") else 0
+
+    session = parties.Session(PAPER, 37, 1)
+    before = held_bytes(session.server._transfer), held_bytes(session.client._transfer)
+    for coefficients in (100, 1000):
+        session.shares(*parties.random_case(PAPER, coefficients, np.random.default_rng(1))[1:])
+        assert (held_bytes(session.server._transfer), held_bytes(session.client._transfer)) == before
+        assert not [name for name, value in vars(session.server).items() if isinstance(value, np.ndarray)]
+
+
 @pytest.mark.parametrize("moduli", [(32, 16, 16), (20, 20, 20), (32, 16), (2**16,)])
 @pytest.mark.parametrize(("block_bits", "target_bits"), [(1, 37), (3, 12), (8, 64)])
 def test_bytes_are_as_predicted(moduli: tuple[int, ...], block_bits: int, target_bits: int, parties: Any) -> None:

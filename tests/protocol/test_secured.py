@@ -1,0 +1,199 @@
+"""Clients of TLS that are odd: nobody waits for them, and each is told or shown out."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from costmodel.parameters import Table
+from costmodel.systems import executed
+from protocol.channel import Channel
+from protocol.client import connect, look_up
+from protocol.errors import ProtocolError
+from protocol.frames import Kind
+from protocol.limits import Limits
+from protocol.lobby import MAX_SECURED_BYTES
+from protocol.meter import Meter
+from protocol.seeds import SeedRecord
+from protocol.tls import Tls, client_context
+from tests.protocol.serving import Running, hello, prepared, serving
+
+pytest.importorskip("openfhe")
+authority = pytest.importorskip("tests.protocol.authority", exc_type=ImportError)
+crafted = pytest.importorskip("tests.protocol.crafted", exc_type=ImportError)
+
+CROWD = "127.0.0.2"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    ours = authority.Authority(tmp_path_factory.mktemp("certificates"), "ours")
+    names: dict[str, Any] = {name: ours.signed(name) for name in ("reader", "writer")}
+    return {**names, "ca": ours.certificate, "server": ours.signed("server", "127.0.0.1")}
+
+
+@pytest.fixture(scope="module")
+def running(made: dict[str, Any]) -> Iterator[Running]:
+    ready = prepared(executed("fastquery", Table(300, 24)), Limits(clients=16, timeout_s=20.0))
+    with serving(ready, tls=Tls.server(*made["server"], made["ca"], ("reader",))) as served:
+        yield served
+
+
+@pytest.fixture
+def reader(made: dict[str, Any]) -> ssl.SSLContext:
+    return client_context(made["ca"], *made["reader"])
+
+
+def answered(running: Running, context: ssl.SSLContext) -> None:
+    with closing(Channel(connect("127.0.0.1", running.port, context), Meter("client"), 20.0)) as channel:
+        look_up(channel, Meter("client"), [7], False, SeedRecord())
+
+
+def odd(running: Running, context: ssl.SSLContext, folder: Path) -> Any:
+    return crafted.Crafted(running.connect(CROWD), context, folder / "keys")
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_key_updates_in_place_of_a_hello_are_shown_out(
+    running: Running, reader: ssl.SSLContext, tmp_path: Path, caplog: pytest.LogCaptureFixture, asked: bool
+) -> None:
+    client, sent = odd(running, reader, tmp_path), 0
+    with client.secured, suppress(OSError):
+        for part in client.flood(asked):
+            socket.socket.sendall(client.secured, part)
+            sent += len(part)
+            assert sent < 2**22
+    assert any("too many records before the hello" in record.getMessage() for record in caplog.records)
+    answered(running, reader)
+
+
+def test_a_few_key_updates_and_padding_are_taken(running: Running, reader: ssl.SSLContext, tmp_path: Path) -> None:
+    client = odd(running, reader, tmp_path)
+    parts = [client.key_update(), client.key_update(padding=3000)]
+    parts += [client.record(crafted.APPLICATION_DATA, hello()[k : k + 9]) for k in range(0, len(hello()), 9)]
+    with client.secured:
+        socket.socket.sendall(client.secured, b"".join(parts))
+        client.secured.settimeout(20)
+        assert client.secured.recv(4)[3] == Kind.PARAMETERS
+
+
+def refused(connection: socket.socket) -> bool:
+    """Whether a server ends a connection without a frame that is no error."""
+    with connection, suppress(OSError):
+        connection.settimeout(20)
+        while part := connection.recv(65536):
+            assert Kind.PARAMETERS not in part[3:4]
+    return True
+
+
+def first_flight() -> bytes:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="example.org").do_handshake()
+    return outgoing.read()
+
+
+FIRST_FLIGHT = first_flight()
+GARBAGE = bytes(range(256)) * 8
+EARLY_DATA = (b"\x17\x03\x03\x01\x00" + bytes(256)) * 40
+A_BYTE_A_RECORD = b"".join(b"\x16\x03\x01\x00\x01" + bytes([byte]) for byte in b"\x01\0\xff\xff" + bytes(2**16))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [FIRST_FLIGHT + GARBAGE, FIRST_FLIGHT + EARLY_DATA, FIRST_FLIGHT * 20, A_BYTE_A_RECORD],
+    ids=["garbage", "early data", "greetings", "a byte a record"],
+)
+def test_what_is_no_handshake_is_refused(running: Running, reader: ssl.SSLContext, said: bytes) -> None:
+    with ExitStack() as held:
+        crowd = [held.enter_context(running.connect(CROWD)) for _ in range(20)]
+        for connection in crowd:
+            with suppress(OSError):
+                connection.sendall(said)
+        answered(running, reader)
+        assert all(map(refused, crowd))
+
+
+def test_garbage_after_a_handshake_is_refused(running: Running, reader: ssl.SSLContext, tmp_path: Path) -> None:
+    client = odd(running, reader, tmp_path)
+    with client.secured:
+        socket.socket.sendall(client.secured, GARBAGE)
+        with pytest.raises(ssl.SSLError):
+            client.secured.recv(1)
+    answered(running, reader)
+
+
+def test_a_chain_of_certificates_that_is_too_long_is_refused(
+    running: Running, made: dict[str, Any], reader: ssl.SSLContext, tmp_path: Path
+) -> None:
+    certificate, key = made["reader"]
+    chain = tmp_path / "chain.pem"
+    chain.write_text(certificate.read_text() + made["writer"][0].read_text() * (2 * MAX_SECURED_BYTES // 400))
+    with pytest.raises((ProtocolError, OSError)):
+        answered(running, client_context(made["ca"], chain, key))
+    answered(running, reader)
+
+
+def test_a_token_beside_clients_whose_name_is_not_allowed(
+    running: Running, made: dict[str, Any], reader: ssl.SSLContext
+) -> None:
+    context, over, refusals = client_context(made["ca"], *made["writer"]), threading.Event(), []
+
+    def knock() -> None:
+        while not over.is_set():
+            with pytest.raises(ProtocolError):
+                answered(running, context)
+            refusals.append(True)
+
+    threads = [threading.Thread(target=knock) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        answered(running, reader)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(timeout=30)
+    assert len(refusals) >= 4
+
+
+def test_handshakes_that_are_begun_and_left_leave_nothing(running: Running, reader: ssl.SSLContext) -> None:
+    for number in range(200):
+        with running.connect(CROWD) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", number % 2, 0))
+            connection.sendall(FIRST_FLIGHT[: 1 + 7 * number])
+    answered(running, reader)
+
+
+def test_a_frame_is_due_in_time_beside_key_updates(
+    made: dict[str, Any], reader: ssl.SSLContext, tmp_path: Path
+) -> None:
+    """They are no message: the time for one does not begin anew with each of them."""
+    here, there = socket.socketpair()
+    served, over = Tls.server(*made["server"]).secured(here), threading.Event()
+
+    def send() -> None:
+        client = crafted.Crafted(there, reader, tmp_path / "keys")
+        with client.secured, suppress(OSError):
+            for part in client.flood():
+                if over.is_set():
+                    return
+                socket.socket.sendall(client.secured, part)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    channel = Channel(served, Meter("server"), timeout_s=0.5)
+    with pytest.raises(ProtocolError, match="did not arrive within the time allowed"):
+        channel.receive(Kind.HELLO, 84)
+    over.set()
+    channel.close()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
