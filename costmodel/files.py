@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def output_path(path: str | Path, *inputs: str | Path | None) -> Path:
@@ -46,7 +48,7 @@ def unwritable(path: str | Path, error: OSError) -> ValueError:
 def replaced(path: str | Path, *inputs: str | Path | None) -> Iterator[Path]:
     """A path beside an output; what is written there takes the output's place at the end, or is removed.
 
-    Every writer has a path of its own, so that two writers leave the file of one of them.
+    Every writer has a path of its own, in threads too, so that two writers leave the file of one of them.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def replaced(path: str | Path, *inputs: str | Path | None) -> Iterator[Path]:
     'whole'
     """
     place = output_path(path, *inputs)
-    beside = place.with_name(f".{place.stem}.{os.getpid()}{place.suffix}")
+    beside = place.with_name(f".{place.stem}.{os.getpid()}-{threading.get_ident()}{place.suffix}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         yield beside
@@ -72,6 +74,28 @@ def replaced(path: str | Path, *inputs: str | Path | None) -> Iterator[Path]:
         raise unwritable(path, error) from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def replace_private(path: str | Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file that its user alone can read by :func:`replaced`.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    write
+        Called with the open file.
+
+    Raises
+    ------
+    ValueError
+        As there.
+    """
+    with (
+        replaced(path) as beside,
+        os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
+    ):
+        write(file)
 
 
 def replace_text(path: str | Path, text: str) -> None:

@@ -11,5 +11,11 @@ SECURITY_FLOOR_BITS = 128
 LOG2_FAILURE = -40.0
 """log2 of the failure probability of a lookup that parameters are chosen for where no other is named."""
 
+LEAST_LOG2_FAILURE, MOST_LOG2_FAILURE = -1000.0, -1e-9
+"""Failure probabilities that can be asked for, as log2."""
+
 FLOODING_BITS = 40
 """Width of the flooding of this project's own designs where no other is named."""
+
+MOST_FLOODING_BITS = 128
+"""Widest flooding that can be asked for."""

@@ -8,7 +8,6 @@ put together by `costmodel.latency`.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -16,17 +15,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from costmodel.checks import real_number
+
 MSS_BYTES = 1448
 """Payload of one TCP segment on Ethernet: 1500 - 20 (IP) - 20 (TCP) - 12 (timestamps)."""
 FRAMING = 1.043
 """Bytes on the link for one of payload: 62 of headers a segment (IPv4 20, TCP 32, link layer 10)."""
 INITIAL_WINDOW = 10
 """Segments that a connection may send before the first acknowledgement (RFC 6928)."""
+RATES_BIT_PER_S = 1.0, 1e15
+"""Slowest and fastest link that is priced."""
+LONGEST_ROUND_TRIP_S = 1e6
 
 _RATE_UNITS = {
     "bit/s": 1.0, "kbit/s": 1e3, "Mbit/s": 1e6, "Gbit/s": 1e9,
     "bps": 1.0, "kbps": 1e3, "Mbps": 1e6, "Gbps": 1e9,
     "B/s": 8.0, "kB/s": 8e3, "MB/s": 8e6, "GB/s": 8e9,
+    "Bps": 8.0, "kBps": 8e3, "MBps": 8e6, "GBps": 8e9,
     "KiB/s": 8.0 * 2**10, "MiB/s": 8.0 * 2**20, "GiB/s": 8.0 * 2**30,
 }  # fmt: skip
 _TIME_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -49,7 +54,7 @@ class Link:
     Raises
     ------
     ValueError
-        If the rate is not positive or the round-trip time negative or infinite.
+        If the rate is not from 1 to 1e15 bit/s, or the round-trip time not from 0 to 1e6 s.
 
     Examples
     --------
@@ -63,10 +68,17 @@ class Link:
     name: str
 
     def __post_init__(self) -> None:
-        if not self.rate_bit_per_s > 0:
-            raise ValueError(f"link rate {self.rate_bit_per_s} bit/s: must be positive")
-        if not 0 <= self.round_trip_s < math.inf:
-            raise ValueError(f"link round-trip time {self.round_trip_s} s: must be zero or more, and finite")
+        for name in ("rate_bit_per_s", "round_trip_s"):
+            real_number(f"link.{name}", getattr(self, name))
+        slowest, fastest = RATES_BIT_PER_S
+        if not slowest <= self.rate_bit_per_s <= fastest:
+            raise ValueError(
+                f"link rate {self.rate_bit_per_s} bit/s: must be positive, and lie between {slowest:g} and {fastest:g}"
+            )
+        if not 0 <= self.round_trip_s <= LONGEST_ROUND_TRIP_S:
+            raise ValueError(
+                f"link round-trip time {self.round_trip_s} s: must lie between 0 and {LONGEST_ROUND_TRIP_S:g}"
+            )
 
 
 PRESETS: dict[str, Link] = {
@@ -91,6 +103,18 @@ PRESETS: dict[str, Link] = {
         Link(400e6, 40e-3, "cheetah-wan"),
     )
 }
+_LOWER_PRESETS = {name.lower(): link for name, link in PRESETS.items()}
+
+
+def preset_of(name: str) -> Link | None:
+    """The preset of a name, in letters of either case; None where there is none.
+
+    Examples
+    --------
+    >>> preset_of("WAN").round_trip_s
+    0.04
+    """
+    return PRESETS.get(name) or _LOWER_PRESETS.get(name.lower())
 
 
 def parse_rate(text: str) -> float:
@@ -110,7 +134,7 @@ def parse_rate(text: str) -> float:
 
 
 def parse_link(text: str) -> Link:
-    """A preset by its name, or ``RATE[,ROUND_TRIP_TIME]`` such as ``44Mbit/s,40ms``; without a time 0 s.
+    """A preset by its name in letters of either case, or ``RATE[,ROUND_TRIP_TIME]``; without a time 0 s.
 
     Raises
     ------
@@ -123,11 +147,12 @@ def parse_link(text: str) -> Link:
     352000000.0
     """
     text = text.strip()
-    if text in PRESETS:
-        return PRESETS[text]
+    if (preset := preset_of(text)) is not None:
+        return preset
     rate, comma, delay = text.partition(",")
     if not re.match(r"\s*[0-9.]", rate):
         raise ValueError(f"link {text!r}: one of {', '.join(PRESETS)}, or a rate and a round-trip time: 44Mbit/s,40ms")
+    delay = re.sub("[\u00b5\u03bc]s", "us", delay)
     round_trip_s = _quantity("link round-trip time", delay, _TIME_UNITS, "such as 40ms") if comma else 0.0
     return Link(parse_rate(rate), round_trip_s, "".join(text.split()))
 

@@ -113,7 +113,7 @@ class Machine:
         except KeyError:
             raise ValueError(
                 f"machine {self.name!r} has no unit cost for {operation!r} on engine {engine!r}; "
-                "calibrate it, or leave out --machine for the built-in profile"
+                "take another size or engine, or calibrate one"
             ) from None
 
 

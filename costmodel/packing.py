@@ -27,6 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+MOST_PLAINTEXT_BITS = 60
+"""Of a plaintext modulus that a packing is made for."""
+
 
 def field_moduli(widths: Sequence[int], levels: Sequence[int] = ()) -> tuple[int, ...]:
     """Moduli of the fields of a coefficient: 2^(w+1) for channels of ``widths`` bits, 2 L for those of ``levels``.
@@ -34,13 +37,18 @@ def field_moduli(widths: Sequence[int], levels: Sequence[int] = ()) -> tuple[int
     Raises
     ------
     ValueError
-        If there is no width, one is below 1, or ``levels`` are not of these widths.
+        If there is no width, one is below 1, all of them need more than 60 bits, or ``levels`` are not of these widths.
     """
     if not widths:
         raise ValueError("packing has no channel widths: at least one, such as 4,3,3")
     for width in widths:
         if width < 1:
             raise ValueError(f"packing {_spelt(widths)} has a channel of {width} bits: at least 1")
+    if (bits := required_plaintext_bits(widths)) > MOST_PLAINTEXT_BITS + len(levels):
+        raise ValueError(
+            f"packing {_spelt(widths)} needs p >= {bits} bits; a plaintext modulus has at most {MOST_PLAINTEXT_BITS}: "
+            "take narrower channels, or fewer of them"
+        )
     if levels:
         if widths_of_levels(levels) != tuple(widths):
             raise ValueError(

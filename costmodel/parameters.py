@@ -12,11 +12,12 @@ from typing import Any
 
 import tomli_w
 
+from costmodel.checks import one_of, real_between, whole_between, wholes
 from costmodel.expanded.bucketed.parameters import BucketedParameters
 from costmodel.expanded.compressed.parameters import CompressedParameters
 from costmodel.expanded.folded.parameters import FoldedParameters
 from costmodel.expanded.parameters import LEAST_LOG2_DISTANCE, MOST_QUERIES
-from costmodel.limits import LOG2_FAILURE, SIGMA
+from costmodel.limits import LEAST_LOG2_FAILURE, LOG2_FAILURE, MOST_FLOODING_BITS, MOST_LOG2_FAILURE, SIGMA
 from costmodel.packing import check_packing, field_moduli, widths_of_levels
 from costmodel.security import Secret
 
@@ -47,16 +48,6 @@ SIRNN_OPTIONS = frozenset({"sirnn-iknp", "sirnn-ferret"})
 """SiRNN's extension of shares in the place of this project's alignment."""
 
 
-def _require_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
-
-
-def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
-
-
 @dataclass(frozen=True)
 class Table:
     """The embedding table and how many rows of it are looked up together.
@@ -73,10 +64,9 @@ class Table:
     spread: float = 1.0  # root mean square of its packed elements over that of uniform levels, for the noise
 
     def __post_init__(self) -> None:
-        _require_range("table.rows", self.rows, 1, 2**32)
-        _require_range("table.channels", self.channels, 1, 2**20)
-        _require_range("table.tokens", self.tokens, 1, 2**16)
-        _require_range("table.spread", self.spread, 0.0, 4.0)
+        for name, most in (("rows", 2**32), ("channels", 2**20), ("tokens", 2**16)):
+            object.__setattr__(self, name, whole_between(f"table.{name}", getattr(self, name), 1, most))
+        real_between("table.spread", self.spread, 0.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -96,22 +86,23 @@ class Ring:
     secret: Secret = "ternary"
 
     def __post_init__(self) -> None:
-        _require_range("ring.N", self.degree, 16, 2**17)
+        object.__setattr__(self, "degree", whole_between("ring.N", self.degree, 16, 2**17))
         if self.degree & (self.degree - 1):
             raise ValueError(f"ring.N is {self.degree}; it must be a power of two")
+        object.__setattr__(self, "limb_bits", wholes("ring.q (bits of its limbs)", self.limb_bits))
         if not self.limb_bits:
             raise ValueError("ring.q is empty; it must name at least one limb size in bits")
         for bits in self.limb_bits:
-            _require_range("ring.q (bits of a limb)", bits, 14, 61)
+            whole_between("ring.q (bits of a limb)", bits, 14, 61)
         if self.plaintext_modulus != SHARE_MODULUS:
-            _require_range("ring.t", self.plaintext_modulus, 2, 2**60)
+            object.__setattr__(self, "plaintext_modulus", whole_between("ring.t", self.plaintext_modulus, 2, 2**60))
         if self.plaintext_modulus.bit_length() >= sum(self.limb_bits):
             raise ValueError(
                 f"ring.q has {sum(self.limb_bits)} bits; it must have more than the plaintext modulus, "
                 f"which has {self.plaintext_modulus.bit_length()}"
             )
-        _require_range("ring.sigma", self.sigma, 0.5, 1e6)
-        _require_one_of("ring.secret", self.secret, SECRETS)
+        real_between("ring.sigma", self.sigma, 0.5, 1e6)
+        one_of("ring.secret", self.secret, SECRETS)
 
     @property
     def log2_q(self) -> int:
@@ -135,8 +126,10 @@ class Packing:
     levels: tuple[int, ...] = ()  # of the channels in mixed radix; none where they have 2^width each
 
     def __post_init__(self) -> None:
-        _require_one_of("packing.tile", self.tile, TILES)
-        _require_one_of("packing.output", self.output, OUTPUTS)
+        object.__setattr__(self, "widths", wholes("packing.widths", self.widths))
+        object.__setattr__(self, "levels", wholes("packing.levels", self.levels))
+        one_of("packing.tile", self.tile, TILES)
+        one_of("packing.output", self.output, OUTPUTS)
         if self.levels and self.field_moduli == field_moduli(self.widths):
             object.__setattr__(self, "levels", ())  # one form only, so that equal packings compare equal
 
@@ -162,9 +155,9 @@ class Wire:
 
     def __post_init__(self) -> None:
         for name in ("query_bits", "answer_a_bits", "answer_b_bits"):
-            _require_range(f"wire.{name}", getattr(self, name), 1, 256)
-        _require_range("wire.digit_bits", self.digit_bits, 0, 60)
-        _require_range("wire.digit_dropped_bits", self.digit_dropped_bits, 0, 60)
+            whole_between(f"wire.{name}", getattr(self, name), 1, 256)
+        whole_between("wire.digit_bits", self.digit_bits, 0, 60)
+        whole_between("wire.digit_dropped_bits", self.digit_dropped_bits, 0, 60)
 
 
 @dataclass(frozen=True)
@@ -203,16 +196,15 @@ class Configuration:
     )
 
     def __post_init__(self) -> None:
-        _require_one_of("engine", self.engine, ENGINES)
-        _require_one_of("size", self.size, SIZES)
-        _require_range("flooding_bits", self.flooding_bits, 0, 128)
-        _require_range("log2_distance", self.log2_distance, LEAST_LOG2_DISTANCE, 0.0)
-        _require_range("queries", self.queries, 1, MOST_QUERIES)
-        _require_range("align_bits", self.align_bits, 0, 64)
-        _require_range("block_bits", self.block_bits, 1, MOST_BLOCK_BITS)
-        _require_range("log2_failure", self.log2_failure, -1000.0, -1e-9)
+        one_of("engine", self.engine, ENGINES)
+        one_of("size", self.size, SIZES)
+        bounds = {"flooding_bits": (0, MOST_FLOODING_BITS), "queries": (1, MOST_QUERIES), "align_bits": (0, 64)}
+        for name, (low, high) in {**bounds, "block_bits": (1, MOST_BLOCK_BITS)}.items():
+            object.__setattr__(self, name, whole_between(name, getattr(self, name), low, high))
+        real_between("log2_distance", self.log2_distance, LEAST_LOG2_DISTANCE, 0.0)
+        real_between("log2_failure", self.log2_failure, LEAST_LOG2_FAILURE, MOST_LOG2_FAILURE)
         for option in self.options:
-            _require_one_of("options", option, OPTIONS)
+            one_of("options", option, OPTIONS)
         check_packing(self.packing.widths, self.ring.plaintext_modulus, self.packing.levels)
 
     @property

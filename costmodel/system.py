@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypedDict
 
 from costmodel.alignment.ledger import check_alignment
+from costmodel.checks import real_between, whole_between
 from costmodel.delphi import Delphi
 from costmodel.design import Design
 from costmodel.errors import Incompatible
+from costmodel.expanded.parameters import LEAST_LOG2_DISTANCE, MOST_QUERIES
 from costmodel.grid import Grid
-from costmodel.limits import LOG2_FAILURE, SIGMA
+from costmodel.limits import LEAST_LOG2_FAILURE, LOG2_FAILURE, MOST_FLOODING_BITS, MOST_LOG2_FAILURE, SIGMA
 from costmodel.openfhe.contexts import check_drawn, check_made
 from costmodel.packing import check_packing, fitting_widths
 from costmodel.parameters import (
@@ -21,6 +23,7 @@ from costmodel.parameters import (
     EXECUTED_OPTIONS,
     LOW_BITS_OPTIONS,
     OPTIONS,
+    SIRNN_OPTIONS,
     SIZES,
     Configuration,
     Packing,
@@ -98,6 +101,18 @@ class Wishes:
     def __post_init__(self) -> None:
         if not self.log2_failure < 0:
             raise ValueError(f"failure is {self.log2_failure:g}; it must be a log2 below 0, such as -40")
+        real_between("failure", self.log2_failure, LEAST_LOG2_FAILURE, MOST_LOG2_FAILURE)
+        real_between("distance", self.distance, LEAST_LOG2_DISTANCE, 0.0)
+        whole_between("queries", self.queries, 1, MOST_QUERIES)
+        if self.flooding_bits is not None:
+            whole_between("flooding_bits", self.flooding_bits, 0, MOST_FLOODING_BITS)
+        if self.distance and self.flooding_bits is not None:
+            raise ValueError(
+                f"distance is {self.distance:g} and flooding_bits is {self.flooding_bits}; the distance sets the "
+                "width: name one of them"
+            )
+        if set(self.options) >= SIRNN_OPTIONS:
+            raise ValueError(f"options has {' and '.join(sorted(SIRNN_OPTIONS))}; an extension is one of them")
         for name, value, choices in (("engine", self.engine or ENGINES[0], ENGINES), ("size", self.size, SIZES)):
             if value not in choices:
                 raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")

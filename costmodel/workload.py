@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.checks import real_between, whole_number
 from costmodel.estimate import LINK_MODELS, Estimate, Links, estimate, evaluate, terms, wall_seconds
 from costmodel.expanded.bucketed.parameters import BucketedParameters
 from costmodel.grid import Grid
@@ -81,10 +82,11 @@ class Workload:
     def __post_init__(self) -> None:
         bounds = {"prompt": (1, MOST_PROMPT), "generated": (0, MOST_GENERATED), "clients": (1, MOST_CLIENTS)}
         for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"workload.{name} is {value!r}; it must be a whole number from {low} to {high}")
-        if not 0 < self.rate <= 1e6:
+            value = whole_number(f"workload.{name}", getattr(self, name))
+            if not low <= value <= high:
+                raise ValueError(f"workload.{name} is {value}; it must be a whole number from {low} to {high}")
+            object.__setattr__(self, name, value)
+        if not real_between("workload.rate", self.rate, 0.0, 1e6):
             raise ValueError(f"workload.rate is {self.rate}; it must be above 0 and at most 1e6 tokens a second")
 
     @property

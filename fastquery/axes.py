@@ -12,7 +12,7 @@ from costmodel.link import Link
 from costmodel.parameters import Ring, Table
 from costmodel.workload import Workload
 from fastquery import ranges
-from fastquery.words import RING_LETTERS, count, link_of, nearest, real, shape_of, unknown, whole, widths_of
+from fastquery.words import RING_LETTERS, count, known, link_of, real, shape_of, unknown, whole, widths_of
 
 AXES = (
     "table",
@@ -139,7 +139,7 @@ def _number(name: str, value: Any) -> int | float:
     return int(value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else real(name, value)
 
 
-def one_of(name: str, value: Any, known: Iterable[str]) -> list[Any]:
+def one_of(name: str, value: Any, choices: Iterable[str]) -> list[Any]:
     """One name or several, None left to the protocol.
 
     Raises
@@ -147,8 +147,5 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> list[Any]:
     ValueError
         If a name is unknown.
     """
-    names = list(known)
-    for one in several(value):
-        if one is not None and one not in names:
-            raise ValueError(f"{name} is {one!r}; it must be one of {', '.join(names)}{nearest(one, names)}")
-    return several(value)
+    names = list(choices)
+    return [None if one is None else known(name, one, names) for one in several(value)]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.link import PRESETS, Link, parse_link, parse_rate
+from costmodel.link import Link, parse_link, parse_rate
 from fastquery.words import real
 
 LARGEST_AXIS = 10_000_000
@@ -123,7 +123,7 @@ def links(text: str) -> list[Link]:
         If the text is neither, or a unit is missing.
     """
     text = text.strip()
-    if text in PRESETS or ":" not in text:
+    if ":" not in text:
         return [parse_link(text)]
     rate, _, delay = (part.strip() for part in text.partition(","))
     rates, rate_unit = _with_unit("link rate", rate)

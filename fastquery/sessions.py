@@ -16,7 +16,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,7 @@ import numpy as np
 
 from costmodel.parameters import Configuration
 from fastquery.queries import parse_address
-from fastquery.words import ask
+from fastquery.words import ask, whole
 from protocol.audit import Audit
 from protocol.channel import Channel
 from protocol.client import connect as connect_socket
@@ -121,17 +121,23 @@ class Session:
         """The session's last first message."""
         return self._session.greeter.hello
 
-    def lookup(self, ids: Sequence[int]) -> Share:
+    def lookup(self, ids: Any) -> Share:
         """Look rows up together; this party's share of them.
+
+        Parameters
+        ----------
+        ids
+            Token ids: a sequence, an array or a tensor of whole numbers, or one of them.
 
         Raises
         ------
         ValueError
-            If an id is outside the vocabulary, or there are too many.
+            If an id is no whole number or outside the vocabulary, or there are none or too many; no id is in the
+            message.
         protocol.errors.ProtocolError
             If the server does not follow the protocol, or a lost session cannot be resumed.
         """
-        tokens = np.asarray(ids, dtype=np.int64).reshape(-1).tolist()
+        tokens = ids_of(ids)
         with self._lock:
             self._session.channel.renew_patience(self._patience_s)
             try:
@@ -179,6 +185,26 @@ class Session:
 
     def _channel(self) -> Channel:
         return Channel(self._reach(), self.meter, patience_s=self._patience_s)
+
+
+def ids_of(ids: Any) -> list[int]:
+    """Token ids as a list.
+
+    Raises
+    ------
+    ValueError
+        If one is no whole number; it is not in the message.
+
+    Examples
+    --------
+    >>> ids_of(np.array([[7, 299]], np.uint16)), ids_of(7)
+    ([7, 299], [7])
+    """
+    held = np.asarray(ids) if hasattr(ids, "__array__") else np.asarray(ids, dtype=object)
+    try:
+        return [whole("token", one) for one in held.reshape(-1).tolist()]
+    except ValueError:
+        raise ValueError("a token id is no whole number; it must be one from 0") from None
 
 
 def connect(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.files import output_path
 from quantize.packed import PackedTable
 from quantize.public import PublicTable
 from quantize.quantizers import pack_levels, pack_source
@@ -20,6 +21,19 @@ if TYPE_CHECKING:
 def share_path(folder: Path, share: Share) -> Path:
     """Where a party's share of a lookup is kept in a folder."""
     return folder / f"{share.session}-{share.lookup:06d}-{share.party}.npz"
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse a folder that shares cannot be kept in, before any is there.
+
+    Raises
+    ------
+    ValueError
+        If there is something else, or it cannot be written to or made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"shares is {str(folder)!r}, which is no folder; name a folder")
+    output_path(folder / "share.npz")
 
 
 def keep(folder: Path, share: Share) -> None:

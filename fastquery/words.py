@@ -20,28 +20,36 @@ import numpy as np
 from costmodel.limits import FLOODING_BITS, LOG2_FAILURE
 from costmodel.link import Link, parse_link
 from costmodel.machine import Machine, default_machine, load_machine
+from costmodel.packing import field_moduli
 from costmodel.parameters import BLOCK_BITS, ENGINES, OPTIONS, SIZES, Configuration, Ring, Table
 from costmodel.systems import NAMES, configuration
 from costmodel.systems.fastquery import ABLATIONS
 from costmodel.workload import Workload, session_configuration
 from fastquery.own_machine import AUTO, own_machine
 from fastquery.tables import levels_of, table_of
+from quantize.tables import table_name
 
 MACHINE_HELP = f"calibration file, or {AUTO}: of this processor, as calibrate --quick keeps it"
 RING_HELP = "N=4096,p=13,q=53+53 (bits, limbs joined by +; t=8000 instead of p); the rest is chosen"
 DEFAULT_TABLE = "llama-7b"
 
 
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
+_POWER = re.compile(r"\s*[0-9]{1,9}(\.[0-9]{1,9})?[eE]\+?[0-9]{1,2}\s*")
+
+
 def whole(name: str, value: object) -> int:
-    """A whole number from a number or its text.
+    """A whole number from a number or its text, such as ``1000`` or ``1e3``.
 
     Raises
     ------
     ValueError
         Naming the field, if the value is none.
     """
-    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+\s*", value):
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
+    if isinstance(value, str) and _POWER.fullmatch(value):
+        return whole(name, float(value))
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
@@ -75,7 +83,7 @@ def numbers(name: str, value: object, example: str) -> tuple[int, ...]:
     """
     if isinstance(value, str):
         parts = value.replace("+", ",").split(",")
-        if not all(part.strip().isdigit() for part in parts):
+        if not all(_WHOLE.fullmatch(part) and int(part) >= 0 for part in parts):
             raise ValueError(f"{name} is {value!r}; it must look like {example}")
         return tuple(int(part) for part in parts)
     if isinstance(value, np.ndarray):
@@ -94,8 +102,10 @@ def real(name: str, value: object) -> float:
         Naming the field, if the value is none.
     """
     try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
         return float(value.removeprefix("2^") if isinstance(value, str) else value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} is {value!r}; it must be a number") from None
 
 
@@ -135,12 +145,12 @@ def parse_ring(value: object) -> dict[str, Any]:
         raise ValueError(f"ring is {value!r}; it must look like {RING_HELP}")
     fields: dict[str, Any] = {}
     for key, given in parts:
-        if key in Ring.__dataclass_fields__:
-            fields[key] = tuple(given) if key == "limb_bits" else given
-        elif key in RING_LETTERS:
-            fields.update(RING_LETTERS[key](given))
-        else:
+        if key not in RING_PARTS:
             raise ValueError(f"ring has the part {f'{key}={given}' if given else key!r}; it must look like {RING_HELP}")
+        for field, found in RING_PARTS[key](given).items():
+            if field in fields:
+                raise ValueError(f"ring is {value!r}, which says {field} twice; name it once")
+            fields[field] = found
     return fields
 
 
@@ -167,6 +177,11 @@ RING_LETTERS: Mapping[str, Callable[[object], dict[str, Any]]] = {
     "N": _degree, "p": _plaintext_bits, "t": _plaintext_modulus, "q": _limbs,
 }  # fmt: skip
 """The paper's letters of a ring."""
+RING_PARTS: Mapping[str, Callable[[object], dict[str, Any]]] = {
+    **RING_LETTERS, "degree": _degree, "limb_bits": _limbs, "plaintext_modulus": _plaintext_modulus,
+    "sigma": lambda value: {"sigma": real("ring.sigma", value)}, "secret": lambda value: {"secret": value},
+}  # fmt: skip
+"""The letters, and the fields of a :class:`Ring`."""
 
 
 def parse_widths(value: object) -> tuple[int, ...]:
@@ -182,7 +197,9 @@ def parse_widths(value: object) -> tuple[int, ...]:
     >>> parse_widths("4,3,3") == parse_widths([4, 3, 3])
     True
     """
-    return numbers("packing", value, "4,3,3 (channel widths in bits)")
+    widths = numbers("packing", value, "4,3,3 (channel widths in bits)")
+    field_moduli(widths)
+    return widths
 
 
 def widths_of(value: object) -> list[tuple[int, ...]]:
@@ -203,6 +220,9 @@ def widths_of(value: object) -> list[tuple[int, ...]]:
     return [parse_widths(one) for one in value] if many or texts else [parse_widths(value)]  # type: ignore[attr-defined]
 
 
+LINK_FORMS = "it must be a preset, 44Mbit/s,40ms, bits a second, or bits a second and seconds"
+
+
 def link_of(value: object) -> Link:
     """A link from a preset, ``44Mbit/s,40ms``, bits a second, or bits a second and a round-trip time in seconds.
 
@@ -215,7 +235,13 @@ def link_of(value: object) -> Link:
         return value
     if isinstance(value, str):
         return parse_link(value)
-    rate, *delay = value if isinstance(value, (tuple, list)) and 1 <= len(value) <= 2 else (value,)
+    parts = list(value) if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) else [value]
+    texts = [part for part in parts if isinstance(part, str)]
+    if 1 <= len(parts) <= 2 and len(texts) == len(parts):
+        return parse_link(",".join(texts))
+    if not 1 <= len(parts) <= 2 or isinstance(parts[0], (str, bytes, Mapping)):
+        raise ValueError(f"link is {value!r}; {LINK_FORMS}")
+    rate, *delay = parts
     bit_per_s, round_trip_s = real("link", rate), real("link round-trip time", delay[0]) if delay else 0.0
     return Link(bit_per_s, round_trip_s, f"{bit_per_s:g} bit/s" + (f",{1e3 * round_trip_s:g}ms" if delay else ""))
 
@@ -260,7 +286,10 @@ def workload_of(value: object) -> Workload:
     if isinstance(value, Mapping):
         parts = dict(value)
     elif isinstance(value, str):
-        parts = {name.strip(): text for name, _, text in (part.partition("=") for part in value.split(","))}
+        pairs = [(name.strip(), text) for name, _, text in (part.partition("=") for part in value.split(","))]
+        parts = dict(pairs)
+        if len(parts) < len(pairs):
+            raise ValueError(f"workload is {value!r}, which names a part twice; name it once")
     else:
         raise ValueError(f"workload is {value!r}; it must look like {WORKLOAD_HELP}")
     unknown = [name for name in parts if name not in Workload.__dataclass_fields__]
@@ -279,7 +308,7 @@ def options_of(value: object) -> tuple[str, ...]:
     ValueError
         If the value is none of these.
     """
-    found = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
+    found = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
     for option in found:
         if option not in OPTIONS:
             raise ValueError(f"option is {option!r}; it must be one of {', '.join(OPTIONS)}")
@@ -332,9 +361,7 @@ class Word(NamedTuple):
             return self.read(given)
         if not self.metavar and not self.choices:
             return truth(self.name, given)
-        if self.choices and given not in self.choices:
-            raise ValueError(f"{self.name} is {given!r}; it must be one of {', '.join(self.choices)}")
-        return given
+        return known(self.name, given, self.choices)
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """Make a flag of it."""
@@ -346,6 +373,7 @@ class Word(NamedTuple):
             dest=self.name,
             action="append" if self.many else "store",
             choices=self.choices or None,
+            type=str.lower if self.choices else str,
             metavar=None if self.choices else self.metavar,
             help=self.help,
         )
@@ -474,11 +502,11 @@ def ask(words: Mapping[str, Any], *, link: str = "lan") -> Question:
     whole_one = given.pop("configuration", None)
     if whole_one is not None:
         return replace(_of_configuration(whole_one, given, on, profile), workload=workload, threads=threads)
-    protocol = given.pop("protocol", "fastquery")
-    if protocol not in NAMES:
-        raise ValueError(f"protocol is {protocol!r}; it must be one of {', '.join(NAMES)}{nearest(protocol, NAMES)}")
+    protocol = known("protocol", given.pop("protocol", "fastquery"), NAMES)
     tokens = tokens_of(given.pop("tokens", 1))
     name, table = _table(given, len(tokens) if isinstance(tokens, tuple) else tokens)
+    if isinstance(tokens, tuple) and not all(0 <= token < table.rows for token in tokens):
+        raise ValueError(f"token is outside the vocabulary; it must lie between 0 and {table.rows - 1}")
     wishes = _wishes(given)
     if "levels" not in wishes and not isinstance(name, Table):
         wishes["levels"] = levels_of(name, wishes.get("widths"))
@@ -498,8 +526,8 @@ def tokens_of(value: object) -> int | tuple[int, ...]:
         If the value is none of these, or there are none.
     """
     if isinstance(value, str):
-        parts = [part.strip() for part in value.split(",") if part.strip()]
-        if not parts or not all(part.isdigit() for part in parts):
+        parts = [part for part in value.split(",") if part.strip()]
+        if not parts or not all(_WHOLE.fullmatch(part) and int(part) >= 0 for part in parts):
             raise ValueError(f"tokens is {value!r}; it must be a number of tokens, or ids such as 77,512")
         if "," not in value:
             return tokens_of(int(parts[0]))
@@ -539,6 +567,26 @@ def field_of(name: str) -> str:
     return name if word is None else word.wish or word.name
 
 
+def known(what: str, value: object, names: Iterable[str]) -> str:
+    """One of some names, in letters of either case.
+
+    Raises
+    ------
+    ValueError
+        If the value is none of them.
+
+    Examples
+    --------
+    >>> known("protocol", "Cheetah", ["cheetah", "iron"])
+    'cheetah'
+    """
+    choices = list(names)
+    spelt = value.strip().lower() if isinstance(value, str) and value not in choices else value
+    if spelt not in choices:
+        raise ValueError(f"{what} is {value!r}; it must be one of {', '.join(choices)}{nearest(value, choices)}")
+    return str(spelt)
+
+
 def unknown(what: str, name: object, known: Iterable[str], plural: str = "") -> ValueError:
     """The error of a name that is not known, with the nearest that is."""
     names = list(known)
@@ -549,7 +597,7 @@ def unknown(what: str, name: object, known: Iterable[str], plural: str = "") -> 
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """A question that names the known name next to a name, if one is near."""
-    close = difflib.get_close_matches(str(name), list(known), 1)
+    close = difflib.get_close_matches(str(name).lower(), list(known), 1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
@@ -601,7 +649,8 @@ def shape_of(table: object, tokens: int = 1) -> tuple[str, Table]:
     if isinstance(table, Table):
         return f"{table.rows}x{table.channels}", replace(table, tokens=tokens if tokens > 1 else table.tokens)
     if isinstance(table, (str, Path)):
-        return str(table), table_of(str(table), tokens)
+        name = table_name(str(table))
+        return name, table_of(name, tokens)
     if isinstance(table, (tuple, list, np.ndarray)) and len(table) == 2 and np.ndim(table[0]) == 0:
         rows, channels = (whole("table", side) for side in table)
         return f"{rows}x{channels}", Table(rows, channels, tokens)
@@ -622,18 +671,19 @@ def name_of(table: object) -> str:
     ValueError
         If the value is none of these.
     """
-    return os.fspath(table) if isinstance(table, (str, os.PathLike)) else shape_of(table)[0]
+    return table_name(os.fspath(table)) if isinstance(table, (str, os.PathLike)) else shape_of(table)[0]
 
 
 def _wishes(given: dict[str, Any]) -> dict[str, Any]:
     """Fields of the wishes that the remaining words are."""
     read: dict[str, Any] = {name: _BY_NAME[name].value(value) for name, value in given.items()}
     ring = dict(read.pop("ring", {}))
+    said = dict.fromkeys(ring, "ring")
     for letter in RING_LETTERS:
         for field, value in read.pop(letter, {}).items():
             if field in ring:
-                raise ValueError(f"{letter} and ring are both named and say the same of {field}; name one of them")
-            ring[field] = value
+                raise ValueError(f"{letter} and {said[field]} are both named and say the same of {field}; name one")
+            ring[field], said[field] = value, letter
     flags = [option for name, option in _OPTION_FLAGS.items() if read.pop(name, False)]
     options = (*read.pop("options", ()), *flags)
     wishes = {_BY_NAME[name].wish or name: value for name, value in read.items()}

@@ -11,7 +11,6 @@ References
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.files import replace_private
 from costmodel.parameters import Configuration
 from costmodel.results import Result
 from quantize.public import PublicTable
@@ -127,11 +127,9 @@ class Share(Result):
 
         Raises
         ------
-        OSError
-            If it cannot be written.
+        ValueError
+            If it cannot be written, or there is anything but a regular file.
         """
-        target = Path(path)
-        beside = target.with_name(target.name + ".part")
         scalars = {
             "format": FORMAT,
             "modulus": self.modulus,
@@ -140,12 +138,8 @@ class Share(Result):
             "session": self.session,
             "lookup": self.lookup,
         }
-        beside.unlink(missing_ok=True)
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            np.savez(
-                file, values=self.values, share=np.array(json.dumps(scalars)), public=np.array(self.public.to_json())
-            )
-        beside.replace(target)
+        share, public = np.array(json.dumps(scalars)), np.array(self.public.to_json())
+        replace_private(path, lambda file: np.savez(file, values=self.values, share=share, public=public))
 
     @classmethod
     def load(cls, path: Path | str) -> Share:
@@ -154,9 +148,7 @@ class Share(Result):
         Raises
         ------
         ValueError
-            If the file is no share, too large, or anything in it is out of bounds.
-        OSError
-            If it cannot be read.
+            If the file cannot be read or is no share, too large, or anything in it is out of bounds.
         """
         source = Path(path)
         try:
@@ -172,7 +164,9 @@ class Share(Result):
             if any(type(scalars[name]) is not int for name in ("modulus", "align_bits", "lookup")):
                 raise ValueError("a number in it is none")
             return cls(values=values, public=PublicTable.from_json(public), **scalars)
-        except (ValueError, TypeError, KeyError, AttributeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
+        except OSError as error:
+            raise ValueError(f"{str(source)!r} cannot be read: {error.strerror or error}") from None
+        except Exception as error:  # zipfile, zlib and numpy each have errors of their own for a file that is damaged
             raise ValueError(f"{str(source)!r} is no share: {error}") from None
 
     def embedding(self, bits: int = 64, fraction_bits: int = 0) -> NDArray[np.uint64]:
@@ -267,6 +261,8 @@ def _made(
 
 def _check_size(path: Path) -> None:
     """Refuse a file whose arrays would take more memory than any share, before they are read, or that is damaged."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no regular file")
     with zipfile.ZipFile(path) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
         if size > MAX_FILE_BYTES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,7 @@ __all__ = [
     "open_table",
     "read_tensor",
     "read_tensors",
+    "table_name",
     "table_shape",
 ]
 
@@ -81,6 +83,7 @@ def open_table(name: str, seed: int = 0) -> TableSource:
     >>> open_table("300x8").read(0, 2).shape
     (2, 8)
     """
+    name = table_name(name)
     if name == "minilm":
         return safetensors_table(name, minilm_file("model.safetensors"), MINILM_EMBEDDING)
     if name in ("smollm2", "smollm2" + FIRST_LAYER):
@@ -93,6 +96,20 @@ def open_table(name: str, seed: int = 0) -> TableSource:
         raise ValueError(f"seed: {seed} is negative; a random table takes 0 or more")
     provenance = {"kind": "random", "seed": seed, "distribution": "normal, log-normal channel magnitudes"}
     return RandomTable(name, *bounded_shape(f"table {name!r}", *shape), provenance, seed)
+
+
+def table_name(text: str) -> str:
+    """The name of a preset in letters of either case, or ``MxN`` in a usual spelling; any other text as it is.
+
+    Examples
+    --------
+    >>> table_name("LLaMA-7B"), table_name("300 X 8"), table_name("300\u00d78"), table_name("a/File.npy")
+    ('llama-7b', '300x8', '300x8', 'a/File.npy')
+    """
+    if text.strip().lower() in TABLE_SHAPES:
+        return text.strip().lower()
+    sides = re.fullmatch(r"\s*([0-9]+)\s*[xX\u00d7]\s*([0-9]+)\s*", text)
+    return f"{sides[1]}x{sides[2]}" if sides else text
 
 
 def table_shape(name: str) -> tuple[int, int]:
@@ -110,6 +127,7 @@ def table_shape(name: str) -> tuple[int, int]:
     >>> table_shape("smollm2"), table_shape("100000000x64")
     ((49152, 576), (100000000, 64))
     """
+    name = table_name(name)
     shape = _stated_shape(name)
     if shape is None:
         source = _open_file(name)
@@ -144,7 +162,14 @@ def _stated_shape(name: str) -> tuple[int, int] | None:
 def _open_file(name: str) -> TableSource:
     found = split_name(name)
     if found is None:
+        if re.fullmatch(r"[0-9]+x[0-9]+", name):
+            raise ValueError(
+                f"table is {name!r}; rows and channels are numbers from 1, without leading zeros, up to "
+                f"{MAX_ARITHMETIC_ROWS} rows and {MAX_CHANNELS} channels"
+            )
+        close = difflib.get_close_matches(name.lower(), list(TABLE_SHAPES), 1)
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
         raise ValueError(
-            f"table: {name!r} is unknown; valid are {', '.join(TABLE_SHAPES)}, MxN such as 32000x4096, {FORMS}"
+            f"table: {name!r} is unknown{meant}; valid are {', '.join(TABLE_SHAPES)}, MxN such as 32000x4096, {FORMS}"
         )
     return open_path(name, *found)

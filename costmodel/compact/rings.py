@@ -51,7 +51,8 @@ def compact_configuration(
     if best is None:
         raise Incompatible(
             f"ring is left to be chosen, but none of N={', '.join(map(str, degrees))} holds "
-            f"t={configuration.ring.plaintext_modulus} with flooding_bits {configuration.flooding_bits}"
+            f"t={configuration.ring.plaintext_modulus} with flooding_bits {configuration.flooding_bits} at a "
+            f"failure of 2^{log2_target:g}; take fewer flooding bits or a smaller plaintext modulus, or name q"
         )
     return best[1]
 

@@ -217,7 +217,8 @@ def refused(task: Task, rings: Sequence[RingChoice]) -> Incompatible:
         asked = f"a distance of 2^{task.log2_distance[0]:g} after {task.queries[0]} queries"
     return Incompatible(
         f"no ring of {', '.join(f'N={r.degree}, q={r.limb_bits}' for r in rings)} holds plaintext_modulus "
-        f"{task.plaintext_modulus[0]} with {asked} at a failure probability of 2^{task.log2_failure[0]:g}"
+        f"{task.plaintext_modulus[0]} with {asked} at a failure probability of 2^{task.log2_failure[0]:g}; "
+        "ask for less flooding or a smaller plaintext modulus"
     )
 
 

@@ -64,7 +64,7 @@ def smallest_ring(base: Configuration, degree: int | None, design: Design) -> Ri
             return ring
     raise Incompatible(
         f"ring is left to be chosen, but none of N={degree or '2048 to 8192'} holds t={given.plaintext_modulus} at a "
-        f"failure of 2^{base.log2_failure:g}"
+        f"failure of 2^{base.log2_failure:g}; take a smaller plaintext modulus, or name q"
     )
 
 

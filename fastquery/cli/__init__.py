@@ -41,6 +41,11 @@ EXAMPLE = """example:
 class Parser(argparse.ArgumentParser):
     """A parser whose errors take one line, as all others do, and name the nearest option."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for name in (None, "store"):
+            self.register("action", name, Once)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parse, and refuse here, where the subcommand's options are known, words that no option takes."""
         found, unknown = super().parse_known_args(args, namespace)
@@ -63,6 +68,21 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the mistake and where the options are; exit with 2."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+class Once(argparse.Action):
+    """Store an option's value; a second value is refused, since it would replace the first without a word."""
+
+    _filled: argparse.Namespace | None = None
+
+    def __call__(
+        self, _: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        """Store it."""
+        if option is not None and self._filled is namespace:
+            raise argparse.ArgumentError(self, "it is named twice; name it once")
+        self._filled = namespace
+        setattr(namespace, self.dest, values)
 
 
 class Version(argparse.Action):

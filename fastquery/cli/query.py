@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from costmodel.files import output_path, replace_private
 from costmodel.link import PRESETS, parse_link
 from costmodel.results import failure_text
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.queries import DoesNotDecrypt, Query, SessionDocument, query_each
-from fastquery.shares import keep
+from fastquery.shares import keep, require_folder
 from fastquery.words import MACHINE_HELP, checked, link_of, machine_of
 
 EXAMPLE = """examples:
@@ -128,6 +129,10 @@ def execute(arguments: argparse.Namespace) -> int:
         batches, most = lines_of(arguments.token_file, arguments.tokens)
     if arguments.memory < 1:
         raise ValueError(f"memory is {arguments.memory}; it must be at least 1 MiB")
+    if arguments.output is not None:
+        output_path(arguments.output, None if arguments.token_file == "-" else arguments.token_file)
+    if arguments.shares is not None:
+        require_folder(arguments.shares)
     tls = client_tls(arguments.tls_ca, arguments.tls_cert, arguments.tls_key)
     security_bits = 0 if arguments.allow_insecure else arguments.security
     gathered, agrees = SessionDocument(), True
@@ -150,7 +155,7 @@ def execute(arguments: argparse.Namespace) -> int:
             if arguments.output is not None and number:
                 raise ValueError("output takes one lookup's share; --shares DIR keeps those of many")
             if arguments.output is not None:
-                write_share(arguments.output, result.shares)
+                replace_private(arguments.output, partial(np.save, arr=result.shares))
             if arguments.shares is not None:
                 keep(arguments.shares, result.share)
             if not arguments.json:
@@ -197,14 +202,6 @@ def read_lines(path: str) -> Iterator[list[int]]:
         raise ValueError(f"token-file is {path!r}, which cannot be read: {error.strerror}") from None
     except ValueError:
         raise ValueError(f"token-file is {path!r}; every line must hold token ids separated by spaces") from None
-
-
-def write_share(path: Path, shares: Any) -> None:
-    """Write a share to a file that its user alone can read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        np.save(file, shares)
 
 
 def line(result: Query) -> str:

@@ -20,7 +20,7 @@ from costmodel.systems import require_executed
 from fastquery.cli.options import add_lookup_options, question_of
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
 from fastquery.queries import parse_address
-from fastquery.shares import keep
+from fastquery.shares import keep, require_folder
 from protocol.threads import free_processors
 
 if TYPE_CHECKING:
@@ -186,6 +186,8 @@ def serve(arguments: argparse.Namespace, listener: socket.socket, tls: Tls | Non
     from protocol.server import budget_of, load_table
     from protocol.service import Service
 
+    if arguments.shares is not None:
+        require_folder(arguments.shares)
     limits = Limits(
         clients=arguments.clients,
         memory_bytes=arguments.memory * 2**20,

@@ -417,7 +417,7 @@ def test_a_distance_is_asked_of_expanded_queries_alone() -> None:
     for engine in ("residue", "openfhe"):
         with pytest.raises(ValueError, match="distance"):
             executed("fastquery", Table(300, 24), distance=-10, engine=engine)
-    with pytest.raises(ValueError, match="log2_distance is -61"):
+    with pytest.raises(ValueError, match="distance is -61"):
         executed("folded", Table(300, 24), distance=-61)
     with pytest.raises(ValueError, match="queries is 0"):
         executed("fastquery", Table(300, 24), queries=0)
