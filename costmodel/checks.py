@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 
 def whole_number(name: str, value: object) -> int:
-    """A whole number of Python or NumPy, as Python's.
+    """A whole number of Python or NumPy, a float without a fraction too, as Python's.
 
     Raises
     ------
@@ -23,6 +23,8 @@ def whole_number(name: str, value: object) -> int:
     """
     if isinstance(value, bool):
         raise ValueError(f"{name} is {value}; it must be a whole number")
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:

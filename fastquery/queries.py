@@ -162,6 +162,8 @@ def parse_address(text: str) -> tuple[str, int]:
     ValueError
         If it is none of these.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"address is {text!r}; it must look like 127.0.0.1:9000")
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", text)
     if found is None or int(found[3]) > 65535:
         raise ValueError(f"address is {text!r}; it must look like 127.0.0.1:9000, with a port of at most 65535")

@@ -13,6 +13,8 @@ from costmodel.link import Link, parse_link, parse_rate
 from fastquery.words import real
 
 LARGEST_AXIS = 10_000_000
+MOST_NAMED = 100_000
+"""Tables or links of one text, each an object of its own."""
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)(?::(\d+(?:\.\d+)?))?(?::(\d+(?:\.\d+)?))?")
 
 
@@ -89,8 +91,13 @@ def ring_columns(ring: str | Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         If a part is not of that form; the message says which.
     """
     columns: dict[str, NDArray[Any]] = {}
+    said: set[str] = set()
     parts = [part.strip().partition("=")[::2] for part in ring.split(",")] if isinstance(ring, str) else ring.items()
     for key, value in parts:
+        field = {"q": "limb_bits", "N": "degree", "p": "plaintext_modulus", "t": "plaintext_modulus"}.get(key, key)
+        if field in said:
+            raise ValueError(f"ring is {ring!r}, which says {field} twice; name it once")
+        said.add(field)
         if key == "q":
             limbs = (
                 value.split("+") if isinstance(value, str) else value if isinstance(value, (tuple, list)) else [value]
@@ -129,6 +136,7 @@ def links(text: str) -> list[Link]:
     rates, rate_unit = _with_unit("link rate", rate)
     bit_per_s = parse_rate(f"1{rate_unit}")
     delays, delay_unit = _with_unit("link round-trip time", delay) if delay else (np.zeros(1), "s")
+    _require_few("link", text, rates.size * delays.size)
     second = parse_link(f"1bit/s,1{delay_unit}").round_trip_s
     return [
         Link(value * bit_per_s, wait * second, f"{value:g}{rate_unit}" + (f",{wait:g}{delay_unit}" if delay else ""))
@@ -143,7 +151,13 @@ def tables(text: str) -> list[str]:
     if match is None or ":" not in text:
         return [text]
     rows, channels = integers("table.rows", match[1]), integers("table.channels", match[2])
+    _require_few("table", text, rows.size * channels.size)
     return [f"{m}x{n}" for m in rows.tolist() for n in channels.tolist()]
+
+
+def _require_few(name: str, text: str, count: int) -> None:
+    if count > MOST_NAMED:
+        raise ValueError(f"{name} is {text!r}, which has {count} values; it must have at most {MOST_NAMED}")
 
 
 def _with_unit(name: str, text: str) -> tuple[NDArray[np.float64], str]:

@@ -24,9 +24,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from costmodel.checks import whole_between
 from costmodel.parameters import Configuration
 from fastquery.queries import parse_address
-from fastquery.words import ask, whole
+from fastquery.words import ask, real, truth, whole
 from protocol.audit import Audit
 from protocol.channel import Channel
 from protocol.client import connect as connect_socket
@@ -40,7 +41,7 @@ from protocol.requirements import Requirements
 from protocol.seeds import SeedRecord, default_record
 from protocol.server import budget_of, load_table
 from protocol.service import Service
-from protocol.share import Share
+from protocol.share import MAX_TOKENS, Share
 from protocol.tls import client_tls, require_tls, server_tls
 
 MOST_UNTAKEN = 1024
@@ -77,7 +78,7 @@ class Session:
         self, reach: Callable[[], socket.socket], tokens: int, requirements: Requirements, seeds: SeedRecord
     ) -> None:
         self._reach, self._patience_s, self._seeds = reach, requirements.patience_s, seeds
-        self._lock = threading.Lock()
+        self._lock, self._closed = threading.Lock(), False
         self.meter = Meter("client", clock=time.thread_time)
         channel = self._channel()
         insecure = requirements.security_bits == 0
@@ -139,6 +140,7 @@ class Session:
         """
         tokens = ids_of(ids)
         with self._lock:
+            self._require_open()
             self._session.channel.renew_patience(self._patience_s)
             try:
                 values = self._session.lookup(tokens)
@@ -160,16 +162,19 @@ class Session:
             If it keeps no more.
         """
         with self._lock:
-            self._session.prepare(tokens)
+            self._require_open()
+            self._session.prepare(whole("tokens", tokens))
 
     def wait_prepared(self) -> None:
         """Wait until what was ordered is prepared: a lookup of as many tokens then uses it."""
         with self._lock:
+            self._require_open()
             self._session.wait_prepared()
 
     def close(self) -> None:
         """End the session; the server drops its keys."""
         with self._lock:
+            self._closed = True
             try:
                 if self.connection.fileno() >= 0:  # a connection that was lost and could not be made again is closed
                     self._session.end()
@@ -178,6 +183,10 @@ class Session:
             finally:
                 self._session.channel.close()
                 self._seeds.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ValueError("the session is closed; connect again")
 
     def _resume(self) -> None:
         self._session.channel.close()
@@ -237,7 +246,7 @@ def connect(
     Raises
     ------
     ValueError
-        If the address is none, or a file of TLS is missing or no such file.
+        If the address is none, tokens are not from 1 to 1024, or a file of TLS is missing or no such file.
     protocol.errors.ProtocolError
         If the server cannot be reached, does not follow the protocol, or states what is refused.
 
@@ -251,10 +260,11 @@ def connect(
     (2, 24)
     """
     host, port = parse_address(address)
+    rows = whole_between("tokens", whole("tokens", tokens), 1, MAX_TOKENS)
     tls = client_tls(tls_ca, tls_cert, tls_key)
     load_openfhe()
     record = SeedRecord(seeds or default_record())
-    return Session(lambda: connect_socket(host, port, tls), tokens, requirements or Requirements(), record)
+    return Session(lambda: connect_socket(host, port, tls), rows, requirements or Requirements(), record)
 
 
 class Server:
@@ -265,7 +275,8 @@ class Server:
     table
         As :func:`fastquery.estimate` takes it; it is loaded, quantised and encoded.
     on_share
-        Called with the server's share of every lookup, in its session's thread; :meth:`shares` gives them if left out.
+        Called with the server's share of every lookup, in its session's thread, which an exception ends; :meth:`shares`
+        gives them if left out.
     listen
         ``HOST:PORT``; port 0 takes a free one.
     seed
@@ -330,6 +341,12 @@ class Server:
         audit: Path | None = None,
         **words: Any,
     ) -> None:
+        if on_share is not None and not callable(on_share):
+            raise ValueError(f"on_share is {on_share!r}; it must be a function of a share")
+        if limits is not None and not isinstance(limits, Limits):
+            raise ValueError(f"limits is {limits!r}; it must be protocol.limits.Limits")
+        seed, budget = whole("seed", seed), real("distance_budget", distance_budget)
+        plaintext = truth("plaintext", plaintext)
         tls = server_tls(tls_cert, tls_key, client_ca, allow)
         host, port = parse_address(listen)
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -339,7 +356,7 @@ class Server:
             asked = ask({"table": table, **words})
             allowed, meter = limits or Limits(), Meter("server")
             if threads is not None:
-                allowed = replace(allowed, threads=threads)
+                allowed = replace(allowed, threads=whole("threads", threads))
             packed = load_table(asked.configuration, asked.table, seed)
             self._server = LookupServer(
                 asked.configuration,
@@ -348,7 +365,7 @@ class Server:
                 lambda *_: None,
                 bool(words.get("allow_insecure")),
                 allowed.max_tokens,
-                budget_of(asked.configuration, packed, distance_budget),
+                budget_of(asked.configuration, packed, budget),
                 allowed.parked_bytes,
             )
             log = None if audit is None else Audit(audit)
@@ -364,7 +381,19 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where it is served, as :func:`connect` takes it."""
+        """Where it is served, as :func:`connect` takes it.
+
+        Raises
+        ------
+        ValueError
+            Before it is served.
+        """
+        if self._thread.ident is None:
+            raise ValueError("the server serves inside its context; write `with server:` around its clients")
+        return self._address
+
+    @property
+    def _address(self) -> str:
         return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
 
     @property
@@ -374,13 +403,15 @@ class Server:
 
     def __repr__(self) -> str:
         served = self.configuration
-        return f"Server({self.address}, {served.protocol}, {served.table.rows}x{served.table.channels})"
+        return f"Server({self._address}, {served.protocol}, {served.table.rows}x{served.table.channels})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a server holds connections and clients' keys, and is not copied; make another one")
 
     def __enter__(self) -> Server:
         """Serve."""
+        if self._thread.ident is not None:
+            raise ValueError("a server serves once; make another one")
         self._thread.start()
         return self
 

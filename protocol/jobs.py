@@ -26,8 +26,11 @@ def read_job() -> dict[str, Any]:
 
 
 def emit(event: str, **values: Any) -> None:
-    """Report an event as one JSON line on standard output."""
-    print(json.dumps({"event": event, **values}), flush=True)
+    """Report an event as one JSON line on standard output; end where nobody reads it: the caller was killed."""
+    try:
+        print(json.dumps({"event": event, **values}), flush=True)
+    except BrokenPipeError:
+        os._exit(1)
 
 
 def shares_path(folder: str, party: str, number: int) -> Path:

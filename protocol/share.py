@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.checks import whole_between
 from costmodel.files import replace_private
 from costmodel.parameters import Configuration
 from costmodel.results import Result
@@ -33,6 +34,7 @@ FORMAT: Final = "fastquery-share-1"
 MAX_TOKENS = 1024
 MAX_FILE_BYTES = 2**28
 MAX_MODULUS = 2**62
+MOST_FRACTION_BITS = 64
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -193,9 +195,13 @@ class Share(Result):
         """
         if not self.align_bits:
             raise ValueError("the share is packed, modulo t; serve with --align-bits to get shares of every channel")
-        if not 1 <= bits <= self.align_bits:
+        bits = whole_between("bits", bits, 1, self.align_bits)
+        fraction_bits = whole_between("fraction_bits", fraction_bits, 0, MOST_FRACTION_BITS)
+        needed = self.public.embedding_bits(fraction_bits)
+        if bits < needed:
             raise ValueError(
-                f"bits is {bits}; it must lie between 1 and the {self.align_bits} that the share is aligned to"
+                f"bits is {bits}; embeddings of up to {self.public.largest_embedding(fraction_bits):.3g} steps need at "
+                f"least {needed}: take more bits, or fewer fraction bits"
             )
         return self.public.share_of_embedding(self.values, self.party == "server", bits, fraction_bits)
 
@@ -212,6 +218,9 @@ def open_levels(one: Share, other: Share) -> NDArray[np.int32]:
     ValueError
         If they are not the two shares of one lookup, or do not open to levels of the table.
     """
+    for share in (one, other):
+        if not isinstance(share, Share):
+            raise ValueError(f"a share is a {type(share).__name__}; open takes two of Share, such as Share.load reads")
     for name in ("session", "lookup", "modulus", "public"):
         if getattr(one, name) != getattr(other, name):
             raise ValueError(f"shares differ in {name}: they are not of one lookup")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -249,14 +250,26 @@ class PublicTable:
         """
         if not 1 <= share_bits <= 64:
             raise ValueError(f"share_bits: {share_bits} is outside 1 to 64")
-        scales = np.asarray(self.scales)
-        multipliers = np.rint(scales / scales.min() * 2.0**fraction_bits)
-        gain = 1.0 if isinstance(self.transform, Identity) else 1 / self.transform.gain**2
-        largest = float((multipliers.max() + 1) * (max(self.field_levels) + 1) * gain)
-        if not largest < 2.0 ** (share_bits - 1):
+        if share_bits < self.embedding_bits(fraction_bits):
+            largest = self.largest_embedding(fraction_bits)
             raise ValueError(f"share_bits: embeddings of up to {largest:.3g} units do not fit {share_bits} bits")
+        multipliers = self._multipliers(fraction_bits)
         share = self.share_of_levels(fields_share, adds_constants) * multipliers.astype(np.uint64)
         return np.asarray(self.transform.undo_integers(share), np.uint64) & np.uint64((1 << share_bits) - 1)
+
+    def largest_embedding(self, fraction_bits: int = 0) -> float:
+        """Bound of an embedding's magnitude in steps of :meth:`unit`."""
+        gain = 1.0 if isinstance(self.transform, Identity) else 1 / self.transform.gain**2
+        return float((self._multipliers(fraction_bits).max() + 1) * (max(self.field_levels) + 1) * gain)
+
+    def embedding_bits(self, fraction_bits: int = 0) -> int:
+        """Fewest ``share_bits`` that :meth:`share_of_embedding` takes: a sign and the largest embedding's bits."""
+        return math.frexp(self.largest_embedding(fraction_bits))[1] + 1
+
+    def _multipliers(self, fraction_bits: int) -> NDArray[np.float64]:
+        scales = np.asarray(self.scales)
+        multipliers: NDArray[np.float64] = np.rint(scales / scales.min() * 2.0**fraction_bits)
+        return multipliers
 
     def unit(self, fraction_bits: int = 0) -> float:
         """Value of one step of `share_of_embedding`: ``min(scale) / 2^(fraction_bits + 1) * gain``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from costmodel.checks import real_between, whole_between
 from costmodel.files import output_path, replace_private
+from costmodel.limits import LEAST_LOG2_FAILURE, MOST_FLOODING_BITS
 from costmodel.link import PRESETS, parse_link
 from costmodel.results import failure_text
 from fastquery.cli.show import bytes_text, json_text, pairs, seconds_text
-from fastquery.queries import DoesNotDecrypt, Query, SessionDocument, query_each
+from fastquery.queries import DoesNotDecrypt, Query, SessionDocument, checked_tokens, query_each
 from fastquery.shares import keep, require_folder
-from fastquery.words import MACHINE_HELP, checked, link_of, machine_of
+from fastquery.words import MACHINE_HELP, checked, link_of, machine_of, whole
 
 EXAMPLE = """examples:
   fastquery query --connect 127.0.0.1:9000 --token 77
@@ -31,6 +33,8 @@ The share is this client's only; the row is its sum with the server's, and neith
 authenticated without --tls-ca (see `fastquery serve --help`):
   fastquery query --connect rows.example:9000 --tls-ca ca.pem --tls-cert me.pem --tls-key me.key --token 77
 """
+
+SINGLE = "output takes one lookup's share; --shares DIR keeps those of many"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -119,17 +123,23 @@ def execute(arguments: argparse.Namespace) -> int:
     from protocol.openfhe_library import OpenFHEUnavailable
     from protocol.requirements import Requirements
     from protocol.seeds import SeedReused
+    from protocol.share import MAX_TOKENS
     from protocol.tls import client_tls
 
     if not 0 <= arguments.security <= 256:
         raise ValueError(f"security is {arguments.security}; it must lie between 0 and 256 bits")
+    batches: Iterable[list[int]]
     if arguments.token:
-        batches, most = iter([arguments.token]), len(arguments.token)
+        batches, most = [arguments.token], len(arguments.token)
     else:
-        batches, most = lines_of(arguments.token_file, arguments.tokens)
+        batches, most = lines_of(arguments.token_file, whole_between("tokens", arguments.tokens, 1, MAX_TOKENS))
+    whole_between("flooding_bits", arguments.flooding_bits, 0, MOST_FLOODING_BITS)
+    real_between("failure", arguments.failure, LEAST_LOG2_FAILURE, 0.0)
     if arguments.memory < 1:
         raise ValueError(f"memory is {arguments.memory}; it must be at least 1 MiB")
     if arguments.output is not None:
+        if isinstance(batches, list) and len(batches) > 1:
+            raise ValueError(SINGLE)
         output_path(arguments.output, None if arguments.token_file == "-" else arguments.token_file)
     if arguments.shares is not None:
         require_folder(arguments.shares)
@@ -153,7 +163,7 @@ def execute(arguments: argparse.Namespace) -> int:
             )
         ):
             if arguments.output is not None and number:
-                raise ValueError("output takes one lookup's share; --shares DIR keeps those of many")
+                raise ValueError(SINGLE)
             if arguments.output is not None:
                 replace_private(arguments.output, partial(np.save, arr=result.shares))
             if arguments.shares is not None:
@@ -171,7 +181,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0 if agrees else 1
 
 
-def lines_of(path: str, most: int) -> tuple[Iterator[list[int]], int]:
+def lines_of(path: str, most: int) -> tuple[Iterable[list[int]], int]:
     """Token ids of every line, and the most of one: stated for lines that are still to come.
 
     Raises
@@ -181,8 +191,8 @@ def lines_of(path: str, most: int) -> tuple[Iterator[list[int]], int]:
     """
     if path == "-":
         return read_lines(path), most
-    batches = list(read_lines(path))
-    return iter(batches), max(map(len, batches), default=1)
+    batches = [list(checked_tokens(line)) for line in read_lines(path)]
+    return batches, max(map(len, batches), default=1)
 
 
 def read_lines(path: str) -> Iterator[list[int]]:
@@ -197,7 +207,7 @@ def read_lines(path: str) -> Iterator[list[int]]:
         with nullcontext(sys.stdin) if path == "-" else open(path, encoding="utf-8") as lines:
             for words in map(str.split, iter(lines.readline, "")):
                 if words:
-                    yield [int(word) for word in words]
+                    yield [whole("token", word) for word in words]
     except OSError as error:
         raise ValueError(f"token-file is {path!r}, which cannot be read: {error.strerror}") from None
     except ValueError:

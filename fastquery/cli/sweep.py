@@ -36,7 +36,9 @@ def add_axis_options(parser: argparse.ArgumentParser) -> None:
     """Options that may be repeated and take ranges."""
     parser.add_argument("--table", action="append", help="preset, MxN or FILE.safetensors:KEY; M and N take ranges")
     parser.add_argument("--protocol", action="append", help=f"{', '.join(NAMES)}, or all (default fastquery)")
-    parser.add_argument("--ablation", action="append", choices=ABLATIONS, help="a row of the paper's Table 6")
+    parser.add_argument(
+        "--ablation", type=str.lower, action="append", choices=ABLATIONS, help="a row of the paper's Table 6"
+    )
     parser.add_argument("--packing", action="append", metavar="WIDTHS", help="channel widths of a coefficient, 4,3,3")
     parser.add_argument("--tokens", action="append", help="rows looked up together (default 1)")
     parser.add_argument(
@@ -46,8 +48,12 @@ def add_axis_options(parser: argparse.ArgumentParser) -> None:
         metavar="WORKLOAD",
         help=f"a session in the place of one lookup: {WORKLOAD_HELP}",
     )
-    parser.add_argument("--engine", action="append", choices=ENGINES, help="how operations are executed or priced")
-    parser.add_argument("--size", action="append", choices=SIZES, help="what sizes on the wire are meant")
+    parser.add_argument(
+        "--engine", action="append", choices=ENGINES, type=str.lower, help="how operations are executed or priced"
+    )
+    parser.add_argument(
+        "--size", action="append", choices=SIZES, type=str.lower, help="what sizes on the wire are meant"
+    )
     parser.add_argument("--flooding-bits", action="append", metavar="BITS", help="statistical flooding")
     parser.add_argument(
         "--threads", action="append", help="threads of the server that share a lookup's work: 1,2 or 1:8"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -87,13 +88,14 @@ def test_a_value_that_cannot_be_is_refused_in_one_line_that_names_it(words: dict
         lambda: fq.Table(300, None),
         lambda: fq.Ring(4096, 39, 2**13),
         lambda: fq.Ring(4096, "39", 2**13),
-        lambda: fq.Ring(4096.0, (39,), 2**13),
+        lambda: fq.Ring(4096.5, (39,), 2**13),
         lambda: fq.Ring(4096, (39.5,), 2**13),
         lambda: fq.Packing(4),
         lambda: fq.Packing("433"),
         lambda: fq.Link("1e6", 0.0, "x"),
         lambda: fq.Link(1e6, None, "x"),
         lambda: fq.Workload("3"),
+        lambda: fq.Workload(3, 0.5),
         lambda: fq.Workload(True),
         lambda: fq.Workload(3, rate="fast"),
     ],
@@ -131,6 +133,125 @@ def test_repeatable_options_and_names_of_either_case_are_taken(capsys: pytest.Ca
     assert main(["estimate", "--table", "300x24", "--protocol", "Cheetah", "--engine", "Residue", "--json"]) == 0
     assert '"engine": "residue"' in capsys.readouterr().out
     assert main(["sweep", "--table", "300X24", "--protocol", "Iron", "--link", "WAN", "--link", "lan", "--json"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"ring": "N=4096,N=2048"}, "says degree twice"),
+        ({"ring": "p=13,t=8000"}, "says plaintext_modulus twice"),
+        ({"table": "1:10000000x1:10000000"}, "at most 100000"),
+        ({"link": "1:10000Mbit/s,1:10000ms"}, "at most"),
+    ],
+)
+def test_axes_that_contradict_themselves_or_are_too_long_are_refused(axes: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fq.sweep(**{**SMALL, **axes})
+
+
+@pytest.mark.parametrize("tokens", [0, -1, True, 1.5, "many", None, 1025, 10**30])
+def test_a_session_is_opened_for_a_number_of_rows(tokens: Any) -> None:
+    with pytest.raises(ValueError, match=r"tokens is .*(whole number|between 1 and 1024)"):
+        fq.connect("127.0.0.1:1", tokens=tokens)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"on_share": 5}, "on_share is 5; it must be a function"),
+        ({"plaintext": "no", "listen": "0.0.0.0:0"}, "plaintext is 'no'; it must be True or False"),
+        ({"threads": "many"}, "threads is 'many'; it must be a whole number"),
+        ({"seed": "a"}, "seed is 'a'; it must be a whole number"),
+        ({"distance_budget": "much"}, "distance_budget is 'much'; it must be a number"),
+        ({"limits": 5}, "limits is 5; it must be"),
+        ({"listen": 9000}, "address is 9000; it must look like"),
+    ],
+)
+def test_a_server_refuses_values_of_another_kind(words: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fq.Server("300x24", **words)
+
+
+def test_a_server_says_that_it_serves_inside_its_context() -> None:
+    server = fq.Server("300x24", protocol="folded", flooding_bits=0)
+    with pytest.raises(ValueError, match="inside its context"):
+        fq.connect(server.address)
+    with server, fq.connect(server.address) as session:
+        mine, theirs = session.lookup([7]), next(server.shares())
+    for use in (lambda: session.lookup([7]), session.prepare, session.wait_prepared):
+        with pytest.raises(ValueError, match="the session is closed; connect again"):
+            use()
+    with pytest.raises(ValueError, match="serves once"):
+        server.__enter__()
+    for other in (None, "a.npz", Path("a.npz"), mine.values):
+        with pytest.raises(ValueError, match=r"Share\.load"):
+            fq.open(mine, other)
+    assert fq.open(mine, theirs).shape == (1, 24)
+
+
+@pytest.mark.parametrize(
+    ("bits", "fraction_bits", "message"),
+    [
+        (7.5, 0, "bits is 7.5; it must be a whole number"),
+        (True, 0, "bits is True; it must be a whole number"),
+        ("7", 0, "bits is '7'; it must be a whole number"),
+        (0, 0, "bits is 0; it must lie between 1 and 32"),
+        (33, 0, "bits is 33; it must lie between 1 and 32"),
+        (1, 0, "bits is 1; embeddings of up to .* steps need at least"),
+        (32, -1, "fraction_bits is -1; it must lie between 0 and"),
+        (32, 1.5, "fraction_bits is 1.5; it must be a whole number"),
+        (32, 60, "bits is 32; embeddings of up to .* steps need at least"),
+    ],
+)
+def test_bits_of_an_embedding_are_named(
+    aligned: tuple[fq.Share, fq.Share], bits: Any, fraction_bits: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        aligned[0].embedding(bits, fraction_bits)
+
+
+def test_an_embedding_opens_at_the_fewest_bits_that_it_names(aligned: tuple[fq.Share, fq.Share]) -> None:
+    mine, theirs = aligned
+    with pytest.raises(ValueError, match="need at least") as refused:
+        mine.embedding(1)
+    fewest = int(re.findall(r"at least (\d+)", str(refused.value))[0])
+    for bits in (fewest, 31, 32):
+        total = (mine.embedding(bits) + theirs.embedding(bits)) & np.uint64((1 << bits) - 1)
+        signed = total.astype(np.int64) - ((total >> np.uint64(bits - 1)).astype(np.int64) << bits)
+        assert np.array_equal(signed * mine.unit(), fq.open(mine, theirs).astype(np.float64))
+
+
+@pytest.fixture(scope="module")
+def aligned() -> tuple[fq.Share, fq.Share]:
+    """Both shares, modulo 2^32, of three rows."""
+    with fq.Server("300x24", align_bits=32) as server, fq.connect(server.address, tokens=3) as session:
+        return session.lookup([0, 7, 299]), next(server.shares())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--token-file", "NEGATIVE"], "token is outside the vocabulary"),
+        (["--token-file", "UNDERSCORE"], "every line must hold token ids"),
+        (["--token-file", "TWO", "--output", "x.npy"], "output takes one lookup's share"),
+        (["--token-file", "-", "--tokens", "-4"], "tokens is -4; it must lie between 1 and 1024"),
+        (["--token", "5", "--output", "FOLDER"], "is no regular file"),
+        (["--token", "5", "--shares", "TWO"], "is no folder"),
+        (["--token", "5", "--failure", "nan"], "failure is nan; it must lie between -1000 and 0"),
+        (["--token", "5", "--failure", "5"], "failure is 5"),
+        (["--token", "5", "--flooding-bits", "-1"], "flooding_bits is -1; it must lie between 0 and 128"),
+    ],
+)
+def test_a_query_refuses_before_it_connects(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "NEGATIVE").write_text("1\n-3\n")
+    (tmp_path / "UNDERSCORE").write_text("1_0\n")
+    (tmp_path / "TWO").write_text("1\n2\n")
+    (tmp_path / "FOLDER").mkdir()
+    named = [str(tmp_path / one) if one.isupper() else one for one in options]
+    assert main(["query", "--connect", "127.0.0.1:1", *named]) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("ids", [[1.5], [True, 2], ["a"], [None], {7}, b"7", [float("nan")], [[1], [2, 3]]])
