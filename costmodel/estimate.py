@@ -66,9 +66,9 @@ def seconds(work: Work, unit: UnitCost) -> Any:
 
 
 def wall_seconds(work: Work, unit: UnitCost, threads: Any) -> Any:
-    """Wall seconds of a work entry: a server's threads share a part of it, a client computes on one."""
+    """Wall seconds of a work entry: a server's threads share its tasks and a part of each, a client computes on one."""
     spent = seconds(work, unit)
-    return spent * unit.wall_part(threads) if work.party == "server" else spent
+    return spent * unit.wall_part(threads, work.tasks) if work.party == "server" else spent
 
 
 def evaluate(

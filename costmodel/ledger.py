@@ -83,6 +83,8 @@ class Work(NamedTuple):
         Its place in the conversation of its phase, with ``party``: before the message that the party sends there.
     products, key_switches
         Products of a ciphertext and a plaintext, and switches of a ciphertext's key, that the entry stands for.
+    tasks
+        Equal parts that a server's threads take one after the other, whole: tokens that are computed side by side.
     """
 
     phase: Phase
@@ -95,6 +97,7 @@ class Work(NamedTuple):
     exchange: int = 0
     products: Number = 0
     key_switches: Number = 0
+    tasks: Number = 1
 
 
 Term: TypeAlias = Transfer | Work
@@ -146,9 +149,10 @@ class Entries:
         exchange: int = 0,
         products: Number = 0,
         key_switches: Number = 0,
+        tasks: Number = 1,
     ) -> Work:
         """Return an operation that one party repeats."""
-        return Work(phase, party, operation, count, size, formula, self.source, exchange, products, key_switches)
+        return Work(phase, party, operation, count, size, formula, self.source, exchange, products, key_switches, tasks)
 
 
 def total_bytes(terms: Iterable[Term], party: Party, phases: Sequence[Phase]) -> NDArray[np.float64]:

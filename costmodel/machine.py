@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 
 if sys.version_info >= (3, 11):
@@ -59,15 +60,28 @@ class UnitCost:
         """CPU seconds of so many repetitions on so many residues each; numbers or arrays that broadcast."""
         return (count > 0) * self.batch_s + count * (self.call_s + self.element_s * size)
 
-    def wall_part(self, threads: Any) -> Any:
-        """Wall seconds on so many threads over CPU seconds: 1 - f (1 - 1/k), f the part that is shared (Amdahl's law).
+    def wall_part(self, threads: Any, tasks: Any = 1) -> Any:
+        """Wall seconds on k threads over CPU seconds.
+
+        A task takes 1 - f (1 - 1/k) of its CPU seconds, f the part that threads share (Amdahl's law). Of T equal tasks
+        k at a time are computed side by side, a thread each. The last r = T mod k are helped by the threads that have
+        none, floor(k/r) for each, so that all of them take (floor(T/k) + [r > 0] (1 - f (1 - 1/floor(k/r))))/T.
+
+        Parameters
+        ----------
+        threads, tasks : array_like of int
+            k and T, at least 1.
 
         Examples
         --------
-        >>> UnitCost(call_s=1.0, element_s=0.0, shared=0.5).wall_part(2)
-        0.75
+        >>> half = UnitCost(call_s=1.0, element_s=0.0, shared=0.5)
+        >>> [float(half.wall_part(2, tasks)) for tasks in (1, 2, 3)]
+        [0.75, 0.5, 0.5833333333333334]
         """
-        return 1.0 - self.shared * (1.0 - 1.0 / threads)
+        rounds, left = tasks // threads, tasks % threads
+        helping = np.maximum(threads // np.maximum(left, 1), 1)
+        last = np.where(left > 0, 1.0 - self.shared * (1.0 - 1.0 / helping), 0.0)
+        return ((rounds + last) / tasks)[()]
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
+from costmodel.tls import RECORD_BYTES, RECORD_OVERHEAD_BYTES
 from protocol.errors import PeerGone, ProtocolError
 from protocol.frames import (
     HEADER,
@@ -37,6 +38,9 @@ _DISCARD_BYTES = 65536
 WAKING_BYTES = 32768
 """What has to be there of a longer message before its reader is woken: half of what the slowest peer sends a second.
 A slow link delivers a segment at a time, and waking for each of them costs more than reading it."""
+
+
+LARGEST_RECORD_BYTES = RECORD_BYTES + RECORD_OVERHEAD_BYTES
 
 
 class Channel:
@@ -266,9 +270,10 @@ class Channel:
                 remaining = min(deadline - time.monotonic(), stall_s)
                 # A timeout of nothing would mean that the socket does not block.
                 self.connection.settimeout(max(remaining, 1e-6))
-                if not self._secured:  # what is left of a record may be less than what is left of a message
-                    low = min(length - filled, WAKING_BYTES)
-                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
+                # TLS may hold a record whose rest has not come: so much less may be left to come than of the message.
+                left = length - filled - (LARGEST_RECORD_BYTES if self._secured else 0)
+                low = max(1, min(left, WAKING_BYTES))
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
                 try:
                     got = self.connection.recv_into(view[filled:]) if remaining > 0 else -1
                 except TimeoutError:

@@ -360,6 +360,7 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
             size,
             _extracted_formula(grid),
             "[2]",
+            tasks=tokens,
         ),
         Work(
             first,
@@ -370,6 +371,7 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
             "tokens*nodes" if grid.output == "packlwes" else "0",
             "[2]",
             key_switches=merges,
+            tasks=tokens,
         ),
         Work(first, "server", "flood", flooded, size + columns_each, f"{answered}*min(1, flooding_bits)", "[3]"),
         Work(first, "server", "switch a", returned, size, answered, "[3]"),

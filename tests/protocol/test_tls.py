@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,43 @@ def test_a_peer_that_reads_a_record_at_a_time_does_not_stretch_the_time_of_a_fra
     channel.close()
     over.set()
     reader.join(timeout=10)
+
+
+@pytest.mark.parametrize("length", [1, 16383, 16384, 16385, 49140, 49160, 65536, 100_001])
+def test_a_frame_that_comes_in_any_parts_is_read_to_its_end(made: dict[str, Any], length: int) -> None:
+    certificate, key = made["server"]
+    client, server = client_context(made["ca"]), Tls.server(certificate, key).context
+    here, there = socket.socketpair()
+    wire, far = socket.socketpair()
+    sent = bytes(range(256)) * (length // 256 + 1)
+
+    def send() -> None:
+        with suppress(OSError), client.wrap_socket(here, server_hostname="127.0.0.1") as secured:
+            Channel(secured, Meter("client")).send(Kind.QUERY, sent[:length])
+            secured.recv(1)  # stays until the other side has read
+
+    def pass_on(source: socket.socket, sink: socket.socket, least: int) -> None:
+        """In parts of three sizes, each of them there before the next."""
+        with suppress(OSError):
+            while part := source.recv(least + 977):
+                for cut in (part[:5], part[5:-3], part[-3:]):
+                    sink.sendall(cut)
+                    time.sleep(1e-4)
+
+    threads = [
+        threading.Thread(target=run, daemon=True)
+        for run in (send, partial(pass_on, there, wire, 8000), partial(pass_on, wire, there, 8000))
+    ]
+    for thread in threads:
+        thread.start()
+    with server.wrap_socket(far, server_side=True) as secured:
+        assert Channel(secured, Meter("server"), timeout_s=30.0).receive(Kind.QUERY, length) == sent[:length]
+    for one in (there, wire):
+        one.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join(timeout=10)
+    for one in (there, wire, here):
+        one.close()
 
 
 def test_half_handshakes_keep_nobody_waiting(mutual: Running, made: dict[str, Any]) -> None:

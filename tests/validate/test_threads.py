@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("openfhe")
 
 import fastquery as fq
 from costmodel.estimate import estimate
-from costmodel.link import PRESETS
+from costmodel.link import PRESETS, Link
 from costmodel.machine import Machine, UnitCost, default_machine, machine_toml, read_machine
 from costmodel.parameters import Table
 from costmodel.systems import executed
@@ -59,6 +61,24 @@ def test_threads_shorten_the_servers_part_of_a_latency_alone() -> None:
     one, four = (estimate(asked, PRESETS["lan"], replace(even, threads=count)) for count in (1, 4))
     assert (four.server_s, four.client_s, four.threads) == (one.server_s, one.client_s, 4)
     assert one.latency_s - four.latency_s == pytest.approx(0.75 * one.server_s)
+
+
+def test_tokens_are_merged_side_by_side_and_one_by_one_on_its_own() -> None:
+    free = {place: UnitCost(0.0, 0.0) for place in default_machine().units}
+    merges = Machine("merges", {**free, ("residue", "merge"): UnitCost(1e-3, 0.0)}, {})
+    for tokens, part in ((1, 1.0), (2, 1 / 2), (3, 2 / 3)):
+        asked = executed("fastquery", Table(3000, 384, tokens))
+        one, two = (estimate(asked, Link(1e15, 0.0, "none"), replace(merges, threads=count)) for count in (1, 2))
+        assert two.latency_s / one.latency_s == pytest.approx(part, rel=1e-6)
+
+
+@given(st.integers(1, 64), st.integers(1, 40), st.floats(0.0, 1.0))
+def test_more_threads_take_no_longer_and_no_less_than_their_part(threads: int, tasks: int, shared: float) -> None:
+    unit = UnitCost(1.0, 0.0, shared=shared)
+    part, more = unit.wall_part(threads, tasks), unit.wall_part(threads + 1, tasks)
+    assert 1 / threads - 1e-12 <= part <= 1 + 1e-12
+    assert more <= part + 1e-12
+    assert unit.wall_part(1, tasks) == pytest.approx(1.0)
 
 
 def test_threads_are_a_word_of_a_question() -> None:

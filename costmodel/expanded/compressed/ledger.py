@@ -77,6 +77,7 @@ def _online(grid: Grid, p: CompressedColumns, size: Number) -> tuple[Work, ...]:
             f"tokens*{formula}",
             products=grid.tokens * p.products * p.blocks if operation == "multiply-accumulate" else 0,
             key_switches=grid.tokens * count if operation in ("expand", "square", "merge") else 0,
+            tasks=grid.tokens if operation in ("expand", "square", "fold", "merge") else 1,
         )
         for operation, count, each, formula in (
             ("expand", p.expansion_switches, size * node_size(p), "nodes"),

@@ -109,6 +109,7 @@ def _before_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work,
             formula,
             products=grid.tokens * count if operation == "table pass" else 0,
             key_switches=grid.tokens * count if operation in ("expand", "square") else 0,
+            tasks=1 if operation == "table pass" else grid.tokens,
         )
         for operation, count, each, formula in (
             ("expand", p.expansion_switches, node_size(p), "tokens*nodes"),
@@ -124,18 +125,20 @@ def _after_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, 
     added = p.fold_coefficients if grid.prepared else p.query_coefficients
     adding = 4.0 if grid.prepared else 4 * (p.fold_coefficients / p.query_coefficients)
     scalars = p.table_products if grid.prepared else 0 * p.table_products
+    together = 1 if grid.prepared else grid.tokens  # queries that were prepared for are folded one by one
     folding = product_size(p.fold, p.fold_levels / np.maximum(1, p.folds)) * part_left(p)
     return tuple(
-        ENTRIES.work("online", "server", operation, grid.tokens * count, size * each, formula)
-        for operation, count, each, formula in (
+        ENTRIES.work("online", "server", operation, grid.tokens * count, size * each, formula, tasks=tasks)
+        for operation, count, each, formula, tasks in (
             (
                 "scalar product",
                 scalars,
                 (1 + COLUMN_SCALARS / p.selectors) * part_left(p),
                 "tokens*blocks*C*d1" if grid.prepared else "0",
+                1,
             ),
-            ("add query", added, adding, "tokens*l*h" if grid.prepared else "tokens*(l*h + d1)"),
-            ("fold", p.folds, folding, "tokens*blocks*(C - 1 + log2(slots))"),
-            ("flood", p.flooded * p.blocks, FLOODING * part_left(p), "tokens*blocks*flooded"),
+            ("add query", added, adding, "tokens*l*h" if grid.prepared else "tokens*(l*h + d1)", 1),
+            ("fold", p.folds, folding, "tokens*blocks*(C - 1 + log2(slots))", together),
+            ("flood", p.flooded * p.blocks, FLOODING * part_left(p), "tokens*blocks*flooded", together),
         )
     )
