@@ -63,7 +63,8 @@ class Record:
     Raises
     ------
     RecordUnusable
-        If the file cannot be opened, was emptied, is another user's, or lies in a folder that others can write to.
+        If the file cannot be opened, was emptied or cut short, is another user's, or lies in a folder that others can
+        write to.
     """
 
     def __init__(self, path: Path, name: str, schema: Sequence[str], lost: str, patience_s: float) -> None:
@@ -103,6 +104,7 @@ class Record:
             self._check_in_place()
             self.connection.execute("BEGIN IMMEDIATE")
             try:
+                self._check_whole()
                 yield self.connection
                 self.connection.execute("COMMIT")
             except BaseException:
@@ -166,6 +168,16 @@ class Record:
             raise self.unusable("it was removed while in use") from None
         if (file.st_dev, file.st_ino) != self._file:
             raise self.unusable("it was replaced while in use")
+
+    def _check_whole(self) -> None:
+        """Notice that the file lost its end, which SQLite reads as zeros: nothing was spent then."""
+        if self._file is None:
+            return
+        (pages,), (page_bytes,) = (
+            self.connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+        )
+        if self._path.stat().st_size < pages * page_bytes:
+            raise self.unusable("it was cut short")
 
 
 def _write(connection: sqlite3.Connection, schema: Sequence[str]) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+import random
 import sqlite3
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -117,6 +121,75 @@ def test_a_record_that_is_none_is_refused(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE spent (digest TEXT, distance REAL, rows INTEGER)")
     with pytest.raises(RecordUnusable, match="something else"):
         budget(path)
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+@pytest.mark.parametrize("left", [0, 1, 50, 4096, 5000, 8192, -4000, -9, -1])
+def test_a_record_that_was_cut_short_is_refused(tmp_path: Path, left: int, reopened: bool) -> None:
+    path = tmp_path / "budgets.sqlite"
+
+    def opened() -> DistanceBudget:
+        return DistanceBudget("table", -10.0, -1.0, path, power=2)
+
+    one = opened()
+    with closing(one):
+        one.spend(600)
+        os.truncate(path, left % path.stat().st_size)
+        with pytest.raises(RecordUnusable), closing(opened() if reopened else one) as other:
+            other.spend(1)
+
+
+def test_rows_that_find_no_room_on_the_disk_are_not_answered(tmp_path: Path) -> None:
+    """The process may write no more, as on a full disk; other processes find what was counted before."""
+    path = tmp_path / "budgets.sqlite"
+    with closing(budget(path)) as one:
+        one.spend(5)
+    bounded = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n" + SPENDING.replace(
+        "while", "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\nwhile"
+    )
+    done = subprocess.run([sys.executable, "-c", bounded, str(path)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "answered" not in done.stdout
+    assert "RecordUnusable" in done.stderr
+    with closing(budget(path)) as after:
+        assert after.rows_answered == 5
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_two_servers_that_race_and_are_killed_answer_no_more_than_was_counted(tmp_path: Path, kills: int) -> None:
+    path, chance, answered = tmp_path / "budgets.sqlite", random.Random(kills), 0
+    with closing(DistanceBudget("table", -30.0, -10.0, path)) as counted:
+        for _ in range(kills):
+            pair = [subprocess.Popen([sys.executable, "-c", SPENDING, str(path)], stdout=subprocess.PIPE) for _ in "ab"]
+            for process in pair:
+                assert process.stdout is not None
+                assert process.stdout.readline()
+                answered += 1
+            time.sleep(chance.uniform(0, 0.2))
+            for process in pair:
+                process.kill()
+                process.wait()
+                assert process.stdout is not None
+                answered += len(process.stdout.readlines())
+                process.stdout.close()
+        assert answered <= counted.rows_answered <= answered + 2 * kills
+
+
+def test_servers_that_race_for_the_last_rows_answer_them_once(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.sqlite"
+    budgets = [budget(path, rows=256) for _ in range(4)]
+
+    def spend(one: DistanceBudget) -> int:
+        with closing(one):
+            for answered in range(257):
+                try:
+                    one.spend(1)
+                except BudgetSpent:
+                    return answered
+        return 257
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(spend, budgets)) == 256
 
 
 @pytest.mark.parametrize("log2_most", [-31.0, 0.5, math.nan])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -169,6 +172,60 @@ def test_a_lookup_takes_what_is_stated(protocol: str, options: dict[str, Any], t
     configuration = executed(protocol, Table(1024, 96, tokens), **options)
     stated, preparing, answering = measured(configuration, tokens, threads)
     assert stated / 1.5 < max(preparing, answering) <= stated
+
+
+RESIDENT = """
+import ctypes, gc, json, sys
+import numpy as np
+from pathlib import Path
+from costmodel.parameters import Table
+from costmodel.systems import executed
+from protocol.admission import HELD_FOR_A_BYTE
+from protocol.engines import engine_of
+from protocol.meter import Meter
+from protocol.seeds import SeedRecord
+from quantize.quantizers import quantize_table
+from quantize.tables import open_table
+
+def resident(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+def added(work):
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmRSS")
+    return work(), resident("VmHWM") - before, resident("VmRSS") - before
+
+protocol, tokens = sys.argv[1], int(sys.argv[2])
+configuration = executed(protocol, Table(4096, 96, tokens), engine="openfhe", flooding_bits=0)
+coefficients = quantize_table(open_table("4096x96"), configuration.packing.widths).coefficients
+engine = engine_of(configuration)
+server = engine.server(configuration, coefficients, Meter("server"), lambda *_: None, False)
+client = engine.client(configuration, tokens, Meter("client"), False, SeedRecord())
+session = server.session(tokens, Meter("server"))
+keys = list(client.keys())
+_, _, kept = added(lambda: session.accept_keys(keys) if keys else None)
+query = list(client.encrypt([7 * k for k in range(tokens)]))
+shares = np.empty((tokens, coefficients.shape[1]), dtype=np.int64)
+_, peak, _ = added(lambda: list(session.answer(query, shares)))
+answer = HELD_FOR_A_BYTE * session.shapes.answer.size_bytes
+print(json.dumps([kept, session.shapes.kept_bytes, peak - answer, server.working_bytes(tokens, 1)]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("protocol", "tokens"), [("fastquery", 16), ("cryptflow2", 1), ("cryptflow2", 4), ("cheetah", 8)]
+)
+def test_openfhe_takes_what_is_stated(protocol: str, tokens: int) -> None:
+    """Its memory is no Python object's: a process of its own is measured, as the kernel counts its resident pages."""
+    command = [sys.executable, "-c", RESIDENT, protocol, str(tokens)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    kept, stated_kept, answering, stated = json.loads(done.stdout)
+    assert answering <= stated
+    assert kept == pytest.approx(stated_kept, rel=0.1, abs=2**19)
 
 
 def test_memory_that_does_not_hold_a_lookup_is_refused_with_what_would() -> None:
