@@ -10,10 +10,11 @@ from costmodel.parameters import EXECUTING_ENGINES
 from costmodel.sizes import size_format
 
 
-def setup_terms(grid: Grid) -> tuple[Term, ...]:
+def setup_terms(grid: Grid, secrets: Number = None) -> tuple[Term, ...]:
     """Setup of a session: hello and parameters, the client's keys, the server's table.
 
-    The table's encoding is entered by the protocol, which knows its polynomials.
+    The table's encoding is entered by the protocol, which knows its polynomials; the size of the client's secrets is
+    that of a polynomial if left out.
     """
     sizes, one = size_format(grid), np.int64(1)
     formulas = sizes.session
@@ -21,7 +22,15 @@ def setup_terms(grid: Grid) -> tuple[Term, ...]:
         Transfer("setup", "client", "hello", one, sizes.hello(grid), formulas.hello, "frame format"),
         Transfer("setup", "server", "parameters", one, sizes.parameters(grid), formulas.parameters, "frame format"),
         Transfer("setup", "server", "ready", one, sizes.ready(grid), formulas.ready, "frame format"),
-        Work("setup", "client", "generate keys", one, residues(grid), "1", "once a session"),
+        Work(
+            "setup",
+            "client",
+            "generate keys",
+            one,
+            residues(grid) if secrets is None else secrets,
+            "1",
+            "once a session",
+        ),
     )
 
 

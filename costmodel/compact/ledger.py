@@ -38,8 +38,14 @@ SHORT_PLAINTEXT_MODULUS = 2**16
 SUM_PRODUCTS = 4
 """Products that take as long as reducing and writing the sum that they are added to."""
 
-READ_ROW = 2.5
+READ_ROW = 4.0
 """Reading a row of a switching key, with a quotient a residue, over reading one of an expansion key."""
+READ_PUBLIC_ROW = 1.4
+"""Reading the row of the public key over the same; both of the calibration halves of two campaigns."""
+FLOODED_COEFFICIENT = 1.3
+"""Drawing a coefficient of an encryption of zero, in residues that are transformed and added."""
+MOVED_A_BYTES, MOVED_BYTES = 0.5, 5.0
+"""Of a message, that take as long as moving a residue of a sum of products: of its a alone, or of both halves."""
 
 _SOURCE = "compact format"
 
@@ -170,8 +176,10 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     answer = header + down + (0 if grid.prepared else answer_a_bytes(grid))
     keys = keys_bytes(grid)
     sent = keys > 0
-    # The server moves every sum of products once or twice on its way, at half the cost of a word of a message.
-    moved = 4 * grid.tokens * tile(grid).outputs * residues(grid) * (2 - scalar_products(grid))
+    # A client spends half as long on a byte as a server; both ratios are of the calibration halves of two campaigns.
+    scalar = scalar_products(grid)
+    each = scalar * MOVED_A_BYTES + (1 - scalar) * MOVED_BYTES
+    moved = np.floor(grid.tokens * tile(grid).outputs * residues(grid) * each).astype(np.int64)
     one = np.int64(1)
     inputs, returned = grid.tokens * tile(grid).inputs, grid.tokens * answers(grid)
     offline: tuple[Term, ...] = ()
@@ -188,7 +196,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
                 _SOURCE,
                 unit="halves",
             ),
-            *overhead_terms(grid, "offline", {"client": halves, "server": halves + moved}),
+            *overhead_terms(grid, "offline", {"client": halves // 2, "server": halves + moved}),
         )
     return (
         *setup_terms(grid),
@@ -227,7 +235,9 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         *_work(grid, first),
         *overhead_terms(grid, "setup", {"client": keys, "server": keys}),
         *overhead_terms(
-            grid, "online", {"client": query + answer, "server": query + answer + (0 if grid.prepared else moved)}
+            grid,
+            "online",
+            {"client": (query + answer) // 2, "server": query + answer + (0 if grid.prepared else moved)},
         ),
     )
 
@@ -315,7 +325,9 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
     answered = f"tokens*{_answers_formula(grid)}"
     opened = 0 if grid.prepared else size
     summed = size * (1 + SUM_PRODUCTS / shape.inputs)
-    rows = sent_rows(grid)
+    rows, public = sent_rows(grid), np.minimum(1, grid.flooding_bits)
+    read = READ_ROW + (READ_PUBLIC_ROW - READ_ROW) * public / np.maximum(rows, 1)
+    zero = size + FLOODED_COEFFICIENT * grid.degree
     mask = Work("online", "server", "draw mask", np.int64(1), tokens * grid.coefficients, "1", "[1]")
     online: list[Term] = [
         Work("online", "client", "encrypt", inputs, size, "tokens*ceil(m/d1)", "[1]"),
@@ -340,7 +352,7 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
     return (
         Work("setup", "server", "encode table", shape.multiplications, size, "ceil(m/d1)*ceil(n'/d0)", "[1]"),
         Work("setup", "client", "generate switching key", rows, size, "key_rows", _SOURCE),
-        Work("setup", "server", "read keys", rows, READ_ROW * size, "key_rows", _SOURCE),
+        Work("setup", "server", "read keys", rows, read * size, "key_rows", _SOURCE),
         Work(first, "server", "expand seed", inputs, size, "tokens*ceil(m/d1)", _SOURCE),
         Work(
             first,
@@ -373,7 +385,7 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
             key_switches=merges,
             tasks=tokens,
         ),
-        Work(first, "server", "flood", flooded, size + columns_each, f"{answered}*min(1, flooding_bits)", "[3]"),
+        Work(first, "server", "flood", flooded, zero + columns_each, f"{answered}*min(1, flooding_bits)", "[3]"),
         Work(first, "server", "switch a", returned, size, answered, "[3]"),
         Work("online", "server", "switch b", returned, columns_each, answered, "[3]"),
         *(() if sends_low_bits(grid) else (mask,)),

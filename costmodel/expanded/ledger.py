@@ -19,14 +19,20 @@ from costmodel.wire import FRAME_HEADER_BYTES
 SWITCH_ENDS = 4  # reading the input of a key switch and adding its result, in digits
 PRODUCT_ENDS = 12  # the ends of an external product, in digits
 BIT_ROW = 10  # preparing a row of an encrypted bit before it is multiplied by, in digits
-FLOODING = 7  # the encryption of zero and the flooding of an answer, in polynomials of flooding
 SWITCHED_MODULUS = 1.3  # a residue of a result, in residues of an answer
-ROUNDED_ANSWER = 11  # shares, low bits and bytes, a coefficient of an answer's a, in residues of an answer
+LONG_MODULUS = 18  # the same modulo three primes, whose integers are too long for two words
+ROUNDED_ANSWER = 8.5  # shares, low bits and bytes, a coefficient of an answer's a, in residues of an answer
 SWITCHED_ROW = 0.1  # a coefficient of a row of the ring switch, in residues of an answer
 LONG_INTEGER = 100  # rounding a used coefficient of a query as a long integer, in residues
-QUERY_WORDS = (
-    60000  # a client's time for a query outside of its operations, in words of a message; a server's is double
-)
+# Of the calibration halves of two campaigns:
+FLOODING = 1.34  # the encryption of zero and the flooding of an answer, a residue, in residues of an encryption of zero
+FLOODING_ENDS = 24000  # what of it does not grow with the ring, in residues
+READ_PUBLIC_ROW = 3.7  # reading a residue of a packing key or the public key, in residues of an expansion key
+READ_RING_SWITCH = 2.3  # the same of a row of the ring switch
+SECRETS = 4.3  # drawing the secrets that queries and answers are under, in residues of a secret key
+SECRET_ENDS = 15000  # what of it does not grow with the ring, in residues
+# The parties' time for a query outside of their operations, in words of a message:
+CLIENT_QUERY_WORDS, SERVER_QUERY_WORDS = 10000, 30000
 
 
 def node_size(columns: Columns) -> Floats:
@@ -48,15 +54,27 @@ def product_size(gadget: GadgetColumns, bits_each: Array | float = 1.0) -> Float
     return found
 
 
-def answer_size(columns: Columns) -> Floats:
+def flooding_size(residues: Number) -> Floats:
+    """Residues of an encryption of zero that take as long as one of so many, and the flooding of an answer with it."""
+    found: Floats = FLOODING_ENDS + FLOODING * residues
+    return found
+
+
+def ring_switch_residues(columns: Columns) -> Array:
+    """Residues of the key to the answers' secrets, the a of a row and its b under every secret."""
+    found: Array = columns.ring_switch_rows * (1 + columns.answer_outputs) * columns.answer_degree
+    return found
+
+
+def answer_size(columns: Columns, limbs: Array) -> Floats:
     """Residues that take as long as an answer: its ciphertexts modulo q', and the products with the ring switch's key.
 
-    Of one of its polynomials a.
+    Of one of its polynomials a, from results modulo so many primes.
     """
-    switched = SWITCHED_MODULUS * columns.limbs * columns.degree * columns.answer_together
+    each = np.where(limbs > 2, LONG_MODULUS, SWITCHED_MODULUS)
+    switched = each * limbs * columns.degree * columns.answer_together
     rounded = ROUNDED_ANSWER * columns.answer_degree
-    rows = columns.ring_switch_rows * (1 + columns.answer_outputs) * columns.answer_degree
-    found: Floats = switched + rounded + SWITCHED_ROW * rows
+    found: Floats = switched + rounded + SWITCHED_ROW * ring_switch_residues(columns)
     return found
 
 
@@ -124,7 +142,14 @@ class ExpandedLedger:
         size = FRAME_HEADER_BYTES + self.columns.key_bytes
         rows = sum(group for group, _ in self.columns.key_groups) + self.columns.ring_switch_rows
         sent = self.entries.transfer("setup", "client", "keys", rows, size, formula, unit="key rows")
-        return (*setup_terms(self.grid), sent)
+        secrets = SECRET_ENDS + SECRETS * self.size
+        return (*setup_terms(self.grid, secrets), sent)
+
+    def read_keys(self, rows: Number, public_residues: Number = 0) -> Work:
+        """Reading so many rows of expansion keys, and the residues of other keys with them."""
+        others = READ_PUBLIC_ROW * public_residues + READ_RING_SWITCH * ring_switch_residues(self.columns)
+        each = self.size + others / np.maximum(rows, 1)
+        return self.entries.work("setup", "server", "read keys", rows, each, "key_rows")
 
     def query(self, formula: str) -> tuple[Term, ...]:
         """The query and its encryption: its polynomial, and its used coefficients as long integers."""
@@ -149,20 +174,18 @@ class ExpandedLedger:
             self.entries.work("online", "client", "decrypt row", messages, self.size, self.counted, 1),
         )
 
-    def compress(self) -> Work:
-        """Making the answers of what queries become."""
-        p = self.columns
-        return self.entries.work(
-            "online", "server", "compress", self.messages * p.answers, answer_size(p), f"{self.counted}*answers"
-        )
+    def compress(self, limbs: Array) -> Work:
+        """Making the answers of what queries become, modulo so many primes."""
+        count, size = self.messages * self.columns.answers, answer_size(self.columns, limbs)
+        return self.entries.work("online", "server", "compress", count, size, f"{self.counted}*answers")
 
     def overhead(self) -> tuple[Term, ...]:
         """Each party's seconds outside of its operations."""
         grid, p = self.grid, self.columns
         both = self.sent + self.messages * p.down_bytes
-        client, server = QUERY_WORDS * self.queries, 2 * QUERY_WORDS * self.queries
+        client, server = CLIENT_QUERY_WORDS * self.queries, SERVER_QUERY_WORDS * self.queries
         online: dict[Party, Number] = {"client": both + 8 * client, "server": both + 8 * server}
-        offline: dict[Party, Number] = {"client": np.int64(0), "server": 8 * client}
+        offline: dict[Party, Number] = {"client": np.int64(0), "server": 8 * server}
         none: dict[Party, Number] = {"client": np.int64(0), "server": np.int64(0)}
         return (
             *overhead_terms(grid, "setup", none),

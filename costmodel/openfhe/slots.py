@@ -135,7 +135,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             "online",
             {
                 "client": overhead_bytes(up + down, inputs, answers, 2 * inputs + 2 * answers),
-                "server": overhead_bytes(up + down, answers, inputs, operations),
+                "server": overhead_bytes(up + down, answers, inputs, operations, rotations=rotations),
             },
         ),
     )

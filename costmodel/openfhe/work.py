@@ -21,6 +21,8 @@ SENT_FRAME_WORDS = 5500
 """70 us: conversions and calls around a message."""
 RECEIVED_FRAME_WORDS = 27000
 """340 us: a message wakes the party, is read in parts, and checked."""
+ROTATION_WORDS = 5500
+"""90 us: the same of a rotation, of 8192 to 32768 slots; of 31 lookups of the calibration halves of two campaigns."""
 RESIDUES_RELEASED_A_WORD = 3
 """4.4 ns a residue: the temporaries of a merge are released after the clock of the merge has stopped."""
 
@@ -59,7 +61,9 @@ def merge_residues(residues: Number, digits: Number) -> Number:
     return residues * (digits + MERGE_DIGITS)
 
 
-def overhead_bytes(moved: Number, sent: Number, received: Number, operations: Number, released: Number = 0) -> Number:
+def overhead_bytes(
+    moved: Number, sent: Number, received: Number, operations: Number, released: Number = 0, rotations: Number = 0
+) -> Number:
     """Bytes of messages that take as long as a party's seconds outside of its operations.
 
     Parameters
@@ -72,6 +76,8 @@ def overhead_bytes(moved: Number, sent: Number, received: Number, operations: Nu
         Operations that are metered one by one.
     released : array_like of int
         N L, summed over the merges.
+    rotations : array_like of int
+        Rotations of slots, which are among the operations.
 
     Examples
     --------
@@ -79,4 +85,5 @@ def overhead_bytes(moved: Number, sent: Number, received: Number, operations: Nu
     153600
     """
     words = SENT_FRAME_WORDS * sent + RECEIVED_FRAME_WORDS * received + OPERATION_WORDS * operations
+    words = words + ROTATION_WORDS * rotations
     return moved + 8 * (words + released // RESIDUES_RELEASED_A_WORD)

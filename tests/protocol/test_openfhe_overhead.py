@@ -63,5 +63,5 @@ def test_overhead_is_of_the_messages_and_operations_of_a_lookup(
     moved = sum(up) + sum(down)
     assert sizes(configuration) == {
         "client": overhead_bytes(moved, len(up), len(down), done["client"]) // 8,
-        "server": overhead_bytes(moved, len(down), len(up), done["server"], released) // 8,
+        "server": overhead_bytes(moved, len(down), len(up), done["server"], released, entered["server", "rotate"]) // 8,
     }

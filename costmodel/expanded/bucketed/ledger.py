@@ -10,10 +10,10 @@ from costmodel.expanded.bucketed.parameters import BucketedColumns
 from costmodel.expanded.folded.ledger import dropping_size, part_left, pass_size
 from costmodel.expanded.folded.parameters import FoldedColumns
 from costmodel.expanded.ledger import (
-    FLOODING,
     LONG_INTEGER,
     ExpandedLedger,
     expanded_symbols,
+    flooding_size,
     node_size,
     product_size,
     square_size,
@@ -25,8 +25,11 @@ from costmodel.wire import FRAME_HEADER_BYTES
 
 ENTRIES = Entries("costmodel.expanded.bucketed.parameters")
 
-GATHERED = 3.0
-"""Bringing a polynomial of a bucket into its place, in products of the pass (`python -m benchmarks.bucketed`)."""
+GATHERED = 15.0
+"""Bringing a polynomial of a bucket into its place, in products of the pass.
+
+Of the calibration halves of two campaigns. Rows of a bucket lie apart in the table: no cache holds the next one.
+"""
 
 
 def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
@@ -50,7 +53,7 @@ def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
         (
             *shared.keys("header + seed + N*key_rows*log2_q/8 + ceil(ring_switch_rows*outputs*N'*answer_q/8)"),
             ENTRIES.work("setup", "client", "generate expansion keys", rows, size, "key_rows"),
-            ENTRIES.work("setup", "server", "read keys", rows, size, "key_rows"),
+            shared.read_keys(rows),
             ENTRIES.work("setup", "server", "encode table", p.rows * p.bucket.blocks, size * kept, "m*blocks"),
             ENTRIES.transfer(
                 "online",
@@ -65,7 +68,7 @@ def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
             ENTRIES.work("online", "client", "encrypt selectors", stages.count(one), encrypted, "B + tokens"),
             *_answering(stages, size),
             ENTRIES.work("online", "server", "encode table", encoded, size * part_left(p.relookup), "blocks*C'*d1'"),
-            shared.compress(),
+            shared.compress(p.bucket.pass_limbs),
             *shared.answer(),
             *shared.overhead(),
         )
@@ -106,7 +109,7 @@ def _answering(stages: _Stages, size: Number) -> tuple[Term, ...]:
         return product_size(stage.fold, stage.fold_levels / np.maximum(1, stage.folds)) * part_left(stage)
 
     def flooding(stage: FoldedColumns) -> Any:
-        return FLOODING * part_left(stage)
+        return flooding_size(size * part_left(stage)) / size
 
     found: list[Term] = []
     for operation, each, one, formula in (

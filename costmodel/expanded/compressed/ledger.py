@@ -5,10 +5,10 @@ from __future__ import annotations
 from costmodel.compact.ledger import SUM_PRODUCTS
 from costmodel.expanded.compressed.parameters import CompressedColumns
 from costmodel.expanded.ledger import (
-    FLOODING,
     ExpandedLedger,
     expanded_symbols,
     expansion_symbols,
+    flooding_size,
     node_size,
     product_size,
     square_size,
@@ -27,10 +27,10 @@ def compressed_ledger(grid: Grid, columns: CompressedColumns) -> tuple[Term, ...
     return shared.held(
         (
             *shared.keys(f"header + seed + {keys}"),
-            *_setup(columns, shared.size),
+            *_setup(columns, shared),
             *shared.query("tokens*(header + counter + ceil(K*sent_bits/8))"),
             *_online(grid, columns, shared.size),
-            shared.compress(),
+            shared.compress(columns.table_limbs),
             *shared.answer(),
             *shared.overhead(),
         )
@@ -55,11 +55,11 @@ def compressed_symbols(grid: Grid, p: CompressedColumns) -> Symbols:
     }
 
 
-def _setup(p: CompressedColumns, size: Number) -> tuple[Work, ...]:
+def _setup(p: CompressedColumns, shared: ExpandedLedger) -> tuple[Work, ...]:
     rows, table = p.key_rows + p.public_rows, p.degree * p.table_limbs
     return (
-        ENTRIES.work("setup", "client", "generate expansion keys", rows, size, "key_rows + table_rows"),
-        ENTRIES.work("setup", "server", "read keys", p.key_rows, size, "key_rows"),
+        ENTRIES.work("setup", "client", "generate expansion keys", rows, shared.size, "key_rows + table_rows"),
+        shared.read_keys(p.key_rows, p.public_rows * table),
         ENTRIES.work("setup", "server", "encode table", p.products * p.blocks, table, "ceil(n'/s)*ceil(m/G)"),
     )
 
@@ -85,6 +85,6 @@ def _online(grid: Grid, p: CompressedColumns, size: Number) -> tuple[Work, ...]:
             ("fold", p.external_products, size * product_size(p.bit), "(place_bits + ceil(m/G) - 1)"),
             ("multiply-accumulate", 2 * p.products * p.blocks, summed, "2*ceil(n'/s)*ceil(m/G)"),
             ("merge", p.merges, in_table * p.packing_digits, "merges"),
-            ("flood", p.flooded * p.packed, in_table * FLOODING, "ceil(ceil(n'/s)/G)*flooded"),
+            ("flood", p.flooded * p.packed, flooding_size(in_table), "ceil(ceil(n'/s)/G)*flooded"),
         )
     )

@@ -6,10 +6,10 @@ import numpy as np
 
 from costmodel.expanded.folded.parameters import FoldedColumns
 from costmodel.expanded.ledger import (
-    FLOODING,
     ExpandedLedger,
     expanded_symbols,
     expansion_symbols,
+    flooding_size,
     node_size,
     product_size,
     square_size,
@@ -24,8 +24,8 @@ from costmodel.wire import FRAME_HEADER_BYTES
 ENTRIES = Entries("costmodel.expanded.folded.parameters")
 
 # In products of the pass over the table (`python -m benchmarks.folded`):
-COLUMN_PRODUCTS = 10  # transforming the sum of a column back
-SELECTOR_PRODUCTS = 2  # putting a selector in its place
+COLUMN_PRODUCTS = 30  # transforming the sum of a column back, of the calibration halves of two campaigns
+SELECTOR_PRODUCTS = 7  # putting a selector in its place, likewise
 COLUMN_SCALARS = 15  # adding the sum of a column to the prepared sum, in products with a scalar
 
 
@@ -35,11 +35,11 @@ def folded_ledger(grid: Grid, columns: FoldedColumns) -> tuple[Term, ...]:
     return shared.held(
         (
             *shared.keys("header + seed + N*key_rows*log2_q/8 + ceil(ring_switch_rows*outputs*N'*answer_q/8)"),
-            *_setup(grid, columns, shared.size),
+            *_setup(grid, columns, shared),
             *shared.query("tokens*(header + counter + ceil(d1*selector_bits/8) + ceil(l*h*fold_bits/8))"),
             *_before_the_token(grid, columns, shared.size),
             *_after_the_token(grid, columns, shared.size),
-            shared.compress(),
+            shared.compress(columns.pass_limbs),
             *shared.answer(),
             *shared.overhead(),
         )
@@ -64,15 +64,15 @@ def folded_symbols(grid: Grid, p: FoldedColumns) -> Symbols:
     }
 
 
-def _setup(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Term, ...]:
-    rows, formula, one = p.key_rows, "key_rows", np.int64(1)
+def _setup(grid: Grid, p: FoldedColumns, shared: ExpandedLedger) -> tuple[Term, ...]:
+    rows, size, one = p.key_rows, shared.size, np.int64(1)
     announced = FRAME_HEADER_BYTES + COUNTER_BYTES
     announcement = ENTRIES.transfer("offline", "client", "announcement", one, one * announced, "header + counter")
     done = ENTRIES.transfer("offline", "server", "first halves", one, one * FRAME_HEADER_BYTES, "header")
     return (
         *((announcement, done) if grid.prepared else ()),
-        ENTRIES.work("setup", "client", "generate expansion keys", rows, size, formula),
-        ENTRIES.work("setup", "server", "read keys", rows, size, formula),
+        ENTRIES.work("setup", "client", "generate expansion keys", rows, size, "key_rows"),
+        shared.read_keys(rows),
         ENTRIES.work("setup", "server", "encode table", p.table_products, size * part_left(p), "blocks*C*d1"),
     )
 
@@ -126,6 +126,7 @@ def _after_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, 
     adding = 4.0 if grid.prepared else 4 * (p.fold_coefficients / p.query_coefficients)
     scalars = p.table_products if grid.prepared else 0 * p.table_products
     together = 1 if grid.prepared else grid.tokens  # queries that were prepared for are folded one by one
+    flooded = flooding_size(size * part_left(p)) / size
     folding = product_size(p.fold, p.fold_levels / np.maximum(1, p.folds)) * part_left(p)
     return tuple(
         ENTRIES.work("online", "server", operation, grid.tokens * count, size * each, formula, tasks=tasks)
@@ -139,6 +140,6 @@ def _after_the_token(grid: Grid, p: FoldedColumns, size: Number) -> tuple[Work, 
             ),
             ("add query", added, adding, "tokens*l*h" if grid.prepared else "tokens*(l*h + d1)", 1),
             ("fold", p.folds, folding, "tokens*blocks*(C - 1 + log2(slots))", together),
-            ("flood", p.flooded * p.blocks, FLOODING * part_left(p), "tokens*blocks*flooded", together),
+            ("flood", p.flooded * p.blocks, flooded, "tokens*blocks*flooded", together),
         )
     )
