@@ -236,7 +236,7 @@ def bombard(running: Running, name: str, frames: Frames, cases: int, seed: int, 
         if failed:
             raise Surprise(failed[0])
         service: Service = running.service
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while service.sessions and time.monotonic() < deadline:
             time.sleep(0.01)
         if service.sessions or service.admission.memory.held_bytes:

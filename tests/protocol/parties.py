@@ -44,7 +44,7 @@ class WatchedChannel(Channel):
     """Keeps what it sends, which goes through ``edit`` first."""
 
     def __init__(self, connection: socket.socket, edit: Edit) -> None:
-        super().__init__(connection, Meter("client"), timeout_s=20.0)
+        super().__init__(connection, Meter("client"), timeout_s=60.0)
         self.frames: Frames = []
         self._edit = edit
 

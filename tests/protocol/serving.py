@@ -24,6 +24,7 @@ from protocol.tls import Tls
 from quantize.packed import PackedTable
 from quantize.quantizers import quantize_table
 from quantize.tables import open_table
+from tests.waiting import PATIENCE_S
 
 
 class Running:
@@ -42,12 +43,12 @@ class Running:
 
     def connect(self, source: str = "127.0.0.1") -> socket.socket:
         """A raw connection, from an address of the loopback interface."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20.0, source_address=(source, 0))
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S, source_address=(source, 0))
 
     def channel(self, source: str = "127.0.0.1") -> tuple[Channel, Meter]:
         """A client's end of a new connection."""
         meter = Meter("client")
-        return Channel(self.connect(source), meter, 60.0), meter
+        return Channel(self.connect(source), meter, PATIENCE_S), meter
 
     def look_up(self, tokens: list[int], source: str = "127.0.0.1") -> tuple[Lookup, list[dict[str, Any]], np.ndarray]:
         """A whole lookup, with the server's report and its shares."""
@@ -87,7 +88,7 @@ def serving(running: Running, reveal: bool = True, port: int = 0, tls: Tls | Non
         yield running
     finally:
         running.service.stop()
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE_S)
         assert not thread.is_alive()
 
 

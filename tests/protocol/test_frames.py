@@ -28,7 +28,7 @@ def pair() -> Iterator[tuple[Channel, socket.socket]]:
 
 def receive(raw: bytes, kind: Kind = Kind.QUERY, length: int = 40) -> bytes:
     here, there = socket.socketpair()
-    channel = Channel(here, Meter("client"), timeout_s=0.5)
+    channel = Channel(here, Meter("client"), timeout_s=60.0)
     try:
         there.sendall(raw)
         there.close()

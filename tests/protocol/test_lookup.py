@@ -68,7 +68,7 @@ class Served:
         outcome: list[object] = []
 
         def serve() -> None:
-            channel = Channel(here, meter, timeout_s=10.0)
+            channel = Channel(here, meter, timeout_s=60.0)
             try:
                 outcome.append(self.server.session(channel, meter))
             except ProtocolError as error:
@@ -87,7 +87,7 @@ class Served:
     def look_up(self, tokens: list[int]) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
         there, thread, server_meter, outcome = self.start()
         meter = Meter("client")
-        channel = Channel(there, meter, timeout_s=10.0)
+        channel = Channel(there, meter, timeout_s=60.0)
         try:
             session = self.open(channel, meter, len(tokens))
             if self.configuration.has_offline_phase:
@@ -191,7 +191,7 @@ def test_bad_input_ends_the_session_with_a_reason_and_the_next_client_is_served(
     there, thread, _, outcome = served.start()
     there.sendall(sent)
     there.shutdown(socket.SHUT_WR)
-    thread.join(timeout=20)
+    thread.join(timeout=60)
     there.close()
     assert isinstance(outcome[0], ProtocolError)
     assert words in str(outcome[0])
@@ -218,7 +218,7 @@ def test_a_served_configuration_that_contradicts_its_table_is_refused() -> None:
     server = LookupServer(wrong, table, Meter("server"), lambda *_: None, allow_insecure=False)
     here, there = socket.socketpair()
     meter = Meter("server")
-    channel = Channel(here, meter, timeout_s=5.0)
+    channel = Channel(here, meter, timeout_s=60.0)
 
     def serve() -> None:
         with contextlib.suppress(ProtocolError):
@@ -226,7 +226,7 @@ def test_a_served_configuration_that_contradicts_its_table_is_refused() -> None:
 
     thread = threading.Thread(target=serve)
     thread.start()
-    client = Channel(there, Meter("client"), timeout_s=5.0)
+    client = Channel(there, Meter("client"), timeout_s=60.0)
     with pytest.raises(ProtocolError, match="contradict"):
         ClientSession.open(client, Meter("client"), 1, False, SeedRecord())
     client.close()

@@ -35,7 +35,7 @@ def test_a_server_on_openfhe_loads_no_compiler_and_no_statistics() -> None:
     """They take 60 MB each, beside a table that is short of memory."""
     job = executed("fastquery", Table(300, 24), engine="openfhe").to_toml()
     command = [sys.executable, "-c", SERVER]
-    ended = subprocess.run(command, input=job, capture_output=True, text=True, timeout=60, check=True)
+    ended = subprocess.run(command, input=job, capture_output=True, text=True, timeout=250, check=True)
     assert ended.stdout.strip() == "[]"
 
 

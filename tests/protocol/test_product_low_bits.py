@@ -20,12 +20,12 @@ from protocol.elements import element_spread
 from protocol.frames import Kind
 from protocol.residue.bits import packed_bytes
 from protocol.residue.rounding import scale_down
+from tests.protocol.noise import IMPROBABLE
 from tests.protocol.parties import Parties
 from tests.protocol.residue.conftest import ring_of
 from tests.protocol.test_baselines import looked_up
 
-IMPROBABLE = 1e-6
-NOISE_BITS = 0.15
+NOISE_BITS = 0.25
 
 
 def low(protocol: str, rows: int, channels: int, tokens: int = 1, **options: Any) -> Configuration:

@@ -18,6 +18,7 @@ from costmodel.parameters import Table
 from protocol.meter import Meter
 from protocol.threads import MOST_THREADS, Threads
 from tests.protocol.known_answers import session
+from tests.waiting import PATIENCE_S
 
 
 @given(st.integers(0, 200), st.integers(1, 9), st.integers(1, 5))
@@ -45,7 +46,7 @@ def test_an_error_comes_once_everybody_is_done() -> None:
 
     def function(item: int) -> int:
         if item == 1:
-            running.acquire(timeout=10)
+            running.acquire(timeout=PATIENCE_S)
             time.sleep(0.05)
             return item
         running.release()
@@ -62,7 +63,7 @@ def test_seconds_of_others_count_for_whoever_they_help() -> None:
     met = threading.Barrier(2)
 
     def spin(_: int) -> None:
-        met.wait(timeout=10)
+        met.wait(timeout=PATIENCE_S)
         end = time.thread_time() + 0.05
         while time.thread_time() < end:
             pass
@@ -83,15 +84,15 @@ def test_nobody_waits_for_a_thread_that_is_busy() -> None:
 
     def hold(_: int) -> None:
         busy.release()
-        released.wait(timeout=20)
+        released.wait(timeout=PATIENCE_S)
 
     holder = threading.Thread(target=lambda: threads.map(hold, range(2)))
     holder.start()
-    busy.acquire(timeout=10)
-    busy.acquire(timeout=10)
+    busy.acquire(timeout=PATIENCE_S)
+    busy.acquire(timeout=PATIENCE_S)
     assert threads.map(str, [1, 2, 3]) == ["1", "2", "3"]
     released.set()
-    holder.join(timeout=10)
+    holder.join(timeout=PATIENCE_S)
     assert not holder.is_alive()
 
 

@@ -33,9 +33,9 @@ def test_wide_shares_are_aligned_without_transfers(
 
 @pytest.mark.parametrize(("protocol", "widths", "plaintext_bits"), [("folded", (3,), 4), ("fastquery", (3,), 4)])
 def test_narrow_plaintexts_are_right(protocol: str, widths: tuple[int, ...], plaintext_bits: int) -> None:
-    narrow = configuration(protocol, Table(300, 40), engine="residue", widths=widths, flooding_bits=40, align_bits=16)
+    narrow = configuration(protocol, Table(300, 400), engine="residue", widths=widths, flooding_bits=40, align_bits=16)
     assert narrow.ring.plaintext_modulus == 2**plaintext_bits
-    result = run(narrow, "300x40")
+    result = run(narrow, "300x400")
     assert result.correct
     assert result.agrees
     assert abs(result.noise_bits - result.prediction.figures["noise_bits"]) < 0.5

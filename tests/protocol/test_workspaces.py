@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +30,7 @@ from protocol.workspaces import Workspaces
 from quantize.quantizers import quantize_table
 from quantize.tables import open_table
 from tests.protocol.serving import prepared, serving
+from tests.waiting import PATIENCE_S, wait_until
 
 pytest.importorskip("openfhe")
 
@@ -43,14 +43,11 @@ def in_background(workspaces: Workspaces, address: str, size_bytes: int, until: 
 
     def run() -> None:
         with workspaces.taken(address, size_bytes):
-            until.wait(20)
+            until.wait(PATIENCE_S)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
-    while (workspaces.waiting, workspaces.held_bytes) == before and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert (workspaces.waiting, workspaces.held_bytes) != before
+    wait_until(lambda: (workspaces.waiting, workspaces.held_bytes) != before)
     return thread
 
 
@@ -84,12 +81,12 @@ def test_what_becomes_free_goes_to_the_address_that_holds_least_and_nobody_passe
         # There would be room for the small one now; it waits for the large one of an address that holds nothing.
         assert (workspaces.held_bytes, workspaces.waiting) == (250, 2)
         first.set()
-        crowd.join(timeout=10)
+        crowd.join(timeout=PATIENCE_S)
         assert (workspaces.held_bytes, workspaces.waiting) == (290, 0)
         third.set()
         end.set()
-        large.join(timeout=10)
-        small.join(timeout=10)
+        large.join(timeout=PATIENCE_S)
+        small.join(timeout=PATIENCE_S)
         assert workspaces.held_bytes == 100
 
 
@@ -106,11 +103,10 @@ def test_more_than_a_lookup_gets_is_refused_and_a_stop_ends_the_wait() -> None:
                 pass
 
         waiting = pool.submit(wait)
-        while not workspaces.waiting:
-            time.sleep(0.001)
+        wait_until(lambda: workspaces.waiting)
         workspaces.stop("server is stopping")
         with pytest.raises(ProtocolError, match="stopping"):
-            waiting.result(timeout=10)
+            waiting.result(timeout=PATIENCE_S)
 
 
 def peak_bytes(work: Callable[[], Any]) -> tuple[Any, int]:

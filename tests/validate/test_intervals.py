@@ -26,7 +26,7 @@ def test_a_new_run_is_inside_with_the_stated_probability(seed: int, runs: int) -
         width = factor(known, [1.0] * runs)
         inside += 1 / width <= new <= width
     place = math.ceil((runs + 1) * LEVEL)
-    assert inside / 400 == pytest.approx(place / (runs + 1), abs=0.07)
+    assert inside / 400 == pytest.approx(place / (runs + 1), abs=0.1)
 
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 9))

@@ -44,7 +44,7 @@ def url(browser: Any) -> Iterator[str]:
                 yield json.loads(said)["url"]
                 break
         server.terminate()
-        assert server.wait(20) == 128 + signal.SIGTERM
+        assert server.wait(120) == 128 + signal.SIGTERM
 
 
 class Visit:

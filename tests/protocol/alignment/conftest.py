@@ -57,7 +57,7 @@ class Session:
         edit_client: Edit = lambda kind, payload: payload,
     ) -> None:
         self.fields, self.target_bits = fields, target_bits
-        self.client_end, self.server_end = local_pair(timeout_s=20)
+        self.client_end, self.server_end = local_pair(timeout_s=60)
         self.client = AlignmentClient(
             TamperedExchange(self.client_end, edit_client), fields, target_bits, block_bits, SESSION
         )

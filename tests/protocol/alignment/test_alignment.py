@@ -199,7 +199,7 @@ def test_a_base_point_of_another_transfer_spoils_the_channels(parties: Any) -> N
         return payload[32:64] + payload[:32] + payload[64:] if kind == "base_ot_choices" else payload
 
     session = parties.Session(PAPER, 37, 4, edit_client=swap)
-    channels, client, server = parties.random_case(PAPER, 100, np.random.default_rng(9))
+    channels, client, server = parties.random_case(PAPER, 1000, np.random.default_rng(9))
     # The first block is wrong, and with it a row but by chance, which is 2^-4 (of four bits).
     assert (session.opened(client, server) != channels).mean() > 0.8
 

@@ -27,7 +27,7 @@ BAD_POINTS = {
 
 
 def run(parties: Any, sender_session: bytes, receiver_session: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    one, other = local_pair(20)
+    one, other = local_pair(60)
     both, chosen = parties.in_two_threads(
         lambda: send_base_ots(one, sender_session), lambda: receive_base_ots(other, receiver_session, CHOICES)
     )

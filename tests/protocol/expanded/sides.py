@@ -113,7 +113,7 @@ class Errors(NamedTuple):
 
 
 def errors_before_low_bits(side: Side, monkeypatch: pytest.MonkeyPatch) -> Errors:
-    """Errors of at least three answers and a thousand coefficients."""
+    """Errors of at least eight answers and a thousand coefficients, by eight keys: errors by one key are alike."""
     p, halves = side.parameters, []
 
     def keeping(shape: Any, b: np.ndarray[Any, Any]) -> Any:
@@ -123,7 +123,10 @@ def errors_before_low_bits(side: Side, monkeypatch: pytest.MonkeyPatch) -> Error
     monkeypatch.setattr("protocol.expanded.answers.server_shares", keeping)
     errors, alone = [], []
     where, shape = side.server.layout.answer_positions(), p.shared_answer
-    for row in range(0, p.rows, -(-p.rows // max(3, -(-1000 // p.row_coefficients)))):
+    rows = np.linspace(0, p.rows - 1, max(8, -(-1000 // p.row_coefficients)), dtype=int).tolist()
+    for number, row in enumerate(rows):
+        if number % -(-len(rows) // 8) == 0:
+            side.connect()
         query = side.client.query(row)
         halves.clear()
         (before,) = side.session._results(side.session._read([query]))
@@ -158,6 +161,15 @@ def whole_answer_errors(side: Side, coefficients: int) -> NDArray[np.float64]:
     rows = np.random.default_rng(1).integers(0, p.rows, rows_to_measure(p, coefficients))
     found = side.session.answer_many([side.client.query(int(row)) for row in rows])
     return np.concatenate([side.client.relative_errors(answer.body) for answer in found])
+
+
+def answer_errors_by_keys(side: Side, coefficients: int) -> NDArray[np.float64]:
+    """As :func:`whole_answer_errors`, by three keys that are made for it: errors by one key are alike."""
+    errors = []
+    for _ in range(3):
+        side.connect()
+        errors.append(whole_answer_errors(side, -(-coefficients // 3)))
+    return np.concatenate(errors)
 
 
 def open_rows(side: Side, tokens: Sequence[int], queries: Sequence[bytes]) -> int:

@@ -12,6 +12,7 @@ from protocol.residue.ciphertext import SecretKey, encrypt_symmetric, expand_man
 from protocol.residue.ring import Ring
 from protocol.residue.rounding import scale_down, scale_up
 from protocol.residue.sampling import new_seed
+from tests.protocol.noise import assert_noise
 
 
 @pytest.mark.parametrize("limbs", [1, 2])
@@ -37,7 +38,8 @@ def test_switched_ciphertexts_decrypt_with_the_stated_noise(make_ring: Callable[
     assert (scale_down(phases, ring, t) == message).all()
     q = float(ring.modulus)
     variance = (q / 2**bits_a) ** 2 * 2048 / 18 + (q / 2**bits_b) ** 2 / 12
-    assert abs(np.log2(noise(ring, phases, message, t).std() / np.sqrt(variance))) < 0.1
+    # All of them share the size of one secret.
+    assert_noise(noise(ring, phases, message, t), variance, bits=0.02, samples=2048)
 
 
 @settings(deadline=None)

@@ -19,6 +19,7 @@ from protocol.residue.keyswitch import Gadget, SwitchingKeys, automorphism_keys
 from protocol.residue.multiply_accumulate import Query, multiply_accumulate, transform_table
 from protocol.residue.rounding import scale_down
 from protocol.residue.sampling import new_seed
+from tests.protocol.noise import assert_noise
 from tests.protocol.residue import bridge, packing
 
 ROWS, COLUMNS, DROPPED_BITS, BITS_A, BITS_B = 5000, 300, 18, 27, 22
@@ -77,7 +78,7 @@ def answer(setting: Setting) -> NDArray[np.uint64]:
     return packing.pack(multiply_accumulate(setting.table, query), setting.keys)
 
 
-def predicted_deviation(setting: Setting, switched: bool) -> float:
+def predicted_variance(setting: Setting, switched: bool) -> float:
     ring = setting.side.ring
     q, n = float(ring.modulus), ring.ring_degree
     square = float(np.mean(setting.weights.astype(np.float64) ** 2))
@@ -85,7 +86,7 @@ def predicted_deviation(setting: Setting, switched: bool) -> float:
     variance += packing.packing_noise_variance(ring, setting.keys.gadgets)
     if switched:
         variance += (q / 2.0**BITS_A) ** 2 * n / 18 + (q / 2.0**BITS_B) ** 2 / 12
-    return float(np.sqrt(variance))
+    return float(variance)
 
 
 def test_one_shot(setting: Setting) -> None:
@@ -105,8 +106,9 @@ def test_one_shot(setting: Setting) -> None:
     for ciphertext, switched in ((packed, False), (lifted, True)):
         phases = phase(side.secret, ciphertext)[:, coefficient]
         assert (scale_down(phases, ring, side.plaintext_modulus) == setting.expected).all()
-        measured = noise(ring, phases, setting.expected, side.plaintext_modulus).std()
-        assert abs(np.log2(measured / predicted_deviation(setting, switched))) < 0.5
+        assert_noise(
+            noise(ring, phases, setting.expected, side.plaintext_modulus), predicted_variance(setting, switched)
+        )
 
 
 def test_openfhe_decrypts_the_answer(setting: Setting) -> None:

@@ -27,10 +27,10 @@ from protocol.residue.ciphertext import SecretKey, noise, phase
 from tests.protocol.expanded.compressed.conftest import SHAPES, Side, parameters_of
 from tests.protocol.expanded.sides import (
     MIDDLE,
+    answer_errors_by_keys,
     errors_before_low_bits,
     key_switch_log2_ratio,
     unflooded,
-    whole_answer_errors,
 )
 from tests.protocol.noise import IMPROBABLE, log2_ratio
 
@@ -68,9 +68,9 @@ def test_noise_of_answers_before_their_low_bits(name: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", SHAPES)
 def test_noise_of_small_answers(make_side: Callable[[str], Any], name: str) -> None:
     side = make_side(name)
-    p, measured = side.parameters, whole_answer_errors(side, 100)
+    p, measured = side.parameters, answer_errors_by_keys(side, 300)
     predicted = compressed_noise(p, side.mean_square).total * p.plaintext_modulus**2
-    assert measured.size >= 100
+    assert measured.size >= 300
     assert abs(log2_ratio(measured, predicted)) < 0.5
     assert failure(p) <= p.log2_failure
 
@@ -80,7 +80,7 @@ def test_noise_under_flooding_and_rounding(name: str) -> None:
     """What flooding hides, measured without it."""
     side = Side(unflooded(parameters_of(name)))
     p = side.parameters
-    rows = np.random.default_rng(2).integers(0, p.rows, 10)
+    rows = np.random.default_rng(2).integers(0, p.rows, 25)
     measured = np.concatenate([used_errors(side, int(row)) for row in rows])
     predicted = compressed_noise(p, side.mean_square)
     assert abs(log2_ratio(measured, predicted.product + predicted.packing)) < 0.5
@@ -135,7 +135,7 @@ def test_the_worst_tables_make_no_more_than_their_bound(alternating: bool) -> No
     measured = np.concatenate([used_errors(side, int(row)) for row in rows])
     noise = compressed_noise(p, float(p.element_bound) ** 2)
     assert log2_ratio(measured, noise.worst_product + noise.packing) < 0.3
-    assert log2_ratio(measured, noise.product + noise.packing) > 0.4
+    assert log2_ratio(measured, noise.product + noise.packing) > 0.1
 
 
 @pytest.mark.slow
