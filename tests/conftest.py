@@ -13,8 +13,10 @@ from protocol.openfhe_library import OpenFHEUnavailable, load_openfhe
 with contextlib.suppress(OpenFHEUnavailable):
     load_openfhe()
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("fastquery", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is. The same examples in every run: others, and more of them, are
+# tried by `pytest --hypothesis-profile search`.
+settings.register_profile("fastquery", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.register_profile("search", settings.get_profile("fastquery"), derandomize=False, max_examples=1000)
 settings.load_profile("fastquery")
 
 
