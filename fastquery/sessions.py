@@ -140,7 +140,7 @@ class Session:
         """
         tokens = ids_of(ids)
         with self._lock:
-            self._require_open()
+            self._require_connected()
             self._session.channel.renew_patience(self._patience_s)
             try:
                 values = self._session.lookup(tokens)
@@ -162,13 +162,13 @@ class Session:
             If it keeps no more.
         """
         with self._lock:
-            self._require_open()
+            self._require_connected()
             self._session.prepare(whole("tokens", tokens))
 
     def wait_prepared(self) -> None:
         """Wait until what was ordered is prepared: a lookup of as many tokens then uses it."""
         with self._lock:
-            self._require_open()
+            self._require_connected()
             self._session.wait_prepared()
 
     def close(self) -> None:
@@ -184,9 +184,11 @@ class Session:
                 self._session.channel.close()
                 self._seeds.close()
 
-    def _require_open(self) -> None:
+    def _require_connected(self) -> None:
         if self._closed:
             raise ValueError("the session is closed; connect again")
+        if self.connection.fileno() < 0:  # it was lost, and could not be made again at once
+            self._resume()
 
     def _resume(self) -> None:
         self._session.channel.close()

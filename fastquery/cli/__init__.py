@@ -114,7 +114,7 @@ class Ended(BaseException):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; 0 only if the question held, 2 for input that cannot be, 128 and the number for a signal."""
     words = list(sys.argv[1:] if argv is None else argv)
-    name = next((word for word in words if not word.startswith("-")), "")
+    name = next((word for word in words if word in SUBCOMMANDS), "")
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")  # as in protocol.jobs.party_environment
 
     def execute() -> int:

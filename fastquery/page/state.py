@@ -103,12 +103,14 @@ class State:
         Raises
         ------
         ValueError
-            If the query names an unknown field or a value cannot be.
+            If the query names an unknown field, or one twice, or a value cannot be.
         """
         given: dict[str, Any] = {}
         for name, text in parse_qsl(query.removeprefix("?"), keep_blank_values=True):
             if name not in _READERS:
                 raise ValueError(f"the address has {name!r}; it must be one of {', '.join(_READERS)}")
+            if name in given:
+                raise ValueError(f"the address names {name} twice; name it once")
             given[name] = _READERS[name](name, text)
         return cls(**given)
 

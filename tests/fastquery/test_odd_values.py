@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ import pytest
 import fastquery as fq
 from costmodel.files import replace_private, replaced
 from fastquery.cli import main
+from fastquery.page.state import State
 from fastquery.sessions import ids_of
+from protocol.errors import ProtocolError
 
 SMALL = {"table": "300x24", "protocol": "cheetah"}
 
@@ -187,6 +191,26 @@ def test_a_server_says_that_it_serves_inside_its_context() -> None:
         with pytest.raises(ValueError, match=r"Share\.load"):
             fq.open(mine, other)
     assert fq.open(mine, theirs).shape == (1, 24)
+
+
+def test_a_session_whose_server_is_gone_says_so_every_time() -> None:
+    with fq.Server("300x24", protocol="folded", flooding_bits=0) as server:
+        session = fq.connect(server.address)
+    with session:
+        for _ in range(3):
+            with pytest.raises(ProtocolError):
+                session.lookup([7])
+    with pytest.raises(ValueError, match="the session is closed"):
+        session.lookup([7])
+
+
+def test_a_full_disk_names_the_program_and_an_address_names_a_field_once() -> None:
+    command = [sys.executable, "-m", "fastquery", "--completion", "bash"]
+    with Path("/dev/full").open("w") as disk:
+        full = subprocess.run(command, stdout=disk, stderr=subprocess.PIPE)
+    assert (full.returncode, full.stderr) == (2, b"fastquery: No space left on device\n")
+    with pytest.raises(ValueError, match="names table twice"):
+        State.of_address("table=300x24&table=gpt2")
 
 
 @pytest.mark.parametrize(
