@@ -29,7 +29,7 @@ def output_path(path: str | Path, *inputs: str | Path | None) -> Path:
     if os.fspath(path).endswith(os.sep) or (place.exists() and not place.is_file()):
         raise ValueError(f"output is {str(path)!r}, which is no regular file; name a new file or one to replace")
     for one in inputs:
-        if one is not None and place.exists() and Path(one).exists() and place.samefile(one):
+        if one is not None and place.exists() and Path(one).exists() and place.samefile(Path(one)):
             raise ValueError(f"output is {str(path)!r}, which is an input too; name another file")
     folder = next(folder for folder in place.parents if folder.exists())
     if not folder.is_dir():

@@ -14,11 +14,13 @@ from typing import Any
 
 import pandas as pd
 
+from costmodel.checks import real_between
 from costmodel.estimate import Estimate, estimate
 from costmodel.machine import Machine
 from costmodel.packing import required_plaintext_bits
 from costmodel.parameters import Configuration, Table
 from costmodel.results import Result
+from costmodel.security import LEVELS
 from costmodel.systems import NAMES, configuration
 from costmodel.systems.fastquery import PAPER_WIDTHS
 from costmodel.workload import Workload, WorkloadEstimate, estimate_workload
@@ -164,6 +166,9 @@ def optimize(
     if constraints.get("distance") and constraints.get("flooding_bits") is not None:
         raise ValueError("distance and flooding_bits are both named; the width follows from the distance")
     needs = Constraints.of(constraints)
+    real_between("security", needs.security, 0, LEVELS[-1])
+    for name, most in needs.at_most.items():
+        real_between(f"at_most.{name}", most, -math.inf, math.inf)
     asked = 1.0 if queries is None else real("queries", queries)
     if not asked > 0:
         raise ValueError(f"queries is {asked}; it must be above 0")

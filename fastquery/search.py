@@ -66,7 +66,7 @@ def why(missed: Sequence[Miss | None]) -> str:
     """Why nothing of a system's blocks could be taken, by the bound that most of them miss."""
     bounds = [one.bound for one in missed if one is not None]
     if not bounds:
-        return "it has another packing than those that are allowed"
+        return "no system that is searched has one of the packings that are allowed; name others by packing"
     bound = max(bounds, key=bounds.count)
     if bound is None:
         return "no configuration holds all constraints at once"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -166,9 +167,9 @@ def limit(drawn: Figure, x: Span | None = None, y: Span | None = None) -> Figure
         ):
             if span is None:
                 continue
-            if not span[0] < span[1] or (scale == "log" and span[0] <= 0):
+            if not (-math.inf < span[0] < span[1] < math.inf) or (scale == "log" and span[0] <= 0):
                 above = " from above 0" if scale == "log" else ""
-                raise ValueError(f"{name} is {span[0]:g},{span[1]:g}; it must rise{above}")
+                raise ValueError(f"{name} is {span[0]:g},{span[1]:g}; it must rise{above}, and be finite")
             apply(*span)
     return drawn
 

@@ -118,11 +118,13 @@ def squared_errors(
 
     low, high = (bound.astype(np.float32) for bound in level_bounds(levels))
     scales = candidates.astype(np.float32)
+    with np.errstate(over="ignore", divide="ignore"):  # scales out of bounds are refused by their channel afterwards
+        inverses = np.reciprocal(scales)
     half = np.float32(0.5 if half_integer else 0)
     total = np.zeros(candidates.shape)
     for start, rows in source.blocks(4 << 20):
         weights = frequencies[start : start + len(rows)].astype(np.float32)
-        add_squared_errors(transform.apply(rows), weights, scales, np.reciprocal(scales), low, high, half, total)
+        add_squared_errors(transform.apply(rows), weights, scales, inverses, low, high, half, total)
     return total
 
 

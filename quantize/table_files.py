@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from quantize._optional import require
@@ -108,7 +109,8 @@ class ArrayFileTable(TensorTable):
     """The array of a ``.npy`` file, memory-mapped."""
 
     def _read(self, start: int, stop: int) -> NDArray[np.float32]:
-        return np.array(np.load(self.path, mmap_mode="r", allow_pickle=False)[start:stop], np.float32)
+        with np.errstate(over="ignore"):  # a weight beyond float32 becomes infinite, which is refused by its place
+            return np.array(np.load(self.path, mmap_mode="r", allow_pickle=False)[start:stop], np.float32)
 
 
 class Tensors:
@@ -370,8 +372,8 @@ def bounded_shape(where: str, rows: int, channels: int) -> tuple[int, int]:
     """Rows and channels, or a ValueError where they are out of bounds."""
     if not (1 <= rows <= MAX_ROWS and 1 <= channels <= MAX_CHANNELS):
         raise ValueError(
-            f"{where}: {rows} x {channels} is out of bounds; valid are at most {MAX_ROWS} rows and "
-            f"{MAX_CHANNELS} channels"
+            f"{where}: {rows} x {channels} is out of bounds; valid are 1 to {MAX_ROWS} rows and "
+            f"1 to {MAX_CHANNELS} channels"
         )
     return rows, channels
 
@@ -399,8 +401,12 @@ def _folder(name: str, folder: Path) -> Tensors:
 
 def _array(name: str, path: Path) -> ArrayFileTable:
     if not path.is_file():
-        raise ValueError(f"table {name!r}: there is no file {str(path)!r}")
+        what = f"{str(path)!r} is no regular file" if path.exists() else f"there is no file {str(path)!r}"
+        raise ValueError(f"table {name!r}: {what}; name a .npy file of rows by channels")
     try:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
+                raise ValueError("it does not begin as one; numpy.save writes one")
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"table {name!r}: {str(path)!r} is no valid .npy file ({error})") from error

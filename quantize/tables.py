@@ -99,17 +99,15 @@ def open_table(name: str, seed: int = 0) -> TableSource:
 
 
 def table_name(text: str) -> str:
-    """The name of a preset in letters of either case, or ``MxN`` in a usual spelling; any other text as it is.
+    """The name of a preset from its letters of either case; any other text as it is.
 
     Examples
     --------
-    >>> table_name("LLaMA-7B"), table_name("300 X 8"), table_name("300\u00d78"), table_name("a/File.npy")
-    ('llama-7b', '300x8', '300x8', 'a/File.npy')
+    >>> table_name("LLaMA-7B"), table_name("300x8"), table_name("a/File.npy")
+    ('llama-7b', '300x8', 'a/File.npy')
     """
-    if text.strip().lower() in TABLE_SHAPES:
-        return text.strip().lower()
-    sides = re.fullmatch(r"\s*([0-9]+)\s*[xX\u00d7]\s*([0-9]+)\s*", text)
-    return f"{sides[1]}x{sides[2]}" if sides else text
+    name = text.strip().lower()
+    return name if name in TABLE_SHAPES else text
 
 
 def table_shape(name: str) -> tuple[int, int]:
@@ -162,13 +160,14 @@ def _stated_shape(name: str) -> tuple[int, int] | None:
 def _open_file(name: str) -> TableSource:
     found = split_name(name)
     if found is None:
-        if re.fullmatch(r"[0-9]+x[0-9]+", name):
+        if Path(name).is_file():
             raise ValueError(
-                f"table is {name!r}; rows and channels are numbers from 1, without leading zeros, up to "
-                f"{MAX_ARITHMETIC_ROWS} rows and {MAX_CHANNELS} channels"
+                f"table: {name!r} is a file of no form that is read; forms are {FORMS}; numpy.save writes a .npy"
             )
         close = difflib.get_close_matches(name.lower(), list(TABLE_SHAPES), 1)
         meant = f" (did you mean {close[0]!r}?)" if close else ""
+        if re.fullmatch(r"[0-9]+x[0-9]+", name):
+            meant = f": rows and channels are numbers from 1, up to {MAX_ARITHMETIC_ROWS} and {MAX_CHANNELS}"
         raise ValueError(
             f"table: {name!r} is unknown{meant}; valid are {', '.join(TABLE_SHAPES)}, MxN such as 32000x4096, {FORMS}"
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastquery.cli.show import json_text
 from fastquery.page import require_page
+from fastquery.words import link_of, machine_of, shape_of
 
 EXAMPLE = """examples:
   fastquery explore
@@ -44,6 +45,9 @@ def execute(arguments: argparse.Namespace) -> int:
 
     if not 0 <= arguments.port < 2**16:
         raise ValueError(f"port is {arguments.port}; it must lie between 0 and 65535")
+    for given, read in ((arguments.table, shape_of), (arguments.link, link_of), (arguments.machine, machine_of)):
+        if given is not None:
+            read(given)
     named = {name: getattr(arguments, name) for name in ("table", "link", "machine")}
     state = State(**{name: value for name, value in named.items() if value is not None})
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from costmodel.files import output_path, replace_text
 from costmodel.parameters import EXECUTING_ENGINES
 from fastquery.cli.show import json_text, pairs, table_text
 from fastquery.cli.sweep import add_worker_options
@@ -141,6 +142,8 @@ def run_and_report(arguments: argparse.Namespace) -> int:
     seeds: list[int] = list(dict.fromkeys(arguments.seed or [0]))
     if len(seeds) > 1 and arguments.submit is not None:
         raise ValueError(f"submit goes with one seed, and seed has {len(seeds)}; submit each campaign by itself")
+    if arguments.submit is not None:
+        output_path(arguments.submit)
     folder: Path = arguments.output
     folders = {seed: folder if len(seeds) == 1 else folder / f"seed-{seed}" for seed in seeds}
     try:
@@ -159,8 +162,7 @@ def run_and_report(arguments: argparse.Namespace) -> int:
         (campaign,) = campaigns
         paths, holds = [folder / name for name in ("report.md", "report.html")], campaign.holds
         if arguments.submit is not None:
-            arguments.submit.parent.mkdir(parents=True, exist_ok=True)
-            arguments.submit.write_text(submission_text(campaign), encoding="utf-8")
+            replace_text(arguments.submit, submission_text(campaign))
             paths.append(arguments.submit)
         summary, verdicts = campaign.summary(), campaign.verdicts()
         document = {

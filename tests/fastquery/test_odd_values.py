@@ -28,7 +28,8 @@ SMALL = {"table": "300x24", "protocol": "cheetah"}
         ({"link": "wan"}, [{"link": "WAN"}, {"bandwidth": " Wan "}, {"link": fq.Link(100e6, 0.04, "wan")}]),
         ({"link": "44MB/s,40us"}, [{"link": "44MBps,40µs"}, {"link": ("44MB/s", "40us")}]),
         ({"link": (1e6, 0.5)}, [{"link": np.array([1e6, 0.5])}, {"link": ["1Mbit/s", "500ms"]}]),
-        ({"table": "300x24"}, [{"table": "300 X 24"}, {"table": "300×24"}, {"m": "3e2", "n": 24.0}]),
+        ({"table": "300x24"}, [{"table": (300, 24)}, {"m": "3e2", "n": 24.0}]),
+        ({"table": "gpt2"}, [{"table": "GPT2"}, {"table": Path("Gpt2")}]),
         ({"protocol": "cheetah"}, [{"protocol": "Cheetah"}, {"protocol": "CHEETAH"}]),
         ({"engine": "residue"}, [{"engine": "Residue"}]),
         ({"ring": {"N": 8192}}, [{"ring": {"degree": "8192"}}, {"N": 8192.0}]),
@@ -136,7 +137,7 @@ def test_an_option_named_twice_is_refused(argv: list[str], capsys: pytest.Captur
 def test_repeatable_options_and_names_of_either_case_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["estimate", "--table", "300x24", "--protocol", "Cheetah", "--engine", "Residue", "--json"]) == 0
     assert '"engine": "residue"' in capsys.readouterr().out
-    assert main(["sweep", "--table", "300X24", "--protocol", "Iron", "--link", "WAN", "--link", "lan", "--json"]) == 0
+    assert main(["sweep", "--table", "300x24", "--protocol", "Iron", "--link", "WAN", "--link", "lan", "--json"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -275,6 +276,43 @@ def test_a_query_refuses_before_it_connects(
     (tmp_path / "FOLDER").mkdir()
     named = [str(tmp_path / one) if one.isupper() else one for one in options]
     assert main(["query", "--connect", "127.0.0.1:1", *named]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("validate --submit FOLDER", "output is 'FOLDER', which is no regular file"),
+        ("explore --table nosuch --no-browser", "table: 'nosuch' is unknown"),
+        ("explore --link 5 --no-browser", "link rate '5' has no unit"),
+        ("explore --machine absent.toml --no-browser", "machine is 'absent.toml'"),
+        ("optimize --table 300x24 --protocol cheetah --security 10000", "security is 10000; it must lie between 0"),
+        ("optimize --table 300x24 --protocol cheetah --at-most bytes=nan", "at_most.bytes is nan"),
+        ("plot noise --table 300x24 --xlim 1,inf --output x.png", "xlim is 1,inf; it must rise, and be finite"),
+        ("quantize --table EMPTY.npy --output x.safetensors", "valid are 1 to"),
+        ("quantize --table TEXT.npy --output x.safetensors", "numpy.save writes one"),
+        ("quantize --table FOLDER.npy --output x.safetensors", "is no regular file"),
+        ("quantize --table TABLE.csv --output x.safetensors", "is a file of no form that is read"),
+        ("quantize --table TINY.npy --output x.safetensors", "scales: channel 0's"),
+        ("quantize --table HUGE.npy --output x.safetensors", "row 0, channel 0 is inf, not a finite number"),
+    ],
+)
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_command_refuses_before_it_works_and_without_a_warning(
+    argv: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("FOLDER", "FOLDER.npy"):
+        Path(folder).mkdir()
+    Path("TEXT.npy").write_text("1 2")
+    Path("TABLE.csv").write_text("1,2")
+    for name, values in (
+        ("EMPTY", np.ones((0, 12), np.float32)),
+        ("TINY", np.full((20, 12), 1e-40, np.float32)),
+        ("HUGE", np.full((20, 12), 1e300)),
+    ):
+        np.save(name, values)
+    assert main(argv.split()) == 2
     assert message in capsys.readouterr().err
 
 
