@@ -46,6 +46,8 @@ from protocol.tls import client_tls, require_tls, server_tls
 
 MOST_UNTAKEN = 1024
 """Shares of a server that wait to be taken; a lookup more waits itself."""
+HANDING_S = 30.0
+"""Most seconds that a server which ends waits for whoever takes its shares."""
 
 
 class Session:
@@ -420,9 +422,10 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End all sessions."""
+        """End all sessions; the shares of answers that left have been handed out by then."""
         self._service.stop()
         self._thread.join()
+        self._service.join(HANDING_S)
 
     def shares(self) -> Iterator[Share]:
         """The server's shares of all lookups as they are answered; waits for the next one."""

@@ -166,6 +166,14 @@ class Service:
         """End all sessions and :meth:`run`; may be called from a signal handler or another thread."""
         self._stopping.set()
 
+    def join(self, seconds: float) -> None:
+        """After :meth:`run`, wait so long for sessions that are still handing out the share of an answer."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            threads = [guest.thread for guest in self._guests.values() if guest.thread is not None]
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
     def _fitted(self) -> int:
         """Hold the server to the limits' memory; bytes of its largest lookup."""
         limits, server, threads = self._limits, self._server, self._threads.count
