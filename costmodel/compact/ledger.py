@@ -41,7 +41,7 @@ SUM_PRODUCTS = 4
 READ_ROW = 4.0
 """Reading a row of a switching key, with a quotient a residue, over reading one of an expansion key."""
 READ_PUBLIC_ROW = 1.4
-"""Reading the row of the public key over the same; both of the calibration halves of two campaigns."""
+"""Reading the row of the public key over the same; both of two campaigns."""
 FLOODED_COEFFICIENT = 1.3
 """Drawing a coefficient of an encryption of zero, in residues that are transformed and added."""
 MOVED_A_BYTES, MOVED_BYTES = 0.5, 5.0
@@ -176,7 +176,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     answer = header + down + (0 if grid.prepared else answer_a_bytes(grid))
     keys = keys_bytes(grid)
     sent = keys > 0
-    # A client spends half as long on a byte as a server; both ratios are of the calibration halves of two campaigns.
+    # A client spends half as long on a byte as a server; both ratios are of two campaigns.
     scalar = scalar_products(grid)
     each = scalar * MOVED_A_BYTES + (1 - scalar) * MOVED_BYTES
     moved = np.floor(grid.tokens * tile(grid).outputs * residues(grid) * each).astype(np.int64)

@@ -24,7 +24,7 @@ LONG_MODULUS = 18  # the same modulo three primes, whose integers are too long f
 ROUNDED_ANSWER = 8.5  # shares, low bits and bytes, a coefficient of an answer's a, in residues of an answer
 SWITCHED_ROW = 0.1  # a coefficient of a row of the ring switch, in residues of an answer
 LONG_INTEGER = 100  # rounding a used coefficient of a query as a long integer, in residues
-# Of the calibration halves of two campaigns:
+# Of two campaigns:
 FLOODING = 1.34  # the encryption of zero and the flooding of an answer, a residue, in residues of an encryption of zero
 FLOODING_ENDS = 24000  # what of it does not grow with the ring, in residues
 READ_PUBLIC_ROW = 3.7  # reading a residue of a packing key or the public key, in residues of an expansion key

@@ -22,7 +22,7 @@ SENT_FRAME_WORDS = 5500
 RECEIVED_FRAME_WORDS = 27000
 """340 us: a message wakes the party, is read in parts, and checked."""
 ROTATION_WORDS = 5500
-"""90 us: the same of a rotation, of 8192 to 32768 slots; of 31 lookups of the calibration halves of two campaigns."""
+"""90 us: the same of a rotation, of 8192 to 32768 slots; of 31 lookups of two campaigns."""
 RESIDUES_RELEASED_A_WORD = 3
 """4.4 ns a residue: the temporaries of a merge are released after the clock of the merge has stopped."""
 

@@ -28,7 +28,7 @@ ENTRIES = Entries("costmodel.expanded.bucketed.parameters")
 GATHERED = 15.0
 """Bringing a polynomial of a bucket into its place, in products of the pass.
 
-Of the calibration halves of two campaigns. Rows of a bucket lie apart in the table: no cache holds the next one.
+Of two campaigns. Rows of a bucket lie apart in the table: no cache holds the next one.
 """
 
 

@@ -24,7 +24,7 @@ from costmodel.wire import FRAME_HEADER_BYTES
 ENTRIES = Entries("costmodel.expanded.folded.parameters")
 
 # In products of the pass over the table (`python -m benchmarks.folded`):
-COLUMN_PRODUCTS = 30  # transforming the sum of a column back, of the calibration halves of two campaigns
+COLUMN_PRODUCTS = 30  # transforming the sum of a column back, of two campaigns
 SELECTOR_PRODUCTS = 7  # putting a selector in its place, likewise
 COLUMN_SCALARS = 15  # adding the sum of a column to the prepared sum, in products with a scalar
 
