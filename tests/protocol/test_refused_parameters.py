@@ -22,7 +22,7 @@ from protocol.meter import Meter
 from protocol.openfhe.context import generate_context
 from protocol.openfhe.packed import PackedPlan
 from protocol.openfhe.products import ENGINE, ProductPlan
-from protocol.parameters_message import decode_parameters, encode_parameters
+from protocol.parameters_message import JSON_BYTES, decode_parameters, encode_parameters
 from protocol.seeds import SeedRecord
 from quantize.quantizers import quantize_table
 from quantize.tables import open_table
@@ -172,18 +172,18 @@ def test_a_hello_for_an_answer_that_takes_too_much_is_refused(monkeypatch: pytes
 def test_parameters_with_widths_of_any_size_are_refused_at_once(widths: Any) -> None:
     configuration = own(30, 9, flooding_bits=0)
     message = encode_parameters(configuration, quantize_table(open_table("30x9"), (4, 3, 3)).public)
-    text, rest = message[:2048], message[2048:]
+    text, rest = message[:JSON_BYTES], message[JSON_BYTES:]
     block = json.loads(text)
     block["configuration"]["packing"]["widths"] = widths
     with pytest.raises(ProtocolError):
-        decode_parameters(json.dumps(block, separators=(",", ":")).encode().ljust(2048) + rest)
+        decode_parameters(json.dumps(block, separators=(",", ":")).encode().ljust(JSON_BYTES) + rest)
 
 
 @pytest.mark.parametrize("section", ["table", "ring", "packing"])
 def test_parameters_without_a_section_are_refused(section: str) -> None:
     configuration = own(30, 9, flooding_bits=0)
     message = encode_parameters(configuration, quantize_table(open_table("30x9"), (4, 3, 3)).public)
-    block = json.loads(message[:2048])
+    block = json.loads(message[:JSON_BYTES])
     block["configuration"][section] = None
     with pytest.raises(ProtocolError):
-        decode_parameters(json.dumps(block, separators=(",", ":")).encode().ljust(2048) + message[2048:])
+        decode_parameters(json.dumps(block, separators=(",", ":")).encode().ljust(JSON_BYTES) + message[JSON_BYTES:])
