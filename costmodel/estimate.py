@@ -81,7 +81,7 @@ def evaluate(
     of a table of the grid's spread; ``log2_failure`` is that of all answers for the worst table where this project
     executes the design (of folded and compressed queries without flooding for the largest elements, with signs that do
     not conspire with the errors), and of the grid's where it is published. ``table_bytes`` are the residues of the
-    encoded table, at 8 bytes.
+    encoded table that are kept for queries, at 8 bytes.
 
     The arrays are read-only views: a figure that does not depend on an axis is stored once along it.
     """
@@ -121,7 +121,7 @@ def summarise(
         spent = seconds(term, machine.unit(grid.engine, term.operation))
         if term.operation == "encode table":
             figures["table_s"] = figures["table_s"] + spent
-            figures["table_bytes"] = figures["table_bytes"] + RESIDUE_BYTES * term.count * term.size
+            figures["table_bytes"] = figures["table_bytes"] + RESIDUE_BYTES * term.count * term.size * term.kept
         if term.phase == "setup":
             continue
         figures[f"{term.party}_s"] = figures[f"{term.party}_s"] + spent
@@ -214,7 +214,7 @@ class Estimate(Result):
     setup_bytes
         Bytes of both parties once a session: parameters, keys, base transfers.
     table_bytes
-        Memory of the encoded table at 8 bytes a residue.
+        Memory of the encoded table, as long as it is queried, at 8 bytes a residue.
     client_s, server_s
         CPU seconds of all tokens, offline and online.
     table_s, offline_s

@@ -85,6 +85,8 @@ class Work(NamedTuple):
         Products of a ciphertext and a plaintext, and switches of a ciphertext's key, that the entry stands for.
     tasks
         Equal parts that a server's threads take one after the other, whole: tokens that are computed side by side.
+    kept
+        Part of the residues of an encoded table that stays in memory.
     """
 
     phase: Phase
@@ -98,6 +100,7 @@ class Work(NamedTuple):
     products: Number = 0
     key_switches: Number = 0
     tasks: Number = 1
+    kept: Number = 1
 
 
 Term: TypeAlias = Transfer | Work
@@ -150,9 +153,11 @@ class Entries:
         products: Number = 0,
         key_switches: Number = 0,
         tasks: Number = 1,
+        kept: Number = 1,
     ) -> Work:
         """Return an operation that one party repeats."""
-        return Work(phase, party, operation, count, size, formula, self.source, exchange, products, key_switches, tasks)
+        counted = exchange, products, key_switches, tasks, kept
+        return Work(phase, party, operation, count, size, formula, self.source, *counted)
 
 
 def total_bytes(terms: Iterable[Term], party: Party, phases: Sequence[Phase]) -> NDArray[np.float64]:

@@ -48,13 +48,22 @@ def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
     stages = _Stages(grid, p)
     size, rows, one = shared.size, p.bucket.key_rows, np.int64(1)
     encrypted = stages.mean(one, lambda stage: stage.degree * stage.limbs + LONG_INTEGER * stage.query_coefficients)
-    encoded, kept = p.relookup.table_products, part_left(p.bucket)
+    encoded, left = p.relookup.table_products, part_left(p.bucket)
     return shared.held(
         (
             *shared.keys("header + seed + N*key_rows*log2_q/8 + ceil(ring_switch_rows*outputs*N'*answer_q/8)"),
             ENTRIES.work("setup", "client", "generate expansion keys", rows, size, "key_rows"),
             shared.read_keys(rows),
-            ENTRIES.work("setup", "server", "encode table", p.rows * p.bucket.blocks, size * kept, "m*blocks"),
+            # Of a row that shares its polynomial with others one residue of as many is kept.
+            ENTRIES.work(
+                "setup",
+                "server",
+                "encode table",
+                p.rows * p.bucket.blocks,
+                size * left,
+                "m*blocks",
+                kept=1.0 / p.bucket.slots,
+            ),
             ENTRIES.transfer(
                 "online",
                 "client",
@@ -67,7 +76,10 @@ def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
             ),
             ENTRIES.work("online", "client", "encrypt selectors", stages.count(one), encrypted, "B + tokens"),
             *_answering(stages, size),
-            ENTRIES.work("online", "server", "encode table", encoded, size * part_left(p.relookup), "blocks*C'*d1'"),
+            # The table of the shares lasts no longer than the prompt.
+            ENTRIES.work(
+                "online", "server", "encode table", encoded, size * part_left(p.relookup), "blocks*C'*d1'", kept=0
+            ),
             shared.compress(p.bucket.pass_limbs),
             *shared.answer(),
             *shared.overhead(),

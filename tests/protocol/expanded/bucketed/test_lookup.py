@@ -22,6 +22,7 @@ from protocol.expanded.bucketed import client as clients
 from protocol.expanded.bucketed.client import BucketedClient, Unplaced
 from protocol.expanded.bucketed.placement import EMPTY
 from protocol.expanded.bucketed.server import BucketedServer
+from protocol.expanded.parameters import parameters_of
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from tests.protocol.noise import log2_ratio
@@ -193,3 +194,11 @@ def test_lookups_of_any_number_of_tokens_share_an_engines_keys() -> None:
         client.lookup(9, False)
     with pytest.raises(ProtocolError, match="prompts of up to 8"):
         engine.server(chosen, table, Meter("server"), lambda *_: None, False).session(9, Meter("server"))
+
+
+@pytest.mark.parametrize(("channels", "flooding_bits"), [(40, 0), (4096, 0), (4096, 40), (4096, 1)])
+def test_memory_of_the_rows_is_what_an_estimate_states(channels: int, flooding_bits: int) -> None:
+    chosen = executed("bucketed", Table(300, channels, 8), flooding_bits=flooding_bits)
+    p = parameters_of(chosen, BucketedParameters)
+    server = BucketedServer(p, np.zeros((300, p.row_coefficients), dtype=np.int16))
+    assert server._buckets.rows.size_bytes == estimate(chosen).table_bytes
