@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.placement import count_failures, place, too_few
 from costmodel.expanded.bucketed.parameters import BucketedParameters
 from costmodel.expanded.bucketed.placement import log2_failure
 from costmodel.expanded.bucketed.search import choose_parameters
@@ -90,3 +91,26 @@ def test_failures_are_no_more_often_than_the_bound(hashes: int, group: int, rows
     assert failed > 0
     assert failed / trials <= bound + 4 * np.sqrt(bound / trials)
     assert failed / trials >= 0.1 * bound
+
+
+@pytest.mark.parametrize(("hashes", "group", "rows", "tokens"), [(2, 3, 8, 6), (3, 4, 30, 10), (3, 3, 8, 9)])
+def test_prompts_counted_as_failed_are_those_that_no_placement_has(
+    hashes: int, group: int, rows: int, tokens: int
+) -> None:
+    rng, counted = np.random.default_rng(3), 0
+    order = np.stack([rng.permutation(group * rows) for _ in range(hashes)]).reshape(hashes, group, rows)
+    placement = Placement(order, group * rows)
+    buckets = placement.buckets_of(np.arange(group * rows))
+    for _ in range(300):
+        chosen = rng.choice(group * rows, tokens, replace=False)
+        failed = count_failures(buckets, hashes * group, chosen[None])
+        assert failed == (EMPTY in placement.placed(chosen))
+        counted += failed
+    assert 0 < counted < 300
+
+
+def test_counted_failures_are_held_to_the_bound() -> None:
+    group = too_few(32000, 32)
+    found = place(32, 4, group, -(-32000 // group), 20_000, seed=1)
+    assert found["held"]
+    assert int(str(found["failed"])) > 0
