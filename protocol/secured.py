@@ -90,7 +90,7 @@ class SecuredSocket(socket.socket):
         return bytes(buffer[: self.recv_into(buffer)])
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """Send all, as far as it can be sent at once."""
+        """Send as much as the socket takes at once. The rest is lost and nothing may follow: for farewells alone."""
         self._tls.write(data)
         super().send(self._outgoing.read())
         return len(data)
