@@ -27,10 +27,11 @@ client whose connection was lost resumes with a hello that has the session's sec
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import chain
@@ -307,13 +308,12 @@ class ServedSession:
     def attach(
         self, channel: Channel, allowance: Allowance, answering: Callable[[int], None], transcript: bytes
     ) -> None:
-        """Go on over a channel, with new base transfers bound to a transcript, and say that the server is ready."""
+        """Go on over a channel, with new base transfers bound to a transcript."""
         self._channel, self._allowance, self._answering = channel, allowance, answering
         self._engine = AdmittedSession(self._bare, allowance.turn)
         configuration, public = self._configuration, self._server.public
         self._aligner = alignment_of(AlignmentServer, configuration, public, channel, self.meter, transcript)
         self._aligner.setup()
-        channel.send(Kind.READY, b"")
 
     def resume(self, channel: Channel, hello: Hello, allowance: Allowance, answering: Callable[[int], None]) -> None:
         """Go on after a lost connection, with what is next; what was prepared is gone.
@@ -337,19 +337,22 @@ class ServedSession:
     def events(self) -> Iterator[Answered | Kind]:
         """Serve the client until it ends the session: lookups once they are answered, and requests for others to meet.
 
-        A session whose connection is lost is parked.
+        A session whose connection is lost, or whose client resumes it over another one, is parked.
 
         Raises
         ------
         ProtocolError
             If the client sends anything that is not of the protocol.
         """
-        try:
-            while (request := self._request()) is not None:
-                yield request
-        except PeerGone:
-            self._park()
-            raise
+        with self._server.parked.serving(self.hello, self._leave):
+            try:
+                with self.meter.phase_of("setup"):
+                    self._channel.send(Kind.READY, b"")
+                while (request := self._request()) is not None:
+                    yield request
+            except PeerGone:
+                self._park()
+                raise
 
     def _request(self) -> Answered | Kind | None:
         """Meet requests up to the next that others have to know of; None at the session's end."""
@@ -452,6 +455,11 @@ class ServedSession:
                     budget.spend(tokens)
                 self._answering(tokens)
             yield frame
+
+    def _leave(self) -> None:
+        """End the connection, which the client has left for another, as if it were lost."""
+        with suppress(OSError):
+            socket.socket.shutdown(self._channel.connection, socket.SHUT_RDWR)
 
     def _park(self) -> None:
         self._forget_prepared()

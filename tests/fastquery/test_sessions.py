@@ -130,6 +130,28 @@ def lose(server: fq.Server, session: fq.Session) -> None:
     wait_until(lambda: session.hello.session in server._server.parked._entries)
 
 
+def test_a_session_whose_old_connection_the_server_still_holds_is_resumed() -> None:
+    with fq.Server("300x24", protocol="folded") as server, fq.connect(server.address) as session:
+        table, shares = plain(server), server.shares()
+        first = session.lookup([1])
+        assert right(table, [1], first, next(shares))
+        held, (ours, theirs) = session.connection, socket.socketpair()
+        theirs.close()
+        session._session.channel.connection = ours
+        second = session.lookup([2])
+        assert right(table, [2], second, next(shares))
+        assert (second.session, second.lookup > first.lookup) == (first.session, True)
+        held.close()
+
+
+def test_a_session_that_is_lost_again_and_again_is_resumed_at_once() -> None:
+    with fq.Server("300x24", protocol="folded") as server, fq.connect(server.address) as session:
+        table, shares = plain(server), server.shares()
+        for token in range(20):
+            socket.socket.shutdown(session.connection, socket.SHUT_RDWR)
+            assert right(table, [token], session.lookup([token]), next(shares))
+
+
 def test_a_session_of_somebody_else_is_not_resumed() -> None:
     with fq.Server("300x24", protocol="folded") as server:
         host, port = server.address.split(":")

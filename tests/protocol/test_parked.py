@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
+
 import pytest
 
 from protocol.errors import ProtocolError
 from protocol.hello import Greeter
 from protocol.parked import Parked
+from tests.waiting import PATIENCE_S
 
 CROWD, HONEST = "127.0.0.2", "127.0.0.1"
 
@@ -27,6 +31,27 @@ def test_an_address_loses_its_own_first_and_nobody_elses() -> None:
         with pytest.raises(ProtocolError, match="cannot be resumed"):
             kept.take(greeter.again(1))
     assert [kept.take(greeter.again(1)) for greeter in crowd[-4:]] == [CROWD] * 4
+
+
+def test_whoever_resumes_a_session_that_is_served_ends_its_old_connection() -> None:
+    kept: Parked[str] = Parked()
+    greeter, begun, left = Greeter(1), threading.Event(), threading.Event()
+    hello = greeter.hello
+
+    def serve() -> None:
+        with kept.serving(hello, left.set):
+            begun.set()
+            assert left.wait(PATIENCE_S)
+            kept.put(hello, "keys", 1, HONEST)
+
+    old = threading.Thread(target=serve)
+    old.start()
+    assert begun.wait(PATIENCE_S)
+    with pytest.raises(ProtocolError, match="cannot be resumed"):
+        kept.take(replace(hello, secret=bytes(32), number=1))
+    assert not left.is_set()
+    assert kept.take(greeter.again(1)) == "keys"
+    old.join()
 
 
 def test_memory_is_shared_as_numbers_are() -> None:
