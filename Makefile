@@ -25,7 +25,7 @@ CORE_VENV := .venv-core
 DIST_TOOLS := build twine
 # The campaign that figures take by default; one that was interrupted goes on, one that is finished starts anew.
 REFERENCE := results/reference
-SEED     ?= 7
+SEED     ?= 3
 # Everything that ruff checks; mypy is strict over the packages.
 SOURCES  := $(PACKAGES) $(wildcard tests benchmarks examples tools)
 EXTRAS   := he,data,page,docs,test,lint
@@ -156,9 +156,9 @@ calibrate: $(STAMP)  ## measure this machine and make it the built-in one (minut
 	$(VENV)/bin/fastquery calibrate --output results/machine.toml $(ARGS)
 	sed 's/^name = .*/name = "built-in"/' results/machine.toml >costmodel/data/machine.toml
 
-campaign: $(STAMP)  ## measure the reference campaign, keep it, and redraw the figures (ten minutes, an idle machine)
+campaign: $(STAMP)  ## measure the reference campaign, keep it, and redraw the figures (twelve minutes, an idle machine)
 	@if [ -e $(REFERENCE)/campaign.toml ]; then rm -r $(REFERENCE); fi
-	-$(VENV)/bin/fastquery validate --samples 24 --seed $(SEED) --output $(REFERENCE) $(ARGS)
+	-$(VENV)/bin/fastquery validate --samples 64 --seed $(SEED) --output $(REFERENCE) $(ARGS)
 	cp $(REFERENCE)/runs.csv validate/data/campaign.csv
 	cp $(REFERENCE)/campaign.toml validate/data/campaign.toml
 	$(VENV)/bin/fastquery plot all --output docs/figures
