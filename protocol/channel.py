@@ -186,6 +186,11 @@ class Channel:
             # Not the method of a TLS socket, which would go on in the clear.
             socket.socket.shutdown(self.connection, socket.SHUT_RDWR if self._sending else socket.SHUT_RD)
 
+    def cut(self) -> None:
+        """End the connection from another thread; what waits finds it lost."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
+
     def fail(self, text: str) -> None:
         """Tell the peer why the session ends; a peer that is gone is not an error.
 

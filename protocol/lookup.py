@@ -27,11 +27,10 @@ client whose connection was lost resumes with a hello that has the session's sec
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import chain
@@ -344,7 +343,7 @@ class ServedSession:
         ProtocolError
             If the client sends anything that is not of the protocol.
         """
-        with self._server.parked.serving(self.hello, self._leave):
+        with self._server.parked.serving(self.hello, self._channel.cut):
             try:
                 with self.meter.phase_of("setup"):
                     self._channel.send(Kind.READY, b"")
@@ -455,11 +454,6 @@ class ServedSession:
                     budget.spend(tokens)
                 self._answering(tokens)
             yield frame
-
-    def _leave(self) -> None:
-        """End the connection, which the client has left for another, as if it were lost."""
-        with suppress(OSError):
-            socket.socket.shutdown(self._channel.connection, socket.SHUT_RDWR)
 
     def _park(self) -> None:
         self._forget_prepared()
