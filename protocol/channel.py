@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from costmodel.tls import RECORD_BYTES, RECORD_OVERHEAD_BYTES
 from protocol.errors import PeerGone, ProtocolError
 from protocol.frames import (
     HEADER,
@@ -38,9 +37,6 @@ _DISCARD_BYTES = 65536
 WAKING_BYTES = 32768
 """What has to be there of a longer message before its reader is woken: half of what the slowest peer sends a second.
 A slow link delivers a segment at a time, and waking for each of them costs more than reading it."""
-
-
-LARGEST_RECORD_BYTES = RECORD_BYTES + RECORD_OVERHEAD_BYTES
 
 
 class Channel:
@@ -87,7 +83,6 @@ class Channel:
         self._ahead = memoryview(received)
         self._arrived = arrived
         self._aside = aside
-        self._secured = isinstance(connection, ssl.SSLSocket | SecuredSocket)
         self._sent = 0
         self._received = 0
         self._waiting_from: float | None = None
@@ -155,7 +150,7 @@ class Channel:
     @property
     def readable(self) -> bool:
         """Whether something has arrived that was not read, if only that the peer has left."""
-        if self._ahead or (isinstance(self.connection, ssl.SSLSocket | SecuredSocket) and self.connection.pending()):
+        if self._ahead or (isinstance(self.connection, SecuredSocket) and self.connection.pending()):
             return True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         waiting = select.poll()  # which takes any descriptor, where select ends at 1023
@@ -234,7 +229,8 @@ class Channel:
 
     def _receive_frame(self, what: str, kinds: Collection[Kind], lengths: range) -> tuple[Kind, bytes]:
         deadline = time.monotonic() + self._timeout_s
-        header = self._read(1, deadline, f"header of the {what}")
+        whole = HEADER.size + min(lengths)
+        header = self._read(1, deadline, f"header of the {what}", whole=whole)
         deadline = min(deadline, time.monotonic() + self._stall_s)
         header += self._read(HEADER.size - 1, deadline, f"header of the {what}")
         found, sequence, announced, checksum = decode_header(bytes(header))
@@ -264,7 +260,8 @@ class Channel:
         self._waiting_from = None if since is None else since + own_s
         return own_s
 
-    def _read(self, length: int, deadline: float, what: str, stall_s: float = math.inf) -> bytearray:
+    def _read(self, length: int, deadline: float, what: str, stall_s: float = math.inf, whole: int = 0) -> bytearray:
+        """So many bytes, the next of ``whole`` that will come unless the peer ends the connection."""
         body = bytearray(length)
         view, filled = memoryview(body), min(length, len(self._ahead))
         view[:filled], self._ahead = self._ahead[:filled], self._ahead[filled:]
@@ -275,10 +272,10 @@ class Channel:
                 remaining = min(deadline - time.monotonic(), stall_s)
                 # A timeout of nothing would mean that the socket does not block.
                 self.connection.settimeout(max(remaining, 1e-6))
-                # TLS may hold a record whose rest has not come: so much less may be left to come than of the message.
-                left = length - filled - (LARGEST_RECORD_BYTES if self._secured else 0)
-                low = max(1, min(left, WAKING_BYTES))
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
+                left = length - filled
+                if isinstance(self.connection, SecuredSocket):  # which gives nothing before a whole record is there
+                    left = self.connection.lacking_bytes(max(left, whole))
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, min(left, WAKING_BYTES))
                 try:
                     got = self.connection.recv_into(view[filled:]) if remaining > 0 else -1
                 except TimeoutError:

@@ -1,8 +1,9 @@
-"""A server's end of TLS that takes what its peer sends a bounded piece at a time.
+"""An end of TLS that takes what its peer sends a bounded piece at a time, and knows how much has to come.
 
 The standard library's socket of TLS goes on for as long as records come that carry nothing, as key updates and parts of
 a handshake of a byte each do: whoever sends them holds the thread that reads, whatever its timeout. Here every call
-reads the socket once at most, and says that it wants more.
+reads the socket once at most, and says that it wants more. The lengths of records are read here as well, so that a
+reader may sleep until what it needs is there, and is not woken by each segment of a slow link.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
+from costmodel.tls import RECORD_BYTES, RECORD_OVERHEAD_BYTES, record_overhead_bytes
+
 Done = TypeVar("Done")
 
-FEWEST_BYTES, MOST_BYTES = 4096, 65536
+FEWEST_BYTES, MOST_BYTES = RECORD_BYTES + RECORD_OVERHEAD_BYTES, 65536
 """Read from the socket at once: as many as are asked for, within these bounds."""
-_RECORD_BYTES = 16384
+_WRITTEN_BYTES = 4 * RECORD_BYTES
+"""Given to the socket at once."""
+_HEADER_BYTES = 5
+"""Of a record: its type, a version, and in two bytes the length of all that follows."""
 
 
 class SecuredSocket(socket.socket):
@@ -29,20 +36,22 @@ class SecuredSocket(socket.socket):
     connection
         Connected; this object takes its descriptor over.
     context
-        Of the server.
+        Of the server, or of a client.
+    host
+        The server, as its certificate has to name it; on a client's side alone.
 
     Attributes
     ----------
     taken_bytes : read from the socket so far
     """
 
-    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
-        timeout_s = connection.gettimeout()
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext, host: str | None = None) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=host is None, server_hostname=host)
+        self._header, self._record_bytes, self._missing_bytes = b"", 0, 0
+        self.taken_bytes, timeout_s = 0, connection.gettimeout()
         super().__init__(connection.family, connection.type, connection.proto, connection.detach())
         self.settimeout(timeout_s)
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self.taken_bytes = 0
 
     def do_handshake(self) -> None:
         """Go on with the handshake.
@@ -55,6 +64,34 @@ class SecuredSocket(socket.socket):
             If it fails.
         """
         self._fed(partial(self._answered, self._tls.do_handshake), FEWEST_BYTES)
+
+    def shake_hands(self) -> None:
+        """Do the whole handshake, within the timeout.
+
+        Raises
+        ------
+        OSError
+            If it fails.
+        """
+        timeout_s, started = self.gettimeout(), time.monotonic()
+        while True:
+            try:
+                self.do_handshake()
+            except ssl.SSLWantReadError:
+                self._count_down(timeout_s, started)
+            else:
+                break
+        self.settimeout(timeout_s)
+
+    def lacking_bytes(self, length: int) -> int:
+        """Fewest bytes that have to come to the socket before so many can be read here, of which none is here yet.
+
+        A record of R bytes in all, which has begun, has to be whole, and holds R - 22 of them at most; the others come
+        in records of 16384 at most.
+        """
+        held = max(0, self._record_bytes - RECORD_OVERHEAD_BYTES) if self._missing_bytes else 0
+        others = max(0, length - held)
+        return self._missing_bytes - len(self._header) + others + record_overhead_bytes(others)
 
     def getpeercert(self) -> dict[str, Any] | None:
         """The peer's certificate; see :meth:`ssl.SSLSocket.getpeercert`."""
@@ -98,11 +135,15 @@ class SecuredSocket(socket.socket):
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send all, within the timeout as a whole."""
         view, timeout_s, started = memoryview(data).cast("B"), self.gettimeout(), time.monotonic()
-        for first in range(0, len(view), _RECORD_BYTES):
-            self._tls.write(view[first : first + _RECORD_BYTES])
-            if timeout_s is not None:
-                self.settimeout(max(1e-6, timeout_s - (time.monotonic() - started)))
+        for first in range(0, len(view), _WRITTEN_BYTES):
+            self._tls.write(view[first : first + _WRITTEN_BYTES])
+            self._count_down(timeout_s, started)
             super().sendall(self._outgoing.read())
+
+    def _count_down(self, timeout_s: float | None, started: float) -> None:
+        """Wait no longer than what is left of a timeout."""
+        if timeout_s is not None:
+            self.settimeout(max(1e-6, timeout_s - (time.monotonic() - started)))
 
     def _read(self, view: memoryview) -> int:
         """Read what is here into a buffer."""
@@ -116,19 +157,38 @@ class SecuredSocket(socket.socket):
         except ssl.SSLWantReadError:
             part = super().recv(min(max(wanted_bytes, FEWEST_BYTES), MOST_BYTES))
         self.taken_bytes += len(part)
+        self._follow(part)
         if part:
             self._incoming.write(part)
         else:
             self._incoming.write_eof()
         return act()
 
+    def _follow(self, part: bytes) -> None:
+        """Keep the length of the record that has begun, and what it lacks; of a header that is not whole, its bytes."""
+        part, start = self._header + part, self._missing_bytes
+        while start + _HEADER_BYTES <= len(part):
+            self._record_bytes = _HEADER_BYTES + int.from_bytes(part[start + 3 : start + _HEADER_BYTES], "big")
+            start += self._record_bytes
+        self._header, self._missing_bytes = part[start:], max(0, start - len(part))
+
     def _answered(self, act: Callable[[], Done]) -> Done:
         """Let the library act, and send what it says of its own accord: handshakes, alerts, answers to key updates."""
         try:
-            return act()
-        finally:
-            if said := self._outgoing.read():
-                try:
-                    super().sendall(said)
-                except BlockingIOError:
-                    raise ConnectionAbortedError("peer does not read what it asks for") from None
+            done = act()
+        except ssl.SSLWantReadError:
+            self._say()
+            raise
+        except ssl.SSLError:
+            with suppress(OSError):  # a peer that is gone hears no alert
+                self._say()
+            raise
+        self._say()
+        return done
+
+    def _say(self) -> None:
+        if said := self._outgoing.read():
+            try:
+                super().sendall(said)
+            except BlockingIOError:
+                raise ConnectionAbortedError("peer does not read what it asks for") from None

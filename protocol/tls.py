@@ -151,7 +151,7 @@ def require_tls(listener: socket.socket, listen: str, tls: Tls | None) -> None:
         raise ValueError(f"listen is {listen!r}, which others reach; give tls-cert and tls-key, or say --plaintext")
 
 
-def secured(connection: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+def secured(connection: socket.socket, context: ssl.SSLContext, host: str) -> SecuredSocket:
     """A client's connection, secured; the server's certificate must name the host.
 
     Raises
@@ -160,7 +160,9 @@ def secured(connection: socket.socket, context: ssl.SSLContext, host: str) -> ss
         If the server is not who it should be, or speaks no TLS.
     """
     try:
-        return context.wrap_socket(connection, server_hostname=host)
+        connection = shaking = SecuredSocket(connection, context, host)
+        shaking.shake_hands()
+        return shaking
     except (OSError, ValueError) as error:
         connection.close()
         raise ProtocolError(handshake_words(error)) from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from protocol.errors import ProtocolError
 from protocol.jobs import emit, peak_memory_bytes, shares_path
 from protocol.lookup import Answered, LookupServer
 from protocol.meter import Meter
+from protocol.secured import SecuredSocket
 from protocol.seeds import SeedRecord
 from protocol.server import load_table
 from protocol.threads import Threads
@@ -45,12 +45,12 @@ class AccountingMeter(Meter):
     """
 
     online: Accounts = NOTHING
-    connection: ssl.SSLSocket | None = None
+    connection: SecuredSocket | None = None
     written: int = 0
 
     def follow(self, connection: socket.socket) -> int | None:
         """Count records of a connection from now on, if it speaks TLS; bytes of its handshake that the party wrote."""
-        if not isinstance(connection, ssl.SSLSocket):
+        if not isinstance(connection, SecuredSocket):
             return None
         self.connection, self.written = connection, written_bytes(connection)
         return self.written
@@ -90,9 +90,10 @@ def serve(job: dict[str, Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         emit("listening", port=listener.getsockname()[1])
         for session in range(job["sessions"]):
-            connection, _ = listener.accept()
+            connection: socket.socket = listener.accept()[0]
             if tls is not None:
-                connection = tls.context.wrap_socket(connection, server_side=True)
+                connection = tls.secured(connection)
+                connection.shake_hands()
             meter = AccountingMeter("server", threads=threads)
             handshake_bytes, channel = meter.follow(connection), Channel(connection, meter)
             lookups = 0

@@ -6,12 +6,15 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from costmodel.parameters import Table
 from costmodel.systems import executed
@@ -22,6 +25,7 @@ from protocol.frames import Kind
 from protocol.limits import Limits
 from protocol.lobby import MAX_SECURED_BYTES
 from protocol.meter import Meter
+from protocol.secured import SecuredSocket
 from protocol.seeds import SeedRecord
 from protocol.tls import Tls, client_context
 from tests.protocol.serving import Running, hello, prepared, serving
@@ -197,3 +201,83 @@ def test_a_frame_is_due_in_time_beside_key_updates(
     channel.close()
     thread.join(timeout=10)
     assert not thread.is_alive()
+
+
+@given(
+    frames=st.lists(st.integers(1, 70_000), min_size=1, max_size=3),
+    cuts=st.lists(st.one_of(st.integers(1, 9), st.integers(1, 40_000)), min_size=1, max_size=12),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_reader_knows_to_the_byte_how_much_has_to_come(
+    made: dict[str, Any], frames: list[int], cuts: list[int]
+) -> None:
+    """Fewer would wake it for each segment of a slow link, and more would let it sleep for good."""
+    with ExitStack() as held:
+        ends = [held.enter_context(end) for _ in range(2) for end in socket.socketpair()]
+        for end in ends:
+            end.setblocking(False)
+        here, there, wire, far = ends
+        client = held.enter_context(SecuredSocket(here, client_context(made["ca"]), "127.0.0.1"))
+        server = held.enter_context(Tls.server(*made["server"]).secured(far))
+        for _ in range(4):  # flights of the handshake, and one more
+            for party in (client, server):
+                with suppress(BlockingIOError, ssl.SSLWantReadError):
+                    party.do_handshake()
+            for source, sink in ((there, wire), (wire, there)):
+                with suppress(BlockingIOError):
+                    sink.sendall(source.recv(65536))
+        for length in frames:
+            client.sendall(bytes(length))
+            sent, read, buffer = there.recv(2**20), 0, bytearray(length)
+            while read < length:
+                assert server.lacking_bytes(length - read) == len(sent)
+                cut = cuts[(length + len(sent)) % len(cuts)]
+                wire.sendall(sent[:cut])
+                sent = sent[cut:]
+                with suppress(BlockingIOError, ssl.SSLWantReadError):
+                    while read < length:
+                        read += server.recv_into(memoryview(buffer)[read:])
+
+
+class Counted(SecuredSocket):
+    """Counts how often it is asked for bytes."""
+
+    asked = 0
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        self.asked += 1
+        return super().recv_into(buffer, nbytes, flags)
+
+
+def test_a_reader_of_a_slow_link_sleeps_through_its_segments(made: dict[str, Any]) -> None:
+    length, segment = 131072, 1448
+    with ExitStack() as held:
+        listeners = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        near = [held.enter_context(socket.create_connection(one.getsockname())) for one in listeners]
+        here, wire = near
+        there, far = (held.enter_context(one.accept()[0]) for one in listeners)
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def pass_on(source: socket.socket, sink: socket.socket) -> None:
+            with suppress(OSError):
+                while part := source.recv(segment):
+                    sink.sendall(part)
+                    time.sleep(1e-4)
+
+        def send() -> None:
+            secured = held.enter_context(SecuredSocket(here, client_context(made["ca"]), "127.0.0.1"))
+            secured.shake_hands()
+            Channel(secured, Meter("client")).send(Kind.QUERY, bytes(length))
+
+        threads = [threading.Thread(target=pass_on, args=ends) for ends in ((there, wire), (wire, there))]
+        threads.append(threading.Thread(target=send))
+        for thread in threads:
+            thread.start()
+        server = held.enter_context(Counted(far, Tls.server(*made["server"]).context))
+        server.shake_hands()
+        assert Channel(server, Meter("server"), timeout_s=30.0).receive(Kind.QUERY, length) == bytes(length)
+        assert server.asked <= 12  # of 91 segments
+        for end in (there, wire):
+            end.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join(timeout=10)

@@ -182,7 +182,8 @@ def test_a_peer_that_reads_a_record_at_a_time_does_not_stretch_the_time_of_a_fra
 
     reader = threading.Thread(target=read_slowly, daemon=True)
     reader.start()
-    served = Tls.server(*made["server"]).context.wrap_socket(here, server_side=True)
+    served = Tls.server(*made["server"]).secured(here)
+    served.shake_hands()
     channel = Channel(served, Meter("server"), patience_s=0.6)
     with pytest.raises(ProtocolError, match="peer does not take"):
         channel.send(Kind.ANSWER, bytes(2**20))  # 64 records, of which each alone is in time
@@ -194,7 +195,7 @@ def test_a_peer_that_reads_a_record_at_a_time_does_not_stretch_the_time_of_a_fra
 @pytest.mark.parametrize("length", [1, 16383, 16384, 16385, 49140, 49160, 65536, 100_001])
 def test_a_frame_that_comes_in_any_parts_is_read_to_its_end(made: dict[str, Any], length: int) -> None:
     certificate, key = made["server"]
-    client, server = client_context(made["ca"]), Tls.server(certificate, key).context
+    client, server = client_context(made["ca"]), Tls.server(certificate, key)
     here, there = socket.socketpair()
     wire, far = socket.socketpair()
     sent = bytes(range(256)) * (length // 256 + 1)
@@ -218,7 +219,8 @@ def test_a_frame_that_comes_in_any_parts_is_read_to_its_end(made: dict[str, Any]
     ]
     for thread in threads:
         thread.start()
-    with server.wrap_socket(far, server_side=True) as secured:
+    with server.secured(far) as secured:
+        secured.shake_hands()
         assert Channel(secured, Meter("server"), timeout_s=30.0).receive(Kind.QUERY, length) == sent[:length]
     for one in (there, wire):
         one.shutdown(socket.SHUT_RDWR)
