@@ -56,11 +56,13 @@ class Observation:
     count: float
     size: float
     seconds: tuple[float, ...]
+    undisturbed: tuple[float, ...] = ()
+    """Those at the processor's full speed, if they are told apart."""
 
     @property
     def ideal_s(self) -> float:
         """Seconds without contention."""
-        return idealised(self.seconds)
+        return idealised(self.undisturbed or self.seconds)
 
 
 def observations(
@@ -76,7 +78,7 @@ def observations(
     configuration
         What was run.
     measured
-        Ledger entries of its sessions, as :func:`validate.measurement.entries` gives them.
+        Ledger entries of its sessions, as :func:`validate.measurement.marked` gives them.
     workload
         What the sessions looked up, if not the configuration's tokens together.
 
@@ -95,7 +97,7 @@ def observations(
 
 def _observed(configuration: Configuration, work: pd.DataFrame, phases: Sequence[str] = PHASES) -> list[Observation]:
     """The work entries of a lookup in these phases."""
-    seconds = {key: tuple(part["seconds"]) for key, part in work.groupby(["phase", "party", "item"])}
+    parts = dict(list(work.groupby(["phase", "party", "item"])))
     found = []
     for term in terms(Grid.of(configuration)):
         if not isinstance(term, Work) or float(term.count) <= 0 or (term.phase, term.operation) == ("setup", OVERHEAD):
@@ -103,11 +105,13 @@ def _observed(configuration: Configuration, work: pd.DataFrame, phases: Sequence
         if term.phase not in phases:
             continue
         key = (term.phase, term.party, term.operation)
-        if key not in seconds:
+        if key not in parts:
             raise ValueError(
                 f"measured ledger has no entry {', '.join(key)}, which the model counts {term.count} times"
             )
-        found.append(Observation(term.operation, float(term.count), float(term.size), seconds[key]))
+        seconds = parts[key]["seconds"]
+        undisturbed = tuple(seconds[~parts[key]["slow"]])
+        found.append(Observation(term.operation, float(term.count), float(term.size), tuple(seconds), undisturbed))
     return found
 
 
@@ -158,7 +162,7 @@ def fit_unit(rows: Sequence[Observation], base: UnitCost | None = None, asked: S
         low=float(min(1.0, low)),
         high=float(max(1.0, high)),
         residual=float(np.sqrt(np.mean(np.square(np.log((modelled + CLOCK_S) / (ideal + CLOCK_S)))))),
-        spread=float(np.median(spreads)),
+        spread=max(1.0, float(np.median(spreads))),
         samples=len(rows),
         batch_s=float(cost[0]),
     )

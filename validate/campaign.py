@@ -47,17 +47,20 @@ from validate.calibration import Observation, calibrated, observations
 from validate.compare import compare
 from validate.intervals import factor, folds
 from validate.measurement import (
+    PARTIES,
     Parties,
     Session,
-    calm,
     calm_latency,
+    enough,
     entries,
     idealised,
     idealised_latency,
     idealised_ledger,
+    marked,
     pooled_noise_bits,
     sampling_bits,
 )
+from validate.pace import full_speed
 from validate.sampling import Design, Sample, designs, draw, operations
 from validate.summary import COVERED_SECONDS, SECONDS, machine_noise, summary_of, verdicts_of
 from validate.wire import der_bytes
@@ -66,16 +69,14 @@ Progress = Callable[[str, int, int], None]
 Parts = Callable[[Callable[[Any, int], Any], Any, Sequence[int]], Iterator[tuple[int, Any]]]
 """Gives parts their numbers' answers: a function of what is shared and of a part's number, here or by workers."""
 
-VERSION = 4
+VERSION = 5
 POOLED_COEFFICIENTS = 256
 """Over which the noise of a sample is measured, at least."""
 SESSION_TOKENS = 8
 """Rows of a session whose noise every client measures, if there are as many."""
 SESSIONS = 5
-CALM_SESSIONS = 2
-"""Sessions in which no party waited for a processor; a sample is measured again until it has so many."""
-ROUNDS = 2
-"""Times that a sample is measured at most."""
+ROUNDS = 3
+"""Times that a sample is measured at most, until its sessions suffice."""
 ENCODINGS = 2
 LOADING_S = 2 * 7e-8
 """Seconds an entry of a table until the server and then the driving process have it quantised."""
@@ -278,7 +279,9 @@ def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]
     configuration, tokens = sample.configuration, list(sample.tokens)
     try:
         measured: list[Session] = []
-        while len(measured) < ROUNDS * sessions and sum(map(calm, measured)) < CALM_SESSIONS:
+        for _ in range(ROUNDS):
+            if enough(measured, parties.quickest_s):
+                break
             measured += parties.measure(
                 configuration,
                 sample.table,
@@ -304,6 +307,7 @@ def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]
         "first_share_s": [one.first_share_s for one in measured],
         "share_s": [lookup.latency_s for one in measured for lookup in one.lookups[1:]],
         "accounts": [one.accounts for one in measured],
+        "paces_s": [one.paces_s for one in measured],
         "noise_bits": [one.lookups[0].noise_bits for one in measured],
         "peak_memory_bytes": max(one.lookups[-1].peak_memory_bytes for one in measured),
         "handshake_bytes": [one.handshake_bytes for one in measured if one.handshake_bytes is not None],
@@ -353,6 +357,7 @@ class _Evaluation:
     raw: dict[int, pd.DataFrame]
     machine: Machine
     base: Machine
+    quickest_s: float
 
     @property
     def folds(self) -> list[tuple[list[Sample], list[Sample]]]:
@@ -372,7 +377,7 @@ class _Evaluation:
 
     def _sample(self, sample: Sample) -> tuple[dict[str, Any], pd.DataFrame | None]:
         """A row of the runs, and the entries compared where the sample was measured."""
-        return _evaluated(sample, self.results[sample.index], self.raw.get(sample.index), self.machine, self.base)
+        return _evaluated(sample, self.results[sample.index], self.raw.get(sample.index), self)
 
 
 def evaluated(
@@ -396,17 +401,24 @@ def evaluated(
     """
     try:
         plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        if plan["version"] != VERSION:
+            raise ValueError(
+                f"{str(folder)!r} holds a campaign of version {plan['version']}; {VERSION} is read: run again"
+            )
         samples = [Sample.from_document(sample) for sample in plan["samples"]]
         results = {name: json.loads((folder / "sessions" / f"{name}.json").read_text()) for name, _ in _steps(samples)}
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"{str(folder)!r} holds no finished campaign: {error}") from None
     measured = {sample.index: results[f"sample-{sample.index:03d}"] for sample in samples}
+    quickest_s = min((quickest(result) for result in results.values()), default=math.inf)
     raw = {
-        index: pd.DataFrame(result["entries"]) for index, result in measured.items() if result["status"] == "measured"
+        index: marked(pd.DataFrame(result["entries"]), quickest_s)
+        for index, result in measured.items()
+        if result["status"] == "measured"
     }
     known = base or default_machine()
     machine, uncalibrated = _calibrated(_chosen(samples, raw), raw, samples, known)
-    shared = _Evaluation(samples, measured, raw, machine, known)
+    shared = _Evaluation(samples, measured, raw, machine, known, quickest_s)
     first = len(shared.folds)
     answers: dict[int, Any] = {}
     for number, answer in parts(_Evaluation.part, shared, range(first + len(samples))):
@@ -419,9 +431,9 @@ def evaluated(
         plan["seed"],
         _with_intervals(pd.DataFrame(rows), {k: one for fold in range(first) for k, one in answers[fold].items()}),
         pd.concat([ledger for ledger in ledgers if ledger is not None], ignore_index=True),
-        pd.DataFrame([_reference(result) for name, result in results.items() if name.startswith("reference")]).dropna(
-            subset=list(COVERED_SECONDS)
-        ),
+        pd.DataFrame(
+            [_reference(result, quickest_s) for name, result in results.items() if name.startswith("reference")]
+        ).dropna(subset=list(COVERED_SECONDS)),
         machine,
         uncalibrated,
         plan["provenance"],
@@ -479,8 +491,7 @@ def _evaluated(
     sample: Sample,
     result: dict[str, Any],
     raw: pd.DataFrame | None,
-    machine: Machine,
-    base: Machine,
+    shared: _Evaluation,
 ) -> tuple[dict[str, Any], pd.DataFrame | None]:
     configuration = sample.configuration
     row: dict[str, Any] = {
@@ -489,7 +500,7 @@ def _evaluated(
     }  # fmt: skip
     if raw is None:
         return row, None
-    prediction = predicted(sample, result["spread"], machine)
+    prediction = predicted(sample, result["spread"], shared.machine)
     ledger = idealised_ledger(raw)
     compared = compare(prediction.ledger, ledger[COLUMNS])
     handshakes = result.get("handshake_bytes")
@@ -506,7 +517,11 @@ def _evaluated(
         **{name: measured[name] for name in BYTES},
         "calm_sessions": calm_sessions,
         "disturbed": not calm_sessions,
-        **measured_seconds(ledger, result),
+        **{
+            f"{party}_at_full_speed": int(sum(quick))
+            for party, quick in quick_sessions(result, shared.quickest_s).items()
+        },
+        **measured_seconds(ledger, result, shared.quickest_s),
         "latency_median_s": float(np.median(result["latency_s"])),
         **dict(zip(MEDIANS, np.median(result["accounts"], axis=0).tolist(), strict=True)),
         "noise_bits": pooled_noise_bits(result["noise_bits"]),
@@ -514,7 +529,7 @@ def _evaluated(
         "handshake_bytes": float(np.median(handshakes)) if handshakes else 0.0,
         **{f"predicted_{name}": figures[name] for name in (*BYTES, *SECONDS, "offline_s", "noise_bits")},
         "predicted_handshake_bytes": handshake_bytes(result["certificate_bytes"]) if handshakes else 0.0,
-        "base_server_s": predicted(sample, result["spread"], base).figures["server_s"],
+        "base_server_s": predicted(sample, result["spread"], shared.base).figures["server_s"],
         "security_bits": figures["security_bits"],
         "log2_failure": figures["log2_failure"],
         "contention": float(by_session.quantile(0.95) / measured["server_s"]),
@@ -573,16 +588,29 @@ def predicted(sample: Sample, spread: float, machine: Machine) -> PredictedSessi
     return PredictedSession(ledger, figures)
 
 
-def measured_seconds(ledger: pd.DataFrame, result: dict[str, Any]) -> dict[str, float]:
+def measured_seconds(ledger: pd.DataFrame, result: dict[str, Any], quickest_s: float) -> dict[str, float]:
     """Idealised seconds of a sample: CPU seconds by party and phase of its idealised ledger, and wall seconds."""
     found = totals(ledger)
-    latency_s = idealised_latency(result["latency_s"], [lost_s(one) for one in result["accounts"]])
+    slow = [not all(both) for both in zip(*quick_sessions(result, quickest_s).values(), strict=True)]
+    latency_s = idealised_latency(result["latency_s"], [lost_s(one) for one in result["accounts"]], slow)
+    quick = np.flatnonzero(np.equal(slow, min(slow)))
+    shares = np.reshape(result["share_s"], (len(slow), -1))[quick]
     return {
         **{name: found[name] for name in ("server_s", "client_s", "offline_s", "table_s")},
         "latency_s": latency_s,
-        # Campaigns of earlier versions lack both.
-        **{name: idealised(result[name]) if result.get(name) else math.nan for name in ("first_share_s", "share_s")},
+        "first_share_s": idealised(np.take(result["first_share_s"], quick)),
+        "share_s": idealised(shares) if shares.size else math.nan,
     }
+
+
+def quick_sessions(result: dict[str, Any], quickest_s: float) -> dict[str, list[bool]]:
+    """Of every party the sessions in which it had its processor at its full speed."""
+    return {party: [full_speed(paces[party], quickest_s) for paces in result["paces_s"]] for party in PARTIES}
+
+
+def quickest(result: dict[str, Any]) -> float:
+    """The quickest pace of a sample's sessions; infinity if it failed."""
+    return min((pace for paces in result.get("paces_s", ()) for pace in paces.values()), default=math.inf)
 
 
 def lost_s(accounts: Sequence[float]) -> float:
@@ -590,7 +618,8 @@ def lost_s(accounts: Sequence[float]) -> float:
     return Accounts(*accounts).lost_s
 
 
-def _reference(result: dict[str, Any]) -> dict[str, float]:
+def _reference(result: dict[str, Any], quickest_s: float) -> dict[str, float]:
     if result["status"] != "measured":
         return dict.fromkeys(COVERED_SECONDS, math.nan)
-    return measured_seconds(idealised_ledger(pd.DataFrame(result["entries"])), result)
+    ledger = idealised_ledger(marked(pd.DataFrame(result["entries"]), quickest_s))
+    return measured_seconds(ledger, result, quickest_s)

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from costmodel.ledger import COLUMNS, KEY_COLUMNS
+from costmodel.ledger import COLUMNS, KEY_COLUMNS, Party
 from costmodel.link import PRESETS, Link
 from costmodel.openfhe.contexts import check_limbs
 from costmodel.parameters import Configuration
@@ -33,12 +33,16 @@ from protocol.execute import Execution, execution_of, hear_reason, session_batch
 from protocol.jobs import party_environment
 from protocol.relay import shaped
 from validate.accounts import Accounts
+from validate.pace import FULL_SPEED, full_speed
 from validate.wire import self_signed
 
 IDEAL_QUANTILE = 0.1
 """Of the repetitions of an entry, which is taken for its cost without contention."""
 
 
+PARTIES: tuple[Party, ...] = ("client", "server")
+CALM_SESSIONS = 2
+"""Sessions that :func:`enough` asks for."""
 CALM_S = 0.5e-3
 CALM_SHARE = 0.02
 """Seconds, or the share of a latency, that the parties of an undisturbed session may have waited for a processor."""
@@ -60,6 +64,8 @@ class Session(NamedTuple):
         Wall seconds from the connection until both parties had their shares of the first lookup.
     accounts
         Of both parties, while the first lookup was online.
+    paces_s
+        By party, the slowest of all lookups; see :mod:`validate.pace`.
     handshake_bytes
         Of TLS, both directions; none in the clear.
     """
@@ -67,6 +73,7 @@ class Session(NamedTuple):
     lookups: tuple[Execution, ...]
     first_share_s: float
     accounts: Accounts
+    paces_s: dict[str, float]
     handshake_bytes: int | None
 
     @property
@@ -90,10 +97,31 @@ def calm_latency(latency_s: float, lost_s: float) -> bool:
     return lost_s <= max(CALM_S, CALM_SHARE * latency_s)
 
 
-def idealised_latency(latency_s: Sequence[float], lost_s: Sequence[float]) -> float:
-    """Latency without contention: of the calm sessions if there are any, and else of all."""
-    undisturbed = [one for one, lost in zip(latency_s, lost_s, strict=True) if calm_latency(one, lost)]
-    return idealised(undisturbed or latency_s)
+def enough(sessions: Sequence[Session], quickest_s: float) -> bool:
+    """Whether sessions suffice: some are calm, and in some each party had its processor at its full speed."""
+    quick = [sum(full_speed(one.paces_s[party], quickest_s) for one in sessions) for party in PARTIES]
+    return min(sum(map(calm, sessions)), *quick) >= CALM_SESSIONS
+
+
+def marked(measured: pd.DataFrame, quickest_s: float) -> pd.DataFrame:
+    """Entries with the column ``slow``: their party had its processor at its full speed in other sessions alone.
+
+    Parameters
+    ----------
+    measured
+        As :func:`entries` gives them.
+    quickest_s
+        The quickest pace of any session on this machine.
+    """
+    quick = measured["pace_s"] <= FULL_SPEED * quickest_s
+    return measured.assign(slow=quick.groupby(measured["party"]).transform("any") & ~quick)
+
+
+def idealised_latency(latency_s: Sequence[float], lost_s: Sequence[float], slow: Sequence[bool]) -> float:
+    """Latency without contention: of calm sessions at full speed if there are any, else of calm ones, else of all."""
+    waited = [not calm_latency(one, lost) for one, lost in zip(latency_s, lost_s, strict=True)]
+    worth = [2 * first + second for first, second in zip(waited, slow, strict=True)]
+    return idealised([one for one, grade in zip(latency_s, worth, strict=True) if grade == min(worth)])
 
 
 class Parties:
@@ -105,9 +133,12 @@ class Parties:
     ----------
     certificate
         The server's and its key, made when TLS is first asked for.
+    quickest_s
+        The quickest pace of any session so far.
     """
 
     def __init__(self) -> None:
+        self.quickest_s = math.inf
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="fastquery-")
 
@@ -191,10 +222,15 @@ class Parties:
             executions.append(execution_of(*told[-1], folder, number))
         client, server = told[0]
         handshakes = client["handshake_bytes"], server["handshake_bytes"]
+        paces_s = {
+            party: [one["pace_s"] for one in own] for party, own in zip(PARTIES, zip(*told, strict=True), strict=True)
+        }
+        self.quickest_s = min(self.quickest_s, *map(min, paces_s.values()))
         return Session(
             tuple(executions),
             max(client["finished_s"], server["finished_s"]) - client["connected_s"],
             Accounts(*client["accounts"]).beside(Accounts(*server["accounts"])),
+            {party: max(own) for party, own in paces_s.items()},
             None if None in handshakes else sum(handshakes),
         )
 
@@ -246,13 +282,16 @@ class Parties:
 
 
 def entries(sessions: Sequence[Session]) -> pd.DataFrame:
-    """Every entry of every session's ledger, with the column ``session``."""
-    frames = [one.ledger.assign(session=number) for number, one in enumerate(sessions)]
+    """Every entry of every session's ledger, with the columns ``session``, and ``pace_s`` of the entry's party."""
+    frames = [
+        one.ledger.assign(session=number, pace_s=one.ledger["party"].map(one.paces_s))
+        for number, one in enumerate(sessions)
+    ]
     return pd.concat(frames, ignore_index=True).drop(columns=["formula", "source"])
 
 
 def idealised_ledger(measured: pd.DataFrame) -> pd.DataFrame:
-    """One ledger from those of several sessions, with the idealised seconds of every entry.
+    """One ledger from those of several sessions, with the idealised seconds of every entry, as :func:`marked` has them.
 
     Counts, messages and bytes are the largest of any session: they are the same in all, and where they
     are not, ``varies`` says so.
@@ -266,7 +305,7 @@ def idealised_ledger(measured: pd.DataFrame) -> pd.DataFrame:
                 "unit": entry["unit"].iloc[0],
                 "messages": entry["messages"].max(),
                 "bytes": entry["bytes"].max(),
-                "seconds": idealised(entry["seconds"]) if key[0] == "work" else np.nan,
+                "seconds": idealised(entry.loc[~entry["slow"], "seconds"]) if key[0] == "work" else np.nan,
                 "varies": any(entry[name].nunique() > 1 for name in ("count", "unit", "messages", "bytes")),
             }
         )

@@ -18,7 +18,7 @@ from costmodel.parameters import Configuration, Table
 from costmodel.systems import executed
 from protocol.meter import OVERHEAD
 from validate.calibration import CLOCK_S, Observation, observations
-from validate.measurement import Parties, Session, entries
+from validate.measurement import Parties, Session, entries, marked
 
 BUDGET_S = 5.0
 """Of rounds of lookups; one round is always made, and takes some two seconds. The start takes another three."""
@@ -107,9 +107,11 @@ def measured_factors(
             rounds += 1
             if progress is not None:
                 progress("measuring", min(round(time.monotonic() - start), round(budget_s)), round(budget_s))
+        quickest_s = parties.quickest_s
     seen: dict[str, list[Observation]] = {}
     for configuration, own in zip(chosen, found, strict=True):
-        seen.setdefault(configuration.engine, []).extend(observations(configuration, entries(own)))
+        measured = marked(entries(own), quickest_s)
+        seen.setdefault(configuration.engine, []).extend(observations(configuration, measured))
     return factors(base, seen)
 
 

@@ -58,6 +58,8 @@ def summary_of(runs: pd.DataFrame, entries: pd.DataFrame, noise: Mapping[str, fl
     figures |= {f"machine_noise_{name.removesuffix('_s')}": noise[name] for name in COVERED_SECONDS}
     figures["contention"] = float(measured["contention"].median())
     figures["disturbed"] = int(measured["disturbed"].sum())
+    for party in ("server", "client"):
+        figures[f"{party}_slowed"] = int((measured[f"{party}_at_full_speed"] == 0).sum())
     figures["interval_level"] = LEVEL
     for name in COVERED_SECONDS:
         stem = name.removesuffix("_s")

@@ -121,7 +121,7 @@ def quick(output: Path | None) -> tuple[dict[str, Any], str]:
 def whole(sessions: int, output: Path) -> tuple[dict[str, Any], str]:
     """Fit the cost of every operation and write the profile; the document of what was measured, and its text."""
     from validate.calibration import Observation, calibrated, calibration_sample, observations
-    from validate.measurement import Parties, entries
+    from validate.measurement import Parties, entries, marked
     from validate.threads import measured_parts, with_parts
 
     observed: dict[str, list[Observation]] = {}
@@ -136,7 +136,7 @@ def whole(sessions: int, output: Path) -> tuple[dict[str, Any], str]:
                 sessions=sessions,
                 encodings=ENCODINGS,
             )
-            found = observations(configuration, entries(measured_sessions))
+            found = observations(configuration, marked(entries(measured_sessions), parties.quickest_s))
             observed.setdefault(configuration.engine, []).extend(found)
     origin, processor = provenance(), this_processor()
     facts = {

@@ -19,6 +19,7 @@ from validate.measurement import (
     idealised,
     idealised_latency,
     idealised_ledger,
+    marked,
     pooled_noise_bits,
     sampling_bits,
 )
@@ -91,8 +92,25 @@ def test_idealised_seconds_are_near_the_quickest() -> None:
 
 
 def test_a_latency_is_that_of_sessions_that_waited_for_nobody() -> None:
-    assert idealised_latency([0.1, 0.11, 0.5, 0.08], [0.0, 0.001, 0.3, 0.05]) == pytest.approx(0.101)
-    assert idealised_latency([0.2, 0.4], [0.1, 0.2]) == pytest.approx(0.22)
+    assert idealised_latency([0.1, 0.11, 0.5, 0.08], [0.0, 0.001, 0.3, 0.05], [False] * 4) == pytest.approx(0.101)
+    assert idealised_latency([0.2, 0.4], [0.1, 0.2], [False, False]) == pytest.approx(0.22)
+
+
+def test_a_latency_is_that_of_sessions_at_full_speed_if_any_of_them_waited_for_nobody() -> None:
+    assert idealised_latency([0.1, 0.2, 0.3], [0.0, 0.0, 0.0], [True, False, False]) == pytest.approx(0.21)
+    assert idealised_latency([0.1, 0.2, 0.3], [0.0, 0.1, 0.1], [True, False, False]) == pytest.approx(0.1)
+
+
+def test_sessions_in_which_their_party_ran_slowly_are_marked_if_it_has_others() -> None:
+    paces = {"client": [1.0, 1.7, 1.2], "server": [1.8, 1.7, 1.6]}
+    rows = [
+        {"party": party, "session": session, "pace_s": pace}
+        for party, own in paces.items()
+        for session, pace in enumerate(own)
+    ]
+    found = marked(pd.DataFrame(rows), 1.0)
+    kept = found[~found["slow"]]
+    assert kept.groupby("party")["session"].apply(list).to_dict() == {"client": [0, 2], "server": [0, 1, 2]}
 
 
 def test_the_sampling_error_of_noise_is_that_of_normal_errors() -> None:
@@ -122,7 +140,7 @@ def measured_ledger(configuration: Configuration, second: float = 1e-3) -> pd.Da
         for t in terms(Grid.of(configuration))
         if isinstance(t, Work)
     ]
-    return pd.concat([pd.DataFrame(rows).assign(session=k, bytes=np.nan) for k in range(3)])
+    return pd.concat([pd.DataFrame(rows).assign(session=k, bytes=np.nan, slow=False) for k in range(3)])
 
 
 def test_observations_pair_counts_with_seconds_and_name_what_is_missing() -> None:
