@@ -18,11 +18,13 @@ from costmodel.parameters import Configuration, Table
 from costmodel.systems import executed
 from protocol.meter import OVERHEAD
 from validate.calibration import CLOCK_S, Observation, observations
-from validate.measurement import Parties, Session, entries, marked
+from validate.measurement import Parties, Session, enough, entries, marked
 
-BUDGET_S = 5.0
-"""Of rounds of lookups; one round is always made, and takes some two seconds. The start takes another three."""
-SESSIONS = 2
+BUDGET_S = 3.0
+"""Of rounds of lookups; one round is always made, and takes some two seconds. The start takes another five."""
+SLOW_TIMES = 2.0
+"""As much of the budget where a neighbour slows the processors down, and too few sessions had them at full speed."""
+SESSIONS = 3
 """Of a lookup in one round."""
 CLASSES: Mapping[str, frozenset[str]] = {
     "products": frozenset(
@@ -50,8 +52,8 @@ Progress = Callable[[str, int, int], None]
 def reference_lookups() -> list[Configuration]:
     """Lookups that together have every class: a table that no cache holds, small ones, an alignment, OpenFHE."""
     return [
-        executed("fastquery", Table(12000, 768), flooding_bits=40, align_bits=16),
-        executed("folded", Table(12000, 768), flooding_bits=40),
+        executed("fastquery", Table(12000, 384), flooding_bits=40, align_bits=16),
+        executed("folded", Table(6000, 384), flooding_bits=40),
         executed("fastquery", Table(3000, 96), flooding_bits=0, prepared=True),
         executed("fastquery", Table(3000, 96), engine="openfhe", ablation="packlwes"),
     ]
@@ -81,7 +83,8 @@ def measured_factors(
     base
         Profile that has the operations of the lookups.
     budget_s
-        Seconds after which no further round begins; one round is always made.
+        Seconds after which no further round begins; twice as many where too few sessions had their processors at full
+        speed. One round is always made.
     progress
         Called with what is being done, how much is done, and of how much.
     lookups
@@ -100,13 +103,14 @@ def measured_factors(
                 progress("loading kernels", done, len(chosen))
             # Loads kernels, and compiles the kernels that no cache holds: it does not count.
             _measure(parties, configuration, 1)
-        start, rounds = time.monotonic(), 0
-        while not rounds or (time.monotonic() - start) * (rounds + 1) / rounds < budget_s:
+        start, rounds, limit_s = time.monotonic(), 0, budget_s
+        while not rounds or (time.monotonic() - start) * (rounds + 1) / rounds < limit_s:
             for own, configuration in zip(found, chosen, strict=True):
                 own += _measure(parties, configuration, SESSIONS)
             rounds += 1
+            limit_s = budget_s if all(enough(own, parties.quickest_s) for own in found) else SLOW_TIMES * budget_s
             if progress is not None:
-                progress("measuring", min(round(time.monotonic() - start), round(budget_s)), round(budget_s))
+                progress("measuring", min(round(time.monotonic() - start), round(limit_s)), round(limit_s))
         quickest_s = parties.quickest_s
     seen: dict[str, list[Observation]] = {}
     for configuration, own in zip(chosen, found, strict=True):

@@ -32,14 +32,6 @@ Parts = Mapping[tuple[str, str], float]
 """Parts that are shared, by engine and operation."""
 
 
-def quick_lookups() -> list[Configuration]:
-    """The same operations with small tables, which are there at once."""
-    return [
-        executed("folded", Table(6000, 384), flooding_bits=40),
-        executed("fastquery", Table(6000, 384), flooding_bits=40),
-    ]
-
-
 def reference_lookups() -> list[Configuration]:
     """Lookups that together have every operation of the residue engine that threads share."""
     return [

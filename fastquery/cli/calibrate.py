@@ -28,8 +28,6 @@ EXAMPLE = """examples:
 
 SESSIONS = 5
 ENCODINGS = 2
-QUICK_PARTS_S = 0.5
-"""Of the rounds of a lookup that tell what threads share, with --quick."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -81,7 +79,6 @@ def execute(arguments: argparse.Namespace) -> int:
 def quick(output: Path | None) -> tuple[dict[str, Any], str]:
     """Rescale the built-in profile and keep it; the document of what was measured, and its text for people."""
     from validate.quick import measured_factors, rescaled
-    from validate.threads import measured_parts, quick_lookups, with_parts
 
     base, processor = default_machine(), this_processor()
     with tqdm(file=sys.stderr, leave=False) as bar:
@@ -94,8 +91,7 @@ def quick(output: Path | None) -> tuple[dict[str, Any], str]:
         scale = measured_factors(base, progress=progress)
     bandwidth = memory_bytes_per_s(processor)
     facts = {**origin_facts(provenance()), "memory_bytes_per_s": f"{bandwidth:.3g}"}
-    parts = measured_parts(lookups=quick_lookups(), budget_s=QUICK_PARTS_S)
-    profile = with_parts(rescaled(base, f"{processor.name}, quick", scale, facts), parts)
+    profile = rescaled(base, f"{processor.name}, quick", scale, facts)
     if output is None:
         path = keep(profile, processor)
     else:
