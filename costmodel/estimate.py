@@ -121,7 +121,7 @@ def summarise(
         spent = seconds(term, machine.unit(grid.engine, term.operation))
         if term.operation == "encode table":
             figures["table_s"] = figures["table_s"] + spent
-            figures["table_bytes"] = figures["table_bytes"] + RESIDUE_BYTES * term.count * term.size * term.kept
+            figures["table_bytes"] = figures["table_bytes"] + RESIDUE_BYTES * term.count * term.kept
         if term.phase == "setup":
             continue
         figures[f"{term.party}_s"] = figures[f"{term.party}_s"] + spent

@@ -86,7 +86,7 @@ class Work(NamedTuple):
     tasks
         Equal parts that a server's threads take one after the other, whole: tokens that are computed side by side.
     kept
-        Part of the residues of an encoded table that stays in memory.
+        Residues that a repetition leaves in memory for all queries, of an encoded table.
     """
 
     phase: Phase
@@ -100,7 +100,7 @@ class Work(NamedTuple):
     products: Number = 0
     key_switches: Number = 0
     tasks: Number = 1
-    kept: Number = 1
+    kept: Number = 0
 
 
 Term: TypeAlias = Transfer | Work
@@ -153,7 +153,7 @@ class Entries:
         products: Number = 0,
         key_switches: Number = 0,
         tasks: Number = 1,
-        kept: Number = 1,
+        kept: Number = 0,
     ) -> Work:
         """Return an operation that one party repeats."""
         counted = exchange, products, key_switches, tasks, kept

@@ -21,6 +21,7 @@ from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Work
 from costmodel.noise import plaintext_product_variance, secret_key_encryption_variance
+from costmodel.openfhe.work import coefficient_residues
 from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.sizes import answer_symbol, query_symbol, size_format
 from costmodel.symbols import grid_symbols
@@ -72,9 +73,19 @@ def product_terms(grid: Grid, counts: Product) -> tuple[Term, ...]:
     columns, middle = ("(ceil(n'/d0) + 1)", " + 1") if constants else ("ceil(n'/d0)", "")
     asked, answered = "tokens*ceil(m/d1)", f"tokens*{counts.answers_formula}"
     handled = up + down + 8 * FRAME_WORDS * (inputs + answers)
+    written = coefficient_residues(size, grid.degree) if grid.engine == "openfhe" else size
     return (
         *setup_terms(grid),
-        Work("setup", "server", "encode table", encoded, size, f"ceil(m/d1)*ceil(n'/d0){middle}", source),
+        Work(
+            "setup",
+            "server",
+            "encode table",
+            encoded,
+            written,
+            f"ceil(m/d1)*ceil(n'/d0){middle}",
+            source,
+            kept=size,
+        ),
         ciphertexts_sent(grid, "client", "query", inputs, up, f"{asked}*query", source),
         ciphertexts_sent(grid, "server", "answer", answers, down, f"{answered}*answer", source),
         Work("online", "client", "encrypt", inputs, size, asked, source),

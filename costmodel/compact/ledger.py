@@ -38,6 +38,12 @@ SHORT_PLAINTEXT_MODULUS = 2**16
 SUM_PRODUCTS = 4
 """Products that take as long as reducing and writing the sum that they are added to."""
 
+ARRANGED_COLUMN, ARRANGED_TILE = 0.25, 1.0
+"""Residues that take as long as bringing a coefficient of the table into its place, at any primes.
+
+Columns are moved many at a time, tiles one by one.
+"""
+
 READ_ROW = 4.0
 """Reading a row of a switching key, with a quotient a residue, over reading one of an expansion key."""
 READ_PUBLIC_ROW = 1.4
@@ -316,6 +322,7 @@ def _b_formula(grid: Grid) -> str:
 def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
     shape, tokens, size = tile(grid), grid.tokens, residues(grid)
     inputs, products = tokens * shape.inputs, tokens * shape.multiplications
+    arranged = ARRANGED_COLUMN if grid.tile == "column" else ARRANGED_TILE
     returned = tokens * answers(grid)
     packed = trees(grid) if grid.output == "packlwes" else Trees(np.int64(1), np.int64(1), np.int64(0))
     merges = tokens * packlwes_merges(packed.leaves, packed.gap)
@@ -350,7 +357,16 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
         ),
     ]
     return (
-        Work("setup", "server", "encode table", shape.multiplications, size, "ceil(m/d1)*ceil(n'/d0)", "[1]"),
+        Work(
+            "setup",
+            "server",
+            "encode table",
+            shape.multiplications,
+            size + arranged * grid.degree,
+            "ceil(m/d1)*ceil(n'/d0)",
+            "[1]",
+            kept=size,
+        ),
         Work("setup", "client", "generate switching key", rows, size, "key_rows", _SOURCE),
         Work("setup", "server", "read keys", rows, read * size, "key_rows", _SOURCE),
         Work(first, "server", "expand seed", inputs, size, "tokens*ceil(m/d1)", _SOURCE),

@@ -25,7 +25,7 @@ from costmodel.noise import (
     secret_key_encryption_variance,
 )
 from costmodel.openfhe.sizes import bv_digits
-from costmodel.openfhe.work import merge_residues, overhead_bytes
+from costmodel.openfhe.work import coefficient_residues, merge_residues, overhead_bytes
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
 from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.sizes import query_symbol, size_format, switching_key_symbol
@@ -54,7 +54,16 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         Transfer("setup", "client", "keys", keys, sent, "depth*switching_key", "[2]", unit="keys", messages=keys),
         Work("setup", "client", "generate switching key", keys, size * digits, "depth", "[2]"),
         Work("setup", "server", "read keys", keys, size * digits, "depth", "[2]"),
-        Work("setup", "server", "encode table", tile.multiplications + 1, size, "ceil(m/N)*n' + 1", _SOURCE),
+        Work(
+            "setup",
+            "server",
+            "encode table",
+            tile.multiplications + 1,
+            coefficient_residues(size, grid.degree),
+            "ceil(m/N)*n' + 1",
+            _SOURCE,
+            kept=size,
+        ),
         ciphertexts_sent(grid, "client", "query", inputs, up, "tokens*ceil(m/N)*ciphertext", _SOURCE),
         ciphertexts_sent(grid, "server", "answer", answers, down, "tokens*ceil(n'/N)*ciphertext", "[2]"),
         Work("online", "client", "encrypt", inputs, size, "tokens*ceil(m/N)", _SOURCE),

@@ -35,7 +35,7 @@ from costmodel.noise import (
     log2_failure as log2_failure_of,
 )
 from costmodel.openfhe.sizes import bv_digits
-from costmodel.openfhe.work import overhead_bytes, switched_residues
+from costmodel.openfhe.work import SLOT_RESIDUES, overhead_bytes, switched_residues
 from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
 from costmodel.sizes import query_symbol, size_format, switching_key_symbol
 from costmodel.slots import log2_of_power, next_power_of_two, rotation_key_switches, rotation_keys
@@ -98,7 +98,16 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         ),
         Work("setup", "client", "generate switching key", keys, size * digits, made, _SOURCE),
         Work("setup", "server", "read keys", keys, size * digits, made, _SOURCE),
-        Work("setup", "server", "encode table", encoded, size, f"ceil(m/M)*{outputs}*D", _SOURCE),
+        Work(
+            "setup",
+            "server",
+            "encode table",
+            encoded,
+            SLOT_RESIDUES * grid.degree,
+            f"ceil(m/M)*{outputs}*D",
+            _SOURCE,
+            kept=size,
+        ),
         ciphertexts_sent(grid, "client", "query", inputs, up, "tokens*ceil(m/M)*ciphertext", _SOURCE),
         ciphertexts_sent(grid, "server", "answer", answers, down, f"tokens*{outputs}*ciphertext", _SOURCE),
         Work("online", "client", "encrypt", inputs, size, "tokens*ceil(m/M)", _SOURCE),

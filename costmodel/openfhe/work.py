@@ -4,6 +4,9 @@ The constants are ratios of CPU seconds. OpenFHE 1.6.1 switches a key of D digit
 for 2048 to 8192 coefficients, one limb and two, 2 to 12 digits: each digit is transformed and multiplied; the
 automorphism, the inverse transform and the sums take as long as four more digits. The overhead's constants are fitted
 to both parties of eight configurations, where a word of a message took 13 ns.
+
+A plaintext of N coefficients modulo L primes is made in 60 (L + 3.5) N ns: each coefficient is one of OpenFHE's large
+integers first. A plaintext of N slots takes 245 N ns, whatever the primes: its integers are words.
 """
 
 from __future__ import annotations
@@ -14,6 +17,11 @@ SWITCH_DIGITS = 4
 """Digits that take as long as the part of a key switch that does not depend on the digits."""
 MERGE_DIGITS = SWITCH_DIGITS + 1
 """The same with the shift, the sums and the difference of two nodes of a packing tree."""
+
+COEFFICIENT_RESIDUES = 3.5
+"""Residues that take as long as the part of an encoded coefficient that does not depend on the primes."""
+SLOT_RESIDUES = 4
+"""Residues of encoded coefficients that take as long as an encoded slot."""
 
 OPERATION_WORDS = 1350
 """17 us: clocks and counters around an operation."""
@@ -59,6 +67,24 @@ def merge_residues(residues: Number, digits: Number) -> Number:
     16384
     """
     return residues * (digits + MERGE_DIGITS)
+
+
+def coefficient_residues(residues: Number, degree: Number) -> Number:
+    """Residues that the encoding of a plaintext of coefficients handles, N (L + 3.5).
+
+    Parameters
+    ----------
+    residues : array_like of int
+        N L, of a polynomial.
+    degree : array_like of int
+        N.
+
+    Examples
+    --------
+    >>> coefficient_residues(8192, 4096)
+    22528.0
+    """
+    return residues + COEFFICIENT_RESIDUES * degree
 
 
 def overhead_bytes(

@@ -80,7 +80,7 @@ def exchange_terms(
     """
     evaluator = other(encryptor)
     return (
-        Work(table_phase, evaluator, "encode table", encoded.count, size, encoded.formula, source),
+        Work(table_phase, evaluator, "encode table", encoded.count, size, encoded.formula, source, kept=size),
         ciphertexts("online", encryptor, "query", query, source),
         ciphertexts("online", evaluator, "answer", answer, source),
         Work("online", encryptor, "encrypt", query.count, size, query.formula, source),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from costmodel.expanded.bucketed.parameters import BucketedColumns
-from costmodel.expanded.folded.ledger import dropping_size, part_left, pass_size
+from costmodel.expanded.folded.ledger import dropping_size, encoded_size, part_left, pass_size
 from costmodel.expanded.folded.parameters import FoldedColumns
 from costmodel.expanded.ledger import (
     LONG_INTEGER,
@@ -48,7 +48,6 @@ def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
     stages = _Stages(grid, p)
     size, rows, one = shared.size, p.bucket.key_rows, np.int64(1)
     encrypted = stages.mean(one, lambda stage: stage.degree * stage.limbs + LONG_INTEGER * stage.query_coefficients)
-    encoded, left = p.relookup.table_products, part_left(p.bucket)
     return shared.held(
         (
             *shared.keys("header + seed + N*key_rows*log2_q/8 + ceil(ring_switch_rows*outputs*N'*answer_q/8)"),
@@ -60,9 +59,9 @@ def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
                 "server",
                 "encode table",
                 p.rows * p.bucket.blocks,
-                size * left,
+                p.bucket.degree * p.bucket.pass_limbs,
                 "m*blocks",
-                kept=1.0 / p.bucket.slots,
+                kept=p.bucket.degree * p.bucket.pass_limbs / p.bucket.slots,
             ),
             ENTRIES.transfer(
                 "online",
@@ -78,7 +77,12 @@ def bucketed_ledger(grid: Grid, columns: BucketedColumns) -> tuple[Term, ...]:
             *_answering(stages, size),
             # The table of the shares lasts no longer than the prompt.
             ENTRIES.work(
-                "online", "server", "encode table", encoded, size * part_left(p.relookup), "blocks*C'*d1'", kept=0
+                "online",
+                "server",
+                "encode table",
+                p.relookup.table_products,
+                encoded_size(p.relookup),
+                "blocks*C'*d1'",
             ),
             shared.compress(p.bucket.pass_limbs),
             *shared.answer(),

@@ -19,6 +19,9 @@ from costmodel.ledger import Entries, Number, Term, Work
 
 ENTRIES = Entries("costmodel.expanded.compressed.parameters")
 
+ARRANGED = 0.4
+"""Residues that take as long as bringing a coefficient of the table into its block, at any primes."""
+
 
 def compressed_ledger(grid: Grid, columns: CompressedColumns) -> tuple[Term, ...]:
     """Predicted ledger of compressed queries; sizes are those of an operation's polynomials."""
@@ -60,7 +63,15 @@ def _setup(p: CompressedColumns, shared: ExpandedLedger) -> tuple[Work, ...]:
     return (
         ENTRIES.work("setup", "client", "generate expansion keys", rows, shared.size, "key_rows + table_rows"),
         shared.read_keys(p.key_rows, p.public_rows * table),
-        ENTRIES.work("setup", "server", "encode table", p.products * p.blocks, table, "ceil(n'/s)*ceil(m/G)"),
+        ENTRIES.work(
+            "setup",
+            "server",
+            "encode table",
+            p.products * p.blocks,
+            table + ARRANGED * p.degree,
+            "ceil(n'/s)*ceil(m/G)",
+            kept=table,
+        ),
     )
 
 

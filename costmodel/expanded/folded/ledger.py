@@ -28,6 +28,9 @@ COLUMN_PRODUCTS = 30  # transforming the sum of a column back, of two campaigns
 SELECTOR_PRODUCTS = 7  # putting a selector in its place, likewise
 COLUMN_SCALARS = 15  # adding the sum of a column to the prepared sum, in products with a scalar
 
+ARRANGED = 1.25
+"""Residues that take as long as bringing a coefficient of the table into the order of the pass, at any primes."""
+
 
 def folded_ledger(grid: Grid, columns: FoldedColumns) -> tuple[Term, ...]:
     """Predicted ledger of folded queries; sizes are those of an operation's polynomials."""
@@ -73,8 +76,22 @@ def _setup(grid: Grid, p: FoldedColumns, shared: ExpandedLedger) -> tuple[Term, 
         *((announcement, done) if grid.prepared else ()),
         ENTRIES.work("setup", "client", "generate expansion keys", rows, size, "key_rows"),
         shared.read_keys(rows),
-        ENTRIES.work("setup", "server", "encode table", p.table_products, size * part_left(p), "blocks*C*d1"),
+        ENTRIES.work(
+            "setup",
+            "server",
+            "encode table",
+            p.table_products,
+            encoded_size(p),
+            "blocks*C*d1",
+            kept=p.degree * p.pass_limbs,
+        ),
     )
+
+
+def encoded_size(p: FoldedColumns) -> Floats:
+    """Residues of a polynomial of the table, its arranging with it."""
+    found: Floats = p.degree * (p.pass_limbs + ARRANGED)
+    return found
 
 
 def part_left(p: FoldedColumns) -> Floats:
