@@ -20,7 +20,7 @@ from costmodel.tls import RECORD_BYTES, RECORD_OVERHEAD_BYTES, record_overhead_b
 
 Done = TypeVar("Done")
 
-FEWEST_BYTES, MOST_BYTES = RECORD_BYTES + RECORD_OVERHEAD_BYTES, 65536
+FEWEST_BYTES, MOST_BYTES = RECORD_BYTES + RECORD_OVERHEAD_BYTES, 131072
 """Read from the socket at once: as many as are asked for, within these bounds."""
 _WRITTEN_BYTES = 4 * RECORD_BYTES
 """Given to the socket at once."""
