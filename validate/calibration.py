@@ -57,7 +57,7 @@ class Observation:
     size: float
     seconds: tuple[float, ...]
     undisturbed: tuple[float, ...] = ()
-    """Those at the processor's full speed, if they are told apart."""
+    """Those at the processor's usual pace, if they are told apart."""
 
     @property
     def ideal_s(self) -> float:
@@ -110,7 +110,7 @@ def _observed(configuration: Configuration, work: pd.DataFrame, phases: Sequence
                 f"measured ledger has no entry {', '.join(key)}, which the model counts {term.count} times"
             )
         seconds = parts[key]["seconds"]
-        undisturbed = tuple(seconds[~parts[key]["slow"]])
+        undisturbed = tuple(seconds[~parts[key]["aside"]])
         found.append(Observation(term.operation, float(term.count), float(term.size), tuple(seconds), undisturbed))
     return found
 

@@ -19,6 +19,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,7 +61,7 @@ from validate.measurement import (
     pooled_noise_bits,
     sampling_bits,
 )
-from validate.pace import full_speed
+from validate.pace import at_pace, usual
 from validate.sampling import Design, Sample, designs, draw, operations
 from validate.summary import COVERED_SECONDS, SECONDS, machine_noise, summary_of, verdicts_of
 from validate.wire import der_bytes
@@ -280,7 +281,7 @@ def _measured(parties: Parties, sample: Sample, sessions: int) -> dict[str, Any]
     try:
         measured: list[Session] = []
         for _ in range(ROUNDS):
-            if enough(measured, parties.quickest_s):
+            if enough(measured, parties.usual_s):
                 break
             measured += parties.measure(
                 configuration,
@@ -357,7 +358,7 @@ class _Evaluation:
     raw: dict[int, pd.DataFrame]
     machine: Machine
     base: Machine
-    quickest_s: float
+    usual_s: float
 
     @property
     def folds(self) -> list[tuple[list[Sample], list[Sample]]]:
@@ -410,15 +411,16 @@ def evaluated(
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"{str(folder)!r} holds no finished campaign: {error}") from None
     measured = {sample.index: results[f"sample-{sample.index:03d}"] for sample in samples}
-    quickest_s = min((quickest(result) for result in results.values()), default=math.inf)
+    paces = [paces.values() for result in results.values() for paces in result.get("paces_s", ())]
+    usual_s = usual(chain.from_iterable(paces))
     raw = {
-        index: marked(pd.DataFrame(result["entries"]), quickest_s)
+        index: marked(pd.DataFrame(result["entries"]), usual_s)
         for index, result in measured.items()
         if result["status"] == "measured"
     }
     known = base or default_machine()
     machine, uncalibrated = _calibrated(_chosen(samples, raw), raw, samples, known)
-    shared = _Evaluation(samples, measured, raw, machine, known, quickest_s)
+    shared = _Evaluation(samples, measured, raw, machine, known, usual_s)
     first = len(shared.folds)
     answers: dict[int, Any] = {}
     for number, answer in parts(_Evaluation.part, shared, range(first + len(samples))):
@@ -432,7 +434,7 @@ def evaluated(
         _with_intervals(pd.DataFrame(rows), {k: one for fold in range(first) for k, one in answers[fold].items()}),
         pd.concat([ledger for ledger in ledgers if ledger is not None], ignore_index=True),
         pd.DataFrame(
-            [_reference(result, quickest_s) for name, result in results.items() if name.startswith("reference")]
+            [_reference(result, usual_s) for name, result in results.items() if name.startswith("reference")]
         ).dropna(subset=list(COVERED_SECONDS)),
         machine,
         uncalibrated,
@@ -517,11 +519,8 @@ def _evaluated(
         **{name: measured[name] for name in BYTES},
         "calm_sessions": calm_sessions,
         "disturbed": not calm_sessions,
-        **{
-            f"{party}_at_full_speed": int(sum(quick))
-            for party, quick in quick_sessions(result, shared.quickest_s).items()
-        },
-        **measured_seconds(ledger, result, shared.quickest_s),
+        **{f"{party}_at_pace": int(sum(at)) for party, at in at_usual_pace(result, shared.usual_s).items()},
+        **measured_seconds(ledger, result, shared.usual_s),
         "latency_median_s": float(np.median(result["latency_s"])),
         **dict(zip(MEDIANS, np.median(result["accounts"], axis=0).tolist(), strict=True)),
         "noise_bits": pooled_noise_bits(result["noise_bits"]),
@@ -588,29 +587,24 @@ def predicted(sample: Sample, spread: float, machine: Machine) -> PredictedSessi
     return PredictedSession(ledger, figures)
 
 
-def measured_seconds(ledger: pd.DataFrame, result: dict[str, Any], quickest_s: float) -> dict[str, float]:
+def measured_seconds(ledger: pd.DataFrame, result: dict[str, Any], usual_s: float) -> dict[str, float]:
     """Idealised seconds of a sample: CPU seconds by party and phase of its idealised ledger, and wall seconds."""
     found = totals(ledger)
-    slow = [not all(both) for both in zip(*quick_sessions(result, quickest_s).values(), strict=True)]
-    latency_s = idealised_latency(result["latency_s"], [lost_s(one) for one in result["accounts"]], slow)
-    quick = np.flatnonzero(np.equal(slow, min(slow)))
-    shares = np.reshape(result["share_s"], (len(slow), -1))[quick]
+    other = [not all(both) for both in zip(*at_usual_pace(result, usual_s).values(), strict=True)]
+    latency_s = idealised_latency(result["latency_s"], [lost_s(one) for one in result["accounts"]], other)
+    chosen = np.flatnonzero(np.equal(other, min(other)))
+    shares = np.reshape(result["share_s"], (len(other), -1))[chosen]
     return {
         **{name: found[name] for name in ("server_s", "client_s", "offline_s", "table_s")},
         "latency_s": latency_s,
-        "first_share_s": idealised(np.take(result["first_share_s"], quick)),
+        "first_share_s": idealised(np.take(result["first_share_s"], chosen)),
         "share_s": idealised(shares) if shares.size else math.nan,
     }
 
 
-def quick_sessions(result: dict[str, Any], quickest_s: float) -> dict[str, list[bool]]:
-    """Of every party the sessions in which it had its processor at its full speed."""
-    return {party: [full_speed(paces[party], quickest_s) for paces in result["paces_s"]] for party in PARTIES}
-
-
-def quickest(result: dict[str, Any]) -> float:
-    """The quickest pace of a sample's sessions; infinity if it failed."""
-    return min((pace for paces in result.get("paces_s", ()) for pace in paces.values()), default=math.inf)
+def at_usual_pace(result: dict[str, Any], usual_s: float) -> dict[str, list[bool]]:
+    """Of every party the sessions in which it had its processor at its usual pace."""
+    return {party: [at_pace(paces[party], usual_s) for paces in result["paces_s"]] for party in PARTIES}
 
 
 def lost_s(accounts: Sequence[float]) -> float:
@@ -618,8 +612,8 @@ def lost_s(accounts: Sequence[float]) -> float:
     return Accounts(*accounts).lost_s
 
 
-def _reference(result: dict[str, Any], quickest_s: float) -> dict[str, float]:
+def _reference(result: dict[str, Any], usual_s: float) -> dict[str, float]:
     if result["status"] != "measured":
         return dict.fromkeys(COVERED_SECONDS, math.nan)
-    ledger = idealised_ledger(marked(pd.DataFrame(result["entries"]), quickest_s))
-    return measured_seconds(ledger, result, quickest_s)
+    ledger = idealised_ledger(marked(pd.DataFrame(result["entries"]), usual_s))
+    return measured_seconds(ledger, result, usual_s)

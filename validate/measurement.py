@@ -33,7 +33,7 @@ from protocol.execute import Execution, execution_of, hear_reason, session_batch
 from protocol.jobs import party_environment
 from protocol.relay import shaped
 from validate.accounts import Accounts
-from validate.pace import FULL_SPEED, full_speed
+from validate.pace import WITHIN, at_pace, usual
 from validate.wire import self_signed
 
 IDEAL_QUANTILE = 0.1
@@ -97,30 +97,30 @@ def calm_latency(latency_s: float, lost_s: float) -> bool:
     return lost_s <= max(CALM_S, CALM_SHARE * latency_s)
 
 
-def enough(sessions: Sequence[Session], quickest_s: float) -> bool:
-    """Whether sessions suffice: some are calm, and in some each party had its processor at its full speed."""
-    quick = [sum(full_speed(one.paces_s[party], quickest_s) for one in sessions) for party in PARTIES]
-    return min(sum(map(calm, sessions)), *quick) >= CALM_SESSIONS
+def enough(sessions: Sequence[Session], usual_s: float) -> bool:
+    """Whether sessions suffice: some are calm, and in some each party had its processor at its usual pace."""
+    counts = [sum(at_pace(one.paces_s[party], usual_s) for one in sessions) for party in PARTIES]
+    return min(sum(map(calm, sessions)), *counts) >= CALM_SESSIONS
 
 
-def marked(measured: pd.DataFrame, quickest_s: float) -> pd.DataFrame:
-    """Entries with the column ``slow``: their party had its processor at its full speed in other sessions alone.
+def marked(measured: pd.DataFrame, usual_s: float) -> pd.DataFrame:
+    """Entries with the column ``aside``: their party had its processor at its usual pace, and in other sessions alone.
 
     Parameters
     ----------
     measured
         As :func:`entries` gives them.
-    quickest_s
-        The quickest pace of any session on this machine.
+    usual_s
+        The usual pace of the sessions on this machine.
     """
-    quick = measured["pace_s"] <= FULL_SPEED * quickest_s
-    return measured.assign(slow=quick.groupby(measured["party"]).transform("any") & ~quick)
+    usually = measured["pace_s"].between(usual_s / WITHIN, WITHIN * usual_s)
+    return measured.assign(aside=usually.groupby(measured["party"]).transform("any") & ~usually)
 
 
-def idealised_latency(latency_s: Sequence[float], lost_s: Sequence[float], slow: Sequence[bool]) -> float:
-    """Latency without contention: of calm sessions at full speed if there are any, else of calm ones, else of all."""
+def idealised_latency(latency_s: Sequence[float], lost_s: Sequence[float], off_pace: Sequence[bool]) -> float:
+    """Latency without contention: of calm sessions at the usual pace, else of calm ones, else of all sessions."""
     waited = [not calm_latency(one, lost) for one, lost in zip(latency_s, lost_s, strict=True)]
-    worth = [2 * first + second for first, second in zip(waited, slow, strict=True)]
+    worth = [2 * first + second for first, second in zip(waited, off_pace, strict=True)]
     return idealised([one for one, grade in zip(latency_s, worth, strict=True) if grade == min(worth)])
 
 
@@ -133,14 +133,19 @@ class Parties:
     ----------
     certificate
         The server's and its key, made when TLS is first asked for.
-    quickest_s
-        The quickest pace of any session so far.
+    usual_s
+        The usual pace of the sessions so far.
     """
 
     def __init__(self) -> None:
-        self.quickest_s = math.inf
+        self._paces_s: list[float] = []
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="fastquery-")
+
+    @property
+    def usual_s(self) -> float:
+        """See the class."""
+        return usual(self._paces_s)
 
     @cached_property
     def certificate(self) -> tuple[Path, Path]:
@@ -225,12 +230,13 @@ class Parties:
         paces_s = {
             party: [one["pace_s"] for one in own] for party, own in zip(PARTIES, zip(*told, strict=True), strict=True)
         }
-        self.quickest_s = min(self.quickest_s, *map(min, paces_s.values()))
+        slowest_s: dict[str, float] = {party: max(own) for party, own in paces_s.items()}
+        self._paces_s += slowest_s.values()
         return Session(
             tuple(executions),
             max(client["finished_s"], server["finished_s"]) - client["connected_s"],
             Accounts(*client["accounts"]).beside(Accounts(*server["accounts"])),
-            {party: max(own) for party, own in paces_s.items()},
+            slowest_s,
             None if None in handshakes else sum(handshakes),
         )
 
@@ -305,7 +311,7 @@ def idealised_ledger(measured: pd.DataFrame) -> pd.DataFrame:
                 "unit": entry["unit"].iloc[0],
                 "messages": entry["messages"].max(),
                 "bytes": entry["bytes"].max(),
-                "seconds": idealised(entry.loc[~entry["slow"], "seconds"]) if key[0] == "work" else np.nan,
+                "seconds": idealised(entry.loc[~entry["aside"], "seconds"]) if key[0] == "work" else np.nan,
                 "varies": any(entry[name].nunique() > 1 for name in ("count", "unit", "messages", "bytes")),
             }
         )

@@ -1,16 +1,20 @@
 """How fast the processor runs that a party is on: CPU seconds of fixed work, beside each of its lookups.
 
 The processors of a virtual machine are often hardware threads, whose core a neighbour uses as well. Work then takes up
-to twice its CPU seconds, for tenths of a second or for minutes, and no account of the kernel shows it. Sessions are
-told apart by the seconds of this fixed work, never by their results.
+to twice its CPU seconds, for tenths of a second or for hours, and no account of the kernel shows it. Costs are those at
+the pace that is usual in a campaign. Sessions are told apart by the seconds of this fixed work, never by their results.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterable
 
-FULL_SPEED = 1.25
-"""Times the quickest pace of a campaign up to which a processor counts as running at its full speed."""
+import numpy as np
+
+WITHIN = 1.15
+"""Times the usual pace, up and down, within which a processor counts as running at it."""
 STEPS = 3000
 TRIES = 3
 
@@ -26,15 +30,31 @@ def pace_s() -> float:
     return min(_work_s() for _ in range(TRIES))
 
 
-def full_speed(pace: float, quickest_s: float) -> bool:
-    """Whether a processor that takes so many seconds runs as fast as one can that took the quickest.
+def usual(paces_s: Iterable[float]) -> float:
+    """The pace with the most others about it; infinity if there is none.
 
     Examples
     --------
-    >>> full_speed(1.1e-4, 1e-4), full_speed(1.8e-4, 1e-4)
-    (True, False)
+    >>> usual([1.0, 1.7, 1.75, 1.8, 2.9])
+    1.75
     """
-    return pace <= FULL_SPEED * quickest_s
+    ordered = np.sort(np.fromiter(paces_s, dtype=np.float64))
+    if not len(ordered):
+        return math.inf
+    about = np.searchsorted(ordered, ordered * WITHIN, "right") - np.searchsorted(ordered, ordered / WITHIN)
+    most = np.flatnonzero(about == about.max())
+    return float(ordered[most[len(most) // 2]])
+
+
+def at_pace(pace: float, usual_s: float) -> bool:
+    """Whether a processor with this pace runs at the usual one.
+
+    Examples
+    --------
+    >>> at_pace(1.1e-4, 1e-4), at_pace(1.8e-4, 1e-4), at_pace(0.6e-4, 1e-4)
+    (True, False, False)
+    """
+    return usual_s / WITHIN <= pace <= WITHIN * usual_s
 
 
 class Pace:
@@ -42,23 +62,24 @@ class Pace:
 
     Attributes
     ----------
-    quickest_s
-        The quickest pace so far.
+    seen_s
+        Paces of all stretches.
     """
 
     def __init__(self) -> None:
-        self._before_s = self.quickest_s = pace_s()
+        self._before_s = pace_s()
+        self.seen_s: list[float] = []
 
     def begin(self) -> None:
         """A stretch of work begins now."""
         self._before_s = pace_s()
-        self.quickest_s = min(self.quickest_s, self._before_s)
 
     def end(self) -> float:
         """Seconds of the fixed work before this stretch or after it, whichever are more; the next one begins."""
         before_s = self._before_s
         self.begin()
-        return max(before_s, self._before_s)
+        self.seen_s.append(max(before_s, self._before_s))
+        return self.seen_s[-1]
 
 
 def _work_s() -> float:

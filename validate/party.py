@@ -35,11 +35,11 @@ from protocol.server import load_table
 from protocol.threads import Threads
 from protocol.tls import Tls, client_context
 from validate.accounts import NOTHING, Accounts, accounts
-from validate.pace import Pace, full_speed
+from validate.pace import Pace, at_pace, usual
 from validate.wire import written_bytes
 
 ENCODING_ROUNDS = 3
-"""Times that a job's encodings are made at most, until one of them had the processor at its full speed."""
+"""Times that a job's encodings are made at most, until one of them had the processor at its usual pace."""
 
 
 class AccountingMeter(Meter):
@@ -80,7 +80,7 @@ class AccountingMeter(Meter):
 def serve(pace: Pace, job: dict[str, Any]) -> None:
     """Encode the job's table as often as it says, then serve so many sessions, one after the other.
 
-    Encodings count that had the processor at its full speed, if there are any.
+    Encodings count that had the processor at its usual pace, if there are any.
     """
     configuration = Configuration.from_toml(job["configuration"])
     table = load_table(configuration, job["table"], job["seed"])
@@ -95,7 +95,7 @@ def serve(pace: Pace, job: dict[str, Any]) -> None:
             pace.begin()
             server = LookupServer(configuration, table, meter, lambda *_: None, job["allow_insecure"])
             encoded.append((pace.end(), meter.rows()))
-        encodings = [rows for slower_s, rows in encoded if full_speed(slower_s, pace.quickest_s)]
+        encodings = [rows for slower_s, rows in encoded if at_pace(slower_s, usual(pace.seen_s))]
         if encodings:
             break
     encodings = encodings or [rows for _, rows in encoded]

@@ -23,7 +23,7 @@ from validate.measurement import Parties, Session, enough, entries, marked
 BUDGET_S = 3.0
 """Of rounds of lookups; one round is always made, and takes some two seconds. The start takes another five."""
 SLOW_TIMES = 2.0
-"""As much of the budget where a neighbour slows the processors down, and too few sessions had them at full speed."""
+"""As much of the budget where too few sessions had their processors at the usual pace."""
 SESSIONS = 3
 """Of a lookup in one round."""
 CLASSES: Mapping[str, frozenset[str]] = {
@@ -83,8 +83,8 @@ def measured_factors(
     base
         Profile that has the operations of the lookups.
     budget_s
-        Seconds after which no further round begins; twice as many where too few sessions had their processors at full
-        speed. One round is always made.
+        Seconds after which no further round begins; twice as many where too few sessions had their processors at
+        their usual pace. One round is always made.
     progress
         Called with what is being done, how much is done, and of how much.
     lookups
@@ -108,13 +108,13 @@ def measured_factors(
             for own, configuration in zip(found, chosen, strict=True):
                 own += _measure(parties, configuration, SESSIONS)
             rounds += 1
-            limit_s = budget_s if all(enough(own, parties.quickest_s) for own in found) else SLOW_TIMES * budget_s
+            limit_s = budget_s if all(enough(own, parties.usual_s) for own in found) else SLOW_TIMES * budget_s
             if progress is not None:
                 progress("measuring", min(round(time.monotonic() - start), round(limit_s)), round(limit_s))
-        quickest_s = parties.quickest_s
+        usual_s = parties.usual_s
     seen: dict[str, list[Observation]] = {}
     for configuration, own in zip(chosen, found, strict=True):
-        measured = marked(entries(own), quickest_s)
+        measured = marked(entries(own), usual_s)
         seen.setdefault(configuration.engine, []).extend(observations(configuration, measured))
     return factors(base, seen)
 

@@ -101,8 +101,8 @@ def _opening(campaign: Campaign, summary: dict[str, Any]) -> str:
     text += (
         f" {summary['disturbed']} of {len(campaign.measured)} runs are marked as disturbed: by the kernel's accounts "
         "no session of theirs had a processor whenever it could run. Their figures are in all errors and intervals."
-        f" In {summary['server_slowed']} runs the server's processor, and in {summary['client_slowed']} the client's, "
-        "never ran at its full speed, told by fixed work beside each lookup."
+        f" In {summary['server_off_pace']} runs the server's processor, and in {summary['client_off_pace']} the "
+        "client's, never ran at the pace that was usual in the campaign, told by fixed work beside each lookup."
     )
     if campaign.uncalibrated:
         text += f" Not in the calibration part, and so of the built-in machine: {', '.join(campaign.uncalibrated)}."

@@ -59,7 +59,7 @@ def summary_of(runs: pd.DataFrame, entries: pd.DataFrame, noise: Mapping[str, fl
     figures["contention"] = float(measured["contention"].median())
     figures["disturbed"] = int(measured["disturbed"].sum())
     for party in ("server", "client"):
-        figures[f"{party}_slowed"] = int((measured[f"{party}_at_full_speed"] == 0).sum())
+        figures[f"{party}_off_pace"] = int((measured[f"{party}_at_pace"] == 0).sum())
     figures["interval_level"] = LEVEL
     for name in COVERED_SECONDS:
         stem = name.removesuffix("_s")

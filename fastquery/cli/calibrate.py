@@ -132,7 +132,7 @@ def whole(sessions: int, output: Path) -> tuple[dict[str, Any], str]:
                 sessions=sessions,
                 encodings=ENCODINGS,
             )
-            found = observations(configuration, marked(entries(measured_sessions), parties.quickest_s))
+            found = observations(configuration, marked(entries(measured_sessions), parties.usual_s))
             observed.setdefault(configuration.engine, []).extend(found)
     origin, processor = provenance(), this_processor()
     facts = {

@@ -23,6 +23,7 @@ from validate.measurement import (
     pooled_noise_bits,
     sampling_bits,
 )
+from validate.pace import at_pace, usual
 from validate.sampling import designs, operations
 
 SHAPES = [(1, 2048), (8, 2048), (1, 16384), (64, 4096), (512, 8192)]
@@ -96,21 +97,27 @@ def test_a_latency_is_that_of_sessions_that_waited_for_nobody() -> None:
     assert idealised_latency([0.2, 0.4], [0.1, 0.2], [False, False]) == pytest.approx(0.22)
 
 
-def test_a_latency_is_that_of_sessions_at_full_speed_if_any_of_them_waited_for_nobody() -> None:
+def test_a_latency_is_that_of_sessions_at_the_usual_pace_if_any_of_them_waited_for_nobody() -> None:
     assert idealised_latency([0.1, 0.2, 0.3], [0.0, 0.0, 0.0], [True, False, False]) == pytest.approx(0.21)
     assert idealised_latency([0.1, 0.2, 0.3], [0.0, 0.1, 0.1], [True, False, False]) == pytest.approx(0.1)
 
 
-def test_sessions_in_which_their_party_ran_slowly_are_marked_if_it_has_others() -> None:
-    paces = {"client": [1.0, 1.7, 1.2], "server": [1.8, 1.7, 1.6]}
+def test_sessions_in_which_their_party_ran_at_another_pace_are_marked_if_it_has_others() -> None:
+    paces = {"client": [1.0, 1.7, 1.1], "server": [1.8, 0.5, 1.6]}
     rows = [
         {"party": party, "session": session, "pace_s": pace}
         for party, own in paces.items()
         for session, pace in enumerate(own)
     ]
     found = marked(pd.DataFrame(rows), 1.0)
-    kept = found[~found["slow"]]
+    kept = found[~found["aside"]]
     assert kept.groupby("party")["session"].apply(list).to_dict() == {"client": [0, 2], "server": [0, 1, 2]}
+
+
+@given(st.lists(st.floats(1e-4, 1e-2), min_size=1), st.floats(1e-4, 1e-2))
+def test_the_usual_pace_is_one_that_was_seen_and_that_of_a_majority(few: list[float], most: float) -> None:
+    assert usual(few) in few
+    assert at_pace(usual([*few, *[most] * (len(few) + 1)]), most)
 
 
 def test_the_sampling_error_of_noise_is_that_of_normal_errors() -> None:
@@ -140,7 +147,7 @@ def measured_ledger(configuration: Configuration, second: float = 1e-3) -> pd.Da
         for t in terms(Grid.of(configuration))
         if isinstance(t, Work)
     ]
-    return pd.concat([pd.DataFrame(rows).assign(session=k, bytes=np.nan, slow=False) for k in range(3)])
+    return pd.concat([pd.DataFrame(rows).assign(session=k, bytes=np.nan, aside=False) for k in range(3)])
 
 
 def test_observations_pair_counts_with_seconds_and_name_what_is_missing() -> None:

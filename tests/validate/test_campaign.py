@@ -181,7 +181,7 @@ def test_a_session_over_tls_has_the_entries_and_the_bytes_that_are_predicted(con
     plain = load_table(configuration, sample.table, sample.seed)
     assert module._wrong_channels(measured, configuration, plain, sample.tokens) == 0
     assert module._wrong_channels(measured, configuration, plain, (3, 7, 9, 4)) > 0
-    rows = observations(configuration, marked(entries([measured]), parties.quickest_s), sample.workload)
+    rows = observations(configuration, marked(entries([measured]), parties.usual_s), sample.workload)
     assert {len(row.seconds) for row in rows} == {1, 2}  # the prompt's entries, and those of two generated tokens
 
 
@@ -207,8 +207,8 @@ def test_runs_are_compared_and_failures_reported(found: Campaign) -> None:
     assert (runs["sessions"] * 2 * 128 >= module.POOLED_COEFFICIENTS).all()
     assert (runs["disturbed"] == (runs["calm_sessions"] == 0)).all()
     assert (runs["yielded_median"] > 0).all()
-    quick = runs[["calm_sessions", "server_at_full_speed", "client_at_full_speed"]]
-    assert (quick.le(runs["sessions"], axis=0)).all(axis=None)
+    counts = runs[["calm_sessions", "server_at_pace", "client_at_pace"]]
+    assert (counts.le(runs["sessions"], axis=0)).all(axis=None)
     assert ((runs["sessions"] >= 2) & (runs["sessions"] <= module.ROUNDS * 2)).all()
 
 

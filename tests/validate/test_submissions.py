@@ -34,7 +34,7 @@ def campaign(machine: Machine, off: float) -> Campaign:
             {"status": "measured", "reason": "", **described(one, sample), "sample": index, "held_out": index % 2 == 0,
              **measured, **modelled, **ends, "base_server_s": 0.5, "noise_bits": -9.0, "predicted_noise_bits": -9.0,
              "noise_sampling_bits": 0.05, "wrong_channels": 0, "contention": 1.0, "disturbed": False,
-             "server_at_full_speed": 2, "client_at_full_speed": 2}
+             "server_at_pace": 2, "client_at_pace": 2}
         )  # fmt: skip
     rows.append({"status": "failed", "reason": "/home/somebody/table is missing", "sample": 12, "held_out": True})
     entries = pd.DataFrame({"kind": ["transfer", "work"], "agrees": [True, True]})
