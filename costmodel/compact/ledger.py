@@ -44,6 +44,9 @@ ARRANGED_COLUMN, ARRANGED_TILE = 0.25, 1.0
 Columns are moved many at a time, tiles one by one.
 """
 
+MERGE_ENDS = 2
+"""Digits that take as long as the part of a merge that does not depend on the digits."""
+
 READ_ROW = 4.0
 """Reading a row of a switching key, with a quotient a residue, over reading one of an expansion key."""
 READ_PUBLIC_ROW = 1.4
@@ -395,7 +398,7 @@ def _work(grid: Grid, first: Phase) -> tuple[Term, ...]:
             "server",
             "merge",
             merges,
-            size * key_digits(grid),
+            size * (key_digits(grid) + MERGE_ENDS),
             "tokens*nodes" if grid.output == "packlwes" else "0",
             "[2]",
             key_switches=merges,

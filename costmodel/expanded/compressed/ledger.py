@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from costmodel.compact.ledger import SUM_PRODUCTS
+import numpy as np
+
+from costmodel.compact.ledger import MERGE_ENDS, SUM_PRODUCTS
 from costmodel.expanded.compressed.parameters import CompressedColumns
 from costmodel.expanded.ledger import (
     ExpandedLedger,
@@ -21,6 +23,8 @@ ENTRIES = Entries("costmodel.expanded.compressed.parameters")
 
 ARRANGED = 0.4
 """Residues that take as long as bringing a coefficient of the table into its block, at any primes."""
+PACKED_ENDS = 3
+"""Digits of a merge that take as long as a tree's part of its result: room for nodes, and the inverse transform."""
 
 
 def compressed_ledger(grid: Grid, columns: CompressedColumns) -> tuple[Term, ...]:
@@ -78,6 +82,7 @@ def _setup(p: CompressedColumns, shared: ExpandedLedger) -> tuple[Work, ...]:
 def _online(grid: Grid, p: CompressedColumns, size: Number) -> tuple[Work, ...]:
     in_table = p.degree * p.table_limbs
     summed = in_table * (1 + SUM_PRODUCTS / p.blocks)
+    packed = PACKED_ENDS * p.packed / np.maximum(p.merges, 1)
     return tuple(
         ENTRIES.work(
             "online",
@@ -95,7 +100,7 @@ def _online(grid: Grid, p: CompressedColumns, size: Number) -> tuple[Work, ...]:
             ("square", p.query_coefficients, size * square_size(p), "K"),
             ("fold", p.external_products, size * product_size(p.bit), "(place_bits + ceil(m/G) - 1)"),
             ("multiply-accumulate", 2 * p.products * p.blocks, summed, "2*ceil(n'/s)*ceil(m/G)"),
-            ("merge", p.merges, in_table * p.packing_digits, "merges"),
+            ("merge", p.merges, in_table * (p.packing_digits + MERGE_ENDS + packed), "merges"),
             ("flood", p.flooded * p.packed, flooding_size(in_table), "ceil(ceil(n'/s)/G)*flooded"),
         )
     )
