@@ -21,6 +21,8 @@ Party: TypeAlias = Literal["client", "server"]
 Unit: TypeAlias = Literal["ciphertexts", "keys", "key rows", "halves", "vectors", "transfers", "messages"]
 Number: TypeAlias = Any  # a scalar or an array that broadcasts with the others of its grid
 
+OVERHEAD = "session overhead"
+"""Work entry for a party's CPU seconds of a phase that no metered operation covers."""
 UNITS: tuple[Unit, ...] = ("ciphertexts", "keys", "key rows", "halves", "vectors", "transfers", "messages")
 PHASES: tuple[Phase, ...] = ("setup", "offline", "online")
 KEY_COLUMNS = ["kind", "lookup", "phase", "party", "item"]

@@ -22,7 +22,7 @@ from costmodel.grid import Grid
 from costmodel.ledger import Number, Term, Work
 from costmodel.noise import plaintext_product_variance, secret_key_encryption_variance
 from costmodel.openfhe.work import coefficient_residues
-from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
+from costmodel.session import ciphertexts_sent, overhead_terms, residues, ring_bytes, setup_terms
 from costmodel.sizes import answer_symbol, query_symbol, size_format
 from costmodel.symbols import grid_symbols
 from costmodel.tiles import Tile, cheetah_tile, column_tile, spu_tile
@@ -107,7 +107,7 @@ def product_terms(grid: Grid, counts: Product) -> tuple[Term, ...]:
         Work("online", "client", "read ciphertext", answers, size, answered, source, 1),
         Work("online", "client", "decrypt", answers, size, answered, source, 1),
         Work("online", "server", "centre", centred, size, answered if constants else "0", "the table's middle value"),
-        *overhead_terms(grid, "setup", {"client": np.int64(0), "server": np.int64(0)}),
+        *overhead_terms(grid, "setup", {"client": ring_bytes(grid), "server": np.int64(0)}),
         *overhead_terms(grid, "online", {"client": handled, "server": handled}),
     )
 

@@ -9,14 +9,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeVar
 
-from costmodel.ledger import Party, Phase, Unit
+from costmodel.ledger import OVERHEAD, Party, Phase, Unit
 from protocol.threads import ALONE, Threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-OVERHEAD = "session overhead"
-"""Work entry for a party's CPU seconds of a phase that no metered operation covers."""
 
 
 class Tally:

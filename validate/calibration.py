@@ -19,13 +19,13 @@ from scipy.optimize import nnls
 
 from costmodel.estimate import terms
 from costmodel.grid import Grid
-from costmodel.ledger import PHASES, Work
+from costmodel.ledger import OVERHEAD, PHASES, Phase, Term, Transfer, Work
 from costmodel.machine import Machine, UnitCost
 from costmodel.packing import required_plaintext_modulus
 from costmodel.parameters import Configuration, Packing, Ring, Table
 from costmodel.systems import executed
+from costmodel.tls import protected_words
 from costmodel.workload import Workload, lookups_of
-from protocol.meter import OVERHEAD
 from validate.measurement import idealised
 from validate.sampling import designs
 
@@ -66,7 +66,7 @@ class Observation:
 
 
 def observations(
-    configuration: Configuration, measured: pd.DataFrame, workload: Workload | None = None
+    configuration: Configuration, measured: pd.DataFrame, workload: Workload | None = None, tls: bool = False
 ) -> list[Observation]:
     """The work entries of a configuration that count something.
 
@@ -81,6 +81,8 @@ def observations(
         Ledger entries of its sessions, as :func:`validate.measurement.marked` gives them.
     workload
         What the sessions looked up, if not the configuration's tokens together.
+    tls
+        Whether the parties spoke TLS, whose work is of their overheads.
 
     Raises
     ------
@@ -89,17 +91,18 @@ def observations(
     """
     work = measured[measured["kind"] == "work"]
     first, *generated = lookups_of(configuration, workload)
-    found = _observed(first, work[work["lookup"] <= 1])
+    found = _observed(first, work[work["lookup"] <= 1], PHASES, tls)
     for one in generated:
-        found += _observed(one, work[work["lookup"] > 1], ("offline", "online"))
+        found += _observed(one, work[work["lookup"] > 1], ("offline", "online"), tls)
     return found
 
 
-def _observed(configuration: Configuration, work: pd.DataFrame, phases: Sequence[str] = PHASES) -> list[Observation]:
+def _observed(configuration: Configuration, work: pd.DataFrame, phases: Sequence[str], tls: bool) -> list[Observation]:
     """The work entries of a lookup in these phases."""
     parts = dict(list(work.groupby(["phase", "party", "item"])))
     found = []
-    for term in terms(Grid.of(configuration)):
+    ledger = terms(Grid.of(configuration))
+    for term in ledger:
         if not isinstance(term, Work) or float(term.count) <= 0 or (term.phase, term.operation) == ("setup", OVERHEAD):
             continue
         if term.phase not in phases:
@@ -111,8 +114,17 @@ def _observed(configuration: Configuration, work: pd.DataFrame, phases: Sequence
             )
         seconds = parts[key]["seconds"]
         undisturbed = tuple(seconds[~parts[key]["aside"]])
-        found.append(Observation(term.operation, float(term.count), float(term.size), tuple(seconds), undisturbed))
+        size = float(term.size)
+        if tls and term.operation == OVERHEAD:
+            size += _protected_words(ledger, term.phase)
+        found.append(Observation(term.operation, float(term.count), size, tuple(seconds), undisturbed))
     return found
+
+
+def _protected_words(ledger: Iterable[Term], phase: Phase) -> float:
+    """Words of a party's overhead by which TLS grows it in a phase."""
+    moved = [term for term in ledger if isinstance(term, Transfer) and term.phase == phase]
+    return float(protected_words(sum(term.size_bytes for term in moved), sum(term.messages for term in moved)))
 
 
 def fit_units(

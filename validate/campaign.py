@@ -30,11 +30,12 @@ import tomli_w
 from costmodel.estimate import estimate
 from costmodel.files import replace_text, replaced
 from costmodel.grid import Grid
-from costmodel.ledger import COLUMNS, totals
-from costmodel.machine import Machine, default_machine, machine_toml
+from costmodel.ledger import COLUMNS, OVERHEAD, totals
+from costmodel.link import Link
+from costmodel.machine import Machine, UnitCost, default_machine, machine_toml
 from costmodel.parameters import Configuration
 from costmodel.results import Result
-from costmodel.tls import handshake_bytes, record_entries
+from costmodel.tls import handshake_bytes, handshake_s, over_tls
 from costmodel.workload import estimate_workload, session_s
 from protocol.elements import element_spread
 from protocol.errors import ProtocolError
@@ -465,7 +466,7 @@ def _calibrated(
         raise ValueError("nothing of the calibration part was measured")
     observed: dict[str, list[Observation]] = {}
     for sample in chosen:
-        found = observations(sample.configuration, raw[sample.index], sample.workload)
+        found = observations(sample.configuration, raw[sample.index], sample.workload, sample.tls)
         observed.setdefault(sample.configuration.engine, []).extend(found)
     facts = {"measured": f"calibration part of a campaign, {len(chosen)} configurations"}
     asked = [lookup for sample in samples for lookup in sample.lookups]
@@ -562,8 +563,7 @@ class PredictedSession(NamedTuple):
 def predicted(sample: Sample, spread: float, machine: Machine) -> PredictedSession:
     """The prediction of a sample for a table of this spread, on the relay's model of its link.
 
-    TLS adds its records to the ledger and to the bytes, and the round trip of its handshake to the first share; what it
-    computes has no price.
+    TLS adds records to the ledger, their seconds to both parties' overheads, and its handshake to the first share.
     """
     configuration, link, workload = sample.configuration, sample.link, sample.workload
     sized = configuration.updated(size="native", table=replace(configuration.table, spread=spread))
@@ -580,11 +580,24 @@ def predicted(sample: Sample, spread: float, machine: Machine) -> PredictedSessi
         offline_s = prompt.offline_s + workload.generated * token.offline_s
         figures = {**prompt.figures, **session.figures, "offline_s": offline_s}
         figures["session_s"] = session.first_share_s + workload.generated * (session.preparation_s + session.share_s)
-    if sample.tls:
-        ledger = pd.concat([ledger, record_entries(ledger)], ignore_index=True)
-        figures |= {name: totals(ledger)[name] for name in BYTES}
-        figures["first_share_s"] += link.round_trip_s
-    return PredictedSession(ledger, figures)
+    clear = PredictedSession(ledger, figures)
+    return _secured(clear, link, profile.unit(configuration.engine, OVERHEAD)) if sample.tls else clear
+
+
+def _secured(clear: PredictedSession, link: Link, overhead: UnitCost) -> PredictedSession:
+    """A session over TLS, whose seconds are added where neither party waits for the line."""
+    before, ledger = clear.ledger, over_tls(clear.ledger, overhead)
+    added_s = (ledger["seconds"] - before["seconds"]).groupby([before["lookup"], before["phase"]]).sum()
+    first_s = float(added_s.loc[:1].sum()) + link.round_trip_s + handshake_s(overhead)
+    added = {
+        "latency_s": float(added_s.get((1, "online"), 0.0)),
+        "first_share_s": first_s,
+        "share_s": float(added_s.get((2, "online"), 0.0)),
+        "session_s": first_s + float(added_s.loc[2:].sum()),
+    }
+    summed = {name: totals(ledger)[name] for name in (*BYTES, "server_s", "client_s", "offline_s")}
+    later = {name: clear.figures[name] + seconds for name, seconds in added.items()}
+    return PredictedSession(ledger, {**clear.figures, **summed, **later})
 
 
 def measured_seconds(ledger: pd.DataFrame, result: dict[str, Any], usual_s: float) -> dict[str, float]:

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from costmodel.ledger import OVERHEAD
 from costmodel.machine import Machine, UnitCost
 from costmodel.parameters import Configuration, Table
 from costmodel.systems import executed
-from protocol.meter import OVERHEAD
 from validate.calibration import CLOCK_S, Observation, observations
 from validate.measurement import Parties, Session, enough, entries, marked
 

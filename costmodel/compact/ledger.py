@@ -27,7 +27,7 @@ from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
 from costmodel.ledger import Number, Phase, Term, Transfer, Work
 from costmodel.packing import packlwes_automorphism_keys, packlwes_merges, packlwes_outputs
-from costmodel.session import overhead_terms, residues, setup_terms
+from costmodel.session import overhead_terms, residues, ring_bytes, setup_terms
 from costmodel.symbols import grid_symbols, tree_symbols
 from costmodel.tiles import cheetah_tile, column_tile, spu_tile
 from costmodel.wire import FRAME_HEADER_BYTES, SEED_BYTES
@@ -242,7 +242,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             unit="ciphertexts",
         ),
         *_work(grid, first),
-        *overhead_terms(grid, "setup", {"client": keys, "server": keys}),
+        *overhead_terms(grid, "setup", {"client": ring_bytes(grid) + keys, "server": keys}),
         *overhead_terms(
             grid,
             "online",

@@ -27,7 +27,7 @@ from costmodel.noise import (
 from costmodel.openfhe.sizes import bv_digits
 from costmodel.openfhe.work import coefficient_residues, merge_residues, overhead_bytes
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
-from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
+from costmodel.session import ciphertexts_sent, overhead_terms, residues, ring_bytes, setup_terms
 from costmodel.sizes import query_symbol, size_format, switching_key_symbol
 from costmodel.symbols import grid_symbols, tree_symbols
 from costmodel.tiles import column_tile
@@ -51,7 +51,18 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     operations = tokens + 2 * leaves + merges + inputs + 3 * answers
     return (
         *setup_terms(grid),
-        Transfer("setup", "client", "keys", keys, sent, "depth*switching_key", "[2]", unit="keys", messages=keys),
+        Transfer(
+            "setup",
+            "client",
+            "keys",
+            keys,
+            sent,
+            "depth*switching_key",
+            "[2]",
+            pieces=np.maximum(keys, 1),
+            unit="keys",
+            messages=keys,
+        ),
         Work("setup", "client", "generate switching key", keys, size * digits, "depth", "[2]"),
         Work("setup", "server", "read keys", keys, size * digits, "depth", "[2]"),
         Work(
@@ -95,7 +106,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         Work("online", "server", "write ciphertext", answers, size, "tokens*ceil(n'/N)", _SOURCE),
         Work("online", "client", "read ciphertext", answers, size, "tokens*ceil(n'/N)", _SOURCE, 1),
         Work("online", "client", "decrypt", answers, size, "tokens*ceil(n'/N)", _SOURCE, 1),
-        *overhead_terms(grid, "setup", {"client": sent, "server": sent}),
+        *overhead_terms(grid, "setup", {"client": ring_bytes(grid) + sent, "server": sent}),
         *overhead_terms(
             grid,
             "online",

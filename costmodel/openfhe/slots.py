@@ -36,7 +36,7 @@ from costmodel.noise import (
 )
 from costmodel.openfhe.sizes import bv_digits
 from costmodel.openfhe.work import SLOT_RESIDUES, overhead_bytes, switched_residues
-from costmodel.session import ciphertexts_sent, overhead_terms, residues, setup_terms
+from costmodel.session import ciphertexts_sent, overhead_terms, residues, ring_bytes, setup_terms
 from costmodel.sizes import query_symbol, size_format, switching_key_symbol
 from costmodel.slots import log2_of_power, next_power_of_two, rotation_key_switches, rotation_keys
 from costmodel.symbols import grid_symbols
@@ -93,6 +93,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
             sent,
             "(log2(M) + max(log2(D) - 1, 0))*switching_key",
             "SEAL, evaluator.cpp",
+            pieces=np.maximum(keys, 1),
             unit="keys",
             messages=keys,
         ),
@@ -138,7 +139,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
         Work("online", "server", "write ciphertext", answers, size, f"tokens*{outputs}", _SOURCE),
         Work("online", "client", "read ciphertext", answers, size, f"tokens*{outputs}", _SOURCE, 1),
         Work("online", "client", "decrypt", answers, size, f"tokens*{outputs}", _SOURCE, 1),
-        *overhead_terms(grid, "setup", {"client": sent, "server": sent}),
+        *overhead_terms(grid, "setup", {"client": ring_bytes(grid) + sent, "server": sent}),
         *overhead_terms(
             grid,
             "online",

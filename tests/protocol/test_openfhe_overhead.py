@@ -11,13 +11,13 @@ import pytest
 
 from costmodel.estimate import terms
 from costmodel.grid import Grid
-from costmodel.ledger import Work
+from costmodel.ledger import OVERHEAD, Work
 from costmodel.openfhe.work import overhead_bytes
 from costmodel.parameters import Configuration, Table
 from costmodel.systems import executed
 from costmodel.wire import FRAME_HEADER_BYTES
 from protocol.frames import Kind
-from protocol.meter import OVERHEAD, Meter, Tally
+from protocol.meter import Meter, Tally
 from tests.protocol.parties import Parties
 
 LOOKUPS = [

@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from costmodel.ledger import OVERHEAD
 from costmodel.link import PRESETS
 from costmodel.machine import default_machine
 from costmodel.parameters import EXECUTING_ENGINES, Configuration, Table
@@ -32,6 +33,7 @@ from validate.measurement import Parties, entries, marked
 from validate.pool import Pool
 from validate.report import write_report
 from validate.sampling import Design, Sample, designs, draw, operations, split
+from validate.summary import SECONDS
 from validate.wire import der_bytes
 
 if sys.version_info >= (3, 11):
@@ -181,8 +183,30 @@ def test_a_session_over_tls_has_the_entries_and_the_bytes_that_are_predicted(con
     plain = load_table(configuration, sample.table, sample.seed)
     assert module._wrong_channels(measured, configuration, plain, sample.tokens) == 0
     assert module._wrong_channels(measured, configuration, plain, (3, 7, 9, 4)) > 0
-    rows = observations(configuration, marked(entries([measured]), parties.usual_s), sample.workload)
+    work = marked(entries([measured]), parties.usual_s)
+    rows = observations(configuration, work, sample.workload, tls=True)
     assert {len(row.seconds) for row in rows} == {1, 2}  # the prompt's entries, and those of two generated tokens
+    # What an overhead is fitted by is what it is predicted by.
+    unit = default_machine().unit(configuration.engine, OVERHEAD)
+    asked = sorted(float(unit.seconds(row.count, row.size)) for row in rows if row.operation == OVERHEAD)
+    overheads = found.ledger[(found.ledger["item"] == OVERHEAD) & found.ledger["lookup"].isin([1, 2])]
+    assert asked == pytest.approx(sorted(overheads["seconds"]))
+
+
+@pytest.mark.parametrize("generated", [0, 2])
+def test_tls_adds_its_seconds_to_every_figure_that_has_them(generated: int) -> None:
+    configuration = executed("fastquery", Table(300, 384, 2), flooding_bits=0)
+    tokens = (3, 7, 9, 3)[: 2 + generated]
+    sample = Sample(*(0, configuration, "300x384", tokens, 0, PRESETS["wan"]), generated=generated)
+    clear, secured = (
+        module.predicted(replace(sample, tls=tls), 1.0, default_machine()).figures for tls in (False, True)
+    )
+    added = {name: secured[name] - clear[name] for name in SECONDS if not math.isnan(clear[name])}
+    assert added.pop("table_s") == 0
+    assert min(added.values()) > 0
+    assert added["first_share_s"] > added["latency_s"] + PRESETS["wan"].round_trip_s
+    spent = added["server_s"] + added["client_s"]
+    assert spent == pytest.approx(added["latency_s"] + generated * added.get("share_s", 0.0))
 
 
 def test_the_time_of_a_campaign_is_of_the_samples_that_are_still_to_be_measured(
