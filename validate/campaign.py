@@ -77,7 +77,7 @@ POOLED_COEFFICIENTS = 256
 SESSION_TOKENS = 8
 """Rows of a session whose noise every client measures, if there are as many."""
 SESSIONS = 5
-ROUNDS = 3
+ROUNDS = 2
 """Times that a sample is measured at most, until its sessions suffice."""
 ENCODINGS = 2
 LOADING_S = 2 * 7e-8

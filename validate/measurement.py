@@ -1,8 +1,8 @@
 """Measure configurations: two processes that stay, a link between them, and several sessions of each configuration.
 
-What contention adds to a cost only ever makes it larger, and comes and goes; what is left in the quickest repetitions
-is the cost itself. The idealised cost of an entry is therefore a low quantile over its repetitions; all of them are
-kept beside it.
+Other work on the machine makes a cost larger, and comes and goes. Sessions that it disturbed are set aside, by the
+kernel's accounts and by the pace of the processor; the idealised cost of an entry is the median of the others. All of
+them are kept beside it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,6 @@ from validate.accounts import Accounts
 from validate.pace import WITHIN, at_pace, usual
 from validate.wire import self_signed
 
-IDEAL_QUANTILE = 0.1
-"""Of the repetitions of an entry, which is taken for its cost without contention."""
-
-
 PARTIES: tuple[Party, ...] = ("client", "server")
 CALM_SESSIONS = 2
 """Sessions that :func:`enough` asks for."""
@@ -49,8 +45,8 @@ CALM_SHARE = 0.02
 
 
 def idealised(seconds: ArrayLike) -> float:
-    """Cost without contention from repeated measurements."""
-    return float(np.quantile(np.asarray(seconds, dtype=np.float64), IDEAL_QUANTILE))
+    """Cost without contention from repeated measurements that were not disturbed: their median."""
+    return float(np.median(np.asarray(seconds, dtype=np.float64)))
 
 
 class Session(NamedTuple):

@@ -38,8 +38,9 @@ from validate.accounts import NOTHING, Accounts, accounts
 from validate.pace import Pace, at_pace, usual
 from validate.wire import written_bytes
 
-ENCODING_ROUNDS = 3
-"""Times that a job's encodings are made at most, until one of them had the processor at its usual pace."""
+ENCODING_S = 0.3
+ENCODINGS = 5
+"""A table is encoded again for so long, or until so many encodings had the processor at its usual pace."""
 
 
 class AccountingMeter(Meter):
@@ -78,7 +79,7 @@ class AccountingMeter(Meter):
 
 
 def serve(pace: Pace, job: dict[str, Any]) -> None:
-    """Encode the job's table as often as it says, then serve so many sessions, one after the other.
+    """Encode the job's table as often as it says at least, then serve so many sessions, one after the other.
 
     Encodings count that had the processor at its usual pace, if there are any.
     """
@@ -89,16 +90,16 @@ def serve(pace: Pace, job: dict[str, Any]) -> None:
         certificate, key = map(Path, job["tls"])
         tls = Tls.server(certificate, key)
     encoded: list[tuple[float, list[dict[str, Any]]]] = []
-    for _ in range(ENCODING_ROUNDS):
-        for _ in range(job["encodings"]):
-            meter = Meter("server", threads=threads)
-            pace.begin()
-            server = LookupServer(configuration, table, meter, lambda *_: None, job["allow_insecure"])
-            encoded.append((pace.end(), meter.rows()))
+    encodings: list[list[dict[str, Any]]] = []
+    server, start = None, time.monotonic()
+    while len(encoded) < job["encodings"] or (len(encodings) < ENCODINGS and time.monotonic() - start < ENCODING_S):
+        meter, server = Meter("server", threads=threads), None  # one table at a time
+        pace.begin()
+        server = LookupServer(configuration, table, meter, lambda *_: None, job["allow_insecure"])
+        encoded.append((pace.end(), meter.rows()))
         encodings = [rows for slower_s, rows in encoded if at_pace(slower_s, usual(pace.seen_s))]
-        if encodings:
-            break
     encodings = encodings or [rows for _, rows in encoded]
+    assert server is not None
     with socket.create_server(("127.0.0.1", 0)) as listener:
         emit("listening", port=listener.getsockname()[1])
         for session in range(job["sessions"]):

@@ -85,7 +85,7 @@ def _opening(campaign: Campaign, summary: dict[str, Any]) -> str:
     text = (
         f"{summary['samples']} configurations were drawn with seed {campaign.seed} and split into a calibration and a "
         f"held-out half before anything was measured. Unit costs were fitted to {calibrated} of them; the other "
-        f"{summary['held_out']} were predicted. Seconds are CPU seconds without contention (the 10 % quantile of the "
+        f"{summary['held_out']} were predicted. Seconds are CPU seconds without contention (the median of the "
         f"sessions of a configuration); contention added {summary['contention'] - 1:.0%} to a session's server seconds "
         "(95 % quantile, median over the configurations). "
         "One configuration measured again and again over the campaign "

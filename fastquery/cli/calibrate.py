@@ -139,8 +139,8 @@ def whole(sessions: int, output: Path) -> tuple[dict[str, Any], str]:
         **origin_facts(origin),
         "memory_bytes_per_s": f"{memory_bytes_per_s(processor):.3g}",
         "measured": f"{' and '.join(sorted(observed))}: {len(sample)} configurations in {sessions} sessions "
-        "each on one thread, CPU seconds; fitted to the 10 % quantile of the sessions, intervals are the 5 % and 95 % "
-        "quantiles of all of them over the fit",
+        "each on one thread, CPU seconds; fitted to the median of the sessions at the usual pace, intervals are the "
+        "5 % and 95 % quantiles of all of them over the fit",
     }
     profile = with_parts(calibrated(facts["processor"], observed, default_machine(), facts), measured_parts())
     replace_text(output, machine_toml(profile))
