@@ -9,7 +9,7 @@ from costmodel.ledger import OVERHEAD, Number, Party, Phase, Term, Transfer, Wor
 from costmodel.parameters import EXECUTING_ENGINES
 from costmodel.sizes import size_format
 
-RING_WORDS = {"openfhe": (690_000, 113), "residue": (110_000, 27)}
+RING_WORDS = {"openfhe": (790_000, 130), "residue": (135_000, 33)}
 """By engine: once, and for each residue of a polynomial."""
 
 
@@ -83,14 +83,14 @@ def ring_bytes(grid: Grid) -> Number:
     """Bytes of messages that take as long as a client's ring: its context, roots of unity and tables of transforms.
 
     The numbers are ratios of CPU seconds, of 147 sessions' set-ups: 10 ms and 1.6 us a residue on OpenFHE, where a word
-    of a message took 14.5 ns, and 2.4 ms and 0.6 us a residue on this project's kernels, where it took 22 ns.
+    of a message took 12.6 ns, and 2.4 ms and 0.6 us a residue on this project's kernels, where it took 18 ns.
 
     Examples
     --------
     >>> from costmodel.parameters import Table
     >>> from costmodel.systems import executed
     >>> int(ring_bytes(Grid.of(executed("fastquery", Table(300, 24)))))
-    2649472
+    3242688
     """
     once, each = RING_WORDS.get(grid.engine, (0, 0))
     return 8 * (once + each * residues(grid))

@@ -18,7 +18,7 @@ from costmodel.wire import FRAME_HEADER_BYTES
 # `python -m benchmarks.kernels` (single kernels) and `python -m benchmarks.folded` (whole queries):
 SWITCH_ENDS = 4  # reading the input of a key switch and adding its result, in digits
 PRODUCT_ENDS = 12  # the ends of an external product, in digits
-RING_WORDS = 90_000  # a client's rings: 2 ms of 27 sessions' set-ups, where a word of a message took 22 ns
+RING_WORDS = 110_000  # a client's rings: 2 ms of 27 sessions' set-ups, where a word of a message took 18 ns
 BIT_ROW = 10  # preparing a row of an encrypted bit before it is multiplied by, in digits
 SWITCHED_MODULUS = 1.3  # a residue of a result, in residues of an answer
 LONG_MODULUS = 18  # the same modulo three primes, whose integers are too long for two words
@@ -189,7 +189,7 @@ class ExpandedLedger:
         offline: dict[Party, Number] = {"client": np.int64(0), "server": 8 * server}
         # Of the same set-ups: keys leave in one frame, and a server copies more of it than a client.
         keys = p.key_bytes
-        made: dict[Party, Number] = {"client": 8 * RING_WORDS + keys // 3, "server": 2 * keys // 3}
+        made: dict[Party, Number] = {"client": 8 * RING_WORDS + keys // 3, "server": 5 * keys // 6}
         return (
             *overhead_terms(grid, "setup", made),
             *overhead_terms(grid, "offline", offline if grid.prepared else {}),
