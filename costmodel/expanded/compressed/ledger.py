@@ -21,6 +21,8 @@ from costmodel.ledger import Entries, Number, Term, Work
 
 ENTRIES = Entries("costmodel.expanded.compressed.parameters")
 
+SELECTOR_PRODUCTS = 9
+"""Products that take as long as a selector's quotients, which all packed columns share."""
 ARRANGED = 0.4
 """Residues that take as long as bringing a coefficient of the table into its block, at any primes."""
 PACKED_ENDS = 3
@@ -81,7 +83,7 @@ def _setup(p: CompressedColumns, shared: ExpandedLedger) -> tuple[Work, ...]:
 
 def _online(grid: Grid, p: CompressedColumns, size: Number) -> tuple[Work, ...]:
     in_table = p.degree * p.table_limbs
-    summed = in_table * (1 + SUM_PRODUCTS / p.blocks)
+    summed = in_table * (1 + SUM_PRODUCTS / p.blocks + SELECTOR_PRODUCTS / p.products)
     packed = PACKED_ENDS * p.packed / np.maximum(p.merges, 1)
     return tuple(
         ENTRIES.work(
