@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from costmodel.files import replace_text
@@ -14,6 +17,8 @@ from fastquery.processor import Processor, this_processor
 AUTO = "auto"
 """Names this profile in the place of a file."""
 REMEDY = "`fastquery calibrate --quick` measures one in seconds"
+BUILT_IN = "built_in"
+"""Provenance of a kept profile: the digest of the built-in profile that it was rescaled from."""
 
 
 def own_machine() -> Machine:
@@ -22,12 +27,13 @@ def own_machine() -> Machine:
     Raises
     ------
     ValueError
-        If none is kept, or one of a version that knew fewer operations; the message says how to make one.
+        If none is kept, or one that was rescaled from another built-in profile, whose operations may have had other
+        sizes; the message says how to make one.
     """
     processor = this_processor()
     for path in _paths(processor):
         if _is_own(path):
-            return _whole(load_machine(path), path)
+            return _current(load_machine(path), path)
     raise ValueError(f"machine is {AUTO!r}, and no profile of this processor ({processor.name}) is kept; {REMEDY}")
 
 
@@ -39,10 +45,11 @@ def keep(machine: Machine, processor: Processor) -> Path:
     ValueError
         If no folder can be written to.
     """
+    stamped = replace(machine, provenance={**machine.provenance, BUILT_IN: _built_in()})
     for path in _paths(processor):
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            replace_text(path, machine_toml(machine))
+            replace_text(path, machine_toml(stamped))
         except (OSError, ValueError):
             continue
         return path
@@ -59,14 +66,16 @@ def _paths(processor: Processor) -> Iterator[Path]:
     yield Path(tempfile.gettempdir(), f"fastquery-{os.geteuid()}") / name
 
 
-def _whole(kept: Machine, path: Path) -> Machine:
-    """A kept profile, which is the built-in one rescaled and has all of its operations."""
-    missing = sorted(operation for _, operation in default_machine().units.keys() - kept.units.keys())
-    if missing:
-        raise ValueError(
-            f"machine is {AUTO!r}, and {str(path)!r} is of an older version, without {missing[0]}; {REMEDY}"
-        )
+def _current(kept: Machine, path: Path) -> Machine:
+    """A kept profile, if it is today's built-in one rescaled."""
+    if kept.provenance.get(BUILT_IN) != _built_in():
+        raise ValueError(f"machine is {AUTO!r}, and {str(path)!r} was made by another version; {REMEDY}")
     return kept
+
+
+@cache
+def _built_in() -> str:
+    return hashlib.sha256(machine_toml(default_machine()).encode()).hexdigest()[:12]
 
 
 def _is_own(path: Path) -> bool:
