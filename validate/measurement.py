@@ -207,6 +207,7 @@ class Parties:
                 "threads": threads, "lookups": len(batches),
             }  # fmt: skip
             try:
+                self._start("client")  # whose libraries load beside the server's
                 self._send("server", {**job, **table_job})
                 port = self._next("server", "listening")["port"]
                 with shaped(None if link == PRESETS["loopback"] else link, port) as reached:
@@ -245,7 +246,7 @@ class Parties:
             raise
         return client, self._next("server", "result")
 
-    def _send(self, party: str, job: dict[str, Any]) -> None:
+    def _start(self, party: str) -> None:
         if party not in self._processes:
             self._processes[party] = subprocess.Popen(
                 [sys.executable, "-m", "validate.party", party],
@@ -254,6 +255,9 @@ class Parties:
                 text=True,
                 env=party_environment(),
             )
+
+    def _send(self, party: str, job: dict[str, Any]) -> None:
+        self._start(party)
         stream = self._processes[party].stdin
         assert stream is not None
         try:

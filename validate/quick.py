@@ -8,8 +8,9 @@ their class: machines differ by what bounds an operation, and a short one tells 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -51,13 +52,23 @@ LONG_S = 5e-3
 Progress = Callable[[str, int, int], None]
 
 
+LOOKUPS: Sequence[tuple[str, Table, Mapping[str, Any]]] = (
+    ("fastquery", Table(12000, 768), {"flooding_bits": 40, "align_bits": 16}),
+    ("folded", Table(6000, 384), {"flooding_bits": 40}),
+    ("fastquery", Table(3000, 96), {"flooding_bits": 0, "prepared": True}),
+    ("fastquery", Table(3000, 96), {"engine": "openfhe", "ablation": "packlwes"}),
+)
+
+
 def reference_lookups() -> list[Configuration]:
     """Lookups that together have every class: a table that no cache holds, small ones, an alignment, OpenFHE."""
+    return [executed(protocol, table, **options) for protocol, table, options in LOOKUPS]
+
+
+def narrow_lookups() -> list[Configuration]:
+    """Lookups with the same kernels in tables that are there at once."""
     return [
-        executed("fastquery", Table(12000, 768), flooding_bits=40, align_bits=16),
-        executed("folded", Table(6000, 384), flooding_bits=40),
-        executed("fastquery", Table(3000, 96), flooding_bits=0, prepared=True),
-        executed("fastquery", Table(3000, 96), engine="openfhe", ablation="packlwes"),
+        executed(protocol, replace(table, channels=FEW_CHANNELS), **options) for protocol, table, options in LOOKUPS
     ]
 
 
@@ -98,14 +109,14 @@ def measured_factors(
         If a party fails.
     """
     chosen = reference_lookups() if lookups is None else list(lookups)
+    loading = narrow_lookups() if lookups is None else chosen
     found: list[list[Session]] = [[] for _ in chosen]
     with Parties() as parties:
-        for done, configuration in enumerate(chosen):
+        for done, configuration in enumerate(loading):
             if progress is not None:
-                progress("loading kernels", done, len(chosen))
+                progress("loading kernels", done, len(loading))
             # Loads kernels, and compiles the kernels that no cache holds: it does not count.
-            few = replace(configuration.table, channels=FEW_CHANNELS)
-            _measure(parties, configuration.updated(table=few), 1)
+            _measure(parties, configuration, 1)
         start, rounds, limit_s = time.monotonic(), 0, budget_s
         while not rounds or (time.monotonic() - start) * (rounds + 1) / rounds < limit_s:
             for own, configuration in zip(found, chosen, strict=True):

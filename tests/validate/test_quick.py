@@ -75,6 +75,13 @@ def test_the_reference_lookups_have_every_class_of_both_engines() -> None:
     assert all(isinstance(unit, UnitCost) for unit in default_machine().units.values())
 
 
+def test_the_quick_profile_is_measured_of_its_own_lookups() -> None:
+    found = measured_factors(default_machine(), budget_s=0.0)
+    operations_of = {key for one in reference_lookups() for key in operations(one)}
+    assert {(engine, class_of(operation)) for engine, operation in operations_of} <= set(found)
+    assert all(times > 0 for times in found.values())
+
+
 def test_a_lookup_is_measured_as_long_as_the_budget_says() -> None:
     told: list[str] = []
     lookup = executed("fastquery", Table(300, 24), ring={"degree": 2048}, flooding_bits=0)
