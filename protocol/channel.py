@@ -152,7 +152,6 @@ class Channel:
         """Whether something has arrived that was not read, if only that the peer has left."""
         if self._ahead or (isinstance(self.connection, SecuredSocket) and self.connection.pending()):
             return True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         waiting = select.poll()  # which takes any descriptor, where select ends at 1023
         waiting.register(self.connection, select.POLLIN)
         return bool(waiting.poll(0))
@@ -229,8 +228,7 @@ class Channel:
 
     def _receive_frame(self, what: str, kinds: Collection[Kind], lengths: range) -> tuple[Kind, bytes]:
         deadline = time.monotonic() + self._timeout_s
-        whole = HEADER.size + min(lengths)
-        header = self._read(1, deadline, f"header of the {what}", whole=whole)
+        header = self._read(1, deadline, f"header of the {what}")
         deadline = min(deadline, time.monotonic() + self._stall_s)
         header += self._read(HEADER.size - 1, deadline, f"header of the {what}")
         found, sequence, announced, checksum = decode_header(bytes(header))
@@ -260,8 +258,7 @@ class Channel:
         self._waiting_from = None if since is None else since + own_s
         return own_s
 
-    def _read(self, length: int, deadline: float, what: str, stall_s: float = math.inf, whole: int = 0) -> bytearray:
-        """So many bytes, the next of ``whole`` that will come unless the peer ends the connection."""
+    def _read(self, length: int, deadline: float, what: str, stall_s: float = math.inf) -> bytearray:
         body = bytearray(length)
         view, filled = memoryview(body), min(length, len(self._ahead))
         view[:filled], self._ahead = self._ahead[:filled], self._ahead[filled:]
@@ -274,9 +271,8 @@ class Channel:
                 self.connection.settimeout(max(remaining, 1e-6))
                 left = length - filled
                 if isinstance(self.connection, SecuredSocket):  # which gives nothing before a whole record is there
-                    left = self.connection.lacking_bytes(max(left, whole))
-                low = _waking_bytes(left, stall_s)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
+                    left = self.connection.lacking_bytes(left)
+                self._wake_for(_waking_bytes(left, stall_s))
                 try:
                     got = self.connection.recv_into(view[filled:]) if remaining > 0 else -1
                 except TimeoutError:
@@ -299,8 +295,14 @@ class Channel:
                 own_s = self._own_wait(got)
                 deadline, started = deadline + own_s, started + own_s
         finally:
+            with contextlib.suppress(OSError):
+                self._wake_for(1)
             self._patience_s -= time.monotonic() - started
         return body
+
+    def _wake_for(self, few: int) -> None:
+        """Sleep until so many bytes have come."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, few)
 
 
 def _waking_bytes(left: int, stall_s: float) -> int:

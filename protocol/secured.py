@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from costmodel.tls import RECORD_BYTES, RECORD_OVERHEAD_BYTES, record_overhead_bytes
+from costmodel.tls import RECORD_BYTES, RECORD_OVERHEAD_BYTES
 
 Done = TypeVar("Done")
 
@@ -26,6 +26,10 @@ _WRITTEN_BYTES = 4 * RECORD_BYTES
 """Given to the socket at once."""
 _HEADER_BYTES = 5
 """Of a record: its type, a version, and in two bytes the length of all that follows."""
+_SHORT_TAG_BYTES = 8
+"""By which the records of the suites with a short tag are smaller."""
+_MOST_LEFT_BYTES = RECORD_BYTES + 256
+"""That follow a record's header."""
 
 
 class SecuredSocket(socket.socket):
@@ -87,11 +91,13 @@ class SecuredSocket(socket.socket):
         """Fewest bytes that have to come to the socket before so many can be read here, of which none is here yet.
 
         A record of R bytes in all, which has begun, has to be whole, and holds R - 22 of them at most; the others come
-        in records of 16384 at most.
+        in records of 16384 at most. Where a suite has a short tag, 14 stands in the place of 22.
         """
-        held = max(0, self._record_bytes - RECORD_OVERHEAD_BYTES) if self._missing_bytes else 0
+        suite = self._tls.cipher()
+        overhead = RECORD_OVERHEAD_BYTES - (_SHORT_TAG_BYTES if suite and suite[0].endswith("CCM_8_SHA256") else 0)
+        held = max(0, self._record_bytes - overhead) if self._missing_bytes else 0
         others = max(0, length - held)
-        return self._missing_bytes - len(self._header) + others + record_overhead_bytes(others)
+        return self._missing_bytes - len(self._header) + others + -(-others // RECORD_BYTES) * overhead
 
     def getpeercert(self) -> dict[str, Any] | None:
         """The peer's certificate; see :meth:`ssl.SSLSocket.getpeercert`."""
@@ -109,6 +115,7 @@ class SecuredSocket(socket.socket):
         ssl.SSLWantReadError
             If it brings nothing to be read here.
         """
+        _without(flags)
         view, length = memoryview(buffer)[: nbytes or None], 0
         try:
             length = self._fed(partial(self._read, view), len(view))
@@ -124,26 +131,37 @@ class SecuredSocket(socket.socket):
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Read as :meth:`recv_into` does."""
         buffer = bytearray(bufsize)
-        return bytes(buffer[: self.recv_into(buffer)])
+        return bytes(buffer[: self.recv_into(buffer, flags=flags)])
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send as much as the socket takes at once. The rest is lost and nothing may follow: for farewells alone."""
-        self._tls.write(data)
+        _without(flags)
+        written = self._tls.write(data)
         super().send(self._outgoing.read())
-        return len(data)
+        return written
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send all, within the timeout as a whole."""
+        _without(flags)
         view, timeout_s, started = memoryview(data).cast("B"), self.gettimeout(), time.monotonic()
-        for first in range(0, len(view), _WRITTEN_BYTES):
-            self._tls.write(view[first : first + _WRITTEN_BYTES])
+        while view:
+            view = view[self._tls.write(view[:_WRITTEN_BYTES]) :]
             self._count_down(timeout_s, started)
             super().sendall(self._outgoing.read())
 
+    def _refused(self, *_: Any, **__: Any) -> Any:
+        """Raise, for what would pass by TLS."""
+        raise NotImplementedError("a connection under TLS has recv, recv_into, send and sendall")
+
+    sendmsg = sendto = sendfile = recvfrom = recvfrom_into = recvmsg = recvmsg_into = _refused
+
     def _count_down(self, timeout_s: float | None, started: float) -> None:
-        """Wait no longer than what is left of a timeout."""
-        if timeout_s is not None:
-            self.settimeout(max(1e-6, timeout_s - (time.monotonic() - started)))
+        """Wait no longer than what is left of a timeout; none is left of one that is over."""
+        if timeout_s:
+            left_s = timeout_s - (time.monotonic() - started)
+            if left_s <= 0:
+                raise TimeoutError("timed out")
+            self.settimeout(left_s)
 
     def _read(self, view: memoryview) -> int:
         """Read what is here into a buffer."""
@@ -168,7 +186,12 @@ class SecuredSocket(socket.socket):
         """Keep the length of the record that has begun, and what it lacks; of a header that is not whole, its bytes."""
         part, start = self._header + part, self._missing_bytes
         while start + _HEADER_BYTES <= len(part):
-            self._record_bytes = _HEADER_BYTES + int.from_bytes(part[start + 3 : start + _HEADER_BYTES], "big")
+            left = int.from_bytes(part[start + 3 : start + _HEADER_BYTES], "big")
+            if left > _MOST_LEFT_BYTES:
+                error = ssl.SSLError(ssl.SSL_ERROR_SSL, f"record announces {left} bytes")
+                error.reason = "RECORD_TOO_LONG"
+                raise error
+            self._record_bytes = _HEADER_BYTES + left
             start += self._record_bytes
         self._header, self._missing_bytes = part[start:], max(0, start - len(part))
 
@@ -192,3 +215,8 @@ class SecuredSocket(socket.socket):
                 super().sendall(said)
             except BlockingIOError:
                 raise ConnectionAbortedError("peer does not read what it asks for") from None
+
+
+def _without(flags: int) -> None:
+    if flags:
+        raise ValueError(f"flags is {flags}; a connection under TLS has none")

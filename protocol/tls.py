@@ -151,13 +151,13 @@ def require_tls(listener: socket.socket, listen: str, tls: Tls | None) -> None:
         raise ValueError(f"listen is {listen!r}, which others reach; give tls-cert and tls-key, or say --plaintext")
 
 
-def secured(connection: socket.socket, context: ssl.SSLContext, host: str) -> SecuredSocket:
-    """A client's connection, secured; the server's certificate must name the host.
+def secured(connection: socket.socket, context: ssl.SSLContext, host: str | None = None) -> SecuredSocket:
+    """A connection, secured within its timeout: a server's, or a client's, to whom the server must prove its host.
 
     Raises
     ------
     ProtocolError
-        If the server is not who it should be, or speaks no TLS.
+        If the peer is not who it should be, or speaks no TLS.
     """
     try:
         connection = shaking = SecuredSocket(connection, context, host)

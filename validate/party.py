@@ -33,11 +33,12 @@ from protocol.secured import SecuredSocket
 from protocol.seeds import SeedRecord
 from protocol.server import load_table
 from protocol.threads import Threads
-from protocol.tls import Tls, client_context
+from protocol.tls import Tls, client_context, secured
 from validate.accounts import NOTHING, Accounts, accounts
 from validate.pace import Pace, at_pace, usual
 from validate.wire import written_bytes
 
+HANDSHAKE_S = 10.0
 ENCODING_S = 0.3
 ENCODINGS = 5
 """A table is encoded again for so long, or until so many encodings had the processor at its usual pace."""
@@ -105,8 +106,8 @@ def serve(pace: Pace, job: dict[str, Any]) -> None:
         for session in range(job["sessions"]):
             connection: socket.socket = listener.accept()[0]
             if tls is not None:
-                connection = tls.secured(connection)
-                connection.shake_hands()
+                connection.settimeout(HANDSHAKE_S)
+                connection = secured(connection, tls.context)
             meter = AccountingMeter("server", threads=threads)
             handshake_bytes, channel = meter.follow(connection), Channel(connection, meter)
             lookups = 0

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-HANDSHAKE, APPLICATION_DATA = 22, 23
+ALERT, HANDSHAKE, APPLICATION_DATA = 21, 22, 23
 KEY_UPDATE, KEY_UPDATE_ASKED = b"\x18\0\0\1\0", b"\x18\0\0\1\1"
 
 

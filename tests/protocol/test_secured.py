@@ -7,8 +7,9 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,13 @@ from costmodel.systems import executed
 from protocol.channel import Channel
 from protocol.client import connect, look_up
 from protocol.errors import ProtocolError
-from protocol.frames import Kind
+from protocol.frames import Kind, encode_frame
 from protocol.limits import Limits
 from protocol.lobby import MAX_SECURED_BYTES
 from protocol.meter import Meter
 from protocol.secured import SecuredSocket
 from protocol.seeds import SeedRecord
-from protocol.tls import Tls, client_context
+from protocol.tls import Tls, client_context, secured
 from tests.protocol.serving import Running, hello, prepared, serving
 
 pytest.importorskip("openfhe")
@@ -203,8 +204,111 @@ def test_a_frame_is_due_in_time_beside_key_updates(
     assert not thread.is_alive()
 
 
+def test_a_handshake_that_drips_is_over_in_time(reader: ssl.SSLContext) -> None:
+    """A byte now and then is not a handshake: the timeout is of all of it."""
+    over = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb\x03\x03")
+            while not over.wait(2e-4):
+                connection.sendall(b"\x00")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        connection, started = socket.create_connection(listener.getsockname()), time.monotonic()
+        connection.settimeout(0.2)
+        ending = threading.Timer(60, over.set)
+        ending.start()
+        with pytest.raises(ProtocolError, match=r"TLS: .*timed out"):
+            secured(connection, reader, "127.0.0.1")
+        assert time.monotonic() - started < 3  # 16384 bytes take more than four seconds
+        ending.cancel()
+        over.set()
+        thread.join(timeout=10)
+
+
+def test_a_message_that_cannot_be_sent_in_time_is_over_in_time(made: dict[str, Any]) -> None:
+    with pair(made) as (client, _):
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.sendall(bytes(2**24))
+
+
+@contextmanager
+def pair(made: dict[str, Any]) -> Iterator[tuple[SecuredSocket, SecuredSocket]]:
+    """A client's end and a server's, whose handshake is done."""
+    ours, theirs = socket.socketpair()
+    with (
+        SecuredSocket(ours, client_context(made["ca"]), "127.0.0.1") as client,
+        SecuredSocket(theirs, Tls.server(*made["server"]).context) as server,
+    ):
+        for end in (client, server):
+            end.settimeout(20)
+        thread = threading.Thread(target=client.shake_hands, daemon=True)
+        thread.start()
+        server.shake_hands()
+        thread.join(timeout=20)
+        yield client, server
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (lambda client: client.record(crafted.ALERT, b"\x01\0"), "closed the connection"),
+        (lambda client: client.record(crafted.ALERT, b"\x02\x28"), "TLS: "),
+        (lambda client: client.record(crafted.APPLICATION_DATA, encode_frame(Kind.ERROR, 0, b"so it is")), "so it is"),
+        (lambda client: client.record(crafted.APPLICATION_DATA, encode_frame(Kind.QUERY, 0, bytes(9000))), "announces"),
+        (lambda client: GARBAGE, "TLS: "),
+        (lambda client: b"\x17\x03\x03\xff\xff", "TLS: record too long"),
+    ],
+    ids=["farewell", "alert", "error", "another length", "garbage", "too long"],
+)
+def test_what_is_shorter_than_the_frame_that_is_due_is_seen_at_once(
+    made: dict[str, Any], reader: ssl.SSLContext, tmp_path: Path, said: Callable[[Any], bytes], words: str
+) -> None:
+    """The connection stays open: nothing but these bytes wakes the reader, whose time is longer than the test's."""
+    here, there = socket.socketpair()
+    with closing(there), Tls.server(*made["server"]).secured(here) as server:
+        server.settimeout(20)
+        clients: list[Any] = []
+        thread = threading.Thread(
+            target=lambda: clients.append(crafted.Crafted(there, reader, tmp_path / "keys")), daemon=True
+        )
+        thread.start()
+        server.shake_hands()
+        thread.join(timeout=20)
+        (client,) = clients
+        with client.secured:
+            socket.socket.sendall(client.secured, said(client))
+            with pytest.raises(ProtocolError, match=words):
+                Channel(server, Meter("server"), timeout_s=1000.0, stall_s=1000.0).receive(Kind.QUERY, 100_000)
+
+
+def test_nothing_passes_by_the_encryption(made: dict[str, Any]) -> None:
+    with pair(made) as (client, _):
+        for method in (client.sendmsg, client.sendto, client.sendfile, client.recvfrom, client.recvmsg):
+            with pytest.raises(NotImplementedError, match="under TLS"):
+                method([b"token"])
+        with pytest.raises(ValueError, match="flags is 2"):
+            client.recv(1, socket.MSG_PEEK)
+        with pytest.raises(ValueError, match="flags is 1"):
+            client.sendall(b"token", socket.MSG_OOB)
+
+
+def test_a_reader_leaves_the_socket_as_it_was(made: dict[str, Any]) -> None:
+    with pair(made) as (client, server):
+        sending = threading.Thread(target=Channel(client, Meter("client")).send, args=(Kind.QUERY, bytes(200_000)))
+        sending.start()
+        Channel(server, Meter("server")).receive(Kind.QUERY, 200_000)
+        sending.join(timeout=20)
+        assert server.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
+
+
 @given(
-    frames=st.lists(st.integers(1, 70_000), min_size=1, max_size=3),
+    frames=st.lists(st.integers(1, 40_000), min_size=1, max_size=3),
     cuts=st.lists(st.one_of(st.integers(1, 9), st.integers(1, 40_000)), min_size=1, max_size=12),
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -212,6 +316,7 @@ def test_a_reader_knows_to_the_byte_how_much_has_to_come(
     made: dict[str, Any], frames: list[int], cuts: list[int]
 ) -> None:
     """Fewer would wake it for each segment of a slow link, and more would let it sleep for good."""
+    turns = cycle([*cuts, 999])
     with ExitStack() as held:
         ends = [held.enter_context(end) for _ in range(2) for end in socket.socketpair()]
         for end in ends:
@@ -231,7 +336,7 @@ def test_a_reader_knows_to_the_byte_how_much_has_to_come(
             sent, read, buffer = there.recv(2**20), 0, bytearray(length)
             while read < length:
                 assert server.lacking_bytes(length - read) == len(sent)
-                cut = cuts[(length + len(sent)) % len(cuts)]
+                cut = next(turns)
                 wire.sendall(sent[:cut])
                 sent = sent[cut:]
                 with suppress(BlockingIOError, ssl.SSLWantReadError):
@@ -269,8 +374,10 @@ def test_a_reader_of_a_slow_link_sleeps_through_its_segments(made: dict[str, Any
             secured.shake_hands()
             Channel(secured, Meter("client")).send(Kind.QUERY, bytes(length))
 
-        threads = [threading.Thread(target=pass_on, args=ends) for ends in ((there, wire), (wire, there))]
-        threads.append(threading.Thread(target=send))
+        for end in (here, far):
+            end.settimeout(30)
+        threads = [threading.Thread(target=pass_on, args=ends, daemon=True) for ends in ((there, wire), (wire, there))]
+        threads.append(threading.Thread(target=send, daemon=True))
         for thread in threads:
             thread.start()
         server = held.enter_context(Counted(far, Tls.server(*made["server"]).context))
@@ -281,3 +388,4 @@ def test_a_reader_of_a_slow_link_sleeps_through_its_segments(made: dict[str, Any
             end.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join(timeout=10)
+            assert not thread.is_alive()
