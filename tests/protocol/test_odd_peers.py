@@ -26,6 +26,7 @@ from protocol.lookup import ClientSession
 from protocol.meter import Meter
 from protocol.seeds import SeedRecord
 from tests.protocol.serving import Running, hello, prepared, read_frames, serving
+from tests.waiting import wait_until
 
 pytest.importorskip("openfhe")
 
@@ -140,7 +141,6 @@ def test_a_client_that_leaves_in_an_alignment_leaves_nothing_of_it(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel, meter = running.channel()
-    parked = len(running.server.parked)
     with closing(channel):
         session = ClientSession.open(channel, meter, 1, False, SeedRecord())
 
@@ -150,12 +150,9 @@ def test_a_client_that_leaves_in_an_alignment_leaves_nothing_of_it(
         monkeypatch.setattr("protocol.alignment.carries.AlignmentClient.align", leave)
         with pytest.raises(ProtocolError, match="gone"):
             session.lookup([7])
-    deadline = time.monotonic() + 20
-    while len(running.server.parked) == parked and time.monotonic() < deadline:
-        time.sleep(0.01)
     name = session.greeter.hello.session
-    (left,) = (entry.session for key, entry in running.server.parked._entries.items() if key == name)
-    assert isinstance(left._aligner, NoAlignment)
+    wait_until(lambda: name in running.server.parked._entries)
+    assert isinstance(running.server.parked._entries[name].session._aligner, NoAlignment)
 
 
 def test_a_channel_of_any_descriptor_tells_whether_something_arrived() -> None:
