@@ -262,7 +262,7 @@ def pair(made: dict[str, Any]) -> Iterator[tuple[SecuredSocket, SecuredSocket]]:
         (lambda client: client.record(crafted.APPLICATION_DATA, encode_frame(Kind.ERROR, 0, b"so it is")), "so it is"),
         (lambda client: client.record(crafted.APPLICATION_DATA, encode_frame(Kind.QUERY, 0, bytes(9000))), "announces"),
         (lambda client: GARBAGE, "TLS: "),
-        (lambda client: b"\x17\x03\x03\xff\xff", "TLS: record too long"),
+        (lambda client: b"\x17\x03\x03\xff\xff" + bytes(18), "TLS: record too long"),
     ],
     ids=["farewell", "alert", "error", "another length", "garbage", "too long"],
 )
@@ -270,7 +270,9 @@ def test_what_is_shorter_than_the_frame_that_is_due_is_seen_at_once(
     made: dict[str, Any], reader: ssl.SSLContext, tmp_path: Path, said: Callable[[Any], bytes], words: str
 ) -> None:
     """The connection stays open: nothing but these bytes wakes the reader, whose time is longer than the test's."""
-    here, there = socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # a pair of Unix sockets wakes for any byte
+        there = socket.create_connection(listener.getsockname())
+        here, _ = listener.accept()
     with closing(there), Tls.server(*made["server"]).secured(here) as server:
         server.settimeout(20)
         clients: list[Any] = []
