@@ -79,6 +79,12 @@ def ciphertexts_sent(
     )
 
 
+def keys_sent(count: Number, size: Number, formula: str, source: str) -> Transfer:
+    """Switching keys of OpenFHE in a frame each, which leave while the next one is made."""
+    pieces = np.maximum(count, 1)
+    return Transfer("setup", "client", "keys", count, size, formula, source, pieces=pieces, unit="keys", messages=count)
+
+
 def ring_bytes(grid: Grid) -> Number:
     """Bytes of messages that take as long as a client's ring: its context, roots of unity and tables of transforms.
 

@@ -33,7 +33,7 @@ from protocol.execute import Execution, execution_of, hear_reason, session_batch
 from protocol.jobs import party_environment
 from protocol.relay import shaped
 from validate.accounts import Accounts
-from validate.pace import WITHIN, at_pace, usual
+from validate.pace import at_pace, usual
 from validate.wire import self_signed
 
 PARTIES: tuple[Party, ...] = ("client", "server")
@@ -109,7 +109,7 @@ def marked(measured: pd.DataFrame, usual_s: float) -> pd.DataFrame:
     usual_s
         The usual pace of the sessions on this machine.
     """
-    usually = measured["pace_s"].between(usual_s / WITHIN, WITHIN * usual_s)
+    usually = measured["pace_s"].map(partial(at_pace, usual_s=usual_s))
     return measured.assign(aside=usually.groupby(measured["party"]).transform("any") & ~usually)
 
 

@@ -93,12 +93,13 @@ def serve(pace: Pace, job: dict[str, Any]) -> None:
     encoded: list[tuple[float, list[dict[str, Any]]]] = []
     encodings: list[list[dict[str, Any]]] = []
     server, start = None, time.monotonic()
+    pace.begin()
     while len(encoded) < job["encodings"] or (len(encodings) < ENCODINGS and time.monotonic() - start < ENCODING_S):
         meter, server = Meter("server", threads=threads), None  # one table at a time
-        pace.begin()
         server = LookupServer(configuration, table, meter, lambda *_: None, job["allow_insecure"])
         encoded.append((pace.end(), meter.rows()))
-        encodings = [rows for slower_s, rows in encoded if at_pace(slower_s, usual(pace.seen_s))]
+        usual_s = usual(pace.seen_s)
+        encodings = [rows for slower_s, rows in encoded if at_pace(slower_s, usual_s)]
     encodings = encodings or [rows for _, rows in encoded]
     assert server is not None
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -141,8 +142,8 @@ def ask(pace: Pace, job: dict[str, Any]) -> None:
     seeds, batches = SeedRecord(), [Batch(tokens, prepared) for tokens, prepared in job["batches"]]
     most, insecure = max(len(batch.tokens) for batch in batches), job["allow_insecure"]
     tls = client_context(Path(job["tls"][0])) if job["tls"] else None
+    pace.begin()
     for session in range(job["sessions"]):
-        pace.begin()
         meter, connected_s = AccountingMeter("client"), time.monotonic()
         connection = connect("127.0.0.1", job["port"], tls)
         handshake_bytes, channel = meter.follow(connection), Channel(connection, meter)

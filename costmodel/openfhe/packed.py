@@ -17,7 +17,7 @@ import numpy as np
 from costmodel.design import NO_FLOODING, RESIDUE_BYTES, Design, Floats, Flooding, Memory, RingUse, failure_of_answers
 from costmodel.formulas import Symbols
 from costmodel.grid import Grid
-from costmodel.ledger import Number, Term, Transfer, Work
+from costmodel.ledger import Number, Term, Work
 from costmodel.noise import (
     key_switch_variance,
     packlwes_variance,
@@ -27,7 +27,7 @@ from costmodel.noise import (
 from costmodel.openfhe.sizes import bv_digits
 from costmodel.openfhe.work import coefficient_residues, merge_residues, overhead_bytes
 from costmodel.packing import packlwes_automorphism_keys, packlwes_depth, packlwes_merges, packlwes_outputs
-from costmodel.session import ciphertexts_sent, overhead_terms, residues, ring_bytes, setup_terms
+from costmodel.session import ciphertexts_sent, keys_sent, overhead_terms, residues, ring_bytes, setup_terms
 from costmodel.sizes import query_symbol, size_format, switching_key_symbol
 from costmodel.symbols import grid_symbols, tree_symbols
 from costmodel.tiles import column_tile
@@ -51,18 +51,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     operations = tokens + 2 * leaves + merges + inputs + 3 * answers
     return (
         *setup_terms(grid),
-        Transfer(
-            "setup",
-            "client",
-            "keys",
-            keys,
-            sent,
-            "depth*switching_key",
-            "[2]",
-            pieces=np.maximum(keys, 1),
-            unit="keys",
-            messages=keys,
-        ),
+        keys_sent(keys, sent, "depth*switching_key", "[2]"),
         Work("setup", "client", "generate switching key", keys, size * digits, "depth", "[2]"),
         Work("setup", "server", "read keys", keys, size * digits, "depth", "[2]"),
         Work(

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from costmodel.design import NO_FLOODING, RESIDUE_BYTES, Design, Floats, Flooding, Memory, RingUse
 from costmodel.formulas import Symbol, Symbols
 from costmodel.grid import Grid
-from costmodel.ledger import Number, Term, Transfer, Work
+from costmodel.ledger import Number, Term, Work
 from costmodel.noise import (
     key_switch_variance,
     plaintext_product_variance,
@@ -36,7 +36,7 @@ from costmodel.noise import (
 )
 from costmodel.openfhe.sizes import bv_digits
 from costmodel.openfhe.work import SLOT_RESIDUES, overhead_bytes, switched_residues
-from costmodel.session import ciphertexts_sent, overhead_terms, residues, ring_bytes, setup_terms
+from costmodel.session import ciphertexts_sent, keys_sent, overhead_terms, residues, ring_bytes, setup_terms
 from costmodel.sizes import query_symbol, size_format, switching_key_symbol
 from costmodel.slots import log2_of_power, next_power_of_two, rotation_key_switches, rotation_keys
 from costmodel.symbols import grid_symbols
@@ -85,18 +85,7 @@ def terms(grid: Grid) -> tuple[Term, ...]:
     made = "log2(M) + max(log2(D) - 1, 0)"
     return (
         *setup_terms(grid),
-        Transfer(
-            "setup",
-            "client",
-            "keys",
-            keys,
-            sent,
-            "(log2(M) + max(log2(D) - 1, 0))*switching_key",
-            "SEAL, evaluator.cpp",
-            pieces=np.maximum(keys, 1),
-            unit="keys",
-            messages=keys,
-        ),
+        keys_sent(keys, sent, f"({made})*switching_key", "SEAL, evaluator.cpp"),
         Work("setup", "client", "generate switching key", keys, size * digits, made, _SOURCE),
         Work("setup", "server", "read keys", keys, size * digits, made, _SOURCE),
         Work(
